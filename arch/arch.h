@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef ARCH_ARCH_H
+#define ARCH_ARCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "devices/device.h"
+#include "vmm/error.h"
+#include "vmm/gmem.h"
+#include "vmm/vcpu.h"
+
+/*
+ * What a port must provide. Everything that differs between x86_64 and
+ * aarch64 is behind these functions and tables.
+ */
+struct vm;
+
+/* Chips the machine always has, in order of creation; ends with {0}. */
+extern const struct chip_place arch_chips[];
+
+/* The guest's name of the serial console, for console= on its command line. */
+extern const char arch_console[];
+
+/* Where PCI devices' memory BARs and the configuration space are. */
+struct arch_pci_layout {
+	gpa_t ecam_base;
+	unsigned int nr_buses;
+	gpa_t mmio32_base;
+	uint64_t mmio32_len;
+};
+extern const struct arch_pci_layout arch_pci;
+
+/* Split RAM of `size` bytes around the address holes.
+ * Returns the number of (gpa, len) pairs, at most 2. Any thread. */
+struct arch_ram {
+	gpa_t gpa;
+	uint64_t len;
+};
+unsigned int arch_ram_layout(uint64_t size, struct arch_ram ram[2]);
+
+/* Right after KVM_CREATE_VM, before memory slots. -errno with a message. */
+int arch_vm_init(struct vm *vm, struct error *err);
+/* Interrupt controllers; after the memory slots (a slot set afterwards waits
+ * for an RCU grace period, 6 to 11 ms). -errno with a message. */
+int arch_irqchip_create(struct vm *vm, struct error *err);
+/* CPUID, MSRs and registers of a fresh vCPU. -errno with a message. */
+int arch_vcpu_init(struct vcpu *vcpu, struct error *err);
+
+/* Put kernel, initramfs, command line and tables into memory and point the
+ * first vCPU at the entry. Main thread, vCPUs built and not running. */
+int arch_boot(struct vm *vm, const char *cmdline, struct error *err);
+
+/* Handle an exit reason that vmm/vcpu.c does not know. vCPU thread.
+ * Returns true when it was one of this arch's. */
+bool arch_vcpu_exit(struct vcpu *vcpu, enum vcpu_next *next);
+
+/* Print registers and the bytes at the instruction pointer. vCPU thread. */
+void arch_vcpu_dump(struct vcpu *vcpu, FILE *out);
+
+/* How fast does guest ring 0 (EL1) run? Runs a loop in a throw-away VM on
+ * kvm_fd for up to 50 ms. Returns millions of instructions a second, or
+ * -errno. */
+int arch_kernel_speed(int kvm_fd);
+
+/* A pause in a busy wait. */
+void arch_cpu_relax(void);
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "arch/x86_64/cpu.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "arch/arch.h"
+#include "boot/layout_x86.h"
+#include "vmm/util.h"
+#include "vmm/vm.h"
+
+#define MSR_MISC_ENABLE 0x1a0u
+#define MSR_MISC_ENABLE_FAST_STRING 1u
+#define MSR_MTRR_DEF_TYPE 0x2ffu
+#define MTRR_ENABLE (1u << 11)
+#define MTRR_TYPE_WB 6u
+
+#define CR0_PE 1u
+#define CR0_ET (1u << 4)
+#define CR0_PG (1u << 31)
+#define CR4_PAE (1u << 5)
+#define EFER_LME (1u << 8)
+#define EFER_LMA (1u << 10)
+
+#define PTE_PRESENT 1u
+#define PTE_WRITE 2u
+#define PTE_LARGE (1u << 7)
+
+/* Selectors of the boot GDT: x86 boot protocol, section "64-bit boot
+ * protocol": __BOOT_CS 0x10, __BOOT_DS 0x18. */
+#define BOOT_CS 0x10u
+#define BOOT_DS 0x18u
+#define BOOT_TR 0x20u
+
+/*
+ * Only MSRs whose reset value would mislead a kernel are set: memory is
+ * write-back by default and string moves are fast. One that this KVM does not
+ * know is left out.
+ */
+static void cpu_set_msrs(struct vcpu *vcpu)
+{
+	static const struct kvm_msr_entry wanted[] = {
+		{ .index = MSR_MTRR_DEF_TYPE,
+		  .data = MTRR_ENABLE | MTRR_TYPE_WB },
+		{ .index = MSR_MISC_ENABLE,
+		  .data = MSR_MISC_ENABLE_FAST_STRING },
+	};
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msr;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(wanted); i++) {
+		memset(&msr, 0, sizeof(msr));
+		msr.head.nmsrs = 1;
+		msr.entry = wanted[i];
+		(void)!ioctl(vcpu->fd, KVM_SET_MSRS, &msr);
+	}
+}
+
+int arch_vcpu_init(struct vcpu *vcpu, struct error *err)
+{
+	int r = cpuid_init(vcpu, err);
+
+	if (r)
+		return r;
+	cpu_set_msrs(vcpu);
+	return 0;
+}
+
+static struct kvm_segment cpu_segment(uint16_t selector, uint8_t type,
+				      bool long_mode)
+{
+	return (struct kvm_segment){
+		.selector = selector,
+		.limit = 0xffffffff,
+		.type = type,
+		.present = 1,
+		.s = 1,
+		.g = 1,
+		.l = long_mode,
+		.db = !long_mode,
+	};
+}
+
+/* The descriptor that a segment register would have been loaded from. */
+static uint64_t cpu_descriptor(const struct kvm_segment *s)
+{
+	uint64_t limit = s->g ? s->limit >> 12 : s->limit;
+
+	return (limit & 0xffff) | (s->base & 0xffffff) << 16 |
+	       (uint64_t)(s->type | s->s << 4 | s->dpl << 5 | s->present << 7)
+		       << 40 |
+	       (limit >> 16 & 0xf) << 48 |
+	       (uint64_t)(s->avl | s->l << 1 | s->db << 2 | s->g << 3) << 52 |
+	       (s->base >> 24 & 0xff) << 56;
+}
+
+static int cpu_set_segments(struct gmem *gm, struct kvm_sregs *sregs,
+			    bool long_mode)
+{
+	struct kvm_segment cs = cpu_segment(BOOT_CS, 0xb, long_mode);
+	struct kvm_segment ds = cpu_segment(BOOT_DS, 0x3, false);
+	struct kvm_segment tr = { .selector = BOOT_TR, .limit = 0x67,
+				  .type = 0xb, .present = 1 };
+	const uint64_t gdt[] = { 0, 0, cpu_descriptor(&cs), cpu_descriptor(&ds),
+				 cpu_descriptor(&tr), 0 };
+
+	sregs->cs = cs;
+	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = ds;
+	sregs->tr = tr;
+	sregs->gdt.base = BOOT_GDT;
+	sregs->gdt.limit = sizeof(gdt) - 1;
+	return gmem_write(gm, BOOT_GDT, gdt, sizeof(gdt));
+}
+
+/* Identity map of the first 4 GiB in 2 MiB pages: PML4, PDPT, four PDs. */
+static int cpu_page_tables(struct gmem *gm)
+{
+	uint64_t *t = gmem_ptr(gm, BOOT_PAGE_TABLES, 6 * 4096);
+	unsigned int i;
+
+	if (!t)
+		return -EFAULT;
+	t[0] = (BOOT_PAGE_TABLES + 0x1000) | PTE_PRESENT | PTE_WRITE;
+	for (i = 0; i < 4; i++)
+		t[512 + i] = (BOOT_PAGE_TABLES + 0x2000 + 0x1000ull * i) |
+			     PTE_PRESENT | PTE_WRITE;
+	for (i = 0; i < 4 * 512; i++)
+		t[1024 + i] = (uint64_t)i << 21 | PTE_PRESENT | PTE_WRITE |
+			      PTE_LARGE;
+	return 0;
+}
+
+int cpu_set_entry(struct vcpu *vcpu, const struct boot_result *res,
+		  struct error *err)
+{
+	struct gmem *gm = &vcpu->vm->gmem;
+	bool long_mode = res->kind == BOOT_ENTRY_LINUX64;
+	struct kvm_regs regs = { .rip = res->entry, .rflags = 2 };
+	struct kvm_sregs sregs;
+	int r;
+
+	if (ioctl(vcpu->fd, KVM_GET_SREGS, &sregs))
+		return error_set(err, errno, "KVM_GET_SREGS: %s",
+				 strerror(errno));
+	r = cpu_set_segments(gm, &sregs, long_mode);
+	if (!r && long_mode)
+		r = cpu_page_tables(gm);
+	if (r)
+		return error_set(err, r,
+				 "--memory: too small for the boot structures");
+	sregs.cr0 = CR0_PE | CR0_ET;
+	if (long_mode) {
+		sregs.cr0 |= CR0_PG;
+		sregs.cr3 = BOOT_PAGE_TABLES;
+		sregs.cr4 = CR4_PAE;
+		sregs.efer = EFER_LME | EFER_LMA;
+		regs.rsi = res->params;
+	} else {
+		regs.rbx = res->params;
+	}
+	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) ||
+	    ioctl(vcpu->fd, KVM_SET_REGS, &regs))
+		return error_set(err, errno, "cannot set the boot registers: %s",
+				 strerror(errno));
+	return 0;
+}
+
+/* ---- exits ---- */
+
+static enum vcpu_next cpu_on_io(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	struct bus *bus = &vcpu->vm->pio;
+	uint32_t i;
+
+	/* count > 1: a string instruction, one port access per element */
+	for (i = 0; i < run->io.count; i++, data += run->io.size) {
+		if (run->io.direction == KVM_EXIT_IO_OUT)
+			bus_write(bus, run->io.port, data, run->io.size);
+		else
+			bus_read(bus, run->io.port, data, run->io.size);
+	}
+	return VCPU_CONTINUE;
+}
+
+bool arch_vcpu_exit(struct vcpu *vcpu, enum vcpu_next *next)
+{
+	if (vcpu->run->exit_reason != KVM_EXIT_IO)
+		return false;
+	*next = cpu_on_io(vcpu);
+	return true;
+}
+
+/* ---- reports ---- */
+
+/* Bytes at a guest linear address, as far as KVM can translate it. */
+static void cpu_dump_code(struct vcpu *vcpu, uint64_t linear, FILE *out)
+{
+	struct kvm_translation tr = { .linear_address = linear };
+	uint64_t len = 16;
+	const uint8_t *p = NULL;
+	uint64_t i;
+
+	if (!ioctl(vcpu->fd, KVM_TRANSLATE, &tr) && tr.valid)
+		p = gmem_span(&vcpu->vm->gmem, tr.physical_address, &len);
+	fprintf(out, "code at %#llx:", (unsigned long long)linear);
+	for (i = 0; p && i < len; i++)
+		fprintf(out, " %02x", p[i]);
+	fprintf(out, "%s\n", p ? "" : " not in memory");
+}
+
+void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
+{
+	struct kvm_sregs s;
+	struct kvm_regs r;
+
+	if (ioctl(vcpu->fd, KVM_GET_REGS, &r) ||
+	    ioctl(vcpu->fd, KVM_GET_SREGS, &s)) {
+		fprintf(out, "registers cannot be read: %s\n", strerror(errno));
+		return;
+	}
+#define R(name) #name "=%016llx"
+	fprintf(out, R(rip) " " R(rflags) "\n", r.rip, r.rflags);
+	fprintf(out, R(rax) " " R(rbx) " " R(rcx) " " R(rdx) "\n", r.rax, r.rbx,
+		r.rcx, r.rdx);
+	fprintf(out, R(rsi) " " R(rdi) " " R(rbp) " " R(rsp) "\n", r.rsi, r.rdi,
+		r.rbp, r.rsp);
+	fprintf(out, R(r8) " " R(r9) " " R(r10) " " R(r11) "\n", r.r8, r.r9,
+		r.r10, r.r11);
+	fprintf(out, R(r12) " " R(r13) " " R(r14) " " R(r15) "\n", r.r12, r.r13,
+		r.r14, r.r15);
+	fprintf(out, R(cr0) " " R(cr2) " " R(cr3) " " R(cr4) " " R(efer) "\n",
+		s.cr0, s.cr2, s.cr3, s.cr4, s.efer);
+	fprintf(out,
+		"cs=%04x base=%llx limit=%x l=%u dpl=%u  ss=%04x ds=%04x gdt=%llx/%x idt=%llx/%x\n",
+		s.cs.selector, s.cs.base, s.cs.limit, s.cs.l, s.cs.dpl,
+		s.ss.selector, s.ds.selector, s.gdt.base, s.gdt.limit,
+		s.idt.base, s.idt.limit);
+#undef R
+	cpu_dump_code(vcpu, s.cs.base + r.rip, out);
+}
+
+void arch_cpu_relax(void)
+{
+	__builtin_ia32_pause();
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "arch/x86_64/cpu.h"
+#include "vmm/util.h"
+#include "vmm/vm.h"
+
+#define CPUID_MAX_ENTRIES 256u
+
+/* Leaf 1 */
+#define CPUID_1_ECX_X2APIC (1u << 21)
+#define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
+#define CPUID_1_ECX_HYPERVISOR (1u << 31)
+#define CPUID_1_EDX_HTT (1u << 28)
+
+/* Leaves 0xb and 0x1f: level types */
+#define TOPO_INVALID 0u
+#define TOPO_SMT 1u
+#define TOPO_CORE 2u
+
+static unsigned int log2_up(unsigned int n)
+{
+	unsigned int bits = 0;
+
+	while ((1u << bits) < n)
+		bits++;
+	return bits;
+}
+
+static void cpuid_fit_leaf1(struct kvm_cpuid_entry2 *e, unsigned int apic_id,
+			    unsigned int nr)
+{
+	unsigned int logical = MIN(1u << log2_up(nr), 255u);
+
+	e->ebx = (e->ebx & 0x0000ffff) | apic_id << 24 | logical << 16;
+	e->ecx |= CPUID_1_ECX_X2APIC | CPUID_1_ECX_HYPERVISOR |
+		  CPUID_1_ECX_TSC_DEADLINE;
+	if (nr > 1)
+		e->edx |= CPUID_1_EDX_HTT;
+	else
+		e->edx &= ~CPUID_1_EDX_HTT;
+}
+
+/* How many logical CPUs share a cache: all of them the last level, else one.
+ * Intel leaf 4 and AMD leaf 0x8000001d agree in these bits. */
+static uint32_t cache_sharing(uint32_t eax, unsigned int nr)
+{
+	unsigned int level = eax >> 5 & 7;
+	uint32_t sharing = level >= 3 ? (1u << log2_up(nr)) - 1 : 0;
+
+	return (eax & ~0x03ffc000u) | sharing << 14;
+}
+
+static void cpuid_fit_leaf4(struct kvm_cpuid_entry2 *e, unsigned int nr)
+{
+	if (!(e->eax & 0x1f))
+		return; /* no more caches */
+	e->eax = cache_sharing(e->eax, nr) & 0x03ffffffu;
+	e->eax |= MIN((1u << log2_up(nr)) - 1, 63u) << 26;
+}
+
+static void cpuid_fit_topology(struct kvm_cpuid_entry2 *e,
+			       unsigned int apic_id, unsigned int nr)
+{
+	e->ecx = e->index & 0xff;
+	e->edx = apic_id;
+	if (e->index == 0) {
+		e->eax = 0;
+		e->ebx = 1;
+		e->ecx |= TOPO_SMT << 8;
+	} else if (e->index == 1) {
+		e->eax = log2_up(nr);
+		e->ebx = nr;
+		e->ecx |= TOPO_CORE << 8;
+	} else {
+		e->eax = e->ebx = 0;
+		e->ecx |= TOPO_INVALID << 8;
+	}
+}
+
+static void cpuid_fit_entry(struct kvm_cpuid_entry2 *e, unsigned int apic_id,
+			    unsigned int nr)
+{
+	switch (e->function) {
+	case 0:
+		e->eax = MAX(e->eax, 0xbu);
+		break;
+	case 1:
+		cpuid_fit_leaf1(e, apic_id, nr);
+		break;
+	case 4:
+		cpuid_fit_leaf4(e, nr);
+		break;
+	case 0xb:
+	case 0x1f:
+		cpuid_fit_topology(e, apic_id, nr);
+		break;
+	case 0x80000008:
+		e->ecx = (e->ecx & ~0xf0ffu) | log2_up(nr) << 12 | (nr - 1);
+		break;
+	case 0x8000001d:
+		if (e->eax & 0x1f)
+			e->eax = cache_sharing(e->eax, nr);
+		break;
+	case 0x8000001e:
+		e->eax = apic_id;
+		e->ebx = apic_id & 0xff; /* core id, one thread a core */
+		e->ecx = 0;
+		break;
+	default:
+		break;
+	}
+}
+
+/* Leaf 0xb carries the x2APIC id; some hosts do not list it. */
+static void cpuid_add_topology(struct kvm_cpuid2 *cpuid,
+			       unsigned int max_entries, uint32_t leaf)
+{
+	uint32_t have = 0, i;
+
+	for (i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == leaf &&
+		    cpuid->entries[i].index < 2)
+			have |= 1u << cpuid->entries[i].index;
+	for (i = 0; i < 2; i++) {
+		if (have & 1u << i || cpuid->nent == max_entries)
+			continue;
+		cpuid->entries[cpuid->nent++] = (struct kvm_cpuid_entry2){
+			.function = leaf,
+			.index = i,
+			.flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX,
+		};
+	}
+}
+
+void cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned int max_entries,
+	       unsigned int apic_id, unsigned int nr_cpus)
+{
+	bool has_1f = false;
+	uint32_t i;
+
+	for (i = 0; i < cpuid->nent; i++)
+		has_1f |= cpuid->entries[i].function == 0x1f;
+	cpuid_add_topology(cpuid, max_entries, 0xb);
+	if (has_1f)
+		cpuid_add_topology(cpuid, max_entries, 0x1f);
+	for (i = 0; i < cpuid->nent; i++)
+		cpuid_fit_entry(&cpuid->entries[i], apic_id, nr_cpus);
+}
+
+int cpuid_init(struct vcpu *vcpu, struct error *err)
+{
+	struct kvm_cpuid2 *cpuid;
+	int r = 0;
+
+	cpuid = calloc(1, sizeof(*cpuid) +
+				  CPUID_MAX_ENTRIES *
+					  sizeof(cpuid->entries[0]));
+	if (!cpuid)
+		return error_set(err, ENOMEM, "out of memory");
+	cpuid->nent = CPUID_MAX_ENTRIES;
+	if (ioctl(vcpu->vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
+		r = error_set(err, errno, "KVM_GET_SUPPORTED_CPUID: %s",
+			      strerror(errno));
+		goto out;
+	}
+	cpuid_fit(cpuid, CPUID_MAX_ENTRIES, vcpu->index,
+		  cpus_max(&vcpu->vm->config->cpus));
+	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
+		r = error_set(err, errno, "KVM_SET_CPUID2: %s",
+			      strerror(errno));
+out:
+	free(cpuid);
+	return r;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * The x86_64 machine: in-kernel LAPICs and IOAPIC, hardware-reduced ACPI, no
+ * PIT, no PIC use, no i8042, no CMOS clock.
+ */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "arch/arch.h"
+#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/layout.h"
+#include "boot/acpi.h"
+#include "boot/boot.h"
+#include "boot/layout_x86.h"
+#include "vmm/vm.h"
+
+const char arch_console[] = "ttyS0";
+
+const struct chip_place arch_chips[] = {
+	{ "debug_port", true, X86_DEBUG_PORT, 0 },
+	{ "acpi_power", true, X86_ACPI_PORT, X86_GED_GSI },
+	{ "serial_8250", true, X86_COM1_PORT, X86_COM1_GSI },
+	{ "pci_root", false, X86_ECAM_BASE, 0 },
+	{ 0 },
+};
+
+const struct arch_pci_layout arch_pci = {
+	.ecam_base = X86_ECAM_BASE,
+	.nr_buses = X86_ECAM_BUSES,
+	.mmio32_base = X86_PCI_MMIO32_BASE,
+	.mmio32_len = X86_PCI_MMIO32_LEN,
+};
+
+unsigned int arch_ram_layout(uint64_t size, struct arch_ram ram[2])
+{
+	ram[0] = (struct arch_ram){ 0, MIN(size, X86_HOLE_START) };
+	if (size <= X86_HOLE_START)
+		return 1;
+	ram[1] = (struct arch_ram){ X86_HOLE_END, size - X86_HOLE_START };
+	return 2;
+}
+
+int arch_vm_init(struct vm *vm, struct error *err)
+{
+	uint64_t identity = X86_KVM_IDENTITY_MAP;
+
+	/* Only KVM on Intel without unrestricted guest uses these; the calls
+	 * cost nothing elsewhere. */
+	if (ioctl(vm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) ||
+	    ioctl(vm->vm_fd, KVM_SET_TSS_ADDR, X86_KVM_TSS))
+		return error_set(err, errno, "KVM_SET_TSS_ADDR: %s",
+				 strerror(errno));
+	return 0;
+}
+
+/*
+ * KVM's pair of 8259s comes with the IOAPIC and wakes up unmasked; a hardware-
+ * reduced guest never programs it and would get COM1's interrupt as vector 4.
+ */
+static int machine_mask_pic(struct vm *vm, unsigned int chip)
+{
+	struct kvm_irqchip pic = { .chip_id = chip };
+
+	if (ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &pic))
+		return -errno;
+	pic.chip.pic.imr = 0xff;
+	return ioctl(vm->vm_fd, KVM_SET_IRQCHIP, &pic) ? -errno : 0;
+}
+
+int arch_irqchip_create(struct vm *vm, struct error *err)
+{
+	int r = ioctl(vm->vm_fd, KVM_CREATE_IRQCHIP, 0) ? -errno : 0;
+
+	if (!r)
+		r = machine_mask_pic(vm, KVM_IRQCHIP_PIC_MASTER);
+	if (!r)
+		r = machine_mask_pic(vm, KVM_IRQCHIP_PIC_SLAVE);
+	if (r)
+		return error_set(err, r, "KVM_CREATE_IRQCHIP: %s",
+				 strerror(-r));
+	return 0;
+}
+
+/* First byte behind RAM, at or above 4 GiB, on a 1 GiB border. */
+static gpa_t machine_mmio64_base(const struct gmem *gm)
+{
+	gpa_t end = X86_HOLE_END;
+	unsigned int i;
+
+	for (i = 0; i < gm->nr; i++)
+		end = MAX(end, gm->regions[i].gpa + gm->regions[i].len);
+	return ALIGN_UP(end, GIB);
+}
+
+static unsigned int machine_memory_map(const struct gmem *gm,
+				       struct boot_range *map)
+{
+	unsigned int i, n = 0;
+
+	map[n++] = (struct boot_range){ 0, BOOT_ACPI, BOOT_RANGE_RAM };
+	map[n++] = (struct boot_range){ BOOT_ACPI, BOOT_ACPI_ROOM,
+					BOOT_RANGE_RESERVED };
+	for (i = 0; i < gm->nr; i++) {
+		gpa_t start = MAX(gm->regions[i].gpa,
+				  (gpa_t)BOOT_HIGH_MEMORY);
+		gpa_t end = gm->regions[i].gpa + gm->regions[i].len;
+
+		if (start < end)
+			map[n++] = (struct boot_range){ start, end - start,
+							BOOT_RANGE_RAM };
+	}
+	map[n++] = (struct boot_range){ X86_ECAM_BASE, X86_ECAM_BUSES * MIB,
+					BOOT_RANGE_RESERVED };
+	return n;
+}
+
+static int machine_acpi(struct vm *vm, gpa_t *rsdp, struct error *err)
+{
+	const struct vm_config *vc = vm->config;
+	const struct acpi_config ac = {
+		.nr_cpus = cpus_max(&vc->cpus),
+		.nr_boot_cpus = (unsigned int)vc->cpus.boot,
+		.lapic_gpa = X86_LAPIC_BASE,
+		.ioapic_gpa = X86_IOAPIC_BASE,
+		.ecam_gpa = X86_ECAM_BASE,
+		.nr_buses = X86_ECAM_BUSES,
+		.mmio32 = { X86_PCI_MMIO32_BASE, X86_PCI_MMIO32_LEN },
+		.mmio64 = { machine_mmio64_base(&vm->gmem),
+			    X86_PCI_MMIO64_LEN },
+		.has_serial = vc->serial.mode != SERIAL_OFF,
+		.serial_port = X86_COM1_PORT,
+		.serial_gsi = X86_COM1_GSI,
+		.ged_port = X86_ACPI_PORT + ACPI_POWER_EVENT,
+		.ged_gsi = X86_GED_GSI,
+		.sleep_control_port = X86_ACPI_PORT + ACPI_POWER_SLEEP,
+		.sleep_status_port = X86_ACPI_PORT + ACPI_POWER_STATUS,
+		.reset_port = X86_ACPI_PORT + ACPI_POWER_RESET,
+		.reset_value = ACPI_POWER_RESET_VALUE,
+	};
+
+	return acpi_build(&vm->gmem, BOOT_ACPI, BOOT_ACPI_ROOM, &ac, rsdp, err);
+}
+
+int arch_boot(struct vm *vm, const char *cmdline, struct error *err)
+{
+	struct boot_range map[BOOT_MAX_RANGES];
+	struct boot_request req = {
+		.gm = &vm->gmem,
+		.kernel_fd = vm->kernel_fd,
+		.kernel_name = vm->config->kernel,
+		.initramfs_fd = vm->initramfs_fd,
+		.initramfs_name = vm->config->initramfs,
+		.cmdline = cmdline,
+		.map = map,
+		.nr_map = machine_memory_map(&vm->gmem, map),
+	};
+	struct boot_result res;
+	int r;
+
+	r = machine_acpi(vm, &req.rsdp, err);
+	if (!r)
+		r = boot_load(&req, &res, err);
+	if (!r)
+		r = cpu_set_entry(vm->vcpus[0], &res, err);
+	return r;
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * The ACPI tables of a hardware-reduced x86 machine (ACPI 6.5 chapters 4.1 and
+ * 5.2). They are written in place, one behind the other; only the XSDT, which
+ * points to the others, and the RSDP, which points to it, know addresses.
+ */
+#include "boot/acpi.h"
+
+#include <string.h>
+
+#include "boot/dsdt.h"
+#include "vmm/byteorder.h"
+#include "vmm/util.h"
+
+#define ACPI_ALIGN 16
+#define ACPI_MAX_TABLES 8
+
+/* Offsets, lengths and values of 5.2.5, RSDP, and 5.2.6, table header. */
+enum {
+	RSDP_CHECKSUM = 8,
+	RSDP_OEM = 9,
+	RSDP_REVISION = 15,
+	RSDP_V1_LEN = 20, /* also where the length stands */
+	RSDP_XSDT = 24,
+	RSDP_EXT_CHECKSUM = 32,
+	RSDP_LEN = 36,
+
+	HDR_LENGTH = 4,
+	HDR_REVISION = 8,
+	HDR_CHECKSUM = 9,
+	HDR_OEM = 10,
+	HDR_OEM_TABLE = 16,
+	HDR_OEM_REVISION = 24,
+	HDR_CREATOR = 28,
+	HDR_CREATOR_REVISION = 32,
+	HDR_LEN = 36,
+};
+
+/* 5.2.9, FADT. */
+enum {
+	FADT_BOOT_ARCH = 109, /* 2 bytes */
+	FADT_FLAGS = 112, /* 4 */
+	FADT_RESET_REG = 116,
+	FADT_RESET_VALUE = 128,
+	FADT_MINOR = 131,
+	FADT_X_DSDT = 140,
+	FADT_SLEEP_CONTROL = 244,
+	FADT_SLEEP_STATUS = 256,
+	FADT_LEN = 276,
+
+	/* No 8042, no legacy device: bits 0 and 1 are clear. */
+	BOOT_ARCH_NO_VGA = 1 << 2,
+	BOOT_ARCH_NO_ASPM = 1 << 4,
+	BOOT_ARCH_NO_CMOS_RTC = 1 << 5,
+
+	FLAG_WBINVD = 1 << 0,
+	FLAG_PROC_C1 = 1 << 2,
+	FLAG_PWR_BUTTON = 1 << 4, /* it is a device, not a fixed feature */
+	FLAG_SLP_BUTTON = 1 << 5,
+	FLAG_RESET_REG_SUP = 1 << 10,
+	FLAG_HW_REDUCED = 1 << 20,
+
+	GAS_LEN = 12,
+	GAS_SYSTEM_IO = 1,
+	GAS_BYTE_ACCESS = 1,
+};
+
+/* 5.2.12, MADT. */
+enum {
+	MADT_LAPIC_GPA = 36,
+	MADT_LEN = 44,
+	MADT_LAPIC = 0,
+	MADT_LAPIC_LEN = 8,
+	MADT_IOAPIC = 1,
+	MADT_IOAPIC_LEN = 12,
+	MADT_X2APIC = 9,
+	MADT_X2APIC_LEN = 16,
+	MADT_MAX_XAPIC_ID = 254,
+	MADT_ENABLED = 1 << 0,
+	MADT_ONLINE_CAPABLE = 1 << 1,
+};
+
+/* PCI Firmware 3.3 section 4.1.2, MCFG. */
+enum {
+	MCFG_BASE = 44,
+	MCFG_FIRST_BUS = 54,
+	MCFG_LAST_BUS = 55,
+	MCFG_LEN = 60,
+};
+
+static const char acpi_signature[] = "RSD PTR ";
+static const char acpi_oem[] = "VMM   ";
+
+/* The tables so far. */
+struct acpi_area {
+	uint8_t *hva;
+	gpa_t gpa;
+	uint64_t room; /* bytes */
+	uint64_t used;
+	gpa_t dsdt;
+	gpa_t tables[ACPI_MAX_TABLES]; /* what the XSDT lists */
+	unsigned int nr;
+};
+
+/* Zeroed room for a table, NULL when there is none left. */
+static uint8_t *acpi_alloc(struct acpi_area *area, uint64_t len)
+{
+	uint64_t at = ALIGN_UP(area->used, ACPI_ALIGN);
+
+	if (at > area->room || len > area->room - at)
+		return NULL;
+	area->used = at + len;
+	return memset(area->hva + at, 0, len);
+}
+
+static gpa_t acpi_gpa(const struct acpi_area *area, const uint8_t *table)
+{
+	return area->gpa + (uint64_t)(table - area->hva);
+}
+
+/* What makes the sum of all bytes zero. */
+static uint8_t acpi_checksum(const uint8_t *p, uint64_t len)
+{
+	uint8_t sum = 0;
+
+	while (len--)
+		sum = (uint8_t)(sum + *p++);
+	return (uint8_t)-sum;
+}
+
+/* Last step of a table: its header. */
+static void acpi_seal(uint8_t *t, const char *signature, uint8_t revision,
+		      uint64_t len)
+{
+	memcpy(t, signature, 4);
+	le_store(t + HDR_LENGTH, len, 4);
+	t[HDR_REVISION] = revision;
+	t[HDR_CHECKSUM] = 0;
+	memcpy(t + HDR_OEM, acpi_oem, sizeof(acpi_oem) - 1);
+	memcpy(t + HDR_OEM_TABLE, "VMM     ", 8);
+	le_store(t + HDR_OEM_REVISION, 1, 4);
+	memcpy(t + HDR_CREATOR, "VMM ", 4);
+	le_store(t + HDR_CREATOR_REVISION, 1, 4);
+	t[HDR_CHECKSUM] = acpi_checksum(t, len);
+}
+
+/* acpi_seal() and an entry in the XSDT. */
+static void acpi_publish(struct acpi_area *area, uint8_t *t,
+			 const char *signature, uint8_t revision, uint64_t len)
+{
+	acpi_seal(t, signature, revision, len);
+	area->tables[area->nr++] = acpi_gpa(area, t);
+}
+
+/* The DSDT is not in the XSDT: the FADT points to it. */
+static int acpi_write_dsdt(struct acpi_area *area, const struct acpi_config *c)
+{
+	uint8_t *t = acpi_alloc(area, HDR_LEN);
+	struct aml a;
+	size_t len;
+
+	if (!t)
+		return -ENOSPC;
+	aml_init(&a, t + HDR_LEN, area->room - area->used);
+	dsdt_write(&a, c);
+	if (aml_finish(&a, &len))
+		return -ENOSPC;
+	area->used += len;
+	acpi_seal(t, "DSDT", 2, HDR_LEN + len); /* 2: 64-bit integers */
+	area->dsdt = acpi_gpa(area, t);
+	return 0;
+}
+
+/* Generic address structure (5.2.3.2) of one byte-wide port. */
+static void acpi_store_port(uint8_t *gas, uint16_t port)
+{
+	gas[0] = GAS_SYSTEM_IO;
+	gas[1] = 8; /* bits */
+	gas[2] = 0;
+	gas[3] = GAS_BYTE_ACCESS;
+	le_store(gas + 4, port, 8);
+}
+
+static int acpi_write_fadt(struct acpi_area *area, const struct acpi_config *c)
+{
+	uint8_t *t = acpi_alloc(area, FADT_LEN);
+
+	if (!t)
+		return -ENOSPC;
+	le_store(t + FADT_BOOT_ARCH,
+		 BOOT_ARCH_NO_VGA | BOOT_ARCH_NO_ASPM | BOOT_ARCH_NO_CMOS_RTC,
+		 2);
+	le_store(t + FADT_FLAGS,
+		 FLAG_WBINVD | FLAG_PROC_C1 | FLAG_PWR_BUTTON |
+			 FLAG_SLP_BUTTON | FLAG_RESET_REG_SUP | FLAG_HW_REDUCED,
+		 4);
+	acpi_store_port(t + FADT_RESET_REG, c->reset_port);
+	t[FADT_RESET_VALUE] = c->reset_value;
+	t[FADT_MINOR] = 5;
+	le_store(t + FADT_X_DSDT, area->dsdt, 8);
+	acpi_store_port(t + FADT_SLEEP_CONTROL, c->sleep_control_port);
+	acpi_store_port(t + FADT_SLEEP_STATUS, c->sleep_status_port);
+	acpi_publish(area, t, "FACP", 6, FADT_LEN);
+	return 0;
+}
+
+/* One processor; returns the length of its entry. e: NULL only measures. */
+static uint64_t acpi_store_cpu(uint8_t *e, const struct acpi_config *c,
+			       unsigned int index)
+{
+	uint32_t id = c->apic_ids ? c->apic_ids[index] : index;
+	bool xapic = id <= MADT_MAX_XAPIC_ID && index <= UINT8_MAX;
+	uint8_t len = xapic ? MADT_LAPIC_LEN : MADT_X2APIC_LEN;
+	uint32_t flags = index < c->nr_boot_cpus ? MADT_ENABLED
+						 : MADT_ONLINE_CAPABLE;
+
+	if (!e)
+		return len;
+	e[0] = xapic ? MADT_LAPIC : MADT_X2APIC;
+	e[1] = len;
+	if (xapic) {
+		e[2] = (uint8_t)index;
+		e[3] = (uint8_t)id;
+		le_store(e + 4, flags, 4);
+	} else {
+		le_store(e + 4, id, 4);
+		le_store(e + 8, flags, 4);
+		le_store(e + 12, index, 4);
+	}
+	return len;
+}
+
+static int acpi_write_madt(struct acpi_area *area, const struct acpi_config *c)
+{
+	uint64_t len = MADT_LEN + MADT_IOAPIC_LEN;
+	unsigned int i;
+	uint8_t *t, *e;
+
+	for (i = 0; i < c->nr_cpus; i++)
+		len += acpi_store_cpu(NULL, c, i);
+	t = acpi_alloc(area, len);
+	if (!t)
+		return -ENOSPC;
+	le_store(t + MADT_LAPIC_GPA, c->lapic_gpa, 4);
+	e = t + MADT_LEN;
+	for (i = 0; i < c->nr_cpus; i++)
+		e += acpi_store_cpu(e, c, i);
+	e[0] = MADT_IOAPIC;
+	e[1] = MADT_IOAPIC_LEN;
+	e[2] = c->ioapic_id;
+	le_store(e + 4, c->ioapic_gpa, 4);
+	/* e + 8: its interrupts start at GSI 0 */
+	acpi_publish(area, t, "APIC", 6, len);
+	return 0;
+}
+
+static int acpi_write_mcfg(struct acpi_area *area, const struct acpi_config *c)
+{
+	uint8_t *t = acpi_alloc(area, MCFG_LEN);
+
+	if (!t)
+		return -ENOSPC;
+	le_store(t + MCFG_BASE, c->ecam_gpa, 8);
+	t[MCFG_FIRST_BUS] = 0;
+	t[MCFG_LAST_BUS] = (uint8_t)(c->nr_buses - 1);
+	acpi_publish(area, t, "MCFG", 1, MCFG_LEN);
+	return 0;
+}
+
+/* rsdp: room for it, kept at the start of the area. */
+static int acpi_write_roots(struct acpi_area *area, uint8_t *rsdp)
+{
+	uint64_t len = HDR_LEN + 8ULL * area->nr;
+	uint8_t *t = acpi_alloc(area, len);
+	unsigned int i;
+
+	if (!t)
+		return -ENOSPC;
+	for (i = 0; i < area->nr; i++)
+		le_store(t + HDR_LEN + 8ULL * i, area->tables[i], 8);
+	acpi_seal(t, "XSDT", 1, len);
+
+	memcpy(rsdp, acpi_signature, sizeof(acpi_signature) - 1);
+	memcpy(rsdp + RSDP_OEM, acpi_oem, sizeof(acpi_oem) - 1);
+	rsdp[RSDP_REVISION] = 2;
+	le_store(rsdp + RSDP_V1_LEN, RSDP_LEN, 4);
+	le_store(rsdp + RSDP_XSDT, acpi_gpa(area, t), 8);
+	rsdp[RSDP_CHECKSUM] = acpi_checksum(rsdp, RSDP_V1_LEN);
+	rsdp[RSDP_EXT_CHECKSUM] = acpi_checksum(rsdp, RSDP_LEN);
+	return 0;
+}
+
+/* Is w inside [0, end)? end 0 is 2^64. An absent window always is. */
+static bool acpi_window_fits(const struct acpi_window *w, uint64_t end)
+{
+	return !w->len ||
+	       (w->base <= end - 1 && w->len - 1 <= end - 1 - w->base);
+}
+
+static int acpi_check(const struct acpi_config *c, struct error *err)
+{
+	if (!c->nr_boot_cpus || c->nr_boot_cpus > c->nr_cpus ||
+	    c->nr_cpus > ACPI_MAX_CPUS)
+		return error_set(
+			err, EINVAL,
+			"ACPI: %u CPUs of at most %u at boot, 1 to %d are possible",
+			c->nr_boot_cpus, c->nr_cpus, ACPI_MAX_CPUS);
+	if (!c->nr_buses || c->nr_buses > 256)
+		return error_set(err, EINVAL,
+				 "ACPI: %u PCI buses, 1 to 256 are possible",
+				 c->nr_buses);
+	if (!c->mmio32.len || !acpi_window_fits(&c->mmio32, 4 * GIB) ||
+	    !acpi_window_fits(&c->mmio64, 0) || c->pio.len > UINT16_MAX ||
+	    !acpi_window_fits(&c->pio, 64 * KIB))
+		return error_set(err, EINVAL,
+				 "ACPI: a PCI window leaves its address space");
+	return 0;
+}
+
+int acpi_build(struct gmem *gm, gpa_t base, uint64_t room,
+	       const struct acpi_config *c, gpa_t *rsdp, struct error *err)
+{
+	struct acpi_area area = { .gpa = base, .room = room };
+	uint8_t *root;
+	int r;
+
+	r = acpi_check(c, err);
+	if (r)
+		return r;
+	area.hva = gmem_ptr(gm, base, room);
+	if (!area.hva || base % ACPI_ALIGN)
+		return error_set(
+			err, EFAULT,
+			"ACPI: no RAM at %#llx, or not a multiple of 16",
+			(unsigned long long)base);
+	root = acpi_alloc(&area, RSDP_LEN);
+	if (!root || acpi_write_dsdt(&area, c) || acpi_write_fadt(&area, c) ||
+	    acpi_write_madt(&area, c) || acpi_write_mcfg(&area, c) ||
+	    acpi_write_roots(&area, root))
+		return error_set(
+			err, ENOSPC,
+			"ACPI: tables need more than %llu KiB; give fewer --cpus",
+			(unsigned long long)(room / KIB));
+	*rsdp = base;
+	return 0;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * The order of a boot: the format places and loads the kernel and says what it
+ * takes; command line and initramfs follow, as they do not depend on the
+ * format; at last the format tells the kernel where all that is. A format is
+ * one file with three functions, a machine is one table of formats.
+ */
+#include "boot/boot.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "boot/format.h"
+#include "vmm/util.h"
+
+/* Files that people give instead of a kernel, and what to do about it. */
+static const struct boot_mistake {
+	size_t off;
+	const char *magic;
+	size_t len;
+	const char *advice;
+} mistakes[] = {
+	{ 0x38, "ARM\x64", 4, "is a kernel for aarch64" },
+	{ 0x30, "RISCV\0\0\0", 8, "is a kernel for riscv64" },
+	{ 4, "zimg", 4, "is an EFI zboot image; unpack the kernel in it" },
+	{ 0, "MZ", 2, "is an EFI program" },
+	{ 0, "\x1f\x8b", 2, "is compressed with gzip; unpack it" },
+	{ 0,
+	  "\xfd"
+	  "7zXZ",
+	  5, "is compressed with xz; unpack it" },
+	{ 0, "\x28\xb5\x2f\xfd", 4, "is compressed with zstd; unpack it" },
+	{ 0, "BZh", 3, "is compressed with bzip2; unpack it" },
+	{ 0, "\x02\x21\x4c\x18", 4, "is compressed with lz4; unpack it" },
+	{ 0, "070701", 6, "is a cpio archive, perhaps the initramfs" },
+	{ 0, "!<arch>", 7, "is an archive, perhaps a .deb; unpack it" },
+};
+
+static int boot_refuse(const struct boot_job *job, struct error *err)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(mistakes); i++) {
+		const struct boot_mistake *m = &mistakes[i];
+
+		if (m->off + m->len <= job->head_len &&
+		    !memcmp(job->head + m->off, m->magic, m->len))
+			return error_set(err, ENOEXEC,
+					 "%s; give a bzImage or vmlinux for %s",
+					 m->advice, boot_machine.name);
+	}
+	return error_set(err, ENOEXEC,
+			 "is not a kernel; give a bzImage or vmlinux for %s",
+			 boot_machine.name);
+}
+
+/* The map is ours, but wrong sums in it would undo every later check. */
+static int boot_check_map(const struct boot_request *req, struct error *err)
+{
+	unsigned int i;
+
+	if (!req->nr_map || req->nr_map > BOOT_MAX_RANGES)
+		return error_set(err, EINVAL,
+				 "memory map: %u ranges, 1 to %d are possible",
+				 req->nr_map, BOOT_MAX_RANGES);
+	for (i = 0; i < req->nr_map; i++)
+		if (!req->map[i].len ||
+		    req->map[i].len - 1 > UINT64_MAX - req->map[i].gpa)
+			return error_set(
+				err, EINVAL,
+				"memory map: range %u is empty or too long", i);
+	return 0;
+}
+
+static int boot_prepare(struct boot_job *job, struct error *err)
+{
+	const struct boot_request *req = job->req;
+	const struct boot_keepout *k;
+	int r;
+
+	r = boot_check_map(req, err);
+	if (r)
+		return r;
+	space_init(&job->space, req->map, req->nr_map);
+	for (k = boot_machine.keepouts; k->len; k++) {
+		r = space_reserve(&job->space, k->gpa, k->len, k->what, err);
+		if (r)
+			return r;
+	}
+	job->cmdline_len = req->cmdline ? strlen(req->cmdline) : 0;
+	return 0;
+}
+
+static int boot_load_kernel(struct boot_job *job,
+			    const struct boot_format **format,
+			    struct error *err)
+{
+	const struct boot_format *const *f;
+	int r;
+
+	r = image_init(&job->kernel, job->req->kernel_fd, err);
+	if (r)
+		return r;
+	job->head_len = (size_t)MIN(job->kernel.size, sizeof(job->head));
+	r = image_read(&job->kernel, 0, job->head, job->head_len, err);
+	if (r)
+		return r;
+	for (f = boot_machine.formats; *f; f++) {
+		if (!(*f)->probe(job))
+			continue;
+		*format = *f;
+		return (*f)->load(job, err);
+	}
+	return boot_refuse(job, err);
+}
+
+static int boot_load_cmdline(const struct boot_job *job, struct error *err)
+{
+	const char *line = job->req->cmdline ? job->req->cmdline : "";
+	uint64_t max = MIN(job->cmdline_max, boot_machine.cmdline_room - 1);
+
+	if (job->cmdline_len > max)
+		return error_set(
+			err, E2BIG,
+			"--cmdline: %zu bytes with what other options add, the limit of this kernel is %llu; shorten it",
+			job->cmdline_len, (unsigned long long)max);
+	if (gmem_write(job->req->gm, boot_machine.cmdline, line,
+		       job->cmdline_len + 1))
+		return error_set(
+			err, EFAULT,
+			"--memory: no RAM at %#llx for the command line",
+			(unsigned long long)boot_machine.cmdline);
+	return 0;
+}
+
+int boot_load(const struct boot_request *req, struct boot_result *res,
+	      struct error *err)
+{
+	const struct boot_format *format = NULL;
+	struct boot_result out = { 0 };
+	struct boot_job job = { .req = req, .res = &out };
+	int r;
+
+	*res = out;
+	r = boot_prepare(&job, err);
+	if (r)
+		return r;
+	r = boot_load_kernel(&job, &format, err);
+	if (r)
+		return error_prefix(err, r, "--kernel %s", req->kernel_name);
+	assert(format); /* what has none is refused */
+	r = boot_load_cmdline(&job, err);
+	if (r)
+		return r;
+	r = initrd_load(req->gm, &job.space, req->initramfs_fd, job.initrd_max,
+			&job.initrd, err);
+	if (r)
+		return error_prefix(err, r, "--initramfs %s",
+				    req->initramfs_name);
+	r = format->describe(&job, err);
+	if (r)
+		return error_prefix(err, r, "--kernel %s", req->kernel_name);
+	*res = out;
+	return 0;
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * ELF64 kernels (System V gABI chapters 4 and 5): Linux' vmlinux and bare-metal
+ * programs. PT_LOAD segments go to their physical addresses. With a PVH note
+ * (Xen, type 18, Documentation/arch/x86 "PVH boot") the kernel is entered in
+ * 32-bit mode there; else at e_entry in long mode with a zero page, by the x86
+ * boot protocol.
+ *
+ * Segments are aligned to pages in memory and in the file by every usual
+ * linker, so loading maps them and reads nothing but their last bytes.
+ */
+#include "boot/format.h"
+
+#include <elf.h>
+#include <endian.h>
+#include <string.h>
+
+#include "boot/pvh.h"
+#include "boot/zero_page.h"
+#include "vmm/util.h"
+
+#define ELF_MAX_PHDRS 64
+#define ELF_MAX_NOTES 1024
+#define ELF_PAGE 4096
+#define ELF_ENTRY_END (1ULL << 32) /* the identity map ends there */
+
+#define XEN_ELFNOTE_PHYS32_ENTRY 18
+
+/* COMMAND_LINE_SIZE of x86 Linux is 2048; a vmlinux does not say it. */
+#define ELF_CMDLINE_MAX 2047
+
+_Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN,
+	       "headers are read in host order");
+
+struct elf {
+	Elf64_Ehdr eh;
+	Elf64_Phdr ph[ELF_MAX_PHDRS]; /* eh.e_phnum */
+};
+
+static const struct elf_machine {
+	uint16_t id;
+	const char *name;
+} elf_machines[] = {
+	{ EM_386, "i386" },    { EM_X86_64, "x86_64" },
+	{ EM_ARM, "arm" },     { EM_AARCH64, "aarch64" },
+	{ EM_RISCV, "riscv" }, { EM_PPC64, "ppc64" },
+	{ EM_S390, "s390" },   { EM_MIPS, "mips" },
+	{ 258, "loongarch" },
+};
+
+static bool elf_probe(const struct boot_job *job)
+{
+	return job->head_len >= SELFMAG && !memcmp(job->head, ELFMAG, SELFMAG);
+}
+
+static int elf_wrong_machine(uint16_t machine, struct error *err)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(elf_machines); i++)
+		if (elf_machines[i].id == machine)
+			return error_set(
+				err, ENOEXEC,
+				"is for %s, this machine is %s; give a kernel for %s",
+				elf_machines[i].name, boot_machine.name,
+				boot_machine.name);
+	return error_set(
+		err, ENOEXEC,
+		"is for ELF machine %u, this machine is %s; give a kernel for %s",
+		machine, boot_machine.name, boot_machine.name);
+}
+
+static int elf_check_header(const struct boot_job *job, Elf64_Ehdr *eh,
+			    struct error *err)
+{
+	const uint8_t *ident = job->head;
+
+	*eh = (Elf64_Ehdr){ 0 };
+	if (job->head_len < sizeof(*eh))
+		return error_set(
+			err, EINVAL,
+			"is truncated: an ELF header has %zu bytes, the file %zu; get it again",
+			sizeof(*eh), job->head_len);
+	memcpy(eh, job->head, sizeof(*eh));
+	if (ident[EI_DATA] == ELFDATA2LSB &&
+	    eh->e_machine != boot_machine.elf_machine)
+		return elf_wrong_machine(eh->e_machine, err);
+	if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB)
+		return error_set(
+			err, ENOEXEC,
+			"is not a 64-bit little-endian ELF file; give a kernel for %s",
+			boot_machine.name);
+	if (ident[EI_VERSION] != EV_CURRENT || eh->e_version != EV_CURRENT)
+		return error_set(err, EINVAL, "has unknown ELF version %u",
+				 eh->e_version);
+	if (eh->e_type != ET_EXEC && eh->e_type != ET_DYN)
+		return error_set(
+			err, ENOEXEC,
+			"is an ELF file of type %u, not an executable; give a vmlinux",
+			eh->e_type);
+	if (eh->e_phentsize != sizeof(Elf64_Phdr))
+		return error_set(err, EINVAL,
+				 "has program headers of %u bytes, not %zu",
+				 eh->e_phentsize, sizeof(Elf64_Phdr));
+	if (!eh->e_phnum || eh->e_phnum > ELF_MAX_PHDRS)
+		return error_set(err, EINVAL,
+				 "has %u program headers, 1 to %d are possible",
+				 eh->e_phnum, ELF_MAX_PHDRS);
+	return 0;
+}
+
+static int elf_claim_segments(struct boot_job *job, const struct elf *elf,
+			      struct error *err)
+{
+	unsigned int i, nr = 0;
+	int r;
+
+	for (i = 0; i < elf->eh.e_phnum; i++) {
+		const Elf64_Phdr *ph = &elf->ph[i];
+
+		if (ph->p_type != PT_LOAD || !ph->p_memsz)
+			continue;
+		if (ph->p_filesz > ph->p_memsz)
+			return error_set(
+				err, EINVAL,
+				"segment %u: %#llx bytes in the file, but %#llx in memory",
+				i, (unsigned long long)ph->p_filesz,
+				(unsigned long long)ph->p_memsz);
+		if (!image_holds(&job->kernel, ph->p_offset, ph->p_filesz))
+			return error_set(
+				err, EINVAL,
+				"is truncated: segment %u is %#llx bytes at %#llx, the file has %#llx; get it again",
+				i, (unsigned long long)ph->p_filesz,
+				(unsigned long long)ph->p_offset,
+				(unsigned long long)job->kernel.size);
+		r = space_claim(&job->space, ph->p_paddr, ph->p_memsz,
+				"a segment", err);
+		if (r)
+			return r;
+		nr++;
+	}
+	if (!nr)
+		return error_set(err, EINVAL, "has nothing to load");
+	return 0;
+}
+
+/* RAM reads as zero, but the page with the file's last bytes may not. */
+static int elf_clear_tail(struct gmem *gm, const Elf64_Phdr *ph)
+{
+	uint64_t used = ph->p_paddr % ELF_PAGE + ph->p_filesz;
+	uint64_t len = MIN(ph->p_memsz - ph->p_filesz,
+			   (ELF_PAGE - used % ELF_PAGE) % ELF_PAGE);
+	void *p = gmem_ptr(gm, ph->p_paddr + ph->p_filesz, len);
+
+	if (!len)
+		return 0;
+	if (!p)
+		return -EFAULT;
+	memset(p, 0, len);
+	return 0;
+}
+
+static int elf_load_segments(struct boot_job *job, const struct elf *elf,
+			     struct error *err)
+{
+	struct gmem *gm = job->req->gm;
+	unsigned int i;
+	int r;
+
+	for (i = 0; i < elf->eh.e_phnum; i++) {
+		const Elf64_Phdr *ph = &elf->ph[i];
+
+		if (ph->p_type != PT_LOAD || !ph->p_memsz)
+			continue;
+		r = image_load(&job->kernel, ph->p_offset, ph->p_filesz, gm,
+			       ph->p_paddr, err);
+		if (!r && elf_clear_tail(gm, ph))
+			r = error_set(err, EFAULT,
+				      "segment %u is not inside RAM", i);
+		if (r)
+			return error_prefix(err, r, "segment %u", i);
+	}
+	return 0;
+}
+
+/* The entry in one note's content; 32 or 64 bits wide. */
+static int elf_read_pvh_entry(const struct boot_job *job, const Elf64_Nhdr *nh,
+			      uint64_t name_off, uint64_t desc_off,
+			      uint64_t *entry, struct error *err)
+{
+	char name[sizeof("Xen")];
+	int r;
+
+	*entry = 0;
+	if (nh->n_type != XEN_ELFNOTE_PHYS32_ENTRY ||
+	    nh->n_namesz != sizeof(name) ||
+	    (nh->n_descsz != 4 && nh->n_descsz != 8))
+		return 0;
+	r = image_read(&job->kernel, name_off, name, sizeof(name), err);
+	if (r || memcmp(name, "Xen", sizeof(name)) != 0)
+		return r;
+	return image_read(&job->kernel, desc_off, entry, nh->n_descsz, err);
+}
+
+/*
+ * Look for the PVH note in one PT_NOTE segment. A note that leaves its segment
+ * ends the search: what cannot be read is not there.
+ */
+static int elf_scan_notes(const struct boot_job *job, const Elf64_Phdr *ph,
+			  uint64_t *entry, struct error *err)
+{
+	uint64_t align = ph->p_align == 8 ? 8 : 4;
+	uint64_t left = ph->p_filesz, off = ph->p_offset;
+	unsigned int i;
+
+	for (i = 0; i < ELF_MAX_NOTES && left >= sizeof(Elf64_Nhdr); i++) {
+		uint64_t name_len, desc_at, note_len;
+		Elf64_Nhdr nh;
+		int r;
+
+		r = image_read(&job->kernel, off, &nh, sizeof(nh), err);
+		if (r)
+			return r;
+		/* 32-bit sizes in 64-bit sums: no overflow. */
+		name_len = nh.n_namesz;
+		desc_at = ALIGN_UP(sizeof(nh) + name_len, align);
+		note_len = desc_at + nh.n_descsz;
+		if (note_len > left)
+			return 0;
+		r = elf_read_pvh_entry(job, &nh, off + sizeof(nh),
+				       off + desc_at, entry, err);
+		if (r || *entry)
+			return r;
+		note_len = MIN(ALIGN_UP(note_len, align), left);
+		off += note_len;
+		left -= note_len;
+	}
+	return 0;
+}
+
+static int elf_find_pvh(const struct boot_job *job, const struct elf *elf,
+			uint64_t *entry, struct error *err)
+{
+	unsigned int i;
+	int r;
+
+	*entry = 0;
+	for (i = 0; i < elf->eh.e_phnum && !*entry; i++) {
+		const Elf64_Phdr *ph = &elf->ph[i];
+
+		if (ph->p_type != PT_NOTE)
+			continue;
+		if (!image_holds(&job->kernel, ph->p_offset, ph->p_filesz))
+			return error_set(
+				err, EINVAL,
+				"is truncated: notes are %#llx bytes at %#llx, the file has %#llx; get it again",
+				(unsigned long long)ph->p_filesz,
+				(unsigned long long)ph->p_offset,
+				(unsigned long long)job->kernel.size);
+		r = elf_scan_notes(job, ph, entry, err);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/*
+ * e_entry as a physical address. Linux' is one already (phys_startup_64);
+ * others follow the ABI and give a virtual address of an executable segment.
+ * Linux' per-CPU segment starts at virtual 0, so a match in data says nothing.
+ */
+static uint64_t elf_entry_to_phys(const struct elf *elf, uint64_t entry)
+{
+	unsigned int i;
+
+	for (i = 0; i < elf->eh.e_phnum; i++) {
+		const Elf64_Phdr *ph = &elf->ph[i];
+
+		if (ph->p_type == PT_LOAD && (ph->p_flags & PF_X) &&
+		    entry >= ph->p_vaddr && entry - ph->p_vaddr < ph->p_memsz)
+			return entry - ph->p_vaddr + ph->p_paddr;
+	}
+	return entry;
+}
+
+static bool elf_holds(const struct elf *elf, uint64_t paddr)
+{
+	unsigned int i;
+
+	for (i = 0; i < elf->eh.e_phnum; i++) {
+		const Elf64_Phdr *ph = &elf->ph[i];
+
+		if (ph->p_type == PT_LOAD && paddr >= ph->p_paddr &&
+		    paddr - ph->p_paddr < ph->p_memsz)
+			return true;
+	}
+	return false;
+}
+
+static int elf_find_entry(struct boot_job *job, const struct elf *elf,
+			  struct error *err)
+{
+	struct boot_result *res = job->res;
+	int r;
+
+	res->kind = BOOT_ENTRY_PVH32;
+	r = elf_find_pvh(job, elf, &res->entry, err);
+	if (r)
+		return r;
+	if (!res->entry) {
+		res->kind = BOOT_ENTRY_LINUX64;
+		res->entry = elf_entry_to_phys(elf, elf->eh.e_entry);
+	}
+	if (!elf_holds(elf, res->entry) || res->entry >= ELF_ENTRY_END)
+		return error_set(err, EINVAL,
+				 "its entry %#llx is in no segment below 4 GiB",
+				 (unsigned long long)res->entry);
+	return 0;
+}
+
+static int elf_load(struct boot_job *job, struct error *err)
+{
+	struct elf elf;
+	int r;
+
+	r = elf_check_header(job, &elf.eh, err);
+	if (r)
+		return r;
+	r = image_read(&job->kernel, elf.eh.e_phoff, elf.ph,
+		       elf.eh.e_phnum * sizeof(elf.ph[0]), err);
+	if (r)
+		return r;
+	r = elf_claim_segments(job, &elf, err);
+	if (r)
+		return r;
+	r = elf_find_entry(job, &elf, err);
+	if (r)
+		return r;
+	job->cmdline_max = ELF_CMDLINE_MAX;
+	job->initrd_max = ELF_ENTRY_END - 1;
+	return elf_load_segments(job, &elf, err);
+}
+
+static int elf_describe(struct boot_job *job, struct error *err)
+{
+	if (job->res->kind == BOOT_ENTRY_PVH32)
+		return pvh_describe(job, err);
+	return zero_page_describe(job, NULL, 0, err);
+}
+
+const struct boot_format boot_format_elf = {
+	.name = "vmlinux",
+	.probe = elf_probe,
+	.load = elf_load,
+	.describe = elf_describe,
+};

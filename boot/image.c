@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "boot/image.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int image_init(struct image *img, int fd, struct error *err)
+{
+	struct stat st;
+
+	*img = (struct image){ .fd = -1 };
+	if (fstat(fd, &st)) {
+		int code = errno;
+
+		return error_set(err, code, "cannot look at it: %s",
+				 strerror(code));
+	}
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, EINVAL,
+				 "is not a regular file; give a file");
+	if (st.st_size <= 0)
+		return error_set(err, EINVAL, "is empty");
+	img->fd = fd;
+	img->size = (uint64_t)st.st_size;
+	return 0;
+}
+
+bool image_holds(const struct image *img, uint64_t off, uint64_t len)
+{
+	return off <= img->size && len <= img->size - off;
+}
+
+static int image_truncated(const struct image *img, uint64_t off, uint64_t len,
+			   struct error *err)
+{
+	return error_set(
+		err, EINVAL,
+		"is truncated: %#llx bytes at %#llx are needed, the file has %#llx; get it again",
+		(unsigned long long)len, (unsigned long long)off,
+		(unsigned long long)img->size);
+}
+
+int image_read(const struct image *img, uint64_t off, void *buf, size_t len,
+	       struct error *err)
+{
+	uint8_t *p = buf;
+
+	if (!image_holds(img, off, len))
+		return image_truncated(img, off, len, err);
+	while (len) {
+		ssize_t n = pread(img->fd, p, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			int code = errno;
+
+			return error_set(err, code, "cannot read: %s",
+					 strerror(code));
+		}
+		if (n == 0)
+			return image_truncated(img, off, len, err);
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int image_load(const struct image *img, uint64_t off, uint64_t len,
+	       struct gmem *gm, gpa_t gpa, struct error *err)
+{
+	int r;
+
+	if (!image_holds(img, off, len))
+		return image_truncated(img, off, len, err);
+	if (!len)
+		return 0;
+	r = gmem_load_file(gm, gpa, len, img->fd, off);
+	if (r == -EFAULT)
+		return error_set(
+			err, EFAULT,
+			"%#llx bytes at %#llx are not inside RAM; give more --memory",
+			(unsigned long long)len, (unsigned long long)gpa);
+	if (r)
+		return error_set(err, r, "cannot load: %s", strerror(-r));
+	return 0;
+}

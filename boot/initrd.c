@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "boot/initrd.h"
+
+#include "boot/image.h"
+#include "vmm/util.h"
+
+#define INITRD_ALIGN 4096
+
+int initrd_load(struct gmem *gm, struct space *space, int fd, gpa_t max,
+		struct initrd *out, struct error *err)
+{
+	struct image img;
+	uint64_t room;
+	gpa_t gpa;
+	int r;
+
+	*out = (struct initrd){ 0 };
+	if (fd < 0)
+		return 0;
+	r = image_init(&img, fd, err);
+	if (r)
+		return r;
+	/* A file size is below 2^63: rounding up does not overflow. */
+	room = ALIGN_UP(img.size, INITRD_ALIGN);
+	if (space_find_high(space, room, INITRD_ALIGN, 0, max, &gpa))
+		return error_set(
+			err, ENOSPC,
+			"no room for %llu KiB beside the kernel below %#llx; give more --memory or a smaller file",
+			(unsigned long long)(room / KIB),
+			(unsigned long long)max);
+	r = space_claim(space, gpa, room, "the initramfs", err);
+	if (r)
+		return r;
+	r = image_load(&img, 0, img.size, gm, gpa, err);
+	if (r)
+		return r;
+	out->gpa = gpa;
+	out->len = img.size;
+	return 0;
+}

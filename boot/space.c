@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * Lengths and addresses come from hostile files: every sum is checked before
+ * it is made. Inside this file an end is the last byte, so that a range may
+ * reach the top of the address space.
+ */
+#include "boot/space.h"
+
+#include "vmm/util.h"
+
+void space_init(struct space *s, const struct boot_range *map,
+		unsigned int nr_map)
+{
+	s->map = map;
+	s->nr_map = nr_map;
+	s->nr = 0;
+}
+
+static int space_check(const struct space *s, gpa_t gpa, uint64_t len,
+		       const char *what, struct error *err)
+{
+	if (!len || len - 1 > UINT64_MAX - gpa)
+		return error_set(
+			err, EINVAL,
+			"%s: %#llx bytes at %#llx is not an address range",
+			what, (unsigned long long)len, (unsigned long long)gpa);
+	if (s->nr == SPACE_MAX_CLAIMS)
+		return error_set(err, ENOSPC, "%s: more than %d parts", what,
+				 SPACE_MAX_CLAIMS);
+	return 0;
+}
+
+int space_reserve(struct space *s, gpa_t gpa, uint64_t len, const char *what,
+		  struct error *err)
+{
+	int r = space_check(s, gpa, len, what, err);
+
+	if (!r)
+		s->claims[s->nr++] = (struct space_claim){ gpa, len, what };
+	return r;
+}
+
+/* The first claim that shares a byte with [first, last], or NULL. */
+static const struct space_claim *space_clash(const struct space *s, gpa_t first,
+					     gpa_t last)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr; i++) {
+		const struct space_claim *c = &s->claims[i];
+
+		if (first <= c->gpa + (c->len - 1) && c->gpa <= last)
+			return c;
+	}
+	return NULL;
+}
+
+static bool space_is_ram(const struct space *s, gpa_t gpa, uint64_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->nr_map; i++) {
+		const struct boot_range *r = &s->map[i];
+		uint64_t off = gpa - r->gpa;
+
+		if (r->type == BOOT_RANGE_RAM && gpa >= r->gpa &&
+		    off < r->len && len <= r->len - off)
+			return true;
+	}
+	return false;
+}
+
+int space_claim(struct space *s, gpa_t gpa, uint64_t len, const char *what,
+		struct error *err)
+{
+	gpa_t last = gpa + (len - 1), other_last;
+	const struct space_claim *other;
+	int r;
+
+	r = space_check(s, gpa, len, what, err);
+	if (r)
+		return r;
+	if (!space_is_ram(s, gpa, len))
+		return error_set(
+			err, ENOSPC,
+			"%s at %#llx-%#llx is not inside RAM; give more --memory or a smaller file",
+			what, (unsigned long long)gpa,
+			(unsigned long long)last);
+	other = space_clash(s, gpa, last);
+	if (other) {
+		other_last = other->gpa + (other->len - 1);
+		return error_set(
+			err, EINVAL,
+			"%s at %#llx-%#llx overlaps %s at %#llx-%#llx; link it elsewhere",
+			what, (unsigned long long)gpa, (unsigned long long)last,
+			other->what, (unsigned long long)other->gpa,
+			(unsigned long long)other_last);
+	}
+	s->claims[s->nr++] = (struct space_claim){ gpa, len, what };
+	return 0;
+}
+
+/* RAM range r cut to [min, max]; false when nothing of it is left. */
+static bool space_clip(const struct boot_range *r, gpa_t min, gpa_t max,
+		       gpa_t *first, gpa_t *last)
+{
+	if (r->type != BOOT_RANGE_RAM || !r->len)
+		return false;
+	*first = MAX(r->gpa, min);
+	*last = MIN(r->gpa + (r->len - 1), max);
+	return *first <= *last;
+}
+
+/* Lowest place in [first, last]; each step passes one claim for good. */
+static bool space_fit_low(const struct space *s, gpa_t first, gpa_t last,
+			  uint64_t len, uint64_t align, gpa_t *gpa)
+{
+	const struct space_claim *c;
+	gpa_t at = first;
+
+	for (;;) {
+		if (at > UINT64_MAX - (align - 1))
+			return false;
+		at = ALIGN_UP(at, align);
+		if (at > last || len - 1 > last - at)
+			return false;
+		c = space_clash(s, at, at + (len - 1));
+		if (!c) {
+			*gpa = at;
+			return true;
+		}
+		at = c->gpa + (c->len - 1);
+		if (at == UINT64_MAX)
+			return false;
+		at++;
+	}
+}
+
+static bool space_fit_high(const struct space *s, gpa_t first, gpa_t last,
+			   uint64_t len, uint64_t align, gpa_t *gpa)
+{
+	const struct space_claim *c;
+	gpa_t at;
+
+	for (;;) {
+		if (last < first || len - 1 > last - first)
+			return false;
+		at = ALIGN_DOWN(last - (len - 1), align);
+		if (at < first)
+			return false;
+		c = space_clash(s, at, at + (len - 1));
+		if (!c) {
+			*gpa = at;
+			return true;
+		}
+		if (!c->gpa)
+			return false;
+		last = c->gpa - 1;
+	}
+}
+
+int space_find_low(const struct space *s, uint64_t len, uint64_t align,
+		   gpa_t min, gpa_t max, gpa_t *gpa)
+{
+	gpa_t first, last, at;
+	bool found = false;
+	unsigned int i;
+
+	if (!len || !IS_POW2(align))
+		return -ENOSPC;
+	for (i = 0; i < s->nr_map; i++) {
+		if (!space_clip(&s->map[i], min, max, &first, &last) ||
+		    !space_fit_low(s, first, last, len, align, &at))
+			continue;
+		if (!found || at < *gpa)
+			*gpa = at;
+		found = true;
+	}
+	return found ? 0 : -ENOSPC;
+}
+
+int space_find_high(const struct space *s, uint64_t len, uint64_t align,
+		    gpa_t min, gpa_t max, gpa_t *gpa)
+{
+	gpa_t first, last, at;
+	bool found = false;
+	unsigned int i;
+
+	if (!len || !IS_POW2(align))
+		return -ENOSPC;
+	for (i = 0; i < s->nr_map; i++) {
+		if (!space_clip(&s->map[i], min, max, &first, &last) ||
+		    !space_fit_high(s, first, last, len, align, &at))
+			continue;
+		if (!found || at > *gpa)
+			*gpa = at;
+		found = true;
+	}
+	return found ? 0 : -ENOSPC;
+}

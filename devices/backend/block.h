@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef DEVICES_BACKEND_BLOCK_H
+#define DEVICES_BACKEND_BLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "vmm/error.h"
+#include "vmm/loop.h"
+
+/*
+ * The host side of a disk: an image (block_image, one per disk) and engines
+ * (block_engine, one per queue) that move data between it and iovecs. No rings
+ * and no guest addresses here.
+ */
+
+/* ---- image ---- */
+
+struct block_image {
+	int fd;
+	uint64_t size; /* bytes; a trailing part block is not shown */
+	/* bytes: the device's own; for files 512, or what O_DIRECT asks for */
+	uint32_t logical_block;
+	uint32_t physical_block; /* bytes, >= logical_block */
+	uint32_t discard_granularity; /* bytes; 0: discard not possible */
+	uint32_t memory_align; /* of buffers, bytes; 1 unless direct */
+	bool readonly;
+	bool direct; /* O_DIRECT */
+	bool is_blockdev;
+};
+
+struct block_image_config {
+	const char *path; /* NULL when fd is given */
+	int fd; /* an open descriptor, used when path is NULL; dup'd */
+	bool readonly;
+	bool direct;
+};
+
+/*
+ * Open, check (regular file or block device), take the advisory lock (OFD
+ * lock: shared when readonly, exclusive else, so that two writers cannot share
+ * an image) and read the geometry. Main thread.
+ * Errors: -errno with a message naming the path and the way out.
+ */
+int block_image_open(struct block_image *img,
+		     const struct block_image_config *config,
+		     struct error *err);
+/* Accepts a half-open one (fd -1). Main thread. */
+void block_image_close(struct block_image *img);
+/* Read the size again (resize-disk). -errno, and nothing changed. Main thread. */
+int block_image_refresh(struct block_image *img);
+
+/* ---- engine ---- */
+
+enum block_op {
+	BLOCK_READ,
+	BLOCK_WRITE,
+	BLOCK_FLUSH,
+	BLOCK_DISCARD,
+	BLOCK_WRITE_ZEROES,
+};
+
+#define BLOCK_ZERO_MAY_UNMAP 1u
+
+/*
+ * One request; embedded in the device's own request, which owns it from
+ * submit to done. iov stays untouched by the caller meanwhile and names
+ * exactly len bytes, cut anywhere; zero-length entries are fine. offset and
+ * len are bytes, multiples of the logical block, inside the image, len not 0
+ * unless nothing is to be read or written: the caller checked. FLUSH looks at
+ * neither.
+ */
+struct block_req {
+	enum block_op op;
+	unsigned int flags;
+	uint64_t offset;
+	uint64_t len;
+	const struct iovec *iov; /* READ, WRITE */
+	unsigned int nr_iov;
+	/* engine's own, from submit to done */
+	uint64_t progress; /* bytes done */
+	int result;
+	uint8_t step; /* which way of zeroing is being tried */
+	uint8_t retries;
+	struct block_req *next;
+};
+
+/*
+ * 0 or -errno of the whole request (short transfers are continued inside the
+ * engine; a read past the end of a file that shrank is -EIO). Always called on
+ * the engine's loop, from ->poll() or a descriptor event, never from inside
+ * ->submit() or ->commit(), for every engine alike. It may submit and commit
+ * again; it must not call ->poll().
+ */
+typedef void (*block_done_fn)(void *opaque, struct block_req *req);
+
+struct block_engine;
+
+struct block_engine_config {
+	const struct block_image *image; /* borrowed, outlives the engine */
+	unsigned int depth; /* most requests in flight, 1..32768 */
+	struct loop *loop; /* all of the engine runs on its thread */
+	block_done_fn done;
+	void *opaque;
+	/* Memory that requests mostly lie in, to be pinned and known to the
+	 * kernel (uring only; a hint). Costs the host every page of it. */
+	const struct iovec *fixed;
+	unsigned int nr_fixed;
+};
+
+struct block_engine_ops {
+	const char *name; /* "uring", "aio", "sync" */
+	/* -errno: the host refuses this mechanism (the caller falls back) */
+	int (*create)(struct block_engine **out,
+		      const struct block_engine_config *config);
+	/* Queue one request; the caller never has more than config.depth in
+	 * flight. Nothing need reach the kernel before commit(). */
+	void (*submit)(struct block_engine *be, struct block_req *req);
+	/* End of a batch: everything queued goes to the kernel, with one
+	 * system call where the mechanism can. */
+	void (*commit)(struct block_engine *be);
+	/* Deliver what has completed. Returns true if there was anything. No
+	 * system call when there is nothing. */
+	bool (*poll)(struct block_engine *be);
+	/* The loop is about to sleep and needs completions as events on the
+	 * engine's descriptor / is awake again and polls. On at first, so
+	 * that a device which never polls need not care. What completed
+	 * before the call makes an event too. */
+	void (*events)(struct block_engine *be, bool on);
+	void (*destroy)(struct block_engine *be); /* nothing in flight */
+};
+
+/* First member of every engine's own struct. Owner loop only. */
+struct block_engine {
+	const struct block_engine_ops *ops;
+	struct block_engine_config config;
+	unsigned int in_flight; /* submitted and not yet done */
+	/* engine's own */
+	bool wants_events;
+	bool stuck; /* the kernel took less than all; poll() tries again */
+	struct block_req *ready; /* finished inline, for the next poll() */
+	struct block_req **ready_tail;
+	struct loop_fd event; /* an eventfd: something for poll() to do */
+	void *bounce; /* for buffers that O_DIRECT cannot take, or NULL */
+};
+
+extern const struct block_engine_ops block_uring_ops;
+extern const struct block_engine_ops block_aio_ops;
+extern const struct block_engine_ops block_sync_ops;
+
+enum block_engine_kind {
+	BLOCK_ENGINE_AUTO, /* the first that works */
+	BLOCK_ENGINE_URING,
+	BLOCK_ENGINE_AIO,
+	BLOCK_ENGINE_SYNC,
+};
+
+/*
+ * Make the engine asked for, or the next one in order uring, aio (not chosen
+ * without O_DIRECT, where it only blocks), sync when the host refuses it,
+ * saying so once per process in the log. On the loop's thread, destroy too.
+ * Fails only for want of memory or descriptors: -ENOMEM, -EMFILE, -ENFILE.
+ */
+int block_engine_create(struct block_engine **out, enum block_engine_kind kind,
+			const struct block_engine_config *config);
+
+#endif

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * A disk's file or block device: what it is, how large, who else uses it.
+ * The lock belongs to the open file description (fcntl(2), F_OFD_SETLK), so it
+ * also holds between two disks of one process, and ends with the last copy of
+ * the descriptor, however the process ends.
+ */
+#include "devices/backend/block.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "vmm/log.h"
+#include "vmm/util.h"
+
+#define SECTOR 512u
+/* What the page cache moves, whatever a file's own blocks are. */
+#define FILE_BLOCK 4096u
+
+/* What to call the image in messages. */
+struct image_name {
+	char text[256];
+};
+
+static struct image_name image_name(const struct block_image_config *config)
+{
+	struct image_name name;
+
+	if (config->path)
+		snprintf(name.text, sizeof(name.text), "'%s'", config->path);
+	else
+		snprintf(name.text, sizeof(name.text), "fd %d", config->fd);
+	return name;
+}
+
+/* ---- open ---- */
+
+static const char *image_open_hint(int r, const struct block_image_config *c)
+{
+	switch (r) {
+	case -EACCES:
+	case -EPERM:
+	case -EROFS:
+		return c->readonly ? "check its permissions"
+				   : "check its permissions, or use "
+				     "readonly=on";
+	case -ENOENT:
+		return "make it first, for example with truncate -s 1G";
+	case -EISDIR:
+	case -ENXIO: /* a socket */
+		return "a disk needs a raw image file or a block device";
+	case -EINVAL:
+		if (c->direct)
+			return "its file system may not know O_DIRECT: use "
+			       "direct=off";
+		break;
+	case -EBUSY:
+		return "something else on this host has it for itself";
+	}
+	return "check the path";
+}
+
+static int image_open_path(const struct block_image_config *config,
+			   const struct image_name *name, struct error *err)
+{
+	/* O_NONBLOCK: a fifo must not make us wait; it is taken off later. */
+	int flags = (config->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+		    O_NONBLOCK | O_NOCTTY;
+	int fd, r;
+
+	fd = open(config->path, flags | (config->direct ? O_DIRECT : 0));
+	if (fd >= 0)
+		return fd;
+	r = -errno;
+	return error_set(err, r, "cannot open disk image %s: %s (%s)",
+			 name->text, strerror(-r), image_open_hint(r, config));
+}
+
+static int image_dup(const struct block_image_config *config,
+		     const struct image_name *name, struct error *err)
+{
+	int flags = fcntl(config->fd, F_GETFL);
+	int mode = flags & O_ACCMODE;
+	int fd;
+
+	if (flags < 0 || (flags & O_PATH))
+		return error_set(err, EBADF,
+				 "disk image %s is not a descriptor open for "
+				 "I/O: pass the number of an open one",
+				 name->text);
+	if (mode == O_WRONLY || (mode == O_RDONLY && !config->readonly))
+		return error_set(
+			err, EACCES,
+			"disk image %s is open for %s only: open it "
+			"for both%s",
+			name->text, mode == O_WRONLY ? "writing" : "reading",
+			mode == O_RDONLY ? ", or use readonly=on" : "");
+	if (flags & O_APPEND)
+		return error_set(err, EINVAL,
+				 "disk image %s is open with O_APPEND, which "
+				 "moves every write to its end: open it "
+				 "without",
+				 name->text);
+	fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(err, errno, "cannot copy disk image %s: %s",
+				 name->text, strerror(errno));
+	return fd;
+}
+
+/* O_DIRECT as asked; never O_NONBLOCK, which io_uring would obey. */
+static int image_set_flags(const struct block_image *img,
+			   const struct image_name *name, struct error *err)
+{
+	int old = fcntl(img->fd, F_GETFL);
+	int new = (old & ~(O_NONBLOCK | O_DIRECT)) |
+		  (img->direct ? O_DIRECT : 0);
+
+	if (old == new || !fcntl(img->fd, F_SETFL, new))
+		return 0;
+	return error_set(err, errno,
+			 "disk image %s cannot be used with direct=%s: %s "
+			 "(leave direct as it is opened)",
+			 name->text, img->direct ? "on" : "off",
+			 strerror(errno));
+}
+
+static int image_check_type(struct block_image *img, mode_t mode,
+			    const struct image_name *name, struct error *err)
+{
+	const char *what = S_ISDIR(mode)    ? "a directory"
+			   : S_ISFIFO(mode) ? "a pipe"
+			   : S_ISSOCK(mode) ? "a socket"
+			   : S_ISCHR(mode)  ? "a character device"
+					    : "no file";
+
+	img->is_blockdev = S_ISBLK(mode);
+	if (S_ISREG(mode) || S_ISBLK(mode))
+		return 0;
+	return error_set(err, S_ISDIR(mode) ? EISDIR : ENOTBLK,
+			 "disk image %s is %s: a disk needs a raw image file "
+			 "or a block device",
+			 name->text, what);
+}
+
+static int image_lock(const struct block_image *img,
+		      const struct image_name *name, struct error *err)
+{
+	struct flock lock = {
+		.l_type = img->readonly ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET,
+	};
+
+	if (!fcntl(img->fd, F_OFD_SETLK, &lock))
+		return 0;
+	if (errno != EAGAIN && errno != EACCES) {
+		/* Some network file systems have no locks. */
+		log_warn("disk image %s cannot be locked (%s): make sure that "
+			 "nothing else writes to it",
+			 name->text, strerror(errno));
+		return 0;
+	}
+	if (img->readonly)
+		return error_set(err, EBUSY,
+				 "disk image %s is being written by another "
+				 "disk or process: stop that one, or give it "
+				 "readonly=on too",
+				 name->text);
+	return error_set(err, EBUSY,
+			 "disk image %s is used by another disk or process: "
+			 "stop that one, or share the image with readonly=on "
+			 "on both",
+			 name->text);
+}
+
+/* ---- geometry ---- */
+
+/* One number from the queue directory of a block device in sysfs, or 0. */
+static uint64_t image_queue_limit(dev_t dev, const char *limit)
+{
+	/* A partition has none of its own; its disk, one above, has. */
+	static const char *const dirs[] = { "", "../" };
+	unsigned long long value = 0;
+	char path[128];
+	unsigned int i;
+	FILE *f = NULL;
+
+	for (i = 0; !f && i < ARRAY_SIZE(dirs); i++) {
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s",
+			 major(dev), minor(dev), dirs[i], limit);
+		f = fopen(path, "re");
+	}
+	if (!f)
+		return 0;
+	if (fscanf(f, "%llu", &value) != 1)
+		value = 0;
+	fclose(f);
+	return value;
+}
+
+static uint32_t image_block(uint64_t value, uint32_t min, uint32_t max)
+{
+	if (!IS_POW2(value) || value < min || value > max)
+		return min;
+	return (uint32_t)value;
+}
+
+static void image_blockdev_limits(struct block_image *img,
+				  const struct stat *st)
+{
+	unsigned int physical = 0;
+	int logical = 0;
+	uint64_t granularity;
+
+	if (ioctl(img->fd, BLKSSZGET, &logical) || logical <= 0)
+		logical = SECTOR;
+	if (ioctl(img->fd, BLKPBSZGET, &physical))
+		physical = 0;
+	img->logical_block = image_block((unsigned int)logical, SECTOR, 65536);
+	img->physical_block =
+		image_block(physical, img->logical_block, 1u << 20);
+	if (img->direct)
+		img->memory_align = img->logical_block;
+	if (img->readonly ||
+	    !image_queue_limit(st->st_rdev, "discard_max_bytes"))
+		return;
+	granularity = image_queue_limit(st->st_rdev, "discard_granularity");
+	if (granularity < img->logical_block || granularity > UINT32_MAX)
+		granularity = img->logical_block;
+	img->discard_granularity = (uint32_t)granularity;
+}
+
+static void image_file_limits(struct block_image *img, const struct stat *st)
+{
+	img->logical_block = SECTOR;
+	img->physical_block = FILE_BLOCK;
+	if (img->direct)
+		img->memory_align = SECTOR;
+	/* Nearly every file system can punch holes. To ask this one would
+	 * change the file's times; where it cannot, a discard does nothing. */
+	if (!img->readonly)
+		img->discard_granularity = image_block((uint64_t)st->st_blksize,
+						       FILE_BLOCK, 1u << 20);
+}
+
+/* What the kernel says of O_DIRECT here (Linux 6.1) goes over our guess. */
+static void image_direct_limits(struct block_image *img)
+{
+#ifdef STATX_DIOALIGN
+	struct statx stx;
+
+	if (!img->direct ||
+	    statx(img->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) ||
+	    !(stx.stx_mask & STATX_DIOALIGN) || !stx.stx_dio_offset_align)
+		return;
+	img->memory_align = image_block(stx.stx_dio_mem_align, 1, 65536);
+	img->logical_block = image_block(stx.stx_dio_offset_align,
+					 img->logical_block, 65536);
+	img->physical_block = MAX(img->physical_block, img->logical_block);
+	if (img->discard_granularity)
+		img->discard_granularity =
+			MAX(img->discard_granularity, img->logical_block);
+#endif
+}
+
+static int image_bytes(const struct block_image *img, uint64_t *bytes)
+{
+	struct stat st;
+
+	if (img->is_blockdev)
+		return ioctl(img->fd, BLKGETSIZE64, bytes) ? -errno : 0;
+	if (fstat(img->fd, &st))
+		return -errno;
+	*bytes = (uint64_t)st.st_size;
+	return 0;
+}
+
+int block_image_refresh(struct block_image *img)
+{
+	uint64_t bytes;
+	int r = image_bytes(img, &bytes);
+
+	if (r)
+		return r;
+	bytes = ALIGN_DOWN(bytes, img->logical_block);
+	if (!bytes)
+		return -EINVAL;
+	img->size = bytes;
+	return 0;
+}
+
+static int image_measure(struct block_image *img, const struct image_name *name,
+			 struct error *err)
+{
+	uint64_t bytes;
+	int r = image_bytes(img, &bytes);
+
+	if (r)
+		return error_set(err, r,
+				 "cannot read the size of disk image "
+				 "%s: %s",
+				 name->text, strerror(-r));
+	img->size = ALIGN_DOWN(bytes, img->logical_block);
+	if (!img->size)
+		return error_set(err, EINVAL,
+				 "disk image %s is %s: make it larger, for "
+				 "example with truncate -s 1G",
+				 name->text,
+				 bytes ? "smaller than one block" : "empty");
+	if (img->size != bytes)
+		log_warn("disk image %s: the last %" PRIu64 " bytes are not a "
+			 "whole block of %u and are not shown to the guest",
+			 name->text, bytes - img->size, img->logical_block);
+	return 0;
+}
+
+static int image_examine(struct block_image *img, const struct image_name *name,
+			 struct error *err)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(img->fd, &st))
+		return error_set(err, errno, "cannot examine disk image %s: %s",
+				 name->text, strerror(errno));
+	r = image_check_type(img, st.st_mode, name, err);
+	if (!r)
+		r = image_set_flags(img, name, err);
+	if (!r)
+		r = image_lock(img, name, err);
+	if (r)
+		return r;
+	img->memory_align = 1;
+	if (img->is_blockdev)
+		image_blockdev_limits(img, &st);
+	else
+		image_file_limits(img, &st);
+	image_direct_limits(img);
+	return image_measure(img, name, err);
+}
+
+int block_image_open(struct block_image *img,
+		     const struct block_image_config *config, struct error *err)
+{
+	struct image_name name = image_name(config);
+	int r;
+
+	*img = (struct block_image){
+		.fd = -1,
+		.readonly = config->readonly,
+		.direct = config->direct,
+	};
+	r = config->path ? image_open_path(config, &name, err)
+			 : image_dup(config, &name, err);
+	if (r < 0)
+		return r;
+	img->fd = r;
+	r = image_examine(img, &name, err);
+	if (r)
+		block_image_close(img);
+	return r;
+}
+
+void block_image_close(struct block_image *img)
+{
+	close_fd(&img->fd);
+}

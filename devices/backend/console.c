@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "devices/backend/console.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "vmm/log.h"
+#include "vmm/util.h"
+
+#define CONSOLE_BUFFER 16384u /* power of two */
+/* A pipe that polls writable takes this much without blocking. */
+#define CONSOLE_CHUNK 4096u
+#define CONSOLE_ESCAPE 0x01 /* Ctrl-A */
+
+struct console {
+	struct console_config config;
+
+	/* loop thread */
+	int in_fd;
+	int out_fd;
+	bool own_fds;
+	bool out_is_plain; /* a plain file: cannot be polled, never blocks */
+	bool escaped; /* Ctrl-A was typed */
+	bool in_watched;
+	bool out_watched;
+	struct loop_fd in;
+	struct loop_fd out;
+	struct termios saved;
+	bool raw;
+
+	/* any thread, under lock (a leaf) */
+	pthread_mutex_t lock;
+	uint8_t buffer[CONSOLE_BUFFER];
+	size_t head, tail; /* written to, read from; free running */
+	uint64_t lost;
+
+	/* any thread */
+	struct loop_call flush_call;
+	struct loop_call input_call;
+};
+
+/* ---- output ---- */
+
+static size_t console_peek(struct console *con, const uint8_t **data)
+{
+	size_t off, len;
+
+	pthread_mutex_lock(&con->lock);
+	off = con->tail % CONSOLE_BUFFER;
+	len = MIN(con->head - con->tail, CONSOLE_BUFFER - off);
+	pthread_mutex_unlock(&con->lock);
+	*data = con->buffer + off;
+	return MIN(len, CONSOLE_CHUNK);
+}
+
+static void console_consume(struct console *con, size_t len)
+{
+	pthread_mutex_lock(&con->lock);
+	con->tail += len;
+	pthread_mutex_unlock(&con->lock);
+}
+
+static bool console_is_writable(const struct console *con)
+{
+	struct pollfd p = { .fd = con->out_fd, .events = POLLOUT };
+
+	return con->out_is_plain || (poll(&p, 1, 0) == 1 && p.revents);
+}
+
+static void console_watch_out(struct console *con, bool on)
+{
+	if (con->out_is_plain || con->out_watched == on)
+		return;
+	con->out_watched = on;
+	if (on)
+		loop_fd_add(con->config.loop, &con->out, EPOLLOUT);
+	else
+		loop_fd_del(&con->out);
+}
+
+static void console_flush(struct console *con)
+{
+	const uint8_t *data;
+	size_t len;
+
+	while ((len = console_peek(con, &data))) {
+		ssize_t n;
+
+		if (!console_is_writable(con)) {
+			console_watch_out(con, true);
+			return;
+		}
+		n = write(con->out_fd, data, len);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		/* The reader went away or the disk is full: the guest must
+		 * not notice. */
+		console_consume(con, n < 0 ? len : (size_t)n);
+	}
+	console_watch_out(con, false);
+}
+
+static void console_on_flush(struct loop_call *lc)
+{
+	console_flush(container_of(lc, struct console, flush_call));
+}
+
+static void console_on_writable(struct loop_fd *lf,
+				uint32_t events unused_param)
+{
+	console_flush(container_of(lf, struct console, out));
+}
+
+void console_write(struct console *con, uint8_t byte)
+{
+	if (con->out_fd < 0)
+		return;
+	pthread_mutex_lock(&con->lock);
+	if (con->head - con->tail < CONSOLE_BUFFER)
+		con->buffer[con->head++ % CONSOLE_BUFFER] = byte;
+	else
+		con->lost++;
+	pthread_mutex_unlock(&con->lock);
+	loop_post(con->config.loop, &con->flush_call);
+}
+
+/* ---- input ---- */
+
+static void console_watch_in(struct console *con, bool on)
+{
+	if (con->in_fd < 0 || con->in_watched == on)
+		return;
+	if (!on)
+		loop_fd_del(&con->in);
+	else if (loop_fd_add(con->config.loop, &con->in, EPOLLIN))
+		on = false; /* a plain file as stdin: no input */
+	con->in_watched = on;
+}
+
+/* Take Ctrl-A x out of what was typed at a terminal. Returns what is left. */
+static size_t console_filter(struct console *con, uint8_t *data, size_t len)
+{
+	size_t i, n = 0;
+
+	if (!con->raw)
+		return len;
+	for (i = 0; i < len; i++) {
+		uint8_t c = data[i];
+
+		if (!con->escaped && c == CONSOLE_ESCAPE) {
+			con->escaped = true;
+			continue;
+		}
+		if (con->escaped && c == 'x')
+			con->config.quit(con->config.opaque);
+		else
+			data[n++] = c;
+		con->escaped = false;
+	}
+	return n;
+}
+
+static void console_on_readable(struct loop_fd *lf,
+				uint32_t events unused_param)
+{
+	struct console *con = container_of(lf, struct console, in);
+	size_t room = con->config.room(con->config.opaque);
+	uint8_t data[256];
+	ssize_t n;
+
+	if (!room) {
+		console_watch_in(con, false);
+		return;
+	}
+	n = read(con->in_fd, data, MIN(room, sizeof(data)));
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0 && con->config.mode == CONSOLE_PTY) {
+		/* Nobody has the other side open; look again on output. */
+		console_watch_in(con, false);
+		return;
+	}
+	if (n <= 0) {
+		console_watch_in(con, false);
+		con->in_fd = -1;
+		return;
+	}
+	n = (ssize_t)console_filter(con, data, (size_t)n);
+	if (n)
+		con->config.input(con->config.opaque, data, (size_t)n);
+}
+
+static void console_on_wanted(struct loop_call *lc)
+{
+	console_watch_in(container_of(lc, struct console, input_call), true);
+}
+
+void console_input_wanted(struct console *con)
+{
+	loop_post(con->config.loop, &con->input_call);
+}
+
+/* ---- open and close ---- */
+
+/* A background job must not touch its terminal. */
+static bool console_owns_terminal(int fd)
+{
+	return tcgetpgrp(fd) == getpgrp();
+}
+
+static void console_open_tty(struct console *con)
+{
+	struct termios raw;
+
+	con->out_fd = STDOUT_FILENO;
+	con->in_fd = STDIN_FILENO;
+	if (!isatty(STDIN_FILENO))
+		return;
+	if (!console_owns_terminal(STDIN_FILENO) ||
+	    tcgetattr(STDIN_FILENO, &con->saved)) {
+		con->in_fd = -1;
+		return;
+	}
+	raw = con->saved;
+	cfmakeraw(&raw);
+	raw.c_oflag |= OPOST; /* our own messages need it */
+	con->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+}
+
+static int console_open_pty(struct console *con, struct error *err)
+{
+	char name[64];
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || grantpt(fd) || unlockpt(fd) ||
+	    ptsname_r(fd, name, sizeof(name))) {
+		int code = errno;
+
+		close_fd(&fd);
+		return error_set(err, code, "--serial pty: %s",
+				 strerror(code));
+	}
+	con->in_fd = con->out_fd = fd;
+	con->own_fds = true;
+	fprintf(stderr, "vmm: serial port on %s\n", name);
+	return 0;
+}
+
+static int console_open_file(struct console *con, struct error *err)
+{
+	const char *file = con->config.file;
+
+	con->out_fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
+					 O_NOCTTY,
+			   0600);
+	if (con->out_fd < 0)
+		return error_set(err, errno,
+				 "--serial file=%s: %s; give a path that can be written",
+				 file, strerror(errno));
+	con->own_fds = true;
+	return 0;
+}
+
+static bool console_is_plain(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int ep = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event ev = { .events = EPOLLOUT };
+	bool plain;
+
+	if (ep < 0 || poll(&p, 1, 0) < 0)
+		return true;
+	plain = epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) && errno == EPERM;
+	close(ep);
+	return plain;
+}
+
+int console_open(struct console **out, const struct console_config *config,
+		 struct error *err)
+{
+	struct console *con = calloc(1, sizeof(*con));
+	int r = 0;
+
+	if (!con)
+		return error_set(err, ENOMEM, "out of memory");
+	con->config = *config;
+	con->in_fd = con->out_fd = -1;
+	con->flush_call.fn = console_on_flush;
+	con->input_call.fn = console_on_wanted;
+	pthread_mutex_init(&con->lock, NULL);
+	if (config->mode == CONSOLE_TTY)
+		console_open_tty(con);
+	else if (config->mode == CONSOLE_FILE)
+		r = console_open_file(con, err);
+	else if (config->mode == CONSOLE_PTY)
+		r = console_open_pty(con, err);
+	if (r) {
+		console_close(con);
+		return r;
+	}
+	con->out.fd = con->out_fd;
+	con->out.on_event = console_on_writable;
+	con->in.on_event = console_on_readable;
+	con->out_is_plain = con->out_fd >= 0 && console_is_plain(con->out_fd);
+	/* One descriptor cannot be watched twice: a pty gets a second one. */
+	if (config->mode == CONSOLE_PTY)
+		con->in_fd = fcntl(con->out_fd, F_DUPFD_CLOEXEC, 0);
+	con->in.fd = con->in_fd;
+	console_watch_in(con, true);
+	*out = con;
+	return 0;
+}
+
+void console_close(struct console *con)
+{
+	if (!con)
+		return;
+	console_watch_in(con, false);
+	if (con->out_fd >= 0)
+		console_flush(con);
+	console_watch_out(con, false);
+	if (con->raw)
+		tcsetattr(STDIN_FILENO, TCSANOW, &con->saved);
+	if (con->lost)
+		log_warn("serial: %llu bytes were lost, the host did not read them",
+			 (unsigned long long)con->lost);
+	if (con->own_fds) {
+		if (con->in_fd != con->out_fd)
+			close_fd(&con->in_fd);
+		close_fd(&con->out_fd);
+	}
+	pthread_mutex_destroy(&con->lock);
+	free(con);
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef DEVICES_DEVICE_H
+#define DEVICES_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/error.h"
+#include "vmm/list.h"
+#include "vmm/param.h"
+
+/*
+ * The contract between the machine and everything on its buses. vmm/ knows
+ * device classes only through this header and the registry.
+ *
+ * Life of a device, all on the main thread:
+ *   create -> (guest uses it) -> reset -> ... -> destroy
+ * Guest accesses come on vCPU threads through the bus; queue work runs on the
+ * loops of the machine's I/O threads.
+ */
+struct vm;
+struct device;
+
+enum device_kind {
+	DEVICE_PLATFORM, /* chips the machine always has; made by the arch */
+	DEVICE_VIRTIO, /* what users name: --disk, --net, ... */
+};
+
+/* Where a platform chip sits; written down by the arch in arch_chips[]. */
+struct chip_place {
+	const char *class_name;
+	bool pio; /* base is a port number, else a guest address */
+	uint64_t base;
+	uint32_t gsi; /* interrupt line */
+};
+
+struct device_class {
+	const char *name; /* spec's short name: "blk"; or part number */
+	enum device_kind kind;
+	/* DEVICE_VIRTIO: the command line option "--disk", JSON list "disks"
+	 * and prefix of made-up ids "_disk0". NULL for platform chips. */
+	const char *option;
+	const char *json_list;
+	const struct param_set *params; /* NULL: none */
+	/* The guest's name of the first one, when --rootfs can be made of this
+	 * class (it has the parameters path and readonly); NULL otherwise. */
+	const char *root_device;
+	/*
+	 * Make a device. config: a params struct (borrowed, outlives the
+	 * device), or the chip_place for platform chips. On failure *out is
+	 * untouched and nothing is left behind; -errno with a message.
+	 */
+	int (*create)(struct vm *vm, const void *config, struct device **out,
+		      struct error *err);
+};
+
+struct device_ops {
+	/* Back to power-on state. No vCPU runs; returns when no request is in
+	 * flight. */
+	void (*reset)(struct device *dev);
+	/* pause: returns when the device touches guest memory no more and no
+	 * request is in flight; resume undoes it. vCPUs are stopped. NULL for
+	 * devices with nothing to do. */
+	void (*pause)(struct device *dev);
+	void (*resume)(struct device *dev);
+	/* Somebody pressed the power button. NULL: not the chip for it. */
+	void (*power_button)(struct device *dev);
+	/* Free everything; the guest cannot reach the device any more. Accepts
+	 * a half-built one. */
+	void (*destroy)(struct device *dev);
+};
+
+/* First member of every device's own struct. */
+struct device {
+	const struct device_class *class;
+	const struct device_ops *ops;
+	char id[64];
+	struct list_node node; /* in vm's list, in order of creation */
+};
+
+/* ---- registry ---- */
+
+/* All classes, in registry.def's order; ends with NULL. */
+extern const struct device_class *const device_classes[];
+
+/* NULL when there is none. */
+const struct device_class *device_class_find(const char *name);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "devices/pci/msix.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/byteorder.h"
+
+int msix_init(struct msix *m, unsigned int nr,
+	      void (*send)(void *opaque, uint64_t addr, uint32_t data),
+	      void *opaque)
+{
+	m->nr = nr;
+	m->send = send;
+	m->opaque = opaque;
+	m->table = calloc(nr, sizeof(*m->table));
+	m->pending = calloc((nr + 63) / 64, sizeof(*m->pending));
+	pthread_mutex_init(&m->lock, NULL);
+	if (!m->table || !m->pending) {
+		msix_fini(m);
+		return -ENOMEM;
+	}
+	msix_reset(m);
+	return 0;
+}
+
+void msix_fini(struct msix *m)
+{
+	if (!m->nr)
+		return;
+	free(m->table);
+	free(m->pending);
+	pthread_mutex_destroy(&m->lock);
+	m->table = NULL;
+	m->pending = NULL;
+	m->nr = 0;
+}
+
+void msix_reset(struct msix *m)
+{
+	unsigned int i;
+
+	pthread_mutex_lock(&m->lock);
+	for (i = 0; i < m->nr; i++)
+		m->table[i] =
+			(struct msix_entry){ .control = MSIX_ENTRY_MASKED };
+	memset(m->pending, 0, (m->nr + 63) / 64 * sizeof(*m->pending));
+	m->enabled = false;
+	m->masked = false;
+	pthread_mutex_unlock(&m->lock);
+}
+
+static bool msix_is_masked_locked(const struct msix *m, unsigned int vector)
+{
+	return m->masked || m->table[vector].control & MSIX_ENTRY_MASKED;
+}
+
+static void msix_deliver_locked(struct msix *m, unsigned int vector)
+{
+	const struct msix_entry *e = &m->table[vector];
+	uint64_t bit = 1ull << (vector % 64);
+
+	if (!m->enabled)
+		return;
+	if (msix_is_masked_locked(m, vector)) {
+		m->pending[vector / 64] |= bit;
+		return;
+	}
+	m->pending[vector / 64] &= ~bit;
+	m->send(m->opaque, (uint64_t)e->addr_hi << 32 | e->addr_lo, e->data);
+}
+
+static void msix_flush_locked(struct msix *m, unsigned int vector)
+{
+	if (m->pending[vector / 64] & 1ull << (vector % 64))
+		msix_deliver_locked(m, vector);
+}
+
+void msix_notify(struct msix *m, unsigned int vector)
+{
+	if (vector >= m->nr)
+		return;
+	pthread_mutex_lock(&m->lock);
+	msix_deliver_locked(m, vector);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void msix_set_control(struct msix *m, bool enabled, bool masked)
+{
+	unsigned int i;
+
+	pthread_mutex_lock(&m->lock);
+	m->enabled = enabled;
+	m->masked = masked;
+	for (i = 0; i < m->nr; i++)
+		msix_flush_locked(m, i);
+	pthread_mutex_unlock(&m->lock);
+}
+
+static bool msix_is_inside(uint64_t off, unsigned int len, uint64_t size)
+{
+	return (len == 4 || len == 8) && off % len == 0 && off < size &&
+	       len <= size - off;
+}
+
+void msix_table_read(struct msix *m, uint64_t off, void *data,
+		     unsigned int len)
+{
+	memset(data, 0, len);
+	if (!msix_is_inside(off, len, m->nr * (uint64_t)MSIX_ENTRY_SIZE))
+		return;
+	pthread_mutex_lock(&m->lock);
+	memcpy(data, (const uint8_t *)m->table + off, len);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void msix_table_write(struct msix *m, uint64_t off, const void *data,
+		      unsigned int len)
+{
+	if (!msix_is_inside(off, len, m->nr * (uint64_t)MSIX_ENTRY_SIZE))
+		return;
+	pthread_mutex_lock(&m->lock);
+	memcpy((uint8_t *)m->table + off, data, len);
+	msix_flush_locked(m, (unsigned int)(off / MSIX_ENTRY_SIZE));
+	pthread_mutex_unlock(&m->lock);
+}
+
+void msix_pba_read(struct msix *m, uint64_t off, void *data, unsigned int len)
+{
+	memset(data, 0, len);
+	if (!msix_is_inside(off, len, (m->nr + 63) / 64 * 8ull))
+		return;
+	pthread_mutex_lock(&m->lock);
+	memcpy(data, (const uint8_t *)m->pending + off, len);
+	pthread_mutex_unlock(&m->lock);
+}

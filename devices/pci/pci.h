@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef DEVICES_PCI_PCI_H
+#define DEVICES_PCI_PCI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/pci/msix.h"
+#include "vmm/bus.h"
+#include "vmm/error.h"
+#include "vmm/gmem.h"
+
+/*
+ * PCI functions on the one root bus (PCI Local Bus 3.0, PCIe base). Every
+ * device is function 0 of its own slot and has at most one BAR: 64-bit memory,
+ * not prefetchable. Configuration accesses are serialised by the root's lock.
+ */
+#define PCI_SLOTS 32
+#define PCI_CONFIG_SIZE 256
+
+/* Configuration space header, type 0 (PCI 3.0 section 6.1) */
+#define PCI_VENDOR_ID 0x00
+#define PCI_DEVICE_ID 0x02
+#define PCI_COMMAND 0x04
+#define PCI_COMMAND_MEMORY 0x2u
+#define PCI_COMMAND_MASTER 0x4u
+#define PCI_COMMAND_INTX_DISABLE 0x400u
+#define PCI_STATUS 0x06
+#define PCI_STATUS_CAP_LIST 0x10u
+#define PCI_REVISION_ID 0x08
+#define PCI_CLASS_PROG 0x09
+#define PCI_BAR0 0x10
+#define PCI_BAR_MEM_64 0x4u
+#define PCI_SUBSYSTEM_VENDOR_ID 0x2c
+#define PCI_SUBSYSTEM_ID 0x2e
+#define PCI_CAPABILITY_LIST 0x34
+#define PCI_CAPABILITY_FIRST 0x40
+#define PCI_CAP_ID_VENDOR 0x09
+#define PCI_CAP_ID_MSIX 0x11
+
+struct vm;
+struct pci_root;
+struct pci_dev;
+
+struct pci_dev_ops {
+	/* BAR 0, off relative to it. vCPU thread, no lock held. */
+	struct bus_ops bar;
+	/* BAR 0 now answers at gpa (mapped), or does not any more. vCPU or
+	 * main thread, the root's lock held. NULL: nothing to do. */
+	void (*bar_moved)(struct pci_dev *dev, gpa_t gpa, bool mapped);
+	/* Configuration bytes [off, off+len) are about to be read / were
+	 * written. The root's lock held. NULL: nothing to do. */
+	void (*config_read)(struct pci_dev *dev, unsigned int off,
+			    unsigned int len);
+	void (*config_written)(struct pci_dev *dev, unsigned int off,
+			       unsigned int len);
+};
+
+struct pci_dev {
+	/* set at creation */
+	const struct pci_dev_ops *ops;
+	struct vm *vm;
+	uint64_t bar_size; /* bytes, power of two; 0: none */
+	uint8_t msix_cap; /* offset of the capability, 0: none */
+	struct msix msix;
+
+	/* under the root's lock once plugged */
+	struct pci_root *root;
+	unsigned int slot;
+	uint8_t config[PCI_CONFIG_SIZE];
+	uint8_t writable[PCI_CONFIG_SIZE]; /* bits the guest may change */
+	uint8_t next_cap; /* where the next capability goes */
+	uint8_t last_cap; /* its predecessor's offset, 0: none */
+	gpa_t bar_home; /* address given at power-on */
+	gpa_t bar_gpa; /* where it is mapped */
+	bool bar_mapped;
+};
+
+struct pci_ids {
+	uint16_t vendor;
+	uint16_t device;
+	uint16_t subsystem_vendor;
+	uint16_t subsystem;
+	uint8_t revision;
+	uint32_t class_code; /* 24 bits: class, subclass, interface */
+};
+
+/* Fill a zeroed dev. bar_size 0: no BAR. Main thread. */
+void pci_dev_init(struct pci_dev *dev, struct vm *vm,
+		  const struct pci_dev_ops *ops, const struct pci_ids *ids,
+		  uint64_t bar_size);
+
+/*
+ * Append a capability of len bytes (with its two header bytes, which are
+ * filled; the rest is copied from body + 2). Before plugging. Returns its
+ * offset; asserts that it fits, as the set is fixed at build time.
+ */
+uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body,
+			   uint8_t len);
+
+/* MSI-X: table at table_off and PBA at pba_off of BAR 0. Before plugging.
+ * -ENOMEM. */
+int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
+		 uint32_t table_off, uint32_t pba_off);
+
+/* Send vector's interrupt, or mark it pending. Any thread. */
+void pci_msix_notify(struct pci_dev *dev, uint16_t vector);
+
+/*
+ * Put dev on the machine's bus, in the lowest free slot from 1, with its BAR
+ * assigned. Main thread. -ENOSPC with a message when all 31 slots are taken.
+ */
+int pci_plug(struct pci_dev *dev, struct error *err);
+/* Take it off: the guest reaches neither config space nor BAR afterwards.
+ * Main thread, no vCPU inside an access. */
+void pci_unplug(struct pci_dev *dev);
+
+/* Configuration space and BAR as at power-on. No vCPU runs. Main thread. */
+void pci_dev_reset(struct pci_dev *dev);
+
+#endif

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * The root bus: 32 slots behind an ECAM window (PCIe base section 7.2.2).
+ * There is no firmware, so BARs are assigned at plug time from the 32-bit PCI
+ * window; the guest may move them.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "devices/pci/pci.h"
+#include "devices/registry.h"
+#include "vmm/byteorder.h"
+#include "vmm/irq.h"
+#include "vmm/log.h"
+#include "vmm/util.h"
+#include "vmm/vm.h"
+
+/* Every slot has its own piece of the window, so plugging never searches. */
+#define ROOT_SLOT_WINDOW (1 * MIB)
+
+#define ROOT_HOST_BRIDGE_VENDOR 0x1b36
+#define ROOT_HOST_BRIDGE_DEVICE 0x0008
+#define ROOT_HOST_BRIDGE_CLASS 0x060000
+
+struct pci_root {
+	struct device device;
+	struct vm *vm;
+	struct pci_dev bridge; /* slot 0 */
+	pthread_mutex_t lock; /* guards the slots and every config space */
+	struct pci_dev *slots[PCI_SLOTS];
+};
+
+/* ---- capabilities and MSI-X ---- */
+
+void pci_dev_init(struct pci_dev *dev, struct vm *vm,
+		  const struct pci_dev_ops *ops, const struct pci_ids *ids,
+		  uint64_t bar_size)
+{
+	uint8_t *c = dev->config, *w = dev->writable;
+
+	dev->vm = vm;
+	dev->ops = ops;
+	dev->bar_size = bar_size;
+	dev->next_cap = PCI_CAPABILITY_FIRST;
+	le_store(c + PCI_VENDOR_ID, ids->vendor, 2);
+	le_store(c + PCI_DEVICE_ID, ids->device, 2);
+	c[PCI_REVISION_ID] = ids->revision;
+	le_store(c + PCI_CLASS_PROG, ids->class_code, 3);
+	le_store(c + PCI_SUBSYSTEM_VENDOR_ID, ids->subsystem_vendor, 2);
+	le_store(c + PCI_SUBSYSTEM_ID, ids->subsystem, 2);
+	le_store(w + PCI_COMMAND,
+		 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
+			 PCI_COMMAND_INTX_DISABLE,
+		 2);
+	w[0x3c] = 0xff; /* interrupt line: a scratch byte for the guest */
+	if (!bar_size)
+		return;
+	assert(IS_POW2(bar_size) && bar_size <= ROOT_SLOT_WINDOW);
+	c[PCI_BAR0] = PCI_BAR_MEM_64;
+	le_store(w + PCI_BAR0, ~(bar_size - 1), 8);
+}
+
+uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body,
+			   uint8_t len)
+{
+	uint8_t off = dev->next_cap;
+
+	assert(len >= 2 && (unsigned int)off + len <= PCI_CONFIG_SIZE);
+	memcpy(dev->config + off, body, len);
+	dev->config[off] = id;
+	dev->config[off + 1] = 0;
+	dev->config[dev->last_cap ? dev->last_cap + 1 : PCI_CAPABILITY_LIST] =
+		off;
+	dev->config[PCI_STATUS] |= PCI_STATUS_CAP_LIST;
+	dev->last_cap = off;
+	dev->next_cap = (uint8_t)ALIGN_UP(off + len, 4);
+	return off;
+}
+
+static void pci_msix_send(void *opaque, uint64_t addr, uint32_t data)
+{
+	irq_msi(opaque, addr, data);
+}
+
+int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
+		 uint32_t table_off, uint32_t pba_off)
+{
+	uint8_t body[12] = { 0 };
+
+	assert(nr_vectors >= 1 && nr_vectors <= 2048);
+	if (msix_init(&dev->msix, nr_vectors, pci_msix_send, dev->vm))
+		return -ENOMEM;
+	dev->msix.table_off = table_off;
+	dev->msix.pba_off = pba_off;
+	le_store(body + 2, nr_vectors - 1, 2);
+	le_store(body + 4, table_off, 4); /* BAR indicator 0 */
+	le_store(body + 8, pba_off, 4);
+	dev->msix_cap = pci_add_capability(dev, PCI_CAP_ID_MSIX, body,
+					   sizeof(body));
+	/* message control: function mask and enable */
+	dev->writable[dev->msix_cap + 3] = 0xc0;
+	return 0;
+}
+
+void pci_msix_notify(struct pci_dev *dev, uint16_t vector)
+{
+	msix_notify(&dev->msix, vector);
+}
+
+/* ---- BAR ---- */
+
+static void pci_bar_unmap(struct pci_dev *dev)
+{
+	if (!dev->bar_mapped)
+		return;
+	bus_remove(&dev->vm->mmio, dev->bar_gpa);
+	dev->bar_mapped = false;
+	if (dev->ops->bar_moved)
+		dev->ops->bar_moved(dev, dev->bar_gpa, false);
+}
+
+static void pci_bar_map(struct pci_dev *dev, gpa_t gpa)
+{
+	int r = bus_add(&dev->vm->mmio, gpa, dev->bar_size, &dev->ops->bar,
+			dev);
+
+	if (r) {
+		/* As on real hardware, two devices at one address is the
+		 * guest's affair; the second one does not answer. */
+		log_debug("slot %u: BAR at %#llx: %s", dev->slot,
+			  (unsigned long long)gpa, strerror(-r));
+		return;
+	}
+	dev->bar_gpa = gpa;
+	dev->bar_mapped = true;
+	if (dev->ops->bar_moved)
+		dev->ops->bar_moved(dev, gpa, true);
+}
+
+/* Follow what command register and BAR say now. */
+static void pci_bar_update(struct pci_dev *dev)
+{
+	uint64_t gpa = le_load(dev->config + PCI_BAR0, 8) & ~0xfull;
+	bool want = dev->bar_size &&
+		    dev->config[PCI_COMMAND] & PCI_COMMAND_MEMORY;
+
+	if (dev->bar_mapped && (!want || gpa != dev->bar_gpa))
+		pci_bar_unmap(dev);
+	if (want && !dev->bar_mapped)
+		pci_bar_map(dev, gpa);
+}
+
+/* ---- configuration space ---- */
+
+static void pci_config_read(struct pci_dev *dev, unsigned int off, void *data,
+			    unsigned int len)
+{
+	if (dev->ops->config_read)
+		dev->ops->config_read(dev, off, len);
+	memcpy(data, dev->config + off, len);
+}
+
+static bool pci_touches(unsigned int off, unsigned int len, unsigned int what,
+			unsigned int what_len)
+{
+	return off < what + what_len && what < off + len;
+}
+
+static void pci_config_write(struct pci_dev *dev, unsigned int off,
+			     const uint8_t *data, unsigned int len)
+{
+	unsigned int i;
+
+	for (i = 0; i < len; i++) {
+		uint8_t *c = &dev->config[off + i];
+		uint8_t w = dev->writable[off + i];
+
+		*c = (uint8_t)((*c & ~w) | (data[i] & w));
+	}
+	if (pci_touches(off, len, PCI_COMMAND, 1) ||
+	    pci_touches(off, len, PCI_BAR0, 8))
+		pci_bar_update(dev);
+	if (dev->msix_cap && pci_touches(off, len, dev->msix_cap + 3u, 1)) {
+		uint8_t control = dev->config[dev->msix_cap + 3];
+
+		msix_set_control(&dev->msix, control & 0x80, control & 0x40);
+	}
+	if (dev->ops->config_written)
+		dev->ops->config_written(dev, off, len);
+}
+
+/* ECAM: bus in bits 20 up, device 19..15, function 14..12, register 11..0. */
+static struct pci_dev *root_decode_locked(struct pci_root *root, uint64_t off,
+					  unsigned int len, unsigned int *reg)
+{
+	unsigned int function = off >> 12 & 7;
+
+	*reg = off & 0xfff;
+	if (off >> 20 || function || *reg + len > PCI_CONFIG_SIZE)
+		return NULL;
+	return root->slots[off >> 15 & 31];
+}
+
+static void root_ecam_read(void *opaque, uint64_t off, void *data,
+			   unsigned int len)
+{
+	struct pci_root *root = opaque;
+	struct pci_dev *dev;
+	unsigned int reg;
+
+	pthread_mutex_lock(&root->lock);
+	dev = root_decode_locked(root, off, len, &reg);
+	if (dev)
+		pci_config_read(dev, reg, data, len);
+	else if (!(off >> 20) && !(off >> 12 & 7) &&
+		 root->slots[off >> 15 & 31])
+		memset(data, 0, len); /* no extended capabilities */
+	else
+		memset(data, 0xff, len);
+	pthread_mutex_unlock(&root->lock);
+}
+
+static void root_ecam_write(void *opaque, uint64_t off, const void *data,
+			    unsigned int len)
+{
+	struct pci_root *root = opaque;
+	struct pci_dev *dev;
+	unsigned int reg;
+
+	pthread_mutex_lock(&root->lock);
+	dev = root_decode_locked(root, off, len, &reg);
+	if (dev)
+		pci_config_write(dev, reg, data, len);
+	pthread_mutex_unlock(&root->lock);
+}
+
+static const struct bus_ops root_ecam_ops = {
+	.read = root_ecam_read,
+	.write = root_ecam_write,
+};
+
+/* ---- plug, unplug, reset ---- */
+
+static void pci_power_on(struct pci_dev *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < PCI_CONFIG_SIZE; i++)
+		dev->config[i] &= (uint8_t)~dev->writable[i];
+	if (dev->msix_cap)
+		msix_reset(&dev->msix);
+	if (dev->bar_size)
+		le_store(dev->config + PCI_BAR0, dev->bar_home | PCI_BAR_MEM_64,
+			 8);
+}
+
+int pci_plug(struct pci_dev *dev, struct error *err)
+{
+	struct device *found = vm_find_class(dev->vm, "pci_root");
+	struct pci_root *root = container_of(found, struct pci_root, device);
+	unsigned int slot;
+
+	pthread_mutex_lock(&root->lock);
+	for (slot = 1; slot < PCI_SLOTS && root->slots[slot]; slot++)
+		;
+	if (slot == PCI_SLOTS) {
+		pthread_mutex_unlock(&root->lock);
+		return error_set(err, ENOSPC,
+				 "the PCI bus is full: %d devices at most; remove one",
+				 PCI_SLOTS - 1);
+	}
+	dev->root = root;
+	dev->slot = slot;
+	dev->bar_home = arch_pci.mmio32_base + slot * ROOT_SLOT_WINDOW;
+	pci_power_on(dev);
+	root->slots[slot] = dev;
+	pthread_mutex_unlock(&root->lock);
+	return 0;
+}
+
+void pci_unplug(struct pci_dev *dev)
+{
+	struct pci_root *root = dev->root;
+
+	if (root) {
+		pthread_mutex_lock(&root->lock);
+		pci_bar_unmap(dev);
+		root->slots[dev->slot] = NULL;
+		pthread_mutex_unlock(&root->lock);
+	}
+	msix_fini(&dev->msix);
+	dev->root = NULL;
+}
+
+void pci_dev_reset(struct pci_dev *dev)
+{
+	pthread_mutex_lock(&dev->root->lock);
+	pci_bar_unmap(dev);
+	pci_power_on(dev);
+	pthread_mutex_unlock(&dev->root->lock);
+}
+
+/* ---- the bridge itself ---- */
+
+static void root_reset(struct device *device)
+{
+	struct pci_root *root = container_of(device, struct pci_root, device);
+
+	pci_power_on(&root->bridge);
+}
+
+static void root_destroy(struct device *device)
+{
+	struct pci_root *root = container_of(device, struct pci_root, device);
+
+	bus_remove(&root->vm->mmio, arch_pci.ecam_base);
+	pthread_mutex_destroy(&root->lock);
+	free(root);
+}
+
+static const struct device_ops root_ops = {
+	.reset = root_reset,
+	.destroy = root_destroy,
+};
+
+static int root_create(struct vm *vm, const void *config unused_param,
+		       struct device **out, struct error *err)
+{
+	static const struct pci_dev_ops bridge_ops = { 0 };
+	static const struct pci_ids ids = {
+		.vendor = ROOT_HOST_BRIDGE_VENDOR,
+		.device = ROOT_HOST_BRIDGE_DEVICE,
+		.class_code = ROOT_HOST_BRIDGE_CLASS,
+	};
+	struct pci_root *root = calloc(1, sizeof(*root));
+	int r;
+
+	if (!root)
+		return error_set(err, ENOMEM, "out of memory");
+	root->device.class = &pci_root_class;
+	root->device.ops = &root_ops;
+	root->vm = vm;
+	pthread_mutex_init(&root->lock, NULL);
+	pci_dev_init(&root->bridge, vm, &bridge_ops, &ids, 0);
+	root->slots[0] = &root->bridge;
+	r = bus_add(&vm->mmio, arch_pci.ecam_base, arch_pci.nr_buses * MIB,
+		    &root_ecam_ops, root);
+	if (r) {
+		root_destroy(&root->device);
+		return error_set(err, r, "PCI configuration space: %s",
+				 strerror(-r));
+	}
+	*out = &root->device;
+	return 0;
+}
+
+const struct device_class pci_root_class = {
+	.name = "pci_root",
+	.kind = DEVICE_PLATFORM,
+	.create = root_create,
+};

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * Power of a hardware-reduced ACPI machine (ACPI 6.5 section 4.1): sleep
+ * control and reset registers, and the event byte behind the Generic Event
+ * Device (section 5.6.9), which the guest's _EVT method reads when the GED's
+ * interrupt fires.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boot/acpi.h"
+#include "devices/registry.h"
+#include "vmm/irq.h"
+#include "vmm/log.h"
+#include "vmm/util.h"
+#include "vmm/vm.h"
+
+struct acpi_power {
+	struct device device;
+	struct vm *vm;
+	uint64_t base;
+	uint32_t gsi;
+	atomic_uint events; /* ACPI_GED_*, not yet read by the guest */
+};
+
+static void acpi_power_read(void *opaque, uint64_t off, void *data,
+			    unsigned int len)
+{
+	struct acpi_power *ap = opaque;
+
+	memset(data, 0, len);
+	if (off == ACPI_POWER_EVENT)
+		*(uint8_t *)data = (uint8_t)atomic_exchange(&ap->events, 0);
+}
+
+static void acpi_power_write(void *opaque, uint64_t off, const void *data,
+			     unsigned int len unused_param)
+{
+	struct acpi_power *ap = opaque;
+	uint8_t value = *(const uint8_t *)data;
+
+	if (off == ACPI_POWER_SLEEP && value == ACPI_SLEEP_S5) {
+		log_info("the guest powers off");
+		vm_raise(ap->vm, VM_EVENT_POWEROFF);
+	} else if (off == ACPI_POWER_RESET && value == ACPI_POWER_RESET_VALUE) {
+		log_info("the guest resets");
+		vm_raise(ap->vm, VM_EVENT_RESET);
+	}
+}
+
+static const struct bus_ops acpi_power_bus_ops = {
+	.read = acpi_power_read,
+	.write = acpi_power_write,
+};
+
+static void acpi_power_button(struct device *device)
+{
+	struct acpi_power *ap = container_of(device, struct acpi_power,
+					     device);
+
+	atomic_fetch_or(&ap->events, ACPI_GED_POWER_BUTTON);
+	/* Edge triggered: one pulse. */
+	irq_line(ap->vm, ap->gsi, true);
+	irq_line(ap->vm, ap->gsi, false);
+}
+
+static void acpi_power_reset(struct device *device)
+{
+	struct acpi_power *ap = container_of(device, struct acpi_power,
+					     device);
+
+	atomic_store(&ap->events, 0);
+}
+
+static void acpi_power_destroy(struct device *device)
+{
+	struct acpi_power *ap = container_of(device, struct acpi_power,
+					     device);
+
+	bus_remove(&ap->vm->pio, ap->base);
+	free(ap);
+}
+
+static const struct device_ops acpi_power_ops = {
+	.reset = acpi_power_reset,
+	.power_button = acpi_power_button,
+	.destroy = acpi_power_destroy,
+};
+
+static int acpi_power_create(struct vm *vm, const void *config,
+			     struct device **out, struct error *err)
+{
+	const struct chip_place *place = config;
+	struct acpi_power *ap = calloc(1, sizeof(*ap));
+	int r;
+
+	if (!ap)
+		return error_set(err, ENOMEM, "out of memory");
+	ap->device.class = &acpi_power_class;
+	ap->device.ops = &acpi_power_ops;
+	ap->vm = vm;
+	ap->base = place->base;
+	ap->gsi = place->gsi;
+	r = bus_add(&vm->pio, place->base, ACPI_POWER_PORTS,
+		    &acpi_power_bus_ops, ap);
+	if (r) {
+		free(ap);
+		return error_set(err, r, "ACPI power: %s", strerror(-r));
+	}
+	*out = &ap->device;
+	return 0;
+}
+
+const struct device_class acpi_power_class = {
+	.name = "acpi_power",
+	.kind = DEVICE_PLATFORM,
+	.create = acpi_power_create,
+};

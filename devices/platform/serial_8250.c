@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * A 16550A UART (National Semiconductor PC16550D data sheet) with 16-byte
+ * FIFOs. Bytes leave at once, so the transmitter is always empty; the
+ * receiver's FIFO is filled from the host as the guest reads it.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/backend/console.h"
+#include "devices/registry.h"
+#include "vmm/irq.h"
+#include "vmm/util.h"
+#include "vmm/vm.h"
+
+#define UART_PORTS 8
+#define UART_FIFO 16u
+
+#define UART_DATA 0 /* divisor latch, low byte, when LCR_DLAB */
+#define UART_IER 1 /* divisor latch, high byte, when LCR_DLAB */
+#define UART_IIR 2
+#define UART_FCR 2
+#define UART_LCR 3
+#define UART_MCR 4
+#define UART_LSR 5
+#define UART_MSR 6
+#define UART_SCR 7
+
+#define IER_RX 0x01
+#define IER_TX 0x02
+#define IIR_NONE 0x01
+#define IIR_TX 0x02
+#define IIR_RX 0x04
+#define IIR_FIFO 0xc0
+#define FCR_ENABLE 0x01
+#define FCR_CLEAR_RX 0x02
+#define LCR_DLAB 0x80
+#define MCR_LOOP 0x10
+#define LSR_RX 0x01
+#define LSR_TX_EMPTY 0x60 /* holding and shift register */
+#define MSR_CONNECTED 0xb0 /* CTS, DSR, DCD */
+
+struct serial {
+	struct device device;
+	struct vm *vm;
+	uint64_t base;
+	uint32_t gsi;
+	struct console *con;
+
+	pthread_mutex_t lock; /* guards the rest; vCPU and main threads */
+	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
+	bool tx_pending; /* "transmitter empty" not yet acknowledged */
+	bool line; /* interrupt line as last set */
+	uint8_t fifo[UART_FIFO];
+	unsigned int head, count;
+};
+
+static uint8_t serial_iir_locked(const struct serial *s)
+{
+	uint8_t fifo = s->fcr & FCR_ENABLE ? IIR_FIFO : 0;
+
+	if (s->ier & IER_RX && s->count)
+		return fifo | IIR_RX;
+	if (s->ier & IER_TX && s->tx_pending)
+		return fifo | IIR_TX;
+	return fifo | IIR_NONE;
+}
+
+static void serial_update_irq_locked(struct serial *s)
+{
+	bool line = !(serial_iir_locked(s) & IIR_NONE);
+
+	if (line == s->line)
+		return;
+	s->line = line;
+	irq_line(s->vm, s->gsi, line);
+}
+
+static void serial_receive_locked(struct serial *s, uint8_t byte)
+{
+	if (s->count < UART_FIFO)
+		s->fifo[(s->head + s->count++) % UART_FIFO] = byte;
+}
+
+static uint8_t serial_take_locked(struct serial *s)
+{
+	uint8_t byte;
+
+	if (!s->count)
+		return 0;
+	byte = s->fifo[s->head];
+	s->head = (s->head + 1) % UART_FIFO;
+	if (!--s->count)
+		console_input_wanted(s->con);
+	return byte;
+}
+
+/* Loopback: outputs RTS, DTR, OUT1, OUT2 come back as CTS, DSR, RI, DCD. */
+static uint8_t serial_msr_locked(const struct serial *s)
+{
+	if (!(s->mcr & MCR_LOOP))
+		return MSR_CONNECTED;
+	return (uint8_t)((s->mcr & 2) << 3 | (s->mcr & 1) << 5 |
+			 (s->mcr & 4) << 4 | (s->mcr & 8) << 4);
+}
+
+static uint8_t serial_read_locked(struct serial *s, uint64_t off)
+{
+	uint8_t v;
+
+	switch (off) {
+	case UART_DATA:
+		return s->lcr & LCR_DLAB ? s->dll : serial_take_locked(s);
+	case UART_IER:
+		return s->lcr & LCR_DLAB ? s->dlm : s->ier;
+	case UART_IIR:
+		v = serial_iir_locked(s);
+		if ((v & 0x0f) == IIR_TX)
+			s->tx_pending = false;
+		return v;
+	case UART_LCR:
+		return s->lcr;
+	case UART_MCR:
+		return s->mcr;
+	case UART_LSR:
+		return LSR_TX_EMPTY | (s->count ? LSR_RX : 0);
+	case UART_MSR:
+		return serial_msr_locked(s);
+	default:
+		return s->scr;
+	}
+}
+
+static void serial_data_locked(struct serial *s, uint8_t v)
+{
+	if (s->lcr & LCR_DLAB) {
+		s->dll = v;
+		return;
+	}
+	if (s->mcr & MCR_LOOP)
+		serial_receive_locked(s, v);
+	else
+		console_write(s->con, v);
+	s->tx_pending = true;
+}
+
+static void serial_write_locked(struct serial *s, uint64_t off, uint8_t v)
+{
+	switch (off) {
+	case UART_DATA:
+		serial_data_locked(s, v);
+		break;
+	case UART_IER:
+		if (s->lcr & LCR_DLAB) {
+			s->dlm = v;
+			break;
+		}
+		if (v & ~s->ier & IER_TX)
+			s->tx_pending = true;
+		s->ier = v & 0x0f;
+		break;
+	case UART_FCR:
+		if (v & FCR_CLEAR_RX)
+			s->count = 0;
+		s->fcr = v & FCR_ENABLE;
+		break;
+	case UART_LCR:
+		s->lcr = v;
+		break;
+	case UART_MCR:
+		s->mcr = v & 0x1f;
+		break;
+	case UART_SCR:
+		s->scr = v;
+		break;
+	default:
+		break; /* LSR and MSR are read only */
+	}
+}
+
+/* Registers are bytes: a wider access touches the first one. */
+static void serial_read(void *opaque, uint64_t off, void *data,
+			unsigned int len)
+{
+	struct serial *s = opaque;
+
+	memset(data, 0xff, len);
+	pthread_mutex_lock(&s->lock);
+	*(uint8_t *)data = serial_read_locked(s, off);
+	serial_update_irq_locked(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void serial_write(void *opaque, uint64_t off, const void *data,
+			 unsigned int len unused_param)
+{
+	struct serial *s = opaque;
+
+	pthread_mutex_lock(&s->lock);
+	serial_write_locked(s, off, *(const uint8_t *)data);
+	serial_update_irq_locked(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static const struct bus_ops serial_bus_ops = {
+	.read = serial_read,
+	.write = serial_write,
+};
+
+/* ---- from the host ---- */
+
+static size_t serial_room(void *opaque)
+{
+	struct serial *s = opaque;
+	size_t room;
+
+	pthread_mutex_lock(&s->lock);
+	room = UART_FIFO - s->count;
+	pthread_mutex_unlock(&s->lock);
+	return room;
+}
+
+static void serial_input(void *opaque, const uint8_t *data, size_t len)
+{
+	struct serial *s = opaque;
+	size_t i;
+
+	pthread_mutex_lock(&s->lock);
+	for (i = 0; i < len; i++)
+		serial_receive_locked(s, data[i]);
+	serial_update_irq_locked(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void serial_quit(void *opaque)
+{
+	struct serial *s = opaque;
+
+	vm_raise(s->vm, VM_EVENT_STOP);
+}
+
+/* ---- life ---- */
+
+static void serial_reset(struct device *device)
+{
+	struct serial *s = container_of(device, struct serial, device);
+
+	pthread_mutex_lock(&s->lock);
+	s->ier = s->fcr = s->lcr = s->mcr = s->scr = s->dll = s->dlm = 0;
+	s->tx_pending = false;
+	s->line = false;
+	s->count = 0;
+	pthread_mutex_unlock(&s->lock);
+	console_input_wanted(s->con);
+}
+
+static void serial_destroy(struct device *device)
+{
+	struct serial *s = container_of(device, struct serial, device);
+
+	if (s->con) {
+		bus_remove(&s->vm->pio, s->base);
+		console_close(s->con);
+	}
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static const struct device_ops serial_ops = {
+	.reset = serial_reset,
+	.destroy = serial_destroy,
+};
+
+static const enum console_mode serial_console_modes[] = {
+	[SERIAL_TTY] = CONSOLE_TTY,   [SERIAL_NULL] = CONSOLE_NULL,
+	[SERIAL_OFF] = CONSOLE_NULL,  [SERIAL_FILE] = CONSOLE_FILE,
+	[SERIAL_PTY] = CONSOLE_PTY,
+};
+
+static int serial_create(struct vm *vm, const void *config, struct device **out,
+			 struct error *err)
+{
+	const struct serial_config *sc = &vm->config->serial;
+	const struct chip_place *place = config;
+	struct serial *s = calloc(1, sizeof(*s));
+	struct console_config cc = {
+		.mode = serial_console_modes[sc->mode],
+		.file = sc->file,
+		.loop = vm->main_loop,
+		.room = serial_room,
+		.input = serial_input,
+		.quit = serial_quit,
+		.opaque = s,
+	};
+	int r = 0;
+
+	if (!s)
+		return error_set(err, ENOMEM, "out of memory");
+	s->device.class = &serial_8250_class;
+	s->device.ops = &serial_ops;
+	s->vm = vm;
+	s->base = place->base;
+	s->gsi = place->gsi;
+	pthread_mutex_init(&s->lock, NULL);
+	/* off: no port at all, not even one that leads nowhere */
+	r = console_open(&s->con, &cc, err);
+	if (!r && sc->mode != SERIAL_OFF)
+		r = bus_add(&vm->pio, place->base, UART_PORTS, &serial_bus_ops,
+			    s);
+	if (r) {
+		serial_destroy(&s->device);
+		return r;
+	}
+	*out = &s->device;
+	return 0;
+}
+
+const struct device_class serial_8250_class = {
+	.name = "serial_8250",
+	.kind = DEVICE_PLATFORM,
+	.create = serial_create,
+};

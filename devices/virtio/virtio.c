@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "devices/virtio/virtio.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "vmm/log.h"
+#include "vmm/util.h"
+#include "vmm/vm.h"
+
+/* ---- owner loop ---- */
+
+void virtio_kick(struct virtio_dev *dev, unsigned int qidx)
+{
+	struct virtio_queue *q = &dev->queues[qidx];
+
+	if (!q->draining && !q->vq.fault)
+		dev->ops->kick(dev, qidx);
+}
+
+static void virtio_on_kick(struct loop_fd *lf, uint32_t events unused_param)
+{
+	struct virtio_queue *q = container_of(lf, struct virtio_queue, kick);
+	eventfd_t n;
+
+	(void)!eventfd_read(lf->fd, &n);
+	virtio_kick(q->dev, q->index);
+}
+
+static bool virtio_queue_poll(struct loop_poller *lp)
+{
+	struct virtio_queue *q = container_of(lp, struct virtio_queue, poller);
+	struct virtio_dev *dev = q->dev;
+	bool work = dev->ops->poll && dev->ops->poll(dev, q->index);
+
+	/* poll() may have finished the last request of a draining queue. */
+	if (!q->draining && q->vq.busy && virtqueue_has_avail(&q->vq)) {
+		virtio_kick(dev, q->index);
+		work = true;
+	}
+	return work;
+}
+
+static bool virtio_queue_sleep(struct loop_poller *lp)
+{
+	struct virtio_queue *q = container_of(lp, struct virtio_queue, poller);
+	struct virtio_dev *dev = q->dev;
+
+	if (dev->ops->events)
+		dev->ops->events(dev, q->index, true);
+	if (dev->ops->poll && dev->ops->poll(dev, q->index))
+		return true;
+	return !q->draining && !q->vq.fault &&
+	       virtqueue_notify_enable(&q->vq);
+}
+
+static void virtio_queue_wake(struct loop_poller *lp)
+{
+	struct virtio_queue *q = container_of(lp, struct virtio_queue, poller);
+
+	if (q->dev->ops->events)
+		q->dev->ops->events(q->dev, q->index, false);
+	if (!q->draining && !q->vq.fault)
+		virtqueue_notify_disable(&q->vq);
+}
+
+static void virtio_queue_on_start(struct loop_call *lc)
+{
+	struct virtio_queue *q =
+		container_of(lc, struct virtio_queue, start_call);
+	struct virtio_dev *dev = q->dev;
+	int r;
+
+	q->draining = false;
+	r = virtqueue_start(&q->vq, &dev->vm->gmem,
+			    virtio_has(dev, VIRTIO_F_EVENT_IDX),
+			    virtio_has(dev, VIRTIO_F_INDIRECT_DESC));
+	if (r) {
+		virtio_fault(q, r == -ENOMEM ? "out of memory on the host" :
+					       "bad ring address or size");
+		return;
+	}
+	if (dev->ops->queue_start) {
+		r = dev->ops->queue_start(dev, q->index);
+		if (r) {
+			virtqueue_stop(&q->vq);
+			virtio_fault(q, strerror(-r));
+			return;
+		}
+	}
+	loop_fd_add(q->loop, &q->kick, EPOLLIN);
+	loop_poller_add(q->loop, &q->poller);
+	/* Kicks from before the eventfd was watched are in the ring. */
+	virtio_kick(dev, q->index);
+}
+
+static void virtio_queue_on_stop(struct loop_call *lc)
+{
+	struct virtio_queue *q =
+		container_of(lc, struct virtio_queue, stop_call);
+
+	q->draining = true;
+	loop_fd_del(&q->kick);
+	if (q->vq.busy)
+		q->dev->ops->queue_stop(q->dev, q->index);
+	else
+		virtio_queue_idle(q); /* it never started */
+}
+
+void virtio_interrupt(struct virtio_queue *q)
+{
+	struct virtio_dev *dev = q->dev;
+
+	atomic_fetch_or(&dev->isr, VIRTIO_ISR_QUEUE);
+	dev->transport_ops->interrupt(dev->transport, atomic_load(&q->vector));
+}
+
+/* ---- config changes and faults ---- */
+
+static void virtio_config_interrupt_locked(struct virtio_dev *dev)
+{
+	if (!(dev->status & VIRTIO_STATUS_DRIVER_OK))
+		return;
+	atomic_fetch_or(&dev->isr, VIRTIO_ISR_CONFIG);
+	dev->transport_ops->interrupt(dev->transport,
+				      atomic_load(&dev->config_vector));
+}
+
+void virtio_config_changed(struct virtio_dev *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	dev->generation++;
+	virtio_config_interrupt_locked(dev);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+void virtio_fault(struct virtio_queue *q, const char *what)
+{
+	struct virtio_dev *dev = q->dev;
+
+	if (!q->vq.fault)
+		q->vq.fault = what;
+	pthread_mutex_lock(&dev->lock);
+	if (!dev->faulted)
+		log_warn("%s queue %u: %s; the device needs a reset",
+			 dev->device.id, q->index, what);
+	dev->faulted = true;
+	if (!dev->resetting) {
+		dev->status |= VIRTIO_STATUS_NEEDS_RESET;
+		virtio_config_interrupt_locked(dev);
+	}
+	pthread_mutex_unlock(&dev->lock);
+}
+
+/* ---- start and stop, lock held ---- */
+
+static void virtio_queue_start_locked(struct virtio_queue *q)
+{
+	q->state = VIRTIO_QUEUE_RUNNING;
+	loop_post(q->loop, &q->start_call);
+}
+
+static void virtio_queue_stop_locked(struct virtio_queue *q)
+{
+	if (q->state != VIRTIO_QUEUE_RUNNING)
+		return;
+	q->state = VIRTIO_QUEUE_DRAINING;
+	loop_post(q->loop, &q->stop_call);
+}
+
+static bool virtio_is_idle_locked(const struct virtio_dev *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nr_queues; i++)
+		if (dev->queues[i].state != VIRTIO_QUEUE_OFF)
+			return false;
+	return true;
+}
+
+static void virtio_queue_clear(struct virtio_queue *q)
+{
+	q->enabled = false;
+	q->was_reset = false;
+	q->resetting = false;
+	q->parked = false;
+	q->vq.size = q->vq.size_max;
+	q->vq.desc_gpa = q->vq.avail_gpa = q->vq.used_gpa = 0;
+	q->vq.fault = NULL;
+	atomic_store(&q->vector, VIRTIO_NO_VECTOR);
+}
+
+/* Section 2.4: the state right after reset. */
+static void virtio_reset_finish_locked(struct virtio_dev *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nr_queues; i++)
+		virtio_queue_clear(&dev->queues[i]);
+	dev->features = 0;
+	dev->faulted = false;
+	atomic_store(&dev->config_vector, VIRTIO_NO_VECTOR);
+	atomic_store(&dev->isr, 0);
+	if (dev->ops->reset)
+		dev->ops->reset(dev);
+	dev->resetting = false;
+	dev->status = 0;
+}
+
+static void virtio_reset_locked(struct virtio_dev *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nr_queues; i++)
+		virtio_queue_stop_locked(&dev->queues[i]);
+	dev->resetting = true;
+	if (virtio_is_idle_locked(dev))
+		virtio_reset_finish_locked(dev);
+}
+
+void virtio_queue_idle(struct virtio_queue *q)
+{
+	struct virtio_dev *dev = q->dev;
+
+	if (q->vq.busy)
+		loop_poller_del(q->loop, &q->poller);
+	virtqueue_stop(&q->vq);
+	pthread_mutex_lock(&dev->lock);
+	q->state = VIRTIO_QUEUE_OFF;
+	if (q->resetting) {
+		uint16_t vector = atomic_load(&q->vector);
+
+		virtio_queue_clear(q);
+		atomic_store(&q->vector, vector);
+		q->was_reset = true;
+	}
+	if (dev->resetting && virtio_is_idle_locked(dev))
+		virtio_reset_finish_locked(dev);
+	pthread_cond_broadcast(&dev->idle);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+/* ---- registers, vCPU threads, lock held ---- */
+
+uint8_t virtio_get_status(const struct virtio_dev *dev)
+{
+	return dev->status;
+}
+
+/* Sections 2.2.2 and 6.1: refuse what was not offered, insist on VERSION_1. */
+static bool virtio_features_are_ok(const struct virtio_dev *dev)
+{
+	return !(dev->features & ~dev->host_features) &&
+	       virtio_has(dev, VIRTIO_F_VERSION_1);
+}
+
+static void virtio_driver_ok(struct virtio_dev *dev)
+{
+	unsigned int i;
+
+	if (dev->ops->activate)
+		dev->ops->activate(dev);
+	for (i = 0; i < dev->nr_queues; i++)
+		if (dev->queues[i].enabled)
+			virtio_queue_start_locked(&dev->queues[i]);
+}
+
+void virtio_set_status(struct virtio_dev *dev, uint8_t status)
+{
+	uint8_t set = status & ~dev->status;
+
+	if (dev->resetting)
+		return; /* not before the reset is acknowledged */
+	if (!status) {
+		virtio_reset_locked(dev);
+		return;
+	}
+	if (set & VIRTIO_STATUS_FEATURES_OK && !virtio_features_are_ok(dev)) {
+		log_debug("%s: the driver's features %#llx are refused",
+			  dev->device.id, (unsigned long long)dev->features);
+		set &= ~VIRTIO_STATUS_FEATURES_OK;
+	}
+	/* NEEDS_RESET is ours; bits are never cleared but by reset. */
+	dev->status |= set & ~VIRTIO_STATUS_NEEDS_RESET;
+	if (!(set & VIRTIO_STATUS_DRIVER_OK))
+		return;
+	if (dev->status & VIRTIO_STATUS_FEATURES_OK) {
+		virtio_driver_ok(dev);
+	} else {
+		log_warn("%s: DRIVER_OK without FEATURES_OK", dev->device.id);
+		dev->status &= ~VIRTIO_STATUS_DRIVER_OK;
+		dev->status |= VIRTIO_STATUS_NEEDS_RESET;
+	}
+}
+
+void virtio_set_features(struct virtio_dev *dev, unsigned int half,
+			 uint32_t value)
+{
+	unsigned int shift = half * 32;
+
+	if (half > 1 || dev->status & VIRTIO_STATUS_FEATURES_OK)
+		return;
+	dev->features &= ~(0xffffffffull << shift);
+	dev->features |= (uint64_t)value << shift;
+}
+
+bool virtio_queue_is_open(const struct virtio_queue *q)
+{
+	if (q->enabled || q->state != VIRTIO_QUEUE_OFF || q->dev->resetting)
+		return false;
+	return q->was_reset || !(q->dev->status & VIRTIO_STATUS_DRIVER_OK);
+}
+
+void virtio_queue_enable(struct virtio_queue *q)
+{
+	if (!virtio_queue_is_open(q))
+		return;
+	q->enabled = true;
+	q->was_reset = false;
+	if (q->dev->status & VIRTIO_STATUS_DRIVER_OK)
+		virtio_queue_start_locked(q);
+}
+
+/* Section 2.6.1: reads back 1 until the queue has drained. */
+void virtio_queue_reset(struct virtio_queue *q)
+{
+	if (!virtio_has(q->dev, VIRTIO_F_RING_RESET) || !q->enabled ||
+	    q->resetting || q->dev->resetting)
+		return;
+	if (q->state == VIRTIO_QUEUE_OFF) {
+		q->enabled = false;
+		q->was_reset = true;
+		return;
+	}
+	q->resetting = true;
+	virtio_queue_stop_locked(q);
+}
+
+void virtio_notify_write(struct virtio_dev *dev, unsigned int qidx)
+{
+	if (qidx < dev->nr_queues)
+		(void)!eventfd_write(dev->queues[qidx].kick.fd, 1);
+}
+
+/* ---- struct device: main thread ---- */
+
+static void virtio_device_reset(struct device *device)
+{
+	struct virtio_dev *dev = container_of(device, struct virtio_dev,
+					      device);
+
+	pthread_mutex_lock(&dev->lock);
+	if (!dev->resetting)
+		virtio_reset_locked(dev);
+	while (dev->resetting)
+		pthread_cond_wait(&dev->idle, &dev->lock);
+	pthread_mutex_unlock(&dev->lock);
+	dev->transport_ops->reset(dev->transport);
+}
+
+static void virtio_device_destroy(struct device *device)
+{
+	struct virtio_dev *dev = container_of(device, struct virtio_dev,
+					      device);
+
+	if (dev->transport) {
+		virtio_device_reset(device);
+		dev->transport_ops->destroy(dev->transport);
+	}
+	dev->ops->destroy(dev);
+}
+
+const struct device_ops virtio_device_ops = {
+	.reset = virtio_device_reset,
+	.destroy = virtio_device_destroy,
+};
+
+static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
+			     const struct virtio_init *init, struct error *err)
+{
+	struct virtio_queue *q = &dev->queues[i];
+
+	q->dev = dev;
+	q->index = i;
+	q->poll_us = init->poll_us;
+	q->vq.size_max = init->queue_size;
+	q->start_call.fn = virtio_queue_on_start;
+	q->stop_call.fn = virtio_queue_on_stop;
+	q->poller.poll = virtio_queue_poll;
+	q->poller.sleep = virtio_queue_sleep;
+	q->poller.wake = virtio_queue_wake;
+	q->poller.poll_us = init->poll_us;
+	q->kick.on_event = virtio_on_kick;
+	q->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (q->kick.fd < 0)
+		return error_set(err, errno, "--%s: eventfd: %s; raise the limit of open files",
+				 init->class->option, strerror(errno));
+	virtio_queue_clear(q);
+	q->loop = vm_io_loop(dev->vm, err);
+	return q->loop ? 0 : -ENOMEM;
+}
+
+int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
+		struct error *err)
+{
+	unsigned int i;
+	int r;
+
+	dev->device.class = init->class;
+	dev->device.ops = &virtio_device_ops;
+	dev->vm = init->vm;
+	dev->ops = init->ops;
+	dev->id = init->id;
+	dev->host_features = init->features | VIRTIO_F(VIRTIO_F_VERSION_1) |
+			     VIRTIO_F(VIRTIO_F_INDIRECT_DESC) |
+			     VIRTIO_F(VIRTIO_F_EVENT_IDX) |
+			     VIRTIO_F(VIRTIO_F_RING_RESET);
+	dev->config = init->config;
+	dev->config_len = init->config_len;
+	atomic_store(&dev->config_vector, VIRTIO_NO_VECTOR);
+	pthread_mutex_init(&dev->lock, NULL);
+	pthread_cond_init(&dev->idle, NULL);
+	dev->queues = calloc(init->nr_queues, sizeof(*dev->queues));
+	if (!dev->queues)
+		return error_set(err, ENOMEM, "out of memory");
+	for (i = 0; i < init->nr_queues; i++) {
+		dev->queues[i].kick.fd = -1;
+		dev->nr_queues = i + 1;
+		r = virtio_queue_init(dev, i, init, err);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+void virtio_fini(struct virtio_dev *dev)
+{
+	unsigned int i;
+
+	if (!dev->ops)
+		return; /* virtio_init() was not reached */
+	for (i = 0; i < dev->nr_queues; i++)
+		close_fd(&dev->queues[i].kick.fd);
+	free(dev->queues);
+	pthread_mutex_destroy(&dev->lock);
+	pthread_cond_destroy(&dev->idle);
+}

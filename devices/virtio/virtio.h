@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef DEVICES_VIRTIO_VIRTIO_H
+#define DEVICES_VIRTIO_VIRTIO_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/device.h"
+#include "devices/virtio/virtqueue.h"
+#include "vmm/loop.h"
+
+/*
+ * A virtio device without its transport (virtio 1.2 chapter 2).
+ *
+ * Three tables of functions, never merged: virtio_ops is the device type (blk),
+ * virtio_transport_ops the way to the guest (PCI), and a backend's ops the way
+ * to the host. Registers are handled on vCPU threads under dev->lock; a
+ * queue's requests belong to its loop's thread and need no lock. Starting and
+ * stopping a queue is posted to its loop, so a vCPU never waits for I/O: a
+ * reset is acknowledged (status reads 0) when the last queue has drained.
+ */
+
+/* Device status, section 2.1 */
+#define VIRTIO_STATUS_ACKNOWLEDGE 1u
+#define VIRTIO_STATUS_DRIVER 2u
+#define VIRTIO_STATUS_DRIVER_OK 4u
+#define VIRTIO_STATUS_FEATURES_OK 8u
+#define VIRTIO_STATUS_NEEDS_RESET 64u
+#define VIRTIO_STATUS_FAILED 128u
+
+/* Feature bits, chapter 6 */
+#define VIRTIO_F(bit) (1ull << (bit))
+#define VIRTIO_F_INDIRECT_DESC 28
+#define VIRTIO_F_EVENT_IDX 29
+#define VIRTIO_F_VERSION_1 32
+#define VIRTIO_F_RING_RESET 40
+
+#define VIRTIO_NO_VECTOR 0xffffu
+
+/* ISR status bits, section 4.1.4.5 */
+#define VIRTIO_ISR_QUEUE 1u
+#define VIRTIO_ISR_CONFIG 2u
+
+struct virtio_dev;
+
+enum virtio_queue_state {
+	VIRTIO_QUEUE_OFF,
+	VIRTIO_QUEUE_RUNNING,
+	VIRTIO_QUEUE_DRAINING,
+};
+
+struct virtio_queue {
+	/* set at creation */
+	struct virtio_dev *dev;
+	unsigned int index;
+	struct loop *loop;
+	uint32_t poll_us; /* longest busy wait of the loop for this queue */
+	struct loop_fd kick; /* eventfd that the guest's notify write wakes */
+
+	/* any thread, under dev->lock */
+	enum virtio_queue_state state;
+	bool enabled; /* queue_enable as the driver reads it */
+	bool was_reset; /* by queue_reset: may be set up again */
+	bool resetting; /* queue_reset as the driver reads it */
+	bool parked; /* stopped by pause, to run again at resume */
+	struct loop_call start_call;
+	struct loop_call stop_call;
+
+	/* any thread, atomic */
+	_Atomic uint16_t vector; /* MSI-X vector */
+
+	/* owner loop; configuration fields: see virtqueue.h */
+	struct virtqueue vq;
+	struct loop_poller poller;
+	bool draining;
+};
+
+struct virtio_ops {
+	/* The driver said DRIVER_OK: dev->features is final. vCPU thread, lock
+	 * held, before any queue_start. NULL: nothing to do. */
+	void (*activate)(struct virtio_dev *dev);
+	/* Make the queue ready for kicks. Owner loop. -errno: the device needs
+	 * a reset. NULL: nothing to do. */
+	int (*queue_start)(struct virtio_dev *dev, unsigned int qidx);
+	/* There may be chains in the queue: pop all that can be handled. Owner
+	 * loop. */
+	void (*kick)(struct virtio_dev *dev, unsigned int qidx);
+	/* Look for finished host requests, no system call when there is none.
+	 * True when there was any. Owner loop. NULL: never any. */
+	bool (*poll)(struct virtio_dev *dev, unsigned int qidx);
+	/* The loop will sleep (on) or polls again (off). Owner loop. */
+	void (*events)(struct virtio_dev *dev, unsigned int qidx, bool on);
+	/* Take no more chains. Call virtio_queue_idle() once every popped
+	 * chain is pushed, at once or later. Owner loop. */
+	void (*queue_stop)(struct virtio_dev *dev, unsigned int qidx);
+	/* All queues are off: forget what the driver negotiated. Lock held.
+	 * NULL: nothing to do. */
+	void (*reset)(struct virtio_dev *dev);
+	/* The driver wrote len bytes of config space at off (in range, already
+	 * stored in dev->config). vCPU thread, lock held. NULL: read only. */
+	void (*config_write)(struct virtio_dev *dev, uint32_t off,
+			     const void *data, uint32_t len);
+	/* Free the device type's own state; queues are off. Main thread. */
+	void (*destroy)(struct virtio_dev *dev);
+};
+
+struct virtio_transport_ops {
+	/* Interrupt the driver through an MSI-X vector. Any thread. */
+	void (*interrupt)(void *transport, uint16_t vector);
+	/* Power-on state of the transport itself; the VM's KVM side is about
+	 * to be built anew. No vCPU runs. Main thread. */
+	void (*reset)(void *transport);
+	/* Take the device off the bus and free the transport. Main thread. */
+	void (*destroy)(void *transport);
+};
+
+/* First member of every virtio device's own struct. */
+struct virtio_dev {
+	struct device device;
+
+	/* set at creation */
+	struct vm *vm;
+	const struct virtio_ops *ops;
+	uint16_t id; /* chapter 5 */
+	uint64_t host_features;
+	unsigned int nr_queues;
+	struct virtio_queue *queues;
+	void *config; /* config space, little endian; the type's own storage */
+	uint32_t config_len; /* bytes */
+	const struct virtio_transport_ops *transport_ops;
+	void *transport;
+
+	/* any thread, under lock (lock order: vm -> dev -> irq) */
+	pthread_mutex_t lock;
+	pthread_cond_t idle; /* a queue went off */
+	uint8_t status;
+	uint64_t features; /* the driver's choice */
+	bool resetting; /* status 0 was written, queues still drain */
+	bool faulted; /* said once since reset */
+	uint32_t generation; /* of the config space */
+	_Atomic uint16_t config_vector;
+
+	/* any thread, atomic */
+	atomic_uint isr;
+};
+
+static inline bool virtio_has(const struct virtio_dev *dev, unsigned int bit)
+{
+	return dev->features & VIRTIO_F(bit);
+}
+
+/* ---- for device types ---- */
+
+struct virtio_init {
+	struct vm *vm;
+	const struct device_class *class;
+	const struct virtio_ops *ops;
+	uint16_t id;
+	uint64_t features; /* of the type; the common ones are added */
+	unsigned int nr_queues; /* 1..VIRTIO_QUEUES_MAX */
+	uint16_t queue_size; /* largest, a power of two */
+	uint32_t poll_us;
+	void *config;
+	uint32_t config_len;
+};
+
+#define VIRTIO_QUEUES_MAX 254u
+
+/*
+ * Fill dev (zeroed, inside the type's struct) and give each queue a loop.
+ * virtio_fini() accepts a half-built one. Main thread. -errno with a message.
+ */
+int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
+		struct error *err);
+void virtio_fini(struct virtio_dev *dev);
+
+/* Ops for struct device of every virtio device. */
+extern const struct device_ops virtio_device_ops;
+
+/* Tell the driver about published chains. Owner loop. */
+void virtio_interrupt(struct virtio_queue *q);
+
+/* queue_stop() is complete. Owner loop; the queue must be idle. */
+void virtio_queue_idle(struct virtio_queue *q);
+
+/*
+ * The guest broke the rules, or the queue could not start: say it once, set
+ * NEEDS_RESET (section 2.1.1) and carry on without this queue. Owner loop.
+ */
+void virtio_fault(struct virtio_queue *q, const char *what);
+
+/* dev->config changed: new generation, configuration interrupt. Any thread,
+ * lock not held. */
+void virtio_config_changed(struct virtio_dev *dev);
+
+/* ---- for transports: vCPU threads, lock held ---- */
+
+void virtio_set_status(struct virtio_dev *dev, uint8_t status);
+uint8_t virtio_get_status(const struct virtio_dev *dev);
+void virtio_set_features(struct virtio_dev *dev, unsigned int half,
+			 uint32_t value);
+/* May the driver write this queue's size, addresses and enable? */
+bool virtio_queue_is_open(const struct virtio_queue *q);
+void virtio_queue_enable(struct virtio_queue *q);
+void virtio_queue_reset(struct virtio_queue *q);
+
+/*
+ * Both kick routes end here: the eventfd's event on the owner loop, and tests.
+ * A trapped notify write goes to the eventfd (virtio_notify_write()).
+ */
+void virtio_kick(struct virtio_dev *dev, unsigned int qidx);
+/* A notify write that no ioeventfd took. Any thread. */
+void virtio_notify_write(struct virtio_dev *dev, unsigned int qidx);
+
+#endif

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "devices/virtio/virtqueue.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/util.h"
+
+/* Indices in the avail and used areas seen as arrays of le16. */
+#define RING_FLAGS 0
+#define RING_IDX 1
+#define RING_ENTRIES 2
+
+static uint16_t ring_load(const le16 *p)
+{
+	return le16toh(__atomic_load_n(&p->v, __ATOMIC_RELAXED));
+}
+
+static uint16_t ring_load_acquire(const le16 *p)
+{
+	return le16toh(__atomic_load_n(&p->v, __ATOMIC_ACQUIRE));
+}
+
+static void ring_store(le16 *p, uint16_t v)
+{
+	__atomic_store_n(&p->v, htole16(v), __ATOMIC_RELAXED);
+}
+
+/* used_event lies behind the avail ring, avail_event behind the used ring. */
+static le16 *vq_used_event(const struct virtqueue *vq)
+{
+	return &vq->avail[RING_ENTRIES + vq->size];
+}
+
+static le16 *vq_avail_event(const struct virtqueue *vq)
+{
+	return &vq->used[RING_ENTRIES + 4u * vq->size];
+}
+
+static int vq_fault(struct virtqueue *vq, const char *what)
+{
+	vq->fault = what;
+	return -EINVAL;
+}
+
+int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
+		    bool indirect)
+{
+	if (!IS_POW2(vq->size) || vq->size > vq->size_max ||
+	    vq->desc_gpa % 16 || vq->avail_gpa % 2 || vq->used_gpa % 4)
+		return -EINVAL;
+	vq->desc = gmem_ptr(gm, vq->desc_gpa, 16ull * vq->size);
+	vq->avail = gmem_ptr(gm, vq->avail_gpa, 6 + 2ull * vq->size);
+	vq->used = gmem_ptr(gm, vq->used_gpa, 6 + 8ull * vq->size);
+	if (!vq->desc || !vq->avail || !vq->used)
+		return -EFAULT;
+	vq->busy = calloc((vq->size + 63u) / 64, sizeof(*vq->busy));
+	if (!vq->busy)
+		return -ENOMEM;
+	vq->gm = gm;
+	vq->event_idx = event_idx;
+	vq->indirect = indirect;
+	vq->notify_on = true;
+	vq->fault = NULL;
+	vq->last_avail = 0;
+	vq->avail_seen = 0;
+	vq->used_idx = 0;
+	vq->used_published = 0;
+	vq->used_signalled = 0;
+	vq->pending = 0;
+	return 0;
+}
+
+void virtqueue_stop(struct virtqueue *vq)
+{
+	free(vq->busy);
+	vq->busy = NULL;
+	vq->desc = NULL;
+	vq->avail = NULL;
+	vq->used = NULL;
+}
+
+bool virtqueue_is_idle(const struct virtqueue *vq)
+{
+	return vq->pending == 0;
+}
+
+bool virtqueue_has_avail(struct virtqueue *vq)
+{
+	if (vq->fault)
+		return false;
+	if (vq->avail_seen == vq->last_avail)
+		vq->avail_seen = ring_load_acquire(&vq->avail[RING_IDX]);
+	return vq->avail_seen != vq->last_avail;
+}
+
+static bool vq_test_and_set_busy(struct virtqueue *vq, uint16_t head)
+{
+	uint64_t bit = 1ull << (head % 64);
+	bool was = vq->busy[head / 64] & bit;
+
+	vq->busy[head / 64] |= bit;
+	return was;
+}
+
+/* A walk over one chain, in the ring's table or in one indirect table. */
+struct vq_walk {
+	const struct virtq_desc *table;
+	uint32_t nr; /* entries in the table */
+	uint32_t left; /* steps before it must be a loop */
+	uint32_t idx;
+};
+
+static void desc_read(struct virtq_desc *d, const struct virtq_desc *from)
+{
+	/* The one read of guest memory; volatile keeps the compiler from
+	 * reading again later. */
+	const volatile uint64_t *s = (const volatile uint64_t *)(const void *)
+		from;
+	uint64_t words[2] = { s[0], s[1] };
+
+	memcpy(d, words, sizeof(*d));
+}
+
+static int vq_enter_indirect(struct virtqueue *vq, const struct virtq_desc *d,
+			     struct vq_walk *w)
+{
+	uint32_t len = le32_get(d->len);
+	uint64_t gpa = le64_get(d->addr);
+
+	if (!vq->indirect)
+		return vq_fault(vq, "indirect descriptor not negotiated");
+	if (le16_get(d->flags) & VIRTQ_DESC_F_NEXT)
+		return vq_fault(vq, "indirect descriptor with next");
+	if (!len || len % sizeof(*d) || len / sizeof(*d) > VIRTQUEUE_SIZE_MAX)
+		return vq_fault(vq, "bad length of an indirect table");
+	/* Guests align it in practice; unaligned ones would tear on reads. */
+	if (gpa % 8)
+		return vq_fault(vq, "misaligned indirect table");
+	w->table = gmem_ptr(vq->gm, gpa, len);
+	if (!w->table)
+		return vq_fault(vq, "indirect table outside memory");
+	w->nr = len / (uint32_t)sizeof(*d);
+	w->left = w->nr;
+	w->idx = 0;
+	return 0;
+}
+
+/* Add one buffer to the chain; it may straddle memory regions. */
+static int vq_add_buffer(struct virtqueue *vq, struct vq_chain *c,
+			 const struct virtq_desc *d)
+{
+	uint64_t gpa = le64_get(d->addr);
+	uint64_t left = le32_get(d->len);
+	bool in = le16_get(d->flags) & VIRTQ_DESC_F_WRITE;
+	uint64_t *sum = in ? &c->in_len : &c->out_len;
+
+	if (!in && c->nr_in)
+		return vq_fault(vq, "readable buffer behind a writable one");
+	if (!left)
+		return vq_fault(vq, "buffer of no length");
+	if (c->out_len + c->in_len + left > UINT32_MAX)
+		return vq_fault(vq, "chain longer than 4 GiB");
+	*sum += left;
+	while (left) {
+		uint64_t n = left;
+		void *p = gmem_span(vq->gm, gpa, &n);
+
+		if (!p)
+			return vq_fault(vq, "buffer outside memory");
+		if (c->nr_out + c->nr_in == c->iov_max)
+			return vq_fault(vq, "too many buffers in a chain");
+		c->iov[c->nr_out + c->nr_in] =
+			(struct iovec){ .iov_base = p, .iov_len = n };
+		if (in)
+			c->nr_in++;
+		else
+			c->nr_out++;
+		gpa += n;
+		left -= n;
+	}
+	return 0;
+}
+
+static int vq_walk_chain(struct virtqueue *vq, struct vq_chain *c)
+{
+	struct vq_walk w = { .table = vq->desc, .nr = vq->size,
+			     .left = vq->size, .idx = c->head };
+	bool in_table = false;
+
+	for (;;) {
+		struct virtq_desc d;
+		uint16_t flags;
+		int r;
+
+		if (w.idx >= w.nr)
+			return vq_fault(vq, "descriptor index out of range");
+		if (!w.left--)
+			return vq_fault(vq, "loop in a descriptor chain");
+		desc_read(&d, &w.table[w.idx]);
+		flags = le16_get(d.flags);
+		if (flags & VIRTQ_DESC_F_INDIRECT) {
+			if (in_table)
+				return vq_fault(vq, "nested indirect table");
+			in_table = true;
+			r = vq_enter_indirect(vq, &d, &w);
+			if (r)
+				return r;
+			continue;
+		}
+		r = vq_add_buffer(vq, c, &d);
+		if (r)
+			return r;
+		if (!(flags & VIRTQ_DESC_F_NEXT))
+			return 0;
+		w.idx = le16_get(d.next);
+	}
+}
+
+int virtqueue_pop(struct virtqueue *vq, struct vq_chain *chain)
+{
+	uint16_t slot;
+
+	if (vq->fault)
+		return -EINVAL;
+	if (!virtqueue_has_avail(vq))
+		return 0;
+	if ((uint16_t)(vq->avail_seen - vq->last_avail) > vq->size)
+		return vq_fault(vq, "avail index jumped");
+	slot = vq->last_avail & (vq->size - 1u);
+	chain->head = ring_load(&vq->avail[RING_ENTRIES + slot]);
+	chain->nr_out = chain->nr_in = 0;
+	chain->out_len = chain->in_len = 0;
+	if (chain->head >= vq->size)
+		return vq_fault(vq, "avail entry out of range");
+	if (vq_test_and_set_busy(vq, chain->head))
+		return vq_fault(vq, "descriptor made available twice");
+	vq->last_avail++;
+	vq->pending++;
+	chain->iov = chain->pool + (size_t)chain->head * chain->iov_max;
+	if (vq_walk_chain(vq, chain)) {
+		/* Nothing of it reaches the device; it is not pushed. */
+		vq->busy[chain->head / 64] &= ~(1ull << (chain->head % 64));
+		vq->pending--;
+		return -EINVAL;
+	}
+	return 1;
+}
+
+void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len)
+{
+	uint16_t slot = vq->used_idx & (vq->size - 1u);
+	le16 *p = &vq->used[RING_ENTRIES + 4u * slot];
+	struct virtq_used_elem e = { .id = le32_of(head),
+				     .len = le32_of(len) };
+
+	memcpy(p, &e, sizeof(e));
+	vq->used_idx++;
+	vq->pending--;
+	vq->busy[head / 64] &= ~(1ull << (head % 64));
+}
+
+/* Did idx move over event? virtio 1.2 section 2.7.7.2, in 16-bit arithmetic. */
+static bool vq_need_event(uint16_t event, uint16_t now, uint16_t old)
+{
+	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
+}
+
+bool virtqueue_publish(struct virtqueue *vq)
+{
+	uint16_t old = vq->used_signalled; /* see section 2.7.7.2 */
+
+	if (vq->used_published == vq->used_idx)
+		return false;
+	__atomic_store_n(&vq->used[RING_IDX].v, htole16(vq->used_idx),
+			 __ATOMIC_RELEASE);
+	vq->used_published = vq->used_idx;
+	/* The index must be visible before the driver's wish is read. */
+	atomic_thread_fence(memory_order_seq_cst);
+	vq->used_signalled = vq->used_idx;
+	if (vq->event_idx)
+		return vq_need_event(ring_load(vq_used_event(vq)), vq->used_idx,
+				     old);
+	return !(ring_load(&vq->avail[RING_FLAGS]) & VIRTQ_AVAIL_F_NO_INTERRUPT);
+}
+
+bool virtqueue_notify_enable(struct virtqueue *vq)
+{
+	if (vq->event_idx)
+		ring_store(vq_avail_event(vq), vq->last_avail);
+	else
+		ring_store(&vq->used[RING_FLAGS], 0);
+	vq->notify_on = true;
+	atomic_thread_fence(memory_order_seq_cst);
+	return virtqueue_has_avail(vq);
+}
+
+void virtqueue_notify_disable(struct virtqueue *vq)
+{
+	/* With event indices an old avail_event is as good as none. */
+	if (!vq->event_idx)
+		ring_store(&vq->used[RING_FLAGS], VIRTQ_USED_F_NO_NOTIFY);
+	vq->notify_on = false;
+}

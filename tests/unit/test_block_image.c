@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "devices/backend/block.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "vmm/log.h"
+#include "vmm/util.h"
+
+/* A directory with one image in it; the log goes to a file. */
+struct fixture {
+	char dir[64];
+	char path[96];
+	int log_fd;
+};
+
+static void make_file(const char *path, off_t size)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, size), 0);
+	close(fd);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	assert_non_null(f);
+	strcpy(f->dir, "/var/tmp/vmm-image-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->path, sizeof(f->path), "%s/disk.img", f->dir);
+	make_file(f->path, MIB);
+	f->log_fd = memfd_create("log", MFD_CLOEXEC);
+	assert_true(f->log_fd >= 0);
+	log_init(f->log_fd, LOG_WARN);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	log_init(STDERR_FILENO, LOG_WARN);
+	close(f->log_fd);
+	unlink(f->path);
+	rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+static bool log_has(const struct fixture *f, const char *text)
+{
+	char buf[1024] = "";
+
+	assert_true(pread(f->log_fd, buf, sizeof(buf) - 1, 0) >= 0);
+	return strstr(buf, text) != NULL;
+}
+
+static struct block_image_config by_path(const char *path)
+{
+	return (struct block_image_config){ .path = path, .fd = -1 };
+}
+
+static struct block_image_config by_fd(int fd)
+{
+	return (struct block_image_config){ .fd = fd };
+}
+
+/* Refused with r, and the message names all of these. */
+static void expect_refusal(const struct block_image_config *config, int r,
+			   const char *word1, const char *word2)
+{
+	struct block_image img;
+	struct error err = { "" };
+
+	assert_int_equal(block_image_open(&img, config, &err), r);
+	assert_int_equal(img.fd, -1);
+	if (!strstr(err.msg, word1) || !strstr(err.msg, word2))
+		fail_msg("'%s' lacks '%s' or '%s'", err.msg, word1, word2);
+	block_image_close(&img);
+}
+
+static void test_file(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+	struct block_image img;
+
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	assert_int_equal(img.size, MIB);
+	assert_int_equal(img.logical_block, 512);
+	assert_int_equal(img.physical_block, 4096);
+	assert_int_equal(img.memory_align, 1);
+	assert_true(img.discard_granularity >= 4096);
+	assert_false(img.is_blockdev);
+	assert_true(fcntl(img.fd, F_GETFD) & FD_CLOEXEC);
+	assert_false(fcntl(img.fd, F_GETFL) & O_NONBLOCK);
+	assert_false(log_has(f, "disk image"));
+	block_image_close(&img);
+	assert_int_equal(img.fd, -1);
+	block_image_close(&img);
+
+	config.readonly = true;
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	assert_int_equal(img.discard_granularity, 0);
+	assert_int_equal(fcntl(img.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+	block_image_close(&img);
+}
+
+static void test_direct(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+	struct block_image img;
+
+	config.direct = true;
+	if (block_image_open(&img, &config, NULL))
+		skip(); /* not on this file system */
+	assert_true(img.direct);
+	assert_true(IS_POW2(img.memory_align));
+	assert_true(img.logical_block >= 512);
+	assert_true(img.physical_block >= img.logical_block);
+	assert_true(fcntl(img.fd, F_GETFL) & O_DIRECT);
+	block_image_close(&img);
+}
+
+static void test_part_sector(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+	struct block_image img;
+
+	make_file(f->path, 3 * 512 + 100);
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	assert_int_equal(img.size, 3 * 512);
+	assert_true(log_has(f, "last 100 bytes"));
+	block_image_close(&img);
+}
+
+static void test_refresh(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+	struct block_image img;
+
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	assert_int_equal(truncate(f->path, 2 * MIB + 1), 0);
+	assert_int_equal(img.size, MIB);
+	assert_int_equal(block_image_refresh(&img), 0);
+	assert_int_equal(img.size, 2 * MIB);
+	assert_int_equal(truncate(f->path, 0), 0);
+	assert_int_equal(block_image_refresh(&img), -EINVAL);
+	assert_int_equal(img.size, 2 * MIB);
+	block_image_close(&img);
+	assert_int_equal(block_image_refresh(&img), -EBADF);
+}
+
+static void test_refused_files(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->dir);
+
+	expect_refusal(&config, -EISDIR, f->dir, "block device");
+	config.readonly = true;
+	expect_refusal(&config, -EISDIR, f->dir, "directory");
+
+	config = by_path(f->path);
+	make_file(f->path, 0);
+	expect_refusal(&config, -EINVAL, f->path, "is empty");
+	make_file(f->path, 511);
+	expect_refusal(&config, -EINVAL, "smaller than one block", "truncate");
+	unlink(f->path);
+	expect_refusal(&config, -ENOENT, f->path, "truncate");
+
+	assert_int_equal(mkfifo(f->path, 0600), 0);
+	expect_refusal(&config, -ENOTBLK, f->path, "a pipe");
+	config.readonly = true;
+	expect_refusal(&config, -ENOTBLK, f->path, "a pipe");
+
+	config = by_path("/dev/null");
+	expect_refusal(&config, -ENOTBLK, "/dev/null", "character device");
+}
+
+static void test_refused_socket(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	unlink(f->path);
+	strcpy(addr.sun_path, f->path);
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	expect_refusal(&config, -ENXIO, f->path, "raw image file");
+	config = by_fd(fd);
+	expect_refusal(&config, -ENOTBLK, "fd ", "a socket");
+	close(fd);
+}
+
+static void test_no_permission(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+
+	if (!geteuid())
+		skip(); /* root may do everything */
+	assert_int_equal(chmod(f->path, 0400), 0);
+	expect_refusal(&config, -EACCES, f->path, "readonly=on");
+	assert_int_equal(chmod(f->path, 0), 0);
+	config.readonly = true;
+	expect_refusal(&config, -EACCES, f->path, "permissions");
+}
+
+static void test_fd(void **state)
+{
+	struct fixture *f = *state;
+	int fd = open(f->path, O_RDWR | O_NONBLOCK);
+	struct block_image_config config = by_fd(fd);
+	struct block_image img;
+
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	assert_int_not_equal(img.fd, fd);
+	assert_true(fcntl(img.fd, F_GETFD) & FD_CLOEXEC);
+	assert_false(fcntl(img.fd, F_GETFL) & O_NONBLOCK);
+	block_image_close(&img);
+	assert_true(fcntl(fd, F_GETFD) >= 0); /* the caller's is open */
+	close(fd);
+	expect_refusal(&config, -EBADF, "fd ", "open");
+
+	config.fd = open(f->path, O_RDONLY);
+	expect_refusal(&config, -EACCES, "reading only", "readonly=on");
+	config.readonly = true;
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	block_image_close(&img);
+	close(config.fd);
+
+	config.fd = open(f->path, O_WRONLY);
+	expect_refusal(&config, -EACCES, "writing only", "both");
+	close(config.fd);
+	config = by_fd(open(f->path, O_RDWR | O_APPEND));
+	expect_refusal(&config, -EINVAL, "O_APPEND", "without");
+	close(config.fd);
+	config = by_fd(open(f->path, O_PATH));
+	expect_refusal(&config, -EBADF, "fd ", "open");
+	close(config.fd);
+}
+
+static void test_lock(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config writer = by_path(f->path);
+	struct block_image_config reader = by_path(f->path);
+	struct block_image a, b;
+
+	reader.readonly = true;
+	assert_int_equal(block_image_open(&a, &writer, NULL), 0);
+	expect_refusal(&writer, -EBUSY, f->path, "another disk or process");
+	expect_refusal(&reader, -EBUSY, f->path, "being written");
+	block_image_close(&a);
+
+	/* Readers share, and keep writers out. */
+	assert_int_equal(block_image_open(&a, &reader, NULL), 0);
+	assert_int_equal(block_image_open(&b, &reader, NULL), 0);
+	expect_refusal(&writer, -EBUSY, f->path, "readonly=on");
+	block_image_close(&a);
+	expect_refusal(&writer, -EBUSY, f->path, "readonly=on");
+	block_image_close(&b);
+	assert_int_equal(block_image_open(&a, &writer, NULL), 0);
+	block_image_close(&a);
+}
+
+/* Also against another process, and only as long as that one lives. */
+static void test_lock_of_process(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+	struct block_image img;
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (block_image_open(&img, &config, NULL) ||
+		    write(ready[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	expect_refusal(&config, -EBUSY, f->path, "another disk or process");
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	block_image_close(&img);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_file),	  TEST(test_direct),
+		TEST(test_part_sector),	  TEST(test_refresh),
+		TEST(test_refused_files), TEST(test_refused_socket),
+		TEST(test_no_permission), TEST(test_fd),
+		TEST(test_lock),	  TEST(test_lock_of_process),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

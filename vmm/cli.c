@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/cli.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/nearest.h"
+#include "vmm/util.h"
+
+/*
+ * The command line. One const table lists the options; those of devices come
+ * from the device classes, at the place that the table marks for them. What an
+ * option's value means is said by parameter tables (vmm/param.h).
+ */
+
+struct cli_entry {
+	struct cli_option opt;
+	/* Take the value (NULL when the option has none) into rc. */
+	int (*apply)(struct run_config *rc, const struct cli_entry *e,
+		     const char *value, struct error *err);
+	const struct param_set *home; /* has opt.param, under opt.name */
+	size_t offset; /* of the struct of home or opt.set, in run_config */
+	int mode; /* enum run_mode, for cli_apply_mode() */
+	const struct device_class *class;
+};
+
+/* ---- what options do ---- */
+
+static void *cli_target(struct run_config *rc, const struct cli_entry *e)
+{
+	return (char *)rc + e->offset;
+}
+
+static int cli_apply_param(struct run_config *rc, const struct cli_entry *e,
+			   const char *value, struct error *err)
+{
+	int r = param_assign(e->opt.param, cli_target(rc, e), value, err);
+
+	if (r)
+		error_prefix(err, r, "--%s %s", e->opt.name,
+			     error_value(value).text);
+	return r;
+}
+
+static int cli_apply_set(struct run_config *rc, const struct cli_entry *e,
+			 const char *value, struct error *err)
+{
+	return param_parse(e->opt.set, cli_target(rc, e), value, err);
+}
+
+/* "--serial file=P" says the mode too. Nothing stays of an earlier --serial:
+ * its file would not go with a new mode. */
+static int cli_apply_serial(struct run_config *rc, const struct cli_entry *e,
+			    const char *value, struct error *err)
+{
+	struct serial_config *serial = cli_target(rc, e);
+	int r;
+
+	param_free(e->opt.set, serial);
+	r = param_parse(e->opt.set, serial, value, err);
+	if (!r && serial->file)
+		serial->mode = SERIAL_FILE;
+	return r;
+}
+
+static int cli_apply_device(struct run_config *rc, const struct cli_entry *e,
+			    const char *value, struct error *err)
+{
+	void *config = vm_config_add_device(&rc->vm, e->class, err);
+
+	if (!config)
+		return -ENOMEM;
+	return param_parse(e->class->params, config, value, err);
+}
+
+static int cli_apply_verbose(struct run_config *rc,
+			     unused_param const struct cli_entry *e,
+			     unused_param const char *value,
+			     unused_param struct error *err)
+{
+	rc->verbosity++;
+	return 0;
+}
+
+static int cli_apply_mode(struct run_config *rc, const struct cli_entry *e,
+			  unused_param const char *value,
+			  unused_param struct error *err)
+{
+	rc->mode = e->mode;
+	return 0;
+}
+
+/* ---- the table ---- */
+
+static const struct param process_table[] = {
+	{
+		.name = "log-file",
+		.type = PARAM_PATH,
+		.offset = offsetof(struct run_config, log_file),
+		.help = "write the log there instead of to stderr",
+	},
+};
+
+static const struct param_set process_params = {
+	.option = "log-file",
+	.params = process_table,
+	.nr_params = ARRAY_SIZE(process_table),
+	.size = sizeof(struct run_config),
+};
+
+#define VM_PARAM(option, heading)                                              \
+	.opt.name = option, .opt.group = heading, .home = &payload_params,     \
+	.offset = offsetof(struct run_config, vm), .apply = cli_apply_param
+#define VM_SET(option, heading, params, field)                                 \
+	.opt.name = option, .opt.group = heading, .opt.set = &(params),        \
+	.offset = offsetof(struct run_config, vm.field)
+
+static const struct cli_entry cli_table[] = {
+	{ VM_PARAM("kernel", "Guest") },
+	{ VM_PARAM("initramfs", "Guest") },
+	{ VM_PARAM("cmdline", "Guest"),
+	  .opt.more = "Without this option it is console=ttyS0 "
+		      "(console=ttyAMA0 on aarch64), or empty when --serial is "
+		      "off or null. An empty TEXT is an empty command line. "
+		      "What --rootfs adds comes in front." },
+	{ VM_SET("rootfs", "Guest", rootfs_params, rootfs),
+	  .apply = cli_apply_set,
+	  .opt.more = "The file becomes the guest's first disk, and root= with "
+		      "its name is put in front of the kernel command line, "
+		      "followed by rw, or by ro when it is read-only. The "
+		      "kernel, or its initramfs, must have drivers for virtio "
+		      "disks and for the file system. An image of a directory "
+		      "is made with mke2fs -t ext4 -d DIR root.img 1G." },
+	{ VM_SET("cpus", "Machine", cpus_params, cpus),
+	  .apply = cli_apply_set },
+	{ VM_SET("memory", "Machine", memory_params, memory),
+	  .apply = cli_apply_set },
+	{ VM_SET("serial", "Machine", serial_params, serial),
+	  .apply = cli_apply_serial },
+	{ VM_PARAM("on-reset", "Machine") },
+	{ .opt.group = "Devices", .apply = cli_apply_device },
+	{ .opt = { .name = "log-file", .group = "Process" },
+	  .home = &process_params,
+	  .apply = cli_apply_param },
+	{ .opt = { .name = "verbose", .letter = 'v', .group = "Process",
+		   .help = "log more: -v information, -vv debugging, -vvv "
+			   "every event" },
+	  .apply = cli_apply_verbose },
+	{ .opt = { .name = "check-host", .group = "Process",
+		   .help = "show what this host's KVM offers, and exit" },
+	  .apply = cli_apply_mode,
+	  .mode = RUN_CHECK_HOST },
+	{ .opt = { .name = "version", .letter = 'V', .group = "Process",
+		   .help = "show the version, and exit" },
+	  .apply = cli_apply_mode,
+	  .mode = RUN_VERSION },
+	{ .opt = { .name = "help", .letter = 'h', .group = "Process",
+		   .help = "show this text, and exit" },
+	  .apply = cli_apply_mode,
+	  .mode = RUN_HELP },
+};
+
+/*
+ * Walk all entries in order: visit() returns false to stop. `e` lives on the
+ * stack, with all parts filled in.
+ */
+typedef bool (*cli_visit_fn)(const struct cli_entry *e, void *arg);
+
+static bool cli_walk_devices(const struct cli_entry *mark, cli_visit_fn visit,
+			     void *arg)
+{
+	for (unsigned int i = 0; device_classes[i]; i++) {
+		const struct device_class *class = device_classes[i];
+		struct cli_entry e = *mark;
+
+		if (!class->option || !class->params)
+			continue;
+		e.opt.name = class->option;
+		e.opt.set = class->params;
+		e.opt.help = class->params->help;
+		e.opt.repeats = true;
+		e.class = class;
+		if (!visit(&e, arg))
+			return false;
+	}
+	return true;
+}
+
+static void cli_walk(cli_visit_fn visit, void *arg)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(cli_table); i++) {
+		struct cli_entry e = cli_table[i];
+
+		if (!e.opt.name) {
+			if (!cli_walk_devices(&e, visit, arg))
+				return;
+			continue;
+		}
+		if (e.home) {
+			e.opt.param = param_find(e.home, e.opt.name);
+			e.opt.help = e.opt.param->help;
+		} else if (e.opt.set) {
+			e.opt.help = e.opt.set->help;
+		}
+		if (!visit(&e, arg))
+			return;
+	}
+}
+
+struct cli_search {
+	const char *name; /* NULL: by letter */
+	size_t len; /* of name */
+	char letter;
+	struct cli_entry found; /* valid when .apply is set */
+};
+
+static bool cli_match(const struct cli_entry *e, void *arg)
+{
+	struct cli_search *s = arg;
+
+	if (s->name ? strncmp(e->opt.name, s->name, s->len) == 0 &&
+			      e->opt.name[s->len] == '\0' :
+		      e->opt.letter == s->letter) {
+		s->found = *e;
+		return false;
+	}
+	return true;
+}
+
+/* Find the option that a word "--name" or "--name=value" means. */
+static bool cli_find_name(const char *word, struct cli_entry *e)
+{
+	struct cli_search s = { .name = word + 2 };
+
+	if (strncmp(word, "--", 2) != 0)
+		return false;
+	s.len = strcspn(s.name, "=");
+	cli_walk(cli_match, &s);
+	*e = s.found;
+	return e->apply != NULL;
+}
+
+static bool cli_find_letter(char letter, struct cli_entry *e)
+{
+	struct cli_search s = { .letter = letter };
+
+	cli_walk(cli_match, &s);
+	*e = s.found;
+	return e->apply != NULL;
+}
+
+/* ---- words ---- */
+
+struct cli_words {
+	int argc;
+	char **argv;
+	int next;
+};
+
+static bool cli_offer(const struct cli_entry *e, void *arg)
+{
+	nearest_offer(arg, e->opt.name);
+	return true;
+}
+
+static int cli_unknown(const char *word, struct error *err)
+{
+	struct nearest near;
+	char name[40];
+
+	snprintf(name, sizeof(name), "%s", word + strspn(word, "-"));
+	name[strcspn(name, "=")] = '\0';
+	nearest_init(&near, name);
+	cli_walk(cli_offer, &near);
+	if (near.best)
+		return error_set(err, EINVAL,
+				 "%s: unknown option; did you mean --%s?",
+				 error_value(word).text, near.best);
+	return error_set(err, EINVAL, "%s: unknown option; --help lists all",
+			 error_value(word).text);
+}
+
+static bool cli_takes_value(const struct cli_entry *e)
+{
+	return e->opt.param || e->opt.set;
+}
+
+/* The value of an option: behind '=', or the next word unless that is an
+ * option of ours. NULL with a message when there is none. */
+static const char *cli_value(struct cli_words *words, const struct cli_entry *e,
+			     const char *word, struct error *err)
+{
+	const char *equals = strchr(word, '=');
+	struct cli_entry other;
+	char look[192];
+
+	if (equals)
+		return equals + 1;
+	if (words->next < words->argc &&
+	    !cli_find_name(words->argv[words->next], &other))
+		return words->argv[words->next++];
+	cli_value_text(&e->opt, look, sizeof(look));
+	error_set(err, EINVAL, "--%s: has no value; write --%s %s", e->opt.name,
+		  e->opt.name, look);
+	return NULL;
+}
+
+static int cli_long(struct run_config *rc, struct cli_words *words,
+		    const char *word, struct error *err)
+{
+	struct cli_entry e;
+	const char *value;
+	int r;
+
+	if (!cli_find_name(word, &e))
+		return cli_unknown(word, err);
+	if (!cli_takes_value(&e)) {
+		if (strchr(word, '='))
+			return error_set(err, EINVAL,
+					 "%s: takes no value; write --%s",
+					 error_value(word).text, e.opt.name);
+		return e.apply(rc, &e, NULL, err);
+	}
+	value = cli_value(words, &e, word, err);
+	if (!value)
+		return -EINVAL;
+	r = e.apply(rc, &e, value, err);
+	while (!r && e.opt.repeats && words->next < words->argc &&
+	       words->argv[words->next][0] != '-')
+		r = e.apply(rc, &e, words->argv[words->next++], err);
+	return r;
+}
+
+/* "-vv": all letters are flags. */
+static int cli_letters(struct run_config *rc, const char *word,
+		       struct error *err)
+{
+	struct cli_entry e;
+	int r = 0;
+
+	for (const char *s = word + 1; !r && *s; s++) {
+		if (!cli_find_letter(*s, &e))
+			return cli_unknown(word, err);
+		r = e.apply(rc, &e, NULL, err);
+	}
+	return r;
+}
+
+static int cli_word(struct run_config *rc, struct cli_words *words,
+		    struct error *err)
+{
+	const char *word = words->argv[words->next++];
+
+	if (word[0] == '-' && word[1] == '-')
+		return cli_long(rc, words, word, err);
+	if (word[0] == '-' && word[1])
+		return cli_letters(rc, word, err);
+	return error_set(err, EINVAL,
+			 "'%s': is not an option; options start with --, and "
+			 "--help lists all",
+			 error_value(word).text);
+}
+
+int cli_parse(struct run_config *rc, int argc, char **argv, struct error *err)
+{
+	struct cli_words words = { .argc = argc, .argv = argv, .next = 1 };
+	int r;
+
+	memset(rc, 0, sizeof(*rc));
+	vm_config_init(&rc->vm);
+	if (argc < 2)
+		rc->mode = RUN_HELP;
+	while (words.next < argc) {
+		r = cli_word(rc, &words, err);
+		if (r)
+			return r;
+		if (rc->mode == RUN_HELP || rc->mode == RUN_VERSION)
+			return 0;
+	}
+	if (rc->mode != RUN_VM)
+		return 0;
+	r = vm_config_check(&rc->vm, err);
+	return r ? r : vm_config_add_rootfs(&rc->vm, err);
+}
+
+void run_config_free(struct run_config *rc)
+{
+	vm_config_free(&rc->vm);
+	param_free(&process_params, rc);
+}
+
+/* ---- description ---- */
+
+void cli_value_text(const struct cli_option *opt, char *buf, size_t len)
+{
+	buf[0] = '\0';
+	if (opt->param)
+		param_value_text(opt->param, buf, len);
+	else if (opt->set)
+		param_set_text(opt->set, buf, len);
+}
+
+struct cli_visitor {
+	void (*visit)(const struct cli_option *opt, void *arg);
+	void *arg;
+};
+
+static bool cli_visit_option(const struct cli_entry *e, void *arg)
+{
+	const struct cli_visitor *v = arg;
+
+	v->visit(&e->opt, v->arg);
+	return true;
+}
+
+void cli_options_visit(void (*visit)(const struct cli_option *opt, void *arg),
+		       void *arg)
+{
+	struct cli_visitor v = { visit, arg };
+
+	cli_walk(cli_visit_option, &v);
+}
+
+struct cli_printer {
+	FILE *out;
+	const char *group; /* of the option before */
+};
+
+static void cli_help_option(const struct cli_option *opt, void *arg)
+{
+	struct cli_printer *printer = arg;
+	char left[256], value[192], help[512], def[64] = "";
+
+	if (!printer->group || strcmp(printer->group, opt->group) != 0)
+		fprintf(printer->out, "\n%s:\n", opt->group);
+	printer->group = opt->group;
+	cli_value_text(opt, value, sizeof(value));
+	snprintf(left, sizeof(left), "%s%s%s--%s%s%s",
+		 opt->letter ? "-" : "",
+		 opt->letter ? (char[]){ opt->letter, '\0' } : "",
+		 opt->letter ? ", " : "", opt->name, *value ? " " : "", value);
+	if (opt->param)
+		param_default_text(opt->param, def, sizeof(def));
+	snprintf(help, sizeof(help), "%s%s%s%s%s", opt->help ? opt->help : "",
+		 opt->repeats ? "; may be repeated" : "",
+		 *def ? " (default " : "", def, *def ? ")" : "");
+	param_help_entry(printer->out, 2, left, help);
+	if (opt->set)
+		param_help(opt->set, printer->out);
+}
+
+void cli_help(FILE *out)
+{
+	struct cli_printer printer = { .out = out };
+
+	fputs("Usage: vmm --kernel PATH [OPTION]...\n"
+	      "       vmm --check-host\n"
+	      "Run a Linux guest in a virtual machine on KVM.\n",
+	      out);
+	cli_options_visit(cli_help_option, &printer);
+	fputs("\n"
+	      "on and off may be true and false. SIZE is bytes, or has K, M "
+	      "or G behind it.\n"
+	      "A value with a comma goes in double quotes. --opt=VALUE is "
+	      "--opt VALUE.\n"
+	      "\n"
+	      "Example: vmm --kernel vmlinuz --rootfs root.img --cpus 2 "
+	      "--memory 1G\n",
+	      out);
+}

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/config.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vmm/util.h"
+
+#define SMALL_PAGE (4 * KIB)
+#define HUGE_PAGE (2 * MIB)
+
+/* ---- tables ---- */
+
+static const struct param_choice reset_choices[] = {
+	[RESET_REBOOT] = { "reboot", NULL },
+	[RESET_EXIT] = { "exit", NULL },
+	{ NULL, NULL },
+};
+
+static const struct param payload_table[] = {
+	{
+		.name = "kernel",
+		.json = "payload.kernel",
+		.type = PARAM_PATH,
+		.offset = offsetof(struct vm_config, kernel),
+		.help = "Linux kernel: bzImage or ELF vmlinux (x86_64), Image "
+			"(aarch64)",
+	},
+	{
+		.name = "initramfs",
+		.json = "payload.initramfs",
+		.type = PARAM_PATH,
+		.offset = offsetof(struct vm_config, initramfs),
+		.help = "initial RAM file system, as the kernel takes it",
+	},
+	{
+		.name = "cmdline",
+		.json = "payload.cmdline",
+		.type = PARAM_STRING,
+		.offset = offsetof(struct vm_config, cmdline),
+		.help = "kernel command line, in place of the default, which "
+			"is the serial console alone",
+	},
+	{
+		.name = "on-reset",
+		.json = "on_reset",
+		.type = PARAM_ENUM,
+		.offset = offsetof(struct vm_config, on_reset),
+		.def = RESET_REBOOT,
+		.choices = reset_choices,
+		.help = "when the guest resets: start it again in place, or "
+			"exit",
+	},
+};
+
+const struct param_set payload_params = {
+	.option = "kernel",
+	.params = payload_table,
+	.nr_params = ARRAY_SIZE(payload_table),
+	.size = sizeof(struct vm_config),
+};
+
+static const struct param rootfs_table[] = {
+	{
+		.name = "path",
+		.type = PARAM_PATH,
+		.offset = offsetof(struct rootfs_config, path),
+		.required = true,
+		.help = "disk image or block device with the file system",
+	},
+	{
+		.name = "readonly",
+		.type = PARAM_BOOL,
+		.offset = offsetof(struct rootfs_config, readonly),
+		.help = "mount it read-only; always so when the file is not "
+			"writable",
+	},
+};
+
+const struct param_set rootfs_params = {
+	.option = "rootfs",
+	.help = "root file system: becomes the first disk, and root= on the "
+		"kernel command line",
+	.params = rootfs_table,
+	.nr_params = ARRAY_SIZE(rootfs_table),
+	.size = sizeof(struct rootfs_config),
+	.shorthand = "path",
+};
+
+static const struct param cpus_table[] = {
+	{
+		.name = "boot",
+		.json = "boot_vcpus",
+		.type = PARAM_UINT,
+		.offset = offsetof(struct cpus_config, boot),
+		.def = 1,
+		.min = 1,
+		.max = 254,
+		.help = "virtual CPUs at start",
+	},
+	{
+		.name = "max",
+		.json = "max_vcpus",
+		.type = PARAM_UINT,
+		.offset = offsetof(struct cpus_config, max),
+		.min = 1,
+		.max = 254,
+		.help = "virtual CPUs it can grow to (default: boot)",
+	},
+};
+
+static int cpus_check(const void *config, struct error *err)
+{
+	const struct cpus_config *cpus = config;
+
+	if (cpus->max && cpus->max < cpus->boot)
+		return error_set(err, EINVAL,
+				 "max=%llu: is less than boot=%llu; raise max, "
+				 "or leave it out",
+				 (unsigned long long)cpus->max,
+				 (unsigned long long)cpus->boot);
+	return 0;
+}
+
+const struct param_set cpus_params = {
+	.option = "cpus",
+	.help = "virtual CPUs",
+	.params = cpus_table,
+	.nr_params = ARRAY_SIZE(cpus_table),
+	.size = sizeof(struct cpus_config),
+	.shorthand = "boot",
+	.check = cpus_check,
+};
+
+static const struct param memory_table[] = {
+	{
+		.name = "size",
+		.type = PARAM_SIZE,
+		.offset = offsetof(struct memory_config, size),
+		.unit = "bytes",
+		.def = 512 * MIB,
+		.min = 16 * MIB,
+		.max = 64 * KIB * GIB, /* 46 bits of address */
+		.help = "amount, a multiple of 4K (of 2M with huge pages)",
+	},
+	{
+		.name = "shared",
+		.type = PARAM_BOOL,
+		.offset = offsetof(struct memory_config, shared),
+		.help = "in a memfd that other processes can map",
+	},
+	{
+		.name = "hugepages",
+		.type = PARAM_BOOL,
+		.offset = offsetof(struct memory_config, hugepages),
+		.help = "from the host's pool of 2M pages",
+	},
+	{
+		.name = "prefault",
+		.type = PARAM_BOOL,
+		.offset = offsetof(struct memory_config, prefault),
+		.help = "take all of it before the guest starts",
+	},
+	{
+		.name = "thp",
+		.type = PARAM_BOOL,
+		.offset = offsetof(struct memory_config, thp),
+		.def = true,
+		.help = "ask for transparent huge pages",
+	},
+	{
+		.name = "mergeable",
+		.type = PARAM_BOOL,
+		.offset = offsetof(struct memory_config, mergeable),
+		.help = "let the host merge equal pages (KSM)",
+	},
+};
+
+static int memory_check(const void *config, struct error *err)
+{
+	const struct memory_config *mem = config;
+	uint64_t page = mem->hugepages ? HUGE_PAGE : SMALL_PAGE;
+	char size[32], next[32];
+
+	if (mem->size % page) {
+		param_number_text(&memory_table[0], mem->size, size,
+				  sizeof(size));
+		param_number_text(&memory_table[0], ALIGN_UP(mem->size, page),
+				  next, sizeof(next));
+		return error_set(err, EINVAL,
+				 "size=%s: must be a multiple of %s; the next "
+				 "one is %s",
+				 size,
+				 mem->hugepages ? "2M with hugepages=on" : "4K",
+				 next);
+	}
+	if (mem->mergeable && (mem->shared || mem->hugepages))
+		return error_set(err, EINVAL,
+				 "mergeable=on: the host merges private small "
+				 "pages only; leave out %s=on",
+				 mem->shared ? "shared" : "hugepages");
+	return 0;
+}
+
+const struct param_set memory_params = {
+	.option = "memory",
+	.help = "guest memory",
+	.params = memory_table,
+	.nr_params = ARRAY_SIZE(memory_table),
+	.size = sizeof(struct memory_config),
+	.shorthand = "size",
+	.check = memory_check,
+};
+
+static const struct param_choice serial_choices[] = {
+	[SERIAL_TTY] = { "tty", "Tty" },
+	[SERIAL_NULL] = { "null", "Null" },
+	[SERIAL_OFF] = { "off", "Off" },
+	[SERIAL_FILE] = { "file", "File" },
+	[SERIAL_PTY] = { "pty", "Pty" },
+	{ NULL, NULL },
+};
+
+static const struct param serial_table[] = {
+	{
+		.name = "mode",
+		.type = PARAM_ENUM,
+		.offset = offsetof(struct serial_config, mode),
+		.def = SERIAL_TTY,
+		.choices = serial_choices,
+		.help = "stdin and stdout, a sink, no port at all, a file, or "
+			"a new pseudo-terminal",
+	},
+	{
+		.name = "file",
+		.type = PARAM_PATH,
+		.offset = offsetof(struct serial_config, file),
+		.help = "write output there; sets mode=file",
+	},
+};
+
+static int serial_check(const void *config, struct error *err)
+{
+	const struct serial_config *serial = config;
+
+	if (serial->mode == SERIAL_FILE && !serial->file)
+		return error_set(err, EINVAL,
+				 "mode=file: file is missing; write file=PATH");
+	if (serial->mode != SERIAL_FILE && serial->mode != SERIAL_TTY &&
+	    serial->file)
+		return error_set(err, EINVAL,
+				 "mode=%s: does not go with file=; leave one "
+				 "of them out",
+				 serial_choices[serial->mode].name);
+	return 0;
+}
+
+const struct param_set serial_params = {
+	.option = "serial",
+	.help = "where the guest's serial console goes",
+	.params = serial_table,
+	.nr_params = ARRAY_SIZE(serial_table),
+	.size = sizeof(struct serial_config),
+	.shorthand = "mode",
+	.check = serial_check,
+};
+
+/* ---- life ---- */
+
+void vm_config_init(struct vm_config *vc)
+{
+	memset(vc, 0, sizeof(*vc));
+	param_defaults(&payload_params, vc);
+	param_defaults(&rootfs_params, &vc->rootfs);
+	param_defaults(&cpus_params, &vc->cpus);
+	param_defaults(&memory_params, &vc->memory);
+	param_defaults(&serial_params, &vc->serial);
+}
+
+void vm_config_free(struct vm_config *vc)
+{
+	param_free(&payload_params, vc);
+	param_free(&rootfs_params, &vc->rootfs);
+	param_free(&cpus_params, &vc->cpus);
+	param_free(&memory_params, &vc->memory);
+	param_free(&serial_params, &vc->serial);
+	for (unsigned int i = 0; i < vc->nr_devices; i++) {
+		if (vc->devices[i].class->params)
+			param_free(vc->devices[i].class->params,
+				   vc->devices[i].config);
+		free(vc->devices[i].config);
+	}
+	vc->nr_devices = 0;
+}
+
+void *vm_config_add_device(struct vm_config *vc,
+			   const struct device_class *class, struct error *err)
+{
+	const struct param_set *set = class->params;
+	void *config;
+
+	if (vc->nr_devices == CONFIG_MAX_DEVICES) {
+		error_set(err, ENOSPC,
+			  "--%s: too many devices; the machine has %u slots",
+			  class->option, CONFIG_MAX_DEVICES);
+		return NULL;
+	}
+	config = calloc(1, set ? set->size : 1);
+	if (!config) {
+		error_set(err, ENOMEM, "--%s: no memory", class->option);
+		return NULL;
+	}
+	if (set)
+		param_defaults(set, config);
+	vc->devices[vc->nr_devices++] = (struct device_config){
+		.class = class,
+		.config = config,
+	};
+	return config;
+}
+
+/* ---- root file system ---- */
+
+static const struct device_class *config_root_class(void)
+{
+	for (unsigned int i = 0; device_classes[i]; i++) {
+		if (device_classes[i]->root_device)
+			return device_classes[i];
+	}
+	return NULL;
+}
+
+/* The path can be a disk. *writable: by this process. */
+static int config_probe_rootfs(const char *path, bool *writable,
+			       struct error *err)
+{
+	struct error_value shown = error_value(path);
+	struct stat st;
+
+	if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+		return error_set(err, errno,
+				 "--rootfs %s: %s; give a disk image or block "
+				 "device that can be read",
+				 shown.text, strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return error_set(err, EISDIR,
+				 "--rootfs %s: is a directory, which cannot be "
+				 "shared yet; make an image of it: mke2fs -t "
+				 "ext4 -d DIR root.img 1G",
+				 shown.text);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return error_set(err, EINVAL,
+				 "--rootfs %s: is neither a file nor a block "
+				 "device; give a disk image",
+				 shown.text);
+	*writable = access(path, W_OK) == 0;
+	return 0;
+}
+
+/* The config of a root disk, through the class's own table. */
+static int config_fill_root(const struct device_class *class, void *config,
+			    const struct rootfs_config *rootfs,
+			    struct error *err)
+{
+	const struct param *path = param_find(class->params, "path");
+	const struct param *readonly = param_find(class->params, "readonly");
+	int rc;
+
+	if (!path || !readonly)
+		return error_set(err, ENOTSUP,
+				 "--rootfs: '%s' has no path= or readonly=",
+				 class->name);
+	rc = param_assign(path, config, rootfs->path, err);
+	if (!rc)
+		rc = param_assign(readonly, config,
+				  rootfs->readonly ? "on" : "off", err);
+	if (!rc)
+		rc = param_check(class->params, config, err);
+	if (rc)
+		error_prefix(err, rc, "--rootfs %s",
+			     error_value(rootfs->path).text);
+	return rc;
+}
+
+int vm_config_add_rootfs(struct vm_config *vc, struct error *err)
+{
+	const struct device_class *class = config_root_class();
+	struct device_config root;
+	bool writable = false;
+	void *config;
+	int rc;
+
+	if (!vc->rootfs.path)
+		return 0;
+	if (!class)
+		return error_set(err, ENOTSUP,
+				 "--rootfs: this build has no disk device; use "
+				 "--initramfs");
+	rc = config_probe_rootfs(vc->rootfs.path, &writable, err);
+	if (rc)
+		return rc;
+	if (!writable)
+		vc->rootfs.readonly = true;
+	config = vm_config_add_device(vc, class, err);
+	if (!config)
+		return error_prefix(err, ENOSPC, "--rootfs");
+	root = vc->devices[vc->nr_devices - 1];
+	memmove(vc->devices + 1, vc->devices,
+		(vc->nr_devices - 1) * sizeof(vc->devices[0]));
+	vc->devices[0] = root;
+	return config_fill_root(class, config, &vc->rootfs, err);
+}
+
+/* ---- checks ---- */
+
+/* A file that the boot loader can read. */
+static int config_check_file(const char *option, const char *path,
+			     const char *what, struct error *err)
+{
+	struct error_value shown = error_value(path);
+	struct stat st;
+
+	if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+		return error_set(err, errno,
+				 "--%s %s: %s; give the path of %s that can be "
+				 "read",
+				 option, shown.text, strerror(errno), what);
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, EINVAL,
+				 "--%s %s: is not a plain file; give the path "
+				 "of %s",
+				 option, shown.text, what);
+	return 0;
+}
+
+int vm_config_check(const struct vm_config *vc, struct error *err)
+{
+	int rc;
+
+	if (!vc->kernel)
+		return error_set(err, EINVAL,
+				 "--kernel: is missing; a machine needs one, "
+				 "add --kernel PATH (--help lists all "
+				 "options)");
+	rc = config_check_file("kernel", vc->kernel, "a kernel", err);
+	if (!rc && vc->initramfs)
+		rc = config_check_file("initramfs", vc->initramfs,
+				       "an initramfs", err);
+	return rc;
+}
+
+char *vm_config_cmdline(const struct vm_config *vc, const char *console)
+{
+	bool visible = vc->serial.mode != SERIAL_OFF &&
+		       vc->serial.mode != SERIAL_NULL;
+	char root[64] = "", def[64] = "", *out;
+	const char *rest = def;
+	size_t len;
+
+	if (vc->rootfs.path && vc->nr_devices)
+		snprintf(root, sizeof(root), "root=%s %s",
+			 vc->devices[0].class->root_device,
+			 vc->rootfs.readonly ? "ro" : "rw");
+	if (vc->cmdline)
+		rest = vc->cmdline;
+	else if (visible)
+		snprintf(def, sizeof(def), "console=%s", console);
+	len = strlen(root) + strlen(rest) + 2;
+	out = malloc(len);
+	if (out)
+		snprintf(out, len, "%s%s%s", root, *root && *rest ? " " : "",
+			 rest);
+	return out;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_ERROR_H
+#define VMM_ERROR_H
+
+#include <errno.h>
+
+/*
+ * A message for a person, in the caller's storage. Set-up code returns -errno
+ * and says in `msg` which option, which value, what was wrong, what to do.
+ */
+struct error {
+	char msg[512];
+};
+
+/*
+ * Write a message and return a negative errno.
+ * @err: may be NULL (nothing is written)
+ * @code: errno value, positive or negative; 0 counts as EINVAL
+ * Returns -|code|, so that `return error_set(err, EINVAL, "...")` reads well.
+ * Any thread; touches only *err.
+ */
+int error_set(struct error *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Put "prefix: " in front of the message. Returns -|code|. Any thread. */
+int error_prefix(struct error *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * What a person or client wrote, fit for a message: control characters shown
+ * as '?', the end of a long text as "...", nothing as "''". Use as
+ * error_value(s).text inside the call that prints it. Any thread.
+ */
+struct error_value {
+	char text[208];
+};
+struct error_value error_value(const char *s);
+
+#endif

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * Guest RAM. Regions are reserved with mmap(2) and cost nothing until the
+ * guest touches them. Private anonymous memory is the default: it can use
+ * transparent huge pages, be merged by KSM and have files mapped over it.
+ */
+#include "vmm/gmem.h"
+
+#include <linux/memfd.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/log.h"
+#include "vmm/util.h"
+
+#define HUGE_PAGE (2 * MIB)
+#define PREFAULT_THREADS_MAX 16
+
+void gmem_init(struct gmem *gm, const struct gmem_config *config)
+{
+	memset(gm, 0, sizeof(*gm));
+	gm->config = *config;
+}
+
+void gmem_fini(struct gmem *gm)
+{
+	unsigned int i, nr = atomic_load(&gm->nr);
+
+	atomic_store(&gm->nr, 0);
+	for (i = 0; i < nr; i++) {
+		munmap(gm->regions[i].hva, gm->regions[i].len);
+		close_fd(&gm->regions[i].fd);
+	}
+}
+
+static int gmem_check_new(const struct gmem *gm, gpa_t gpa, uint64_t len,
+			  struct error *err)
+{
+	uint64_t align = gm->config.hugepages ? HUGE_PAGE : 4096;
+	unsigned int i, nr = atomic_load(&gm->nr);
+
+	if (!len || gpa % align || len % align || gpa + len < gpa)
+		return error_set(err, EINVAL,
+				 "--memory: %llu bytes at %#llx is not a multiple of %llu KiB; give a size that is",
+				 (unsigned long long)len,
+				 (unsigned long long)gpa,
+				 (unsigned long long)align / 1024);
+	for (i = 0; i < nr; i++) {
+		const struct gmem_region *r = &gm->regions[i];
+
+		if (gpa < r->gpa + r->len && r->gpa < gpa + len)
+			return error_set(err, EINVAL,
+					 "--memory: region at %#llx overlaps another",
+					 (unsigned long long)gpa);
+	}
+	if (nr == GMEM_MAX_REGIONS)
+		return error_set(err, ENOSPC,
+				 "--memory: more than %d regions",
+				 GMEM_MAX_REGIONS);
+	return 0;
+}
+
+/* Reserve with 2 MiB alignment so that the kernel can use huge pages. */
+static void *gmem_map(const struct gmem_config *c, uint64_t len, int fd)
+{
+	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	uint64_t room = len + HUGE_PAGE;
+	uint8_t *base, *start;
+
+	if (fd < 0 && c->hugepages)
+		flags |= MAP_HUGETLB;
+	base = mmap(NULL, room, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (base == MAP_FAILED)
+		return MAP_FAILED;
+	start = (uint8_t *)ALIGN_UP((uintptr_t)base, HUGE_PAGE);
+	if (mmap(start, len, PROT_READ | PROT_WRITE,
+		 flags | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED) {
+		int saved = errno;
+
+		munmap(base, room);
+		errno = saved;
+		return MAP_FAILED;
+	}
+	if (start > base)
+		munmap(base, (size_t)(start - base));
+	munmap(start + len, (size_t)(base + room - (start + len)));
+	return start;
+}
+
+static void gmem_advise(const struct gmem_config *c, void *hva, uint64_t len)
+{
+	madvise(hva, len, MADV_DONTDUMP);
+	if (c->mergeable && madvise(hva, len, MADV_MERGEABLE))
+		log_warn("--memory mergeable=on: this kernel has no KSM");
+	if (!c->hugepages && !c->thp)
+		madvise(hva, len, MADV_NOHUGEPAGE);
+	else if (!c->hugepages && madvise(hva, len, MADV_HUGEPAGE))
+		log_debug("no transparent huge pages on this kernel");
+}
+
+struct prefault_job {
+	pthread_t thread;
+	uint8_t *hva;
+	uint64_t len;
+	int result;
+};
+
+static void *prefault_run(void *arg)
+{
+	struct prefault_job *job = arg;
+
+	job->result = 0;
+	if (job->len && madvise(job->hva, job->len, MADV_POPULATE_WRITE))
+		job->result = -errno;
+	return NULL;
+}
+
+/* Page clearing is memory bound: a thread per host CPU, up to a few. */
+static int gmem_prefault(void *hva, uint64_t len, struct error *err)
+{
+	struct prefault_job jobs[PREFAULT_THREADS_MAX];
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned int i, nr, started = 0;
+	uint64_t step;
+	int r = 0;
+
+	nr = (unsigned int)MAX(1, MIN(cpus, PREFAULT_THREADS_MAX));
+	step = ALIGN_UP(len / nr + 1, HUGE_PAGE);
+	for (i = 0; i < nr; i++) {
+		uint64_t off = MIN(step * i, len);
+
+		jobs[i].hva = (uint8_t *)hva + off;
+		jobs[i].len = MIN(step, len - off);
+		if (i + 1 == nr || pthread_create(&jobs[i].thread, NULL,
+						  prefault_run, &jobs[i])) {
+			jobs[i].len = len - off;
+			prefault_run(&jobs[i]);
+			break;
+		}
+		started++;
+	}
+	r = jobs[i].result;
+	while (started--) {
+		pthread_join(jobs[started].thread, NULL);
+		if (jobs[started].result)
+			r = jobs[started].result;
+	}
+	if (r)
+		return error_set(err, r,
+				 "--memory prefault=on: cannot populate %llu MiB: %s; lower size or free memory on the host",
+				 (unsigned long long)(len / MIB), strerror(-r));
+	return 0;
+}
+
+static int gmem_memfd(const struct gmem_config *c, uint64_t len,
+		      struct error *err)
+{
+	unsigned int flags = MFD_CLOEXEC;
+	int fd;
+
+	if (c->hugepages)
+		flags |= MFD_HUGETLB | MFD_HUGE_2MB;
+	fd = memfd_create("guest-ram", flags);
+	if (fd < 0 || ftruncate(fd, (off_t)len)) {
+		int code = errno;
+
+		close_fd(&fd);
+		return error_set(err, code,
+				 "--memory shared=on: cannot make a memfd of %llu MiB: %s",
+				 (unsigned long long)(len / MIB),
+				 strerror(code));
+	}
+	return fd;
+}
+
+int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
+{
+	const struct gmem_config *c = &gm->config;
+	unsigned int nr = atomic_load(&gm->nr);
+	cleanup_fd int fd = -1;
+	void *hva;
+	int r;
+
+	r = gmem_check_new(gm, gpa, len, err);
+	if (r)
+		return r;
+	if (c->shared) {
+		fd = gmem_memfd(c, len, err);
+		if (fd < 0)
+			return fd;
+	}
+	hva = gmem_map(c, len, fd);
+	if (hva == MAP_FAILED) {
+		r = errno;
+		return error_set(err, r,
+				 "--memory: cannot map %llu MiB: %s; %s",
+				 (unsigned long long)(len / MIB), strerror(r),
+				 c->hugepages ?
+					 "reserve huge pages in /proc/sys/vm/nr_hugepages or drop hugepages=on" :
+					 "lower size");
+	}
+	gmem_advise(c, hva, len);
+	if (c->prefault) {
+		r = gmem_prefault(hva, len, err);
+		if (r) {
+			munmap(hva, len);
+			return r;
+		}
+	}
+	gm->regions[nr] = (struct gmem_region){
+		.gpa = gpa, .len = len, .hva = hva, .fd = fd
+	};
+	fd = -1;
+	atomic_store_explicit(&gm->nr, nr + 1, memory_order_release);
+	return 0;
+}
+
+void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len)
+{
+	unsigned int i;
+	unsigned int nr = atomic_load_explicit(&gm->nr, memory_order_acquire);
+
+	for (i = 0; i < nr; i++) {
+		const struct gmem_region *r = &gm->regions[i];
+		uint64_t off = gpa - r->gpa;
+
+		if (gpa >= r->gpa && off < r->len) {
+			*len = MIN(*len, r->len - off);
+			return r->hva + off;
+		}
+	}
+	return NULL;
+}
+
+void *gmem_ptr(const struct gmem *gm, gpa_t gpa, uint64_t len)
+{
+	uint64_t got = len;
+	void *p = gmem_span(gm, gpa, &got);
+
+	return got == len ? p : NULL;
+}
+
+int gmem_write(const struct gmem *gm, gpa_t gpa, const void *buf, size_t len)
+{
+	void *p = gmem_ptr(gm, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memcpy(p, buf, len);
+	return 0;
+}
+
+int gmem_read(const struct gmem *gm, gpa_t gpa, void *buf, size_t len)
+{
+	const void *p = gmem_ptr(gm, gpa, len);
+
+	if (!p)
+		return -EFAULT;
+	memcpy(buf, p, len);
+	return 0;
+}
+
+static int gmem_pread(int fd, uint8_t *p, uint64_t len, uint64_t off)
+{
+	while (len) {
+		ssize_t n = pread(fd, p, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		p += n;
+		off += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
+		   uint64_t off)
+{
+	const uint64_t page = 4096;
+	uint8_t *p = gmem_ptr(gm, gpa, len);
+	uint64_t head, whole;
+	int r;
+
+	if (!p)
+		return -EFAULT;
+	if (gm->config.shared || gm->config.hugepages ||
+	    (uintptr_t)p % page != off % page)
+		return gmem_pread(fd, p, len, off);
+	head = MIN((page - off % page) % page, len);
+	whole = ALIGN_DOWN(len - head, page);
+	if (!whole)
+		return gmem_pread(fd, p, len, off);
+	r = gmem_pread(fd, p, head, off);
+	if (r)
+		return r;
+	if (mmap(p + head, whole, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
+		 (off_t)(off + head)) == MAP_FAILED)
+		return -errno;
+	gmem_advise(&gm->config, p + head, whole);
+	return gmem_pread(fd, p + head + whole, len - head - whole,
+			  off + head + whole);
+}
+
+int gmem_clear(struct gmem *gm)
+{
+	const struct gmem_config *c = &gm->config;
+	unsigned int i, nr = atomic_load(&gm->nr);
+
+	for (i = 0; i < nr; i++) {
+		struct gmem_region *r = &gm->regions[i];
+		int flags = MAP_FIXED | MAP_NORESERVE;
+
+		if (c->shared) {
+			/* Hole punching frees the memfd's pages in place. */
+			if (madvise(r->hva, r->len, MADV_REMOVE))
+				return -errno;
+			continue;
+		}
+		/* A new mapping also drops the files mapped over the old one. */
+		flags |= MAP_PRIVATE | MAP_ANONYMOUS;
+		if (c->hugepages)
+			flags |= MAP_HUGETLB;
+		if (mmap(r->hva, r->len, PROT_READ | PROT_WRITE, flags, -1,
+			 0) == MAP_FAILED)
+			return -errno;
+		gmem_advise(c, r->hva, r->len);
+	}
+	return 0;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_GMEM_H
+#define VMM_GMEM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/error.h"
+
+typedef uint64_t gpa_t;
+
+#define GMEM_MAX_REGIONS 16
+
+/* How the guest's memory is backed; mirrors --memory. */
+struct gmem_config {
+	uint64_t size; /* bytes, multiple of 4 KiB */
+	bool shared; /* memfd, MAP_SHARED */
+	bool hugepages; /* hugetlbfs pages */
+	bool prefault; /* populate all of it before the guest runs */
+	bool thp; /* ask for transparent huge pages */
+	bool mergeable; /* ask KSM to merge equal pages */
+};
+
+struct gmem_region {
+	gpa_t gpa;
+	uint64_t len; /* bytes */
+	uint8_t *hva;
+	int fd; /* memfd, or -1 when anonymous */
+};
+
+/*
+ * Guest RAM. Regions are only added, never moved, while devices run; readers
+ * on any thread take `nr` with acquire order and need no lock.
+ */
+struct gmem {
+	struct gmem_region regions[GMEM_MAX_REGIONS];
+	atomic_uint nr;
+	struct gmem_config config;
+};
+
+/* Main thread. gm is the caller's storage; fini accepts a half-built one. */
+void gmem_init(struct gmem *gm, const struct gmem_config *config);
+void gmem_fini(struct gmem *gm);
+
+/*
+ * Map len bytes of RAM at gpa (both multiples of 4 KiB, 2 MiB with hugepages),
+ * touching no page unless config.prefault. Main thread.
+ * Errors: -EINVAL overlap or misalignment, -ENOSPC too many regions, -ENOMEM
+ * and others from mmap(2)/memfd_create(2); the message names --memory.
+ */
+int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err);
+
+/*
+ * The one door from guest address to host pointer.
+ * Returns NULL when [gpa, gpa+len) is not inside one region (len 0 is valid
+ * anywhere inside a region). Any thread.
+ */
+void *gmem_ptr(const struct gmem *gm, gpa_t gpa, uint64_t len);
+
+/*
+ * As gmem_ptr() for a buffer that may reach over the border of two regions:
+ * the pointer is good for *len bytes, which is lowered to what the first
+ * region holds. NULL when gpa itself is outside RAM. Any thread.
+ */
+void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len);
+
+/*
+ * Copy to / from guest memory, across regions never. -EFAULT when outside.
+ * Any thread.
+ */
+int gmem_write(const struct gmem *gm, gpa_t gpa, const void *buf, size_t len);
+int gmem_read(const struct gmem *gm, gpa_t gpa, void *buf, size_t len);
+
+/*
+ * Fill [gpa, gpa+len) with bytes [off, off+len) of fd. When memory is private
+ * and gpa, off share their offset in a page, whole pages are mapped MAP_PRIVATE
+ * from the file (page cache shared by every guest that boots the same file,
+ * copied on write); the rest, and every other case, is read with pread(2).
+ * Main thread, before vCPUs run.
+ * Errors: -EFAULT outside RAM, -EIO short file, others from pread/mmap.
+ */
+int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
+		   uint64_t off);
+
+/* Give all pages back: memory reads as zero again. Main thread, no vCPU runs.
+ * -errno from madvise(2)/mmap(2). */
+int gmem_clear(struct gmem *gm);
+
+#endif

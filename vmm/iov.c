@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/iov.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "vmm/util.h"
+
+size_t iov_len(const struct iovec *iov, unsigned int nr)
+{
+	size_t len = 0;
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		len += iov[i].iov_len;
+	return len;
+}
+
+/*
+ * The next piece of at most len bytes that lies in one entry, and move past
+ * it. Empty entries are stepped over. iov_len 0: the array is at its end.
+ */
+static struct iovec iov_next(struct iov_cursor *c, size_t len)
+{
+	struct iovec piece = { NULL, 0 };
+
+	while (c->nr && c->off == c->iov->iov_len) {
+		c->iov++;
+		c->nr--;
+		c->off = 0;
+	}
+	if (!c->nr || !len)
+		return piece;
+	piece.iov_base = (char *)c->iov->iov_base + c->off;
+	piece.iov_len = MIN(len, c->iov->iov_len - c->off);
+	c->off += piece.iov_len;
+	return piece;
+}
+
+size_t iov_read(struct iov_cursor *c, void *buf, size_t len)
+{
+	size_t done = 0;
+	struct iovec piece;
+
+	while ((piece = iov_next(c, len - done)).iov_len) {
+		memcpy((char *)buf + done, piece.iov_base, piece.iov_len);
+		done += piece.iov_len;
+	}
+	return done;
+}
+
+size_t iov_write(struct iov_cursor *c, const void *buf, size_t len)
+{
+	size_t done = 0;
+	struct iovec piece;
+
+	while ((piece = iov_next(c, len - done)).iov_len) {
+		memcpy(piece.iov_base, (const char *)buf + done, piece.iov_len);
+		done += piece.iov_len;
+	}
+	return done;
+}
+
+size_t iov_zero(struct iov_cursor *c, size_t len)
+{
+	size_t done = 0;
+	struct iovec piece;
+
+	while ((piece = iov_next(c, len - done)).iov_len) {
+		memset(piece.iov_base, 0, piece.iov_len);
+		done += piece.iov_len;
+	}
+	return done;
+}
+
+size_t iov_skip(struct iov_cursor *c, size_t len)
+{
+	size_t done = 0;
+	struct iovec piece;
+
+	while ((piece = iov_next(c, len - done)).iov_len)
+		done += piece.iov_len;
+	return done;
+}
+
+int iov_slice(struct iov_cursor *c, size_t len, struct iovec *out,
+	      unsigned int max)
+{
+	struct iov_cursor pos = *c;
+	unsigned int nr = 0;
+	struct iovec piece;
+
+	while (len) {
+		piece = iov_next(&pos, len);
+		if (!piece.iov_len)
+			return -EINVAL;
+		if (nr == max)
+			return -E2BIG;
+		out[nr++] = piece;
+		len -= piece.iov_len;
+	}
+	*c = pos;
+	return (int)nr;
+}
+
+void iov_trim_front(struct iovec **iov, unsigned int *nr, size_t len)
+{
+	struct iovec *v = *iov;
+
+	while (*nr && len >= v->iov_len) {
+		len -= v->iov_len;
+		v++;
+		(*nr)--;
+	}
+	if (*nr && len) {
+		v->iov_base = (char *)v->iov_base + len;
+		v->iov_len -= len;
+	}
+	*iov = v;
+}
+
+void iov_trim_back(struct iovec *iov, unsigned int *nr, size_t len)
+{
+	while (*nr && len >= iov[*nr - 1].iov_len)
+		len -= iov[--*nr].iov_len;
+	if (*nr)
+		iov[*nr - 1].iov_len -= len;
+}

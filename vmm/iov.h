@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_IOV_H
+#define VMM_IOV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/uio.h>
+
+/*
+ * A position in an iovec array. Headers and status bytes are byte ranges here,
+ * whatever way the guest cut its descriptors (virtio 1.2 section 2.7.4).
+ * Owned by one thread; the array is borrowed and not changed.
+ */
+struct iov_cursor {
+	const struct iovec *iov;
+	unsigned int nr; /* entries left, the current one included */
+	size_t off; /* bytes of the current entry already taken */
+};
+
+static inline struct iov_cursor iov_cursor_init(const struct iovec *iov,
+						unsigned int nr)
+{
+	return (struct iov_cursor){ .iov = iov, .nr = nr };
+}
+
+/* Sum of the lengths. The caller bounds it (virtqueue_pop() does). */
+size_t iov_len(const struct iovec *iov, unsigned int nr);
+
+/* Copy len bytes out of / into the array and move on. Returns the bytes
+ * copied, less than len at the end of the array. */
+size_t iov_read(struct iov_cursor *c, void *buf, size_t len);
+size_t iov_write(struct iov_cursor *c, const void *buf, size_t len);
+size_t iov_zero(struct iov_cursor *c, size_t len);
+/* Only move on; as above. */
+size_t iov_skip(struct iov_cursor *c, size_t len);
+
+/*
+ * Describe the next len bytes as iovecs in out[0..max) and move on.
+ * Returns the number of entries, or -EINVAL when the array holds fewer than
+ * len bytes, -E2BIG when max is too small; the cursor then stays.
+ */
+int iov_slice(struct iov_cursor *c, size_t len, struct iovec *out,
+	      unsigned int max);
+
+/* Cut len bytes off the front / the back of the array *iov of *nr entries,
+ * changing entries in place. The array holds at least len bytes. */
+void iov_trim_front(struct iovec **iov, unsigned int *nr, size_t len);
+void iov_trim_back(struct iovec *iov, unsigned int *nr, size_t len);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_IRQ_H
+#define VMM_IRQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct vm;
+
+/*
+ * Interrupts into the in-kernel controllers. Any thread, no lock needed.
+ * Errors can only come from a machine that is going away; they are logged.
+ */
+
+/* Send one message-signalled interrupt (KVM_SIGNAL_MSI). */
+void irq_msi(struct vm *vm, uint64_t addr, uint32_t data);
+
+/* Set the level of an interrupt line (KVM_IRQ_LINE). */
+void irq_line(struct vm *vm, uint32_t gsi, bool level);
+
+#endif

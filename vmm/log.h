@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_LOG_H
+#define VMM_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * One line per event: "[  0.001234] io0 WARN: text". Time is since process
+ * start, the word after it is the thread's name. Goes to stderr or --log-file.
+ */
+enum log_level {
+	LOG_ERROR,
+	LOG_WARN, /* default */
+	LOG_INFO, /* -v */
+	LOG_DEBUG, /* -vv */
+	LOG_TRACE, /* -vvv */
+};
+
+/*
+ * Send the log to fd (borrowed, kept open by the caller) from now on, and show
+ * messages up to level. Main thread, before other threads start.
+ */
+void log_init(int fd, enum log_level level);
+
+bool log_enabled(enum log_level level);
+
+/* Any thread; one write(2) a line; a full pipe loses the line, never blocks. */
+void log_write(enum log_level level, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Nanoseconds since process start on CLOCK_MONOTONIC. */
+uint64_t log_uptime_ns(void);
+
+#define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...) log_write(LOG_WARN, __VA_ARGS__)
+#define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
+#define log_debug(...)                                                         \
+	(log_enabled(LOG_DEBUG) ? log_write(LOG_DEBUG, __VA_ARGS__) : (void)0)
+#define log_trace(...)                                                         \
+	(log_enabled(LOG_TRACE) ? log_write(LOG_TRACE, __VA_ARGS__) : (void)0)
+
+#endif

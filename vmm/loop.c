@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * The event loop. A turn is: run posted calls, expired timers, then descriptor
+ * events; with pollers present the loop first looks at them, busily, for a
+ * window that adapts itself: a sleep that ended sooner than the longest poll
+ * asked for makes the window grow, a longer one makes it shrink to nothing, so
+ * an idle guest costs no CPU time and a busy one no wake-ups.
+ */
+#include "vmm/loop.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "arch/arch.h"
+
+#define EVENTS_MAX 16
+#define POLL_WINDOW_MIN_NS 4000u
+/* While polling, look at descriptors and calls this often. */
+#define POLL_TURNS 64u
+
+struct loop {
+	/* any thread */
+	_Atomic(struct loop_call *) calls; /* newest first */
+	atomic_bool quit;
+	int wake_fd; /* eventfd: calls or quit */
+
+	/* owner thread */
+	int epoll_fd;
+	struct loop_fd wake;
+	struct list_node timers; /* sorted, soonest first */
+	struct list_node pollers;
+	uint64_t window_ns;
+	uint64_t poll_max_ns;
+	struct epoll_event *events; /* of the turn under way */
+	int nr_events;
+
+	/* set at start */
+	char name[16];
+	pthread_t thread;
+	bool has_thread;
+};
+
+static _Thread_local struct loop *loop_current;
+
+uint64_t loop_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+bool loop_is_current(const struct loop *loop)
+{
+	return loop_current == loop;
+}
+
+const char *loop_name(const struct loop *loop)
+{
+	return loop->name;
+}
+
+/* ---- descriptors ---- */
+
+int loop_fd_add(struct loop *loop, struct loop_fd *lf, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = lf };
+
+	if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, lf->fd, &ev))
+		return -errno;
+	lf->loop = loop;
+	return 0;
+}
+
+int loop_fd_change(struct loop_fd *lf, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = lf };
+
+	if (epoll_ctl(lf->loop->epoll_fd, EPOLL_CTL_MOD, lf->fd, &ev))
+		return -errno;
+	return 0;
+}
+
+void loop_fd_del(struct loop_fd *lf)
+{
+	struct loop *loop = lf->loop;
+	int i;
+
+	if (!loop)
+		return;
+	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, lf->fd, NULL);
+	lf->loop = NULL;
+	for (i = 0; i < loop->nr_events; i++)
+		if (loop->events[i].data.ptr == lf)
+			loop->events[i].data.ptr = NULL;
+}
+
+static void loop_on_wake(struct loop_fd *lf)
+{
+	eventfd_t n;
+
+	/* Fails only when another turn has read it already. */
+	(void)!eventfd_read(lf->fd, &n);
+}
+
+static void loop_wake(struct loop *loop)
+{
+	(void)!eventfd_write(loop->wake_fd, 1);
+}
+
+/* ---- timers ---- */
+
+void loop_timer_cancel(struct loop_timer *lt)
+{
+	if (lt->armed)
+		list_remove(&lt->node);
+	lt->armed = false;
+}
+
+void loop_timer_set(struct loop *loop, struct loop_timer *lt,
+		    uint64_t expires_ns)
+{
+	struct list_node *pos, *tmp;
+
+	loop_timer_cancel(lt);
+	lt->expires_ns = expires_ns;
+	lt->armed = true;
+	list_for_each (pos, tmp, &loop->timers) {
+		struct loop_timer *other =
+			container_of(pos, struct loop_timer, node);
+
+		if (other->expires_ns > expires_ns)
+			break;
+	}
+	list_insert(pos, &lt->node);
+}
+
+/* Timers that a handler sets into the past wait for the next turn. */
+static void loop_run_timers(struct loop *loop)
+{
+	uint64_t now;
+
+	if (list_is_empty(&loop->timers))
+		return;
+	now = loop_now_ns();
+	while (!list_is_empty(&loop->timers)) {
+		struct loop_timer *lt = container_of(
+			loop->timers.next, struct loop_timer, node);
+
+		if (lt->expires_ns > now)
+			break;
+		loop_timer_cancel(lt);
+		lt->on_expire(lt);
+		if (loop_now_ns() - now > 10000000)
+			break; /* let descriptors have their turn */
+	}
+}
+
+/* ---- calls ---- */
+
+void loop_post(struct loop *loop, struct loop_call *lc)
+{
+	struct loop_call *head;
+
+	if (atomic_exchange(&lc->pending, true))
+		return;
+	head = atomic_load(&loop->calls);
+	do
+		lc->next = head;
+	while (!atomic_compare_exchange_weak(&loop->calls, &head, lc));
+	/* Only the first of a batch needs the eventfd. */
+	if (!head)
+		loop_wake(loop);
+}
+
+static bool loop_run_calls(struct loop *loop)
+{
+	struct loop_call *lc, *next, *first = NULL;
+
+	if (!atomic_load_explicit(&loop->calls, memory_order_relaxed))
+		return false;
+	lc = atomic_exchange(&loop->calls, NULL);
+	for (; lc; lc = next) {
+		next = lc->next;
+		lc->next = first;
+		first = lc;
+	}
+	for (lc = first; lc; lc = next) {
+		next = lc->next;
+		atomic_store(&lc->pending, false);
+		lc->fn(lc);
+	}
+	return true;
+}
+
+struct loop_sync_call {
+	struct loop_call call;
+	void (*fn)(void *arg);
+	void *arg;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+};
+
+static void loop_sync_run(struct loop_call *lc)
+{
+	struct loop_sync_call *sc =
+		container_of(lc, struct loop_sync_call, call);
+
+	sc->fn(sc->arg);
+	pthread_mutex_lock(&sc->lock);
+	sc->done = true;
+	pthread_cond_signal(&sc->cond);
+	pthread_mutex_unlock(&sc->lock);
+}
+
+void loop_call_sync(struct loop *loop, void (*fn)(void *arg), void *arg)
+{
+	struct loop_sync_call sc = { .call.fn = loop_sync_run,
+				     .fn = fn,
+				     .arg = arg };
+
+	/* Before its thread runs, the loop belongs to whoever built it. */
+	if (loop_is_current(loop) || !loop->has_thread) {
+		fn(arg);
+		return;
+	}
+	pthread_mutex_init(&sc.lock, NULL);
+	pthread_cond_init(&sc.cond, NULL);
+	loop_post(loop, &sc.call);
+	pthread_mutex_lock(&sc.lock);
+	while (!sc.done)
+		pthread_cond_wait(&sc.cond, &sc.lock);
+	pthread_mutex_unlock(&sc.lock);
+	pthread_cond_destroy(&sc.cond);
+	pthread_mutex_destroy(&sc.lock);
+}
+
+/* ---- pollers ---- */
+
+static void loop_set_poll_max(struct loop *loop)
+{
+	struct list_node *pos, *tmp;
+	uint64_t max = 0;
+
+	list_for_each (pos, tmp, &loop->pollers) {
+		struct loop_poller *lp =
+			container_of(pos, struct loop_poller, node);
+
+		max = MAX(max, lp->poll_us * 1000ull);
+	}
+	loop->poll_max_ns = max;
+	loop->window_ns = MIN(loop->window_ns, max);
+}
+
+void loop_poller_add(struct loop *loop, struct loop_poller *lp)
+{
+	list_insert(&loop->pollers, &lp->node);
+	loop_set_poll_max(loop);
+}
+
+void loop_poller_del(struct loop *loop, struct loop_poller *lp)
+{
+	list_remove(&lp->node);
+	loop_set_poll_max(loop);
+}
+
+static bool loop_poll_once(struct loop *loop)
+{
+	struct list_node *pos, *tmp;
+	bool progress = false;
+
+	list_for_each (pos, tmp, &loop->pollers) {
+		struct loop_poller *lp =
+			container_of(pos, struct loop_poller, node);
+
+		progress |= lp->poll(lp);
+	}
+	return progress;
+}
+
+static bool loop_pollers_sleep(struct loop *loop)
+{
+	struct list_node *pos, *tmp;
+	bool work = false;
+
+	list_for_each (pos, tmp, &loop->pollers) {
+		struct loop_poller *lp =
+			container_of(pos, struct loop_poller, node);
+
+		work |= lp->sleep(lp);
+	}
+	return work;
+}
+
+static void loop_pollers_wake(struct loop *loop)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &loop->pollers) {
+		struct loop_poller *lp =
+			container_of(pos, struct loop_poller, node);
+
+		lp->wake(lp);
+	}
+}
+
+/*
+ * Poll until nothing happened for the window. Returns after POLL_TURNS turns
+ * at most, so that the rest of the loop stays alive under load.
+ * True: there was work, poll again; false: the window passed in silence.
+ */
+static bool loop_poll_busy(struct loop *loop, uint64_t *last_work_ns)
+{
+	bool worked = false;
+	unsigned int turn;
+
+	for (turn = 0; turn < POLL_TURNS; turn++) {
+		if (loop_poll_once(loop)) {
+			worked = true;
+			continue;
+		}
+		if (atomic_load_explicit(&loop->calls, memory_order_relaxed))
+			return true;
+		arch_cpu_relax();
+	}
+	if (worked) {
+		*last_work_ns = loop_now_ns();
+		return true;
+	}
+	return loop->window_ns &&
+	       loop_now_ns() - *last_work_ns < loop->window_ns;
+}
+
+/* How long the sleep took tells whether polling would have paid. */
+static void loop_adapt(struct loop *loop, uint64_t slept_ns)
+{
+	if (slept_ns > loop->poll_max_ns)
+		loop->window_ns /= 2;
+	else
+		loop->window_ns = MIN(loop->poll_max_ns,
+				      MAX(loop->window_ns * 2,
+					  POLL_WINDOW_MIN_NS));
+	if (loop->window_ns < POLL_WINDOW_MIN_NS)
+		loop->window_ns = 0;
+}
+
+/* ---- the loop ---- */
+
+static int loop_wait(struct loop *loop, bool block)
+{
+	struct timespec ts = { 0, 0 }, *timeout = &ts;
+
+	if (block && list_is_empty(&loop->timers)) {
+		timeout = NULL;
+	} else if (block) {
+		const struct loop_timer *lt = container_of(
+			loop->timers.next, struct loop_timer, node);
+		uint64_t now = loop_now_ns();
+
+		if (lt->expires_ns > now) {
+			ts.tv_sec = (time_t)((lt->expires_ns - now) /
+					     1000000000u);
+			ts.tv_nsec = (long)((lt->expires_ns - now) %
+					    1000000000u);
+		}
+	}
+	return epoll_pwait2(loop->epoll_fd, loop->events, EVENTS_MAX, timeout,
+			    NULL);
+}
+
+static void loop_turn(struct loop *loop, bool block)
+{
+	int i;
+
+	loop->nr_events = loop_wait(loop, block);
+	for (i = 0; i < loop->nr_events; i++) {
+		struct loop_fd *lf = loop->events[i].data.ptr;
+
+		if (lf == &loop->wake)
+			loop_on_wake(lf);
+		else if (lf)
+			lf->on_event(lf, loop->events[i].events);
+	}
+	loop->nr_events = 0;
+	loop_run_calls(loop);
+	loop_run_timers(loop);
+}
+
+static void loop_sleep(struct loop *loop)
+{
+	bool has_pollers = !list_is_empty(&loop->pollers);
+	uint64_t start;
+
+	if (!has_pollers) {
+		loop_turn(loop, true);
+		return;
+	}
+	if (loop_pollers_sleep(loop)) {
+		loop_pollers_wake(loop);
+		return;
+	}
+	start = loop_now_ns();
+	loop->nr_events = 0;
+	loop_turn(loop, true);
+	loop_adapt(loop, loop_now_ns() - start);
+	loop_pollers_wake(loop);
+}
+
+void loop_run(struct loop *loop)
+{
+	struct epoll_event events[EVENTS_MAX];
+	struct loop *outer = loop_current;
+	uint64_t last_work_ns;
+
+	loop_current = loop;
+	loop->events = events;
+	while (!atomic_load(&loop->quit)) {
+		last_work_ns = loop_now_ns();
+		while (!list_is_empty(&loop->pollers) &&
+		       loop_poll_busy(loop, &last_work_ns) &&
+		       !atomic_load(&loop->quit))
+			loop_turn(loop, false);
+		if (!atomic_load(&loop->quit))
+			loop_sleep(loop);
+	}
+	loop_run_calls(loop);
+	atomic_store(&loop->quit, false);
+	loop->events = NULL;
+	loop_current = outer;
+}
+
+void loop_quit(struct loop *loop)
+{
+	atomic_store(&loop->quit, true);
+	loop_wake(loop);
+}
+
+struct loop *loop_create(const char *name, struct error *err)
+{
+	struct loop *loop = calloc(1, sizeof(*loop));
+
+	if (!loop) {
+		error_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	strncpy(loop->name, name, sizeof(loop->name) - 1);
+	list_init(&loop->timers);
+	list_init(&loop->pollers);
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	loop->wake.fd = loop->wake_fd;
+	if (loop->epoll_fd < 0 || loop->wake_fd < 0 ||
+	    loop_fd_add(loop, &loop->wake, EPOLLIN)) {
+		error_set(err, errno, "cannot make an event loop: %s",
+			  strerror(errno));
+		loop_destroy(loop);
+		return NULL;
+	}
+	return loop;
+}
+
+void loop_destroy(struct loop *loop)
+{
+	if (!loop)
+		return;
+	close_fd(&loop->epoll_fd);
+	close_fd(&loop->wake_fd);
+	free(loop);
+}
+
+static void *loop_thread(void *arg)
+{
+	loop_run(arg);
+	return NULL;
+}
+
+int loop_thread_start(struct loop *loop, struct error *err)
+{
+	sigset_t all, old;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	loop->has_thread = true;
+	r = pthread_create(&loop->thread, NULL, loop_thread, loop);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r) {
+		loop->has_thread = false;
+		return error_set(err, r, "cannot start thread %s: %s",
+				 loop->name, strerror(r));
+	}
+	pthread_setname_np(loop->thread, loop->name);
+	return 0;
+}
+
+void loop_thread_stop(struct loop *loop)
+{
+	if (!loop->has_thread)
+		return;
+	loop_quit(loop);
+	pthread_join(loop->thread, NULL);
+	loop->has_thread = false;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * The process: options, signals, and the life of one machine.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "vmm/check_host.h"
+#include "vmm/cli.h"
+#include "vmm/error.h"
+#include "vmm/log.h"
+#include "vmm/loop.h"
+#include "vmm/util.h"
+#include "vmm/vm.h"
+
+enum exit_status {
+	EXIT_OK = 0,
+	EXIT_ERROR = 1, /* before the guest ran */
+	EXIT_NO_LINUX = 2, /* --check-host */
+	EXIT_FAULT = 3, /* KVM gave up on the guest */
+};
+
+struct process {
+	const struct run_config *rc;
+	struct loop *loop;
+	struct loop_fd signals;
+	struct vm *vm;
+	enum exit_status status;
+};
+
+static void process_on_vm_event(struct vm *vm, enum vm_event event)
+{
+	struct process *p = vm->opaque;
+	struct error err;
+
+	switch (event) {
+	case VM_EVENT_RESET:
+		if (p->rc->vm.on_reset == RESET_EXIT)
+			break;
+		log_info("the guest reboots");
+		if (!vm_reset(vm, &err))
+			return;
+		log_error("reboot: %s", err.msg);
+		p->status = EXIT_FAULT;
+		break;
+	case VM_EVENT_FAULT:
+		p->status = EXIT_FAULT;
+		break;
+	default:
+		break;
+	}
+	loop_quit(p->loop);
+}
+
+static void process_on_signal(struct loop_fd *lf, uint32_t events unused_param)
+{
+	struct process *p = container_of(lf, struct process, signals);
+	struct signalfd_siginfo si;
+
+	if (read(lf->fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	if (si.ssi_signo == SIGPWR)
+		vm_power_button(p->vm);
+	else
+		vm_raise(p->vm, VM_EVENT_STOP);
+}
+
+/* Signals arrive as events of the main loop; other threads block them all. */
+static int process_watch_signals(struct process *p, struct error *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGPWR);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	p->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	p->signals.on_event = process_on_signal;
+	if (p->signals.fd < 0)
+		return error_set(err, errno, "signalfd: %s", strerror(errno));
+	return loop_fd_add(p->loop, &p->signals, EPOLLIN);
+}
+
+static int process_run_vm(struct process *p, struct error *err)
+{
+	int r;
+
+	p->loop = loop_create("main", err);
+	if (!p->loop)
+		return -ENOMEM;
+	r = process_watch_signals(p, err);
+	if (!r)
+		r = vm_create(&p->vm, &p->rc->vm, p->loop, err);
+	if (!r) {
+		p->vm->on_event = process_on_vm_event;
+		p->vm->opaque = p;
+		r = vm_boot(p->vm, err);
+	}
+	if (!r)
+		loop_run(p->loop);
+	vm_destroy(p->vm);
+	loop_fd_del(&p->signals);
+	close_fd(&p->signals.fd);
+	loop_destroy(p->loop);
+	return r;
+}
+
+static int process_open_log(const struct run_config *rc, struct error *err)
+{
+	int fd = STDERR_FILENO;
+
+	if (rc->log_file) {
+		fd = open(rc->log_file,
+			  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,
+			  0600);
+		if (fd < 0)
+			return error_set(err, errno,
+					 "--log-file %s: %s; give a path that can be written",
+					 rc->log_file, strerror(errno));
+	}
+	log_init(fd, MIN(LOG_WARN + rc->verbosity, LOG_TRACE));
+	return 0;
+}
+
+static enum exit_status process_run(const struct run_config *rc,
+				    struct error *err)
+{
+	struct process p = { .rc = rc, .signals.fd = -1 };
+
+	switch (rc->mode) {
+	case RUN_HELP:
+		cli_help(stdout);
+		return EXIT_OK;
+	case RUN_VERSION:
+		printf("vmm %s\n", VMM_VERSION);
+		return EXIT_OK;
+	case RUN_CHECK_HOST:
+		return check_host(stdout) ? EXIT_OK : EXIT_NO_LINUX;
+	default:
+		break;
+	}
+	if (process_open_log(rc, err) || process_run_vm(&p, err)) {
+		fprintf(stderr, "vmm: %s\n", err->msg);
+		return EXIT_ERROR;
+	}
+	return p.status;
+}
+
+int main(int argc, char **argv)
+{
+	struct error err = { "" };
+	struct run_config rc;
+	enum exit_status status = EXIT_ERROR;
+
+	if (cli_parse(&rc, argc, argv, &err))
+		fprintf(stderr, "vmm: %s\n", err.msg);
+	else
+		status = process_run(&rc, &err);
+	run_config_free(&rc);
+	return (int)status;
+}

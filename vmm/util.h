@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_UTIL_H
+#define VMM_UTIL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#define KIB (1ULL << 10)
+#define MIB (1ULL << 20)
+#define GIB (1ULL << 30)
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define ALIGN_DOWN(v, a) ((v) & ~((uint64_t)(a)-1))
+#define ALIGN_UP(v, a) ALIGN_DOWN((v) + (uint64_t)(a)-1, a)
+#define IS_POW2(v) ((v) != 0 && ((v) & ((v)-1)) == 0)
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+
+#define container_of(ptr, type, member)                                        \
+	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+#define unused_param __attribute__((unused))
+
+static inline void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* A local that closes itself; for set-up code only. Starts at -1. */
+#define cleanup_fd __attribute__((cleanup(close_fd)))
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * A vCPU is a thread in KVM_RUN. Exits are a table of named functions; what
+ * the table lacks goes to the arch. Another thread gets a vCPU out of the
+ * guest with a signal; immediate_exit closes the race between the check of
+ * `stop` and the entry (KVM API, section 5, struct kvm_run).
+ */
+#include "vmm/vcpu.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "arch/arch.h"
+#include "vmm/log.h"
+#include "vmm/util.h"
+#include "vmm/vm.h"
+
+#define VCPU_KICK_SIGNAL SIGUSR1
+
+static enum vcpu_next vcpu_on_mmio(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (run->mmio.is_write)
+		bus_write(&vcpu->vm->mmio, run->mmio.phys_addr, run->mmio.data,
+			  run->mmio.len);
+	else
+		bus_read(&vcpu->vm->mmio, run->mmio.phys_addr, run->mmio.data,
+			 run->mmio.len);
+	return VCPU_CONTINUE;
+}
+
+static enum vcpu_next vcpu_on_intr(struct vcpu *vcpu unused_param)
+{
+	return VCPU_CONTINUE;
+}
+
+static enum vcpu_next vcpu_on_shutdown(struct vcpu *vcpu)
+{
+	log_info("vcpu%u: triple fault", vcpu->index);
+	vm_raise(vcpu->vm, VM_EVENT_RESET);
+	return VCPU_LEAVE;
+}
+
+static enum vcpu_next vcpu_on_system_event(struct vcpu *vcpu)
+{
+	switch (vcpu->run->system_event.type) {
+	case KVM_SYSTEM_EVENT_SHUTDOWN:
+		vm_raise(vcpu->vm, VM_EVENT_POWEROFF);
+		return VCPU_LEAVE;
+	case KVM_SYSTEM_EVENT_RESET:
+		vm_raise(vcpu->vm, VM_EVENT_RESET);
+		return VCPU_LEAVE;
+	default:
+		vm_report_fault(vcpu, "unknown system event");
+		return VCPU_LEAVE;
+	}
+}
+
+static enum vcpu_next vcpu_on_internal_error(struct vcpu *vcpu)
+{
+	char what[96];
+
+	snprintf(what, sizeof(what), "internal error, suberror %u%s",
+		 vcpu->run->internal.suberror,
+		 vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ?
+			 " (an instruction that KVM cannot emulate)" :
+			 "");
+	vm_report_fault(vcpu, what);
+	return VCPU_LEAVE;
+}
+
+static enum vcpu_next vcpu_on_fail_entry(struct vcpu *vcpu)
+{
+	char what[96];
+
+	snprintf(what, sizeof(what), "the CPU refused to enter the guest, reason %#llx",
+		 (unsigned long long)
+			 vcpu->run->fail_entry.hardware_entry_failure_reason);
+	vm_report_fault(vcpu, what);
+	return VCPU_LEAVE;
+}
+
+static const struct vcpu_exit {
+	const char *name;
+	enum vcpu_next (*handle)(struct vcpu *vcpu);
+} vcpu_exits[VCPU_NR_EXITS] = {
+	[KVM_EXIT_UNKNOWN] = { "unknown", NULL },
+	[KVM_EXIT_EXCEPTION] = { "exception", NULL },
+	[KVM_EXIT_IO] = { "io", NULL },
+	[KVM_EXIT_DEBUG] = { "debug", NULL },
+	[KVM_EXIT_HLT] = { "hlt", NULL },
+	[KVM_EXIT_MMIO] = { "mmio", vcpu_on_mmio },
+	[KVM_EXIT_INTR] = { "intr", vcpu_on_intr },
+	[KVM_EXIT_SHUTDOWN] = { "shutdown", vcpu_on_shutdown },
+	[KVM_EXIT_FAIL_ENTRY] = { "fail_entry", vcpu_on_fail_entry },
+	[KVM_EXIT_INTERNAL_ERROR] = { "internal_error",
+				      vcpu_on_internal_error },
+	[KVM_EXIT_SYSTEM_EVENT] = { "system_event", vcpu_on_system_event },
+};
+
+const char *vcpu_exit_name(uint32_t reason)
+{
+	if (reason < ARRAY_SIZE(vcpu_exits) && vcpu_exits[reason].name)
+		return vcpu_exits[reason].name;
+	return "other";
+}
+
+static enum vcpu_next vcpu_handle_exit(struct vcpu *vcpu)
+{
+	uint32_t reason = vcpu->run->exit_reason;
+	enum vcpu_next next = VCPU_CONTINUE;
+	char what[64];
+
+	vcpu->exits[MIN(reason, VCPU_NR_EXITS - 1u)]++;
+	if (reason < ARRAY_SIZE(vcpu_exits) && vcpu_exits[reason].handle)
+		return vcpu_exits[reason].handle(vcpu);
+	if (arch_vcpu_exit(vcpu, &next))
+		return next;
+	snprintf(what, sizeof(what), "unhandled exit %u (%s)", reason,
+		 vcpu_exit_name(reason));
+	vm_report_fault(vcpu, what);
+	return VCPU_LEAVE;
+}
+
+static void vcpu_run(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+
+	while (!atomic_load(&vcpu->stop)) {
+		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
+			if (errno == EINTR || errno == EAGAIN)
+				continue;
+			/* -EFAULT: the guest's memory is not there (host out
+			 * of memory, file behind it truncated). */
+			vm_report_fault(vcpu, strerror(errno));
+			return;
+		}
+		if (vcpu_handle_exit(vcpu) == VCPU_LEAVE ||
+		    atomic_load_explicit(&vm->event, memory_order_relaxed))
+			return;
+	}
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	sigset_t mask;
+
+	sigfillset(&mask);
+	sigdelset(&mask, VCPU_KICK_SIGNAL);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	vcpu_run(vcpu);
+	return NULL;
+}
+
+static void vcpu_on_signal(int sig unused_param)
+{
+	/* Its arrival is all: KVM_RUN returns EINTR. */
+}
+
+int vcpu_start(struct vcpu *vcpu, struct error *err)
+{
+	struct sigaction sa = { .sa_handler = vcpu_on_signal };
+	sigset_t all, old;
+	char name[16];
+	int r;
+
+	sigaction(VCPU_KICK_SIGNAL, &sa, NULL);
+	atomic_store(&vcpu->stop, false);
+	vcpu->run->immediate_exit = 0;
+	/* The thread starts with all signals blocked. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r)
+		return error_set(err, r, "cannot start vCPU %u: %s",
+				 vcpu->index, strerror(r));
+	vcpu->has_thread = true;
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	pthread_setname_np(vcpu->thread, name);
+	return 0;
+}
+
+void vcpu_kick(struct vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(vcpu->thread, VCPU_KICK_SIGNAL);
+}
+
+void vcpu_request_stop(struct vcpu *vcpu)
+{
+	if (!vcpu || !vcpu->has_thread)
+		return;
+	atomic_store(&vcpu->stop, true);
+	vcpu_kick(vcpu);
+}
+
+void vcpu_join(struct vcpu *vcpu)
+{
+	if (!vcpu || !vcpu->has_thread)
+		return;
+	pthread_join(vcpu->thread, NULL);
+	vcpu->has_thread = false;
+}
+
+int vcpu_create(struct vm *vm, unsigned int index, struct vcpu **out,
+		struct error *err)
+{
+	struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
+	int r;
+
+	if (!vcpu)
+		return error_set(err, ENOMEM, "out of memory");
+	vcpu->vm = vm;
+	vcpu->index = index;
+	vcpu->run = MAP_FAILED;
+	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, (long)index);
+	if (vcpu->fd >= 0)
+		vcpu->run = mmap(NULL, vm->vcpu_mmap_size,
+				 PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd,
+				 0);
+	if (vcpu->run == MAP_FAILED) {
+		r = error_set(err, errno, "--cpus: KVM cannot make vCPU %u: %s",
+			      index, strerror(errno));
+		vcpu_destroy(vcpu);
+		return r;
+	}
+	r = arch_vcpu_init(vcpu, err);
+	if (r) {
+		vcpu_destroy(vcpu);
+		return r;
+	}
+	*out = vcpu;
+	return 0;
+}
+
+void vcpu_destroy(struct vcpu *vcpu)
+{
+	if (!vcpu)
+		return;
+	vcpu_request_stop(vcpu);
+	vcpu_join(vcpu);
+	if (vcpu->run != MAP_FAILED)
+		munmap(vcpu->run, vcpu->vm->vcpu_mmap_size);
+	close_fd(&vcpu->fd);
+	free(vcpu);
+}

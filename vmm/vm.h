@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_VM_H
+#define VMM_VM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/device.h"
+#include "vmm/bus.h"
+#include "vmm/config.h"
+#include "vmm/error.h"
+#include "vmm/gmem.h"
+#include "vmm/list.h"
+#include "vmm/loop.h"
+
+struct vcpu;
+
+#define VM_MAX_VCPUS 254
+#define VM_MAX_IO_THREADS 8
+
+/* Why the guest stopped running. */
+enum vm_event {
+	VM_EVENT_NONE,
+	VM_EVENT_POWEROFF, /* the guest switched itself off */
+	VM_EVENT_RESET, /* reset register or triple fault */
+	VM_EVENT_STOP, /* the host asked for the end */
+	VM_EVENT_FAULT, /* KVM gave up on the guest */
+};
+
+/*
+ * The machine. One per process. Everything is built, changed and torn down on
+ * the main thread; what other threads use says so.
+ */
+struct vm {
+	/* set at creation */
+	const struct vm_config *config;
+	struct loop *main_loop; /* borrowed */
+	int kvm_fd;
+	int kernel_fd;
+	int initramfs_fd;
+
+	/* changed only while no vCPU runs; read by any thread */
+	int vm_fd;
+	struct gmem gmem;
+	struct vcpu **vcpus;
+	unsigned int nr_vcpus;
+	unsigned int vcpu_mmap_size;
+
+	/* any thread, own locks */
+	struct bus pio;
+	struct bus mmio;
+	_Atomic int event; /* enum vm_event: the first one wins */
+	struct loop_call event_call;
+
+	/* main thread */
+	struct list_node devices; /* in order of creation */
+	struct loop *io_loops[VM_MAX_IO_THREADS];
+	unsigned int nr_io_loops;
+	unsigned int next_io_loop;
+	unsigned int next_id; /* for made-up device ids */
+	bool built; /* vm_fd and vCPUs are there */
+	bool running; /* vCPU threads are there */
+	/* The guest stopped, on the main thread: vm_event() says why. */
+	void (*on_event)(struct vm *vm, enum vm_event event);
+	void *opaque; /* the caller's */
+};
+
+/*
+ * Open KVM, kernel and images, reserve memory, build vCPUs and devices; the
+ * guest does not run yet. config is borrowed for the VM's life.
+ * Returns 0 or -errno with a message for the person who wrote the config;
+ * nothing is left behind on failure.
+ */
+int vm_create(struct vm **out, const struct vm_config *config,
+	      struct loop *main_loop, struct error *err);
+/* Stops what runs, frees all. NULL is accepted. */
+void vm_destroy(struct vm *vm);
+
+/* Load the boot images into memory and start the vCPU threads. */
+int vm_boot(struct vm *vm, struct error *err);
+
+/* Stop the vCPU threads; the guest's state is kept nowhere. */
+void vm_stop(struct vm *vm);
+
+/* Power-on again: vCPUs, memory and devices as new, same images, same
+ * devices. The guest runs on return. -errno with a message. */
+int vm_reset(struct vm *vm, struct error *err);
+
+/* Press the ACPI power button; the guest decides what it means. Main thread. */
+void vm_power_button(struct vm *vm);
+
+/*
+ * Tell the main loop that the guest stopped. Any thread; only the first event
+ * counts until vm_reset(). A vCPU that calls it leaves KVM_RUN for good.
+ */
+void vm_raise(struct vm *vm, enum vm_event event);
+
+/*
+ * Kicks by a guest write to gpa (any width) wake event_fd, with no exit to
+ * this process. assign false takes it back. Any thread. -errno.
+ */
+int vm_ioeventfd(struct vm *vm, gpa_t gpa, int event_fd, bool assign);
+
+/*
+ * The loop for one more queue: I/O threads are started on demand, one per
+ * vCPU up to the host's CPUs and VM_MAX_IO_THREADS, and shared in turn.
+ * Main thread. NULL with a message.
+ */
+struct loop *vm_io_loop(struct vm *vm, struct error *err);
+
+/* The device of a class that there is one of (the PCI root), or NULL. Main
+ * thread. */
+struct device *vm_find_class(struct vm *vm, const char *class_name);
+
+/*
+ * Give dev its id: `wanted`, or a made-up "_<option><N>" when NULL. -EEXIST
+ * when taken, -EINVAL when it starts with "__", is empty or too long. Main
+ * thread.
+ */
+int vm_assign_id(struct vm *vm, struct device *dev, const char *wanted,
+		 struct error *err);
+
+/* Registers, instruction bytes and host kind, for a guest that KVM gave up on.
+ * vCPU thread of that vCPU. */
+void vm_report_fault(struct vcpu *vcpu, const char *what);
+
+#endif
