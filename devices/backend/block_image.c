@@ -21,6 +21,13 @@
 #include "vmm/util.h"
 
 #define SECTOR 512u
+/*
+ * A process that was killed holds its lock until the kernel has taken its
+ * io_uring apart, some milliseconds later: a restart must not fail on that.
+ */
+#define LOCK_TRIES 10
+#define LOCK_WAIT_US 20000
+
 /* What the page cache moves, whatever a file's own blocks are. */
 #define FILE_BLOCK 4096u
 
@@ -157,9 +164,15 @@ static int image_lock(const struct block_image *img,
 		.l_type = img->readonly ? F_RDLCK : F_WRLCK,
 		.l_whence = SEEK_SET,
 	};
+	unsigned int try;
 
-	if (!fcntl(img->fd, F_OFD_SETLK, &lock))
-		return 0;
+	for (try = 0; try < LOCK_TRIES; try++) {
+		if (!fcntl(img->fd, F_OFD_SETLK, &lock))
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			break;
+		usleep(LOCK_WAIT_US);
+	}
 	if (errno != EAGAIN && errno != EACCES) {
 		/* Some network file systems have no locks. */
 		log_warn("disk image %s cannot be locked (%s): make sure that "
@@ -370,5 +383,10 @@ int block_image_open(struct block_image *img,
 
 void block_image_close(struct block_image *img)
 {
+	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	/* An io_uring that had the file registered keeps it open a while. */
+	if (img->fd >= 0)
+		fcntl(img->fd, F_OFD_SETLK, &lock);
 	close_fd(&img->fd);
 }

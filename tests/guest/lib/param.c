@@ -68,10 +68,13 @@ static unsigned param_shift(char c)
 {
 	switch (c) {
 	case 'K':
+	case 'k':
 		return 10;
 	case 'M':
+	case 'm':
 		return 20;
 	case 'G':
+	case 'g':
 		return 30;
 	default:
 		return 0;

@@ -12,7 +12,7 @@ void param_init(const char *cmdline);
 /* The value, good until the next call; fallback when the key is absent. */
 const char *param_text(const char *key, const char *fallback);
 
-/* Decimal, or hexadecimal after 0x; K, M and G multiply. */
+/* Decimal, or hexadecimal after 0x; K, M and G (or k, m and g) multiply. */
 uint64_t param_number(const char *key, uint64_t fallback);
 
 /* The same, for the number after this character in the value. */
