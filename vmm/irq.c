@@ -28,6 +28,16 @@ void irq_line(struct vm *vm, uint32_t gsi, bool level)
 {
 	struct kvm_irq_level line = { .irq = gsi, .level = level };
 
-	if (ioctl(vm->vm_fd, KVM_IRQ_LINE, &line) < 0)
+	if (vm->line_sink)
+		vm->line_sink(vm->line_opaque, gsi, level);
+	else if (ioctl(vm->vm_fd, KVM_IRQ_LINE, &line) < 0)
 		log_debug("interrupt line %u: %s", gsi, strerror(errno));
+}
+
+void irq_set_line_sink(struct vm *vm,
+		       void (*sink)(void *opaque, uint32_t gsi, bool level),
+		       void *opaque)
+{
+	vm->line_opaque = opaque;
+	vm->line_sink = sink;
 }

@@ -49,6 +49,10 @@ struct vm {
 	unsigned int nr_vcpus;
 	unsigned int vcpu_mmap_size;
 
+	/* set by irq_set_line_sink(); read by any thread */
+	void (*line_sink)(void *opaque, uint32_t gsi, bool level);
+	void *line_opaque;
+
 	/* any thread, own locks */
 	struct bus pio;
 	struct bus mmio;

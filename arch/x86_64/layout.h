@@ -20,6 +20,7 @@
 #define X86_ECAM_BASE 0xe0000000ull
 #define X86_ECAM_BUSES 1u /* 1 MiB each */
 #define X86_IOAPIC_BASE 0xfec00000u
+#define X86_IOAPIC_PINS 24u
 #define X86_LAPIC_BASE 0xfee00000u
 /* Pages that KVM on Intel needs for itself, below the firmware area. */
 #define X86_KVM_IDENTITY_MAP 0xfffbc000ull

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * The I/O APIC (Intel 82093AA data sheet), which turns interrupt lines into
+ * messages to the in-kernel local APICs. It is ours and not KVM's because the
+ * kernel's comes with a pair of 8259s on its I/O bus, and taking those apart
+ * holds up the end of every machine for a grace period of 8 to 20 ms. All
+ * lines of this machine are edge triggered, as the ACPI tables say, so no
+ * end-of-interrupt has to come back.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/registry.h"
+#include "vmm/byteorder.h"
+#include "vmm/irq.h"
+#include "vmm/util.h"
+#include "vmm/vm.h"
+
+#define IOAPIC_PINS 24u
+#define IOAPIC_LEN 0x1000u
+
+/* Memory-mapped registers */
+#define IOAPIC_SELECT 0x00
+#define IOAPIC_WINDOW 0x10
+
+/* Indirect registers */
+#define IOAPIC_REG_ID 0x00
+#define IOAPIC_REG_VERSION 0x01
+#define IOAPIC_REG_ARBITRATION 0x02
+#define IOAPIC_REG_TABLE 0x10
+#define IOAPIC_VERSION 0x11u
+
+/* Redirection entry */
+#define ENTRY_VECTOR 0xffu
+#define ENTRY_DELIVERY 0x700u
+#define ENTRY_LOGICAL (1u << 11)
+#define ENTRY_READ_ONLY (1u << 12 | 1u << 14) /* status, remote IRR */
+#define ENTRY_MASKED (1u << 16)
+#define ENTRY_DESTINATION 56
+
+/* Message address and data (Intel SDM vol. 3 section 11.11) */
+#define MSI_ADDRESS 0xfee00000u
+#define MSI_DESTINATION 12
+#define MSI_LOGICAL (1u << 2)
+
+struct ioapic {
+	struct device device;
+	struct vm *vm;
+	uint64_t base;
+
+	pthread_mutex_t lock; /* guards the rest; a leaf */
+	uint8_t select;
+	uint32_t id;
+	uint64_t entries[IOAPIC_PINS];
+	uint32_t lines; /* a bit per pin: level of the input */
+	uint32_t pending; /* rose while masked */
+};
+
+static void ioapic_send_locked(struct ioapic *io, unsigned int pin)
+{
+	uint64_t e = io->entries[pin];
+	uint32_t bit = 1u << pin;
+
+	if (e & ENTRY_MASKED) {
+		io->pending |= bit;
+		return;
+	}
+	io->pending &= ~bit;
+	irq_msi(io->vm,
+		MSI_ADDRESS | (e >> ENTRY_DESTINATION) << MSI_DESTINATION |
+			(e & ENTRY_LOGICAL ? MSI_LOGICAL : 0),
+		(uint32_t)(e & (ENTRY_VECTOR | ENTRY_DELIVERY)));
+}
+
+static void ioapic_line(void *opaque, uint32_t gsi, bool level)
+{
+	struct ioapic *io = opaque;
+	uint32_t bit = 1u << gsi;
+
+	if (gsi >= IOAPIC_PINS)
+		return;
+	pthread_mutex_lock(&io->lock);
+	if (!level)
+		io->lines &= ~bit;
+	else if (!(io->lines & bit)) {
+		io->lines |= bit;
+		ioapic_send_locked(io, gsi);
+	}
+	pthread_mutex_unlock(&io->lock);
+}
+
+static uint32_t ioapic_read_locked(const struct ioapic *io)
+{
+	unsigned int i = io->select - IOAPIC_REG_TABLE;
+
+	switch (io->select) {
+	case IOAPIC_REG_ID:
+	case IOAPIC_REG_ARBITRATION:
+		return io->id;
+	case IOAPIC_REG_VERSION:
+		return IOAPIC_VERSION | (IOAPIC_PINS - 1) << 16;
+	default:
+		if (io->select < IOAPIC_REG_TABLE || i >= 2 * IOAPIC_PINS)
+			return 0;
+		return (uint32_t)(io->entries[i / 2] >> 32 * (i % 2));
+	}
+}
+
+static void ioapic_write_entry_locked(struct ioapic *io, unsigned int i,
+				      uint32_t v)
+{
+	uint64_t *e = &io->entries[i / 2];
+
+	if (i % 2)
+		*e = (*e & 0xffffffffu) | (uint64_t)v << 32;
+	else
+		*e = (*e & ~0xffffffffull) | (v & ~ENTRY_READ_ONLY);
+	if (io->pending & 1u << i / 2)
+		ioapic_send_locked(io, i / 2);
+}
+
+static void ioapic_write_locked(struct ioapic *io, uint32_t v)
+{
+	unsigned int i = io->select - IOAPIC_REG_TABLE;
+
+	if (io->select == IOAPIC_REG_ID)
+		io->id = v & 0x0f000000;
+	else if (io->select >= IOAPIC_REG_TABLE && i < 2 * IOAPIC_PINS)
+		ioapic_write_entry_locked(io, i, v);
+}
+
+static void ioapic_read(void *opaque, uint64_t off, void *data,
+			unsigned int len)
+{
+	struct ioapic *io = opaque;
+	uint32_t v = 0;
+
+	pthread_mutex_lock(&io->lock);
+	if (off == IOAPIC_SELECT)
+		v = io->select;
+	else if (off == IOAPIC_WINDOW)
+		v = ioapic_read_locked(io);
+	pthread_mutex_unlock(&io->lock);
+	le_store(data, v, len);
+}
+
+static void ioapic_write(void *opaque, uint64_t off, const void *data,
+			 unsigned int len)
+{
+	struct ioapic *io = opaque;
+	uint32_t v = (uint32_t)le_load(data, MIN(len, 4u));
+
+	pthread_mutex_lock(&io->lock);
+	if (off == IOAPIC_SELECT)
+		io->select = (uint8_t)v;
+	else if (off == IOAPIC_WINDOW)
+		ioapic_write_locked(io, v);
+	pthread_mutex_unlock(&io->lock);
+}
+
+static const struct bus_ops ioapic_bus_ops = {
+	.read = ioapic_read,
+	.write = ioapic_write,
+};
+
+static void ioapic_reset(struct device *device)
+{
+	struct ioapic *io = container_of(device, struct ioapic, device);
+	unsigned int i;
+
+	pthread_mutex_lock(&io->lock);
+	for (i = 0; i < IOAPIC_PINS; i++)
+		io->entries[i] = ENTRY_MASKED;
+	io->select = 0;
+	io->id = 0;
+	io->lines = 0;
+	io->pending = 0;
+	pthread_mutex_unlock(&io->lock);
+}
+
+static void ioapic_destroy(struct device *device)
+{
+	struct ioapic *io = container_of(device, struct ioapic, device);
+
+	irq_set_line_sink(io->vm, NULL, NULL);
+	bus_remove(&io->vm->mmio, io->base);
+	pthread_mutex_destroy(&io->lock);
+	free(io);
+}
+
+static const struct device_ops ioapic_ops = {
+	.reset = ioapic_reset,
+	.destroy = ioapic_destroy,
+};
+
+static int ioapic_create(struct vm *vm, const void *config, struct device **out,
+			 struct error *err)
+{
+	const struct chip_place *place = config;
+	struct ioapic *io = calloc(1, sizeof(*io));
+	int r;
+
+	if (!io)
+		return error_set(err, ENOMEM, "out of memory");
+	io->device.class = &ioapic_class;
+	io->device.ops = &ioapic_ops;
+	io->vm = vm;
+	io->base = place->base;
+	pthread_mutex_init(&io->lock, NULL);
+	ioapic_reset(&io->device);
+	irq_set_line_sink(vm, ioapic_line, io);
+	r = bus_add(&vm->mmio, place->base, IOAPIC_LEN, &ioapic_bus_ops, io);
+	if (r) {
+		ioapic_destroy(&io->device);
+		return error_set(err, r, "I/O APIC: %s", strerror(-r));
+	}
+	*out = &io->device;
+	return 0;
+}
+
+const struct device_class ioapic_class = {
+	.name = "ioapic",
+	.kind = DEVICE_PLATFORM,
+	.create = ioapic_create,
+};

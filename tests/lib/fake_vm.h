@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef TESTS_LIB_FAKE_VM_H
+#define TESTS_LIB_FAKE_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/config.h"
+#include "vmm/vm.h"
+
+/*
+ * A machine without KVM for device tests: real memory, buses and loop, and
+ * doubles of what vmm/vm.h and vmm/irq.h promise to devices. The doubles take
+ * the place of those objects at link time: an archive's member is not linked
+ * when nothing asks for it.
+ *
+ * The one I/O loop runs inside fake_vm_turn(), on the test's own thread, so
+ * that tests are deterministic. What goes wrong in here aborts.
+ */
+
+/* RAM: two regions that touch, and one far above. */
+#define FAKE_RAM_LEN 0x100000ull
+#define FAKE_RAM_BORDER FAKE_RAM_LEN
+#define FAKE_RAM_END (2 * FAKE_RAM_LEN)
+#define FAKE_RAM_HIGH 0x100000000ull
+
+#define FAKE_MAX_MSI 1024u
+#define FAKE_MAX_IOEVENTFD 512u
+
+struct fake_msi {
+	uint64_t addr;
+	uint32_t data;
+};
+
+struct fake_ioeventfd {
+	gpa_t gpa;
+	int fd;
+};
+
+struct fake_vm {
+	struct vm vm;
+	struct vm_config config;
+	struct error err; /* of the last fake_vm_add() */
+
+	/* what devices did */
+	struct fake_msi msi[FAKE_MAX_MSI]; /* the first of them */
+	unsigned int nr_msi;
+	uint32_t lines; /* levels of gsi 0..31 */
+	unsigned int line_changes;
+	struct fake_ioeventfd ioeventfds[FAKE_MAX_IOEVENTFD];
+	unsigned int nr_ioeventfds;
+	bool refuse_ioeventfds;
+	enum vm_event raised;
+};
+
+void fake_vm_init(struct fake_vm *fv);
+/* Destroys the devices too, with the loop on a thread of its own. */
+void fake_vm_fini(struct fake_vm *fv);
+
+/* Create a device; NULL with fv->err when it does not want to. */
+struct device *fake_vm_add(struct fake_vm *fv, const struct device_class *class,
+			   const void *config);
+/* The PCI bus, as the machine has it. */
+struct device *fake_vm_add_pci(struct fake_vm *fv);
+void fake_vm_remove(struct fake_vm *fv, struct device *dev);
+
+/* Let the loop do all that it can do at once. */
+void fake_vm_turn(struct fake_vm *fv);
+/* The same until `done` says so. False: it did not for 5 seconds. */
+bool fake_vm_turn_until(struct fake_vm *fv, bool (*done)(void *arg), void *arg);
+
+/* What a vCPU does. A write that an ioeventfd takes goes no further. */
+uint64_t fake_mmio_read(struct fake_vm *fv, gpa_t gpa, unsigned int len);
+void fake_mmio_write(struct fake_vm *fv, gpa_t gpa, uint64_t v,
+		     unsigned int len);
+uint64_t fake_pio_read(struct fake_vm *fv, uint16_t port, unsigned int len);
+void fake_pio_write(struct fake_vm *fv, uint16_t port, uint64_t v,
+		    unsigned int len);
+/* Configuration space by ECAM. */
+uint64_t fake_cfg_read(struct fake_vm *fv, unsigned int slot, unsigned int off,
+		       unsigned int len);
+void fake_cfg_write(struct fake_vm *fv, unsigned int slot, unsigned int off,
+		    uint64_t v, unsigned int len);
+
+#endif
