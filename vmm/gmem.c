@@ -63,10 +63,14 @@ static int gmem_check_new(const struct gmem *gm, gpa_t gpa, uint64_t len,
 	return 0;
 }
 
-/* Reserve with 2 MiB alignment so that the kernel can use huge pages. */
+/*
+ * Reserve with 2 MiB alignment so that the kernel can use huge pages. Those of
+ * hugetlbfs are claimed now: running out of them later would be a SIGBUS.
+ */
 static void *gmem_map(const struct gmem_config *c, uint64_t len, int fd)
 {
-	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	int flags = (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) |
+		    (c->hugepages ? 0 : MAP_NORESERVE) | MAP_FIXED;
 	uint64_t room = len + HUGE_PAGE;
 	uint8_t *base, *start;
 
@@ -77,8 +81,8 @@ static void *gmem_map(const struct gmem_config *c, uint64_t len, int fd)
 	if (base == MAP_FAILED)
 		return MAP_FAILED;
 	start = (uint8_t *)ALIGN_UP((uintptr_t)base, HUGE_PAGE);
-	if (mmap(start, len, PROT_READ | PROT_WRITE,
-		 flags | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED) {
+	if (mmap(start, len, PROT_READ | PROT_WRITE, flags, fd, 0) ==
+	    MAP_FAILED) {
 		int saved = errno;
 
 		munmap(base, room);
@@ -316,7 +320,7 @@ int gmem_clear(struct gmem *gm)
 
 	for (i = 0; i < nr; i++) {
 		struct gmem_region *r = &gm->regions[i];
-		int flags = MAP_FIXED | MAP_NORESERVE;
+		int flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS;
 
 		if (c->shared) {
 			/* Hole punching frees the memfd's pages in place. */
@@ -325,9 +329,7 @@ int gmem_clear(struct gmem *gm)
 			continue;
 		}
 		/* A new mapping also drops the files mapped over the old one. */
-		flags |= MAP_PRIVATE | MAP_ANONYMOUS;
-		if (c->hugepages)
-			flags |= MAP_HUGETLB;
+		flags |= c->hugepages ? MAP_HUGETLB : MAP_NORESERVE;
 		if (mmap(r->hva, r->len, PROT_READ | PROT_WRITE, flags, -1,
 			 0) == MAP_FAILED)
 			return -errno;

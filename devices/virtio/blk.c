@@ -134,6 +134,8 @@ struct blk_queue {
 	unsigned int iov_max; /* per request */
 	struct loop_timer timer; /* the rate limit lets go */
 	struct blk_req *held; /* waits for the rate limit */
+	uint64_t nr_errors; /* of the host */
+	uint64_t said_ns; /* when the log was last told */
 };
 
 struct blk {
@@ -167,15 +169,35 @@ static void blk_finish(struct blk_req *req, uint8_t status)
 		       status == BLK_S_OK ? req->in_len + 1 : 1);
 }
 
+/* At most one line a second: a broken disk must not fill the log's. */
+static void blk_say_error(struct blk_queue *bq, const struct block_req *be)
+{
+	static const char *const names[] = {
+		[BLOCK_READ] = "read",
+		[BLOCK_WRITE] = "write",
+		[BLOCK_FLUSH] = "flush",
+		[BLOCK_DISCARD] = "discard",
+		[BLOCK_WRITE_ZEROES] = "write zeroes",
+	};
+	uint64_t now = loop_now_ns();
+
+	bq->nr_errors++;
+	if (bq->said_ns && now - bq->said_ns < 1000000000)
+		return;
+	bq->said_ns = now;
+	log_warn("%s: %s of %llu bytes at %llu: %s (%llu errors so far)",
+		 bq->blk->dev.device.id, names[be->op],
+		 (unsigned long long)be->len, (unsigned long long)be->offset,
+		 strerror(-be->result), (unsigned long long)bq->nr_errors);
+}
+
 static void blk_done(void *opaque, struct block_req *be)
 {
 	struct blk_queue *bq = opaque;
 	struct blk_req *req = container_of(be, struct blk_req, be);
 
 	if (be->result) {
-		log_warn("%s: %s at byte %llu: %s", bq->blk->dev.device.id,
-			 be->op == BLOCK_READ ? "read" : "write",
-			 (unsigned long long)be->offset, strerror(-be->result));
+		blk_say_error(bq, be);
 		blk_finish(req, BLK_S_IOERR);
 		return;
 	}
@@ -610,7 +632,7 @@ static int blk_build(struct blk *blk, struct vm *vm, struct error *err)
 
 	r = block_image_open(&blk->image, &ic, err);
 	if (r)
-		return r;
+		return error_prefix(err, r, "--disk");
 	blk->seg_max = (unsigned int)MIN(c->queue_size - 2, BLK_SEG_MAX);
 	init.features = blk_features(blk);
 	blk_fill_space(blk);
@@ -682,7 +704,7 @@ static const struct param blk_params[] = {
 	  .help = "how the host is asked: io_uring, Linux AIO or plain calls" },
 	{ .name = "num_queues", .type = PARAM_UINT, BLK_FIELD(num_queues),
 	  .def = 1, .min = 1, .max = VIRTIO_QUEUES_MAX,
-	  .help = "request queues, not more than vCPUs" },
+	  .help = "request queues; more than vCPUs are of no use" },
 	{ .name = "queue_size", .type = PARAM_UINT, BLK_FIELD(queue_size),
 	  .def = 128, .min = 4, .max = 32768, .pow2 = true,
 	  .help = "requests a queue can hold" },
