@@ -1,0 +1,2 @@
+PEERS = ["qemu"]
+def measure(context): raise SystemExit("x")

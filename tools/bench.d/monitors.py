@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How each monitor is told to run the same guest: one CPU, one disk, nothing
+more than that, in the leanest way that its manual knows."""
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+
+
+@dataclass
+class Guest:
+    """The machine that is wanted."""
+
+    kernel: str
+    disk: str
+    cmdline: str = ""
+    initramfs: str = ""
+    memory_mib: int = 256
+    # On the monitor's stdout, or no port at all.
+    serial: bool = True
+    # Linux, which finds its devices by ACPI and on PCI; a bare-metal guest
+    # also takes what the command line says.
+    linux: bool = False
+
+
+class Monitor:
+    """A program that runs guests."""
+
+    program = ""
+
+    def __init__(self, name, path):
+        self.name = name
+        self.path = path or shutil.which(self.program)
+        if not self.path:
+            sys.exit(f"bench: no {self.program}: install it, or name another "
+                     f"one by --peer {name}=PATH")
+
+    def argv(self, guest, tmp):
+        """The command line; files that it takes are made in tmp."""
+        raise NotImplementedError
+
+
+class Vmm(Monitor):
+    """What all is about."""
+
+    def argv(self, guest, tmp):
+        argv = [self.path, "--kernel", guest.kernel,
+                "--cmdline", guest.cmdline, "--cpus", "1",
+                "--memory", f"{guest.memory_mib}M",
+                "--serial", "tty" if guest.serial else "off",
+                "--disk", f"path={guest.disk}", "--on-reset", "exit"]
+        if guest.initramfs:
+            argv += ["--initramfs", guest.initramfs]
+        return argv
+
+
+class Qemu(Monitor):
+    """QEMU's microvm."""
+
+    program = "qemu-system-x86_64"
+    iothread = False
+
+    def machine(self, guest):
+        machine = "microvm,accel=kvm,pic=off,pit=off,rtc=off,x-option-roms=off"
+        machine += ",isa-serial=" + ("on" if guest.serial else "off")
+        # Without PCI it starts sooner; Linux's driver for the other transport
+        # is a module in distributions' kernels.
+        machine += ",pcie=on,acpi=on" if guest.linux else ",acpi=off"
+        return ["-M", machine, "-global", "virtio-mmio.force-legacy=off"]
+
+    def disk_device(self, guest):
+        if guest.linux:
+            return "virtio-blk-pci,disable-legacy=on"
+        return "virtio-blk-device"
+
+    def argv(self, guest, tmp):
+        device = self.disk_device(guest) + ",drive=disk"
+        argv = [self.path, *self.machine(guest),
+                # An MSR that some hosts list and then refuse.
+                "-cpu", "host,arch-capabilities=off", "-smp", "1",
+                "-m", f"{guest.memory_mib}M",
+                "-nodefaults", "-no-user-config", "-display", "none",
+                "-no-reboot", "-kernel", guest.kernel,
+                "-append", guest.cmdline,
+                "-drive", f"if=none,id=disk,file={guest.disk},format=raw,"
+                          "cache=writeback,aio=io_uring"]
+        if guest.serial:
+            argv += ["-serial", "stdio"]
+        if guest.initramfs:
+            argv += ["-initrd", guest.initramfs]
+        if self.iothread:
+            argv += ["-object", "iothread,id=io"]
+            device += ",iothread=io"
+        return argv + ["-device", device]
+
+
+class QemuIothread(Qemu):
+    """The same with the disk on a thread of its own, which QEMU lets poll."""
+
+    iothread = True
+
+
+class QemuQ35(Qemu):
+    """QEMU's PC."""
+
+    def machine(self, guest):
+        return ["-M", "q35,accel=kvm,hpet=off,smbus=off,sata=off,usb=off"]
+
+    def disk_device(self, guest):
+        return "virtio-blk-pci,disable-legacy=on"
+
+
+class CloudHypervisor(Monitor):
+    """It starts a guest that resets again; so it has no process_ms."""
+
+    program = "cloud-hypervisor"
+
+    def argv(self, guest, tmp):
+        argv = [self.path, "--kernel", guest.kernel, "--cpus", "boot=1",
+                "--memory", f"size={guest.memory_mib}M",
+                "--serial", "tty" if guest.serial else "off",
+                "--console", "off", "--disk", f"path={guest.disk}"]
+        if guest.cmdline:
+            argv += ["--cmdline", guest.cmdline]
+        if guest.initramfs:
+            argv += ["--initramfs", guest.initramfs]
+        return argv
+
+
+class Firecracker(Monitor):
+    """Its command line is a JSON file; its serial port is always there."""
+
+    program = "firecracker"
+
+    def argv(self, guest, tmp):
+        source = {"kernel_image_path": guest.kernel,
+                  "boot_args": guest.cmdline}
+        if guest.initramfs:
+            source["initrd_path"] = guest.initramfs
+        config = {
+            "boot-source": source,
+            "machine-config": {"vcpu_count": 1,
+                               "mem_size_mib": guest.memory_mib},
+            "drives": [{"drive_id": "disk", "path_on_host": guest.disk,
+                        "is_root_device": False, "is_read_only": False,
+                        "cache_type": "Writeback", "io_engine": "Async"}],
+        }
+        path = os.path.join(tmp, "firecracker.json")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(config, f)
+        argv = [self.path, "--no-api", "--config-file", path]
+        return argv + ["--enable-pci"] if guest.linux else argv
+
+
+PEERS = {
+    "qemu": Qemu,
+    "qemu-iothread": QemuIothread,
+    "qemu-q35": QemuQ35,
+    "cloud-hypervisor": CloudHypervisor,
+    "firecracker": Firecracker,
+}

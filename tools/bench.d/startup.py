@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long until a guest runs, and how long a monitor lives for one that ends
+at once. The guest's second instruction writes port 0x80, its next ones reset.
+
+The time of that write is KVM's own: the tracepoint kvm_pio, before the monitor
+sees the exit. It costs no monitor anything, asks for no serial port, and counts
+neither the monitor's way of handling the port nor our wake-up. The clock starts
+right before posix_spawn(3), so exec, the dynamic linker and the libraries count.
+"""
+
+from monitors import Guest
+from process import Process, say
+from report import Row, rounds
+from tracing import Tracing
+
+PEERS = ["qemu"]
+TIMEOUT_S = 20
+
+
+def open_tracing():
+    try:
+        return Tracing({"kvm/kvm_pio": "port == 0x80 && val == 1"})
+    except OSError as e:
+        say(f"no exec_to_guest_ms: KVM's tracepoints need root and tracefs: {e}")
+        return None
+
+
+def measure(context):
+    guest = Guest(kernel=context.guest("startup"),
+                  disk=context.disk("disk", 16), serial=False)
+    first_ms = Row("exec_to_guest_ms", "ms", "lower")
+    process_ms = Row("process_ms", "ms", "lower")
+    cpu_ms = Row("cpu_ms", "ms", "lower")
+    tracing = open_tracing()
+
+    def contender(monitor):
+        argv = monitor.argv(guest, context.tmp)
+
+        def run(warm_up):
+            if tracing:
+                tracing.clear()
+            with Process(argv, context.tmp) as process:
+                process.wait(TIMEOUT_S)
+                marks = tracing.read() if tracing else []
+                if tracing and not marks:
+                    process.fail("the guest did not write port 0x80")
+            if warm_up:
+                return
+            if marks:
+                first_ms.add(monitor.name, (marks[0][0] - process.started) / 1e6)
+            process_ms.add(monitor.name, process.wall_ms())
+            cpu_ms.add(monitor.name, process.cpu_ms())
+
+        return run
+
+    try:
+        rounds("startup", context.nr_runs(20),
+               {m.name: contender(m) for m in context.monitors()})
+    finally:
+        if tracing:
+            tracing.close()
+    return [row for row in (first_ms, process_ms, cpu_ms) if row.values]
