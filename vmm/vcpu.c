@@ -129,22 +129,57 @@ static enum vcpu_next vcpu_handle_exit(struct vcpu *vcpu)
 	return VCPU_LEAVE;
 }
 
+static void vcpu_set_parked(struct vcpu *vcpu, bool parked)
+{
+	pthread_mutex_lock(&vcpu->lock);
+	vcpu->parked = parked;
+	pthread_cond_broadcast(&vcpu->changed);
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+static void vcpu_park(struct vcpu *vcpu)
+{
+	vcpu_set_parked(vcpu, true);
+	pthread_mutex_lock(&vcpu->lock);
+	while (atomic_load(&vcpu->pause) && !atomic_load(&vcpu->stop))
+		pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+	vcpu->parked = false;
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+/*
+ * KVM_RUN was interrupted: do what was asked. immediate_exit is cleared first,
+ * so that a kick that comes while we look is not lost. False: end the thread.
+ */
+static bool vcpu_attend(struct vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	if (atomic_load(&vcpu->pause))
+		vcpu_park(vcpu);
+	if (atomic_exchange(&vcpu->nmi, false) && ioctl(vcpu->fd, KVM_NMI, 0))
+		log_warn("vcpu%u: NMI: %s", vcpu->index, strerror(errno));
+	return !atomic_load(&vcpu->stop);
+}
+
 static void vcpu_run(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
 
-	while (!atomic_load(&vcpu->stop)) {
-		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
-			if (errno == EINTR || errno == EAGAIN)
-				continue;
-			/* -EFAULT: the guest's memory is not there (host out
-			 * of memory, file behind it truncated). */
+	for (;;) {
+		if (!ioctl(vcpu->fd, KVM_RUN, 0)) {
+			if (vcpu_handle_exit(vcpu) == VCPU_LEAVE ||
+			    atomic_load_explicit(&vm->event,
+						 memory_order_relaxed))
+				return;
+		} else if (errno == EINTR || errno == EAGAIN) {
+			if (!vcpu_attend(vcpu))
+				return;
+		} else {
+			/* -EFAULT: the guest's memory is not there (the host
+			 * is out of it, a file behind it was truncated). */
 			vm_report_fault(vcpu, strerror(errno));
 			return;
 		}
-		if (vcpu_handle_exit(vcpu) == VCPU_LEAVE ||
-		    atomic_load_explicit(&vm->event, memory_order_relaxed))
-			return;
 	}
 }
 
@@ -157,6 +192,7 @@ static void *vcpu_thread(void *arg)
 	sigdelset(&mask, VCPU_KICK_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	vcpu_run(vcpu);
+	vcpu_set_parked(vcpu, true);
 	return NULL;
 }
 
@@ -174,7 +210,9 @@ int vcpu_start(struct vcpu *vcpu, struct error *err)
 
 	sigaction(VCPU_KICK_SIGNAL, &sa, NULL);
 	atomic_store(&vcpu->stop, false);
+	atomic_store(&vcpu->pause, false);
 	vcpu->run->immediate_exit = 0;
+	vcpu->parked = false;
 	/* The thread starts with all signals blocked. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -189,7 +227,8 @@ int vcpu_start(struct vcpu *vcpu, struct error *err)
 	return 0;
 }
 
-void vcpu_kick(struct vcpu *vcpu)
+/* Make KVM_RUN return, or not start; vcpu_attend() looks why. */
+static void vcpu_kick(struct vcpu *vcpu)
 {
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_kill(vcpu->thread, VCPU_KICK_SIGNAL);
@@ -201,6 +240,7 @@ void vcpu_request_stop(struct vcpu *vcpu)
 		return;
 	atomic_store(&vcpu->stop, true);
 	vcpu_kick(vcpu);
+	vcpu_resume(vcpu);
 }
 
 void vcpu_join(struct vcpu *vcpu)
@@ -209,6 +249,40 @@ void vcpu_join(struct vcpu *vcpu)
 		return;
 	pthread_join(vcpu->thread, NULL);
 	vcpu->has_thread = false;
+}
+
+void vcpu_request_pause(struct vcpu *vcpu)
+{
+	if (!vcpu->has_thread)
+		return;
+	atomic_store(&vcpu->pause, true);
+	vcpu_kick(vcpu);
+}
+
+void vcpu_wait_paused(struct vcpu *vcpu)
+{
+	if (!vcpu->has_thread)
+		return;
+	pthread_mutex_lock(&vcpu->lock);
+	while (!vcpu->parked)
+		pthread_cond_wait(&vcpu->changed, &vcpu->lock);
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+void vcpu_resume(struct vcpu *vcpu)
+{
+	pthread_mutex_lock(&vcpu->lock);
+	atomic_store(&vcpu->pause, false);
+	pthread_cond_broadcast(&vcpu->changed);
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
+void vcpu_nmi(struct vcpu *vcpu)
+{
+	if (!vcpu->has_thread)
+		return;
+	atomic_store(&vcpu->nmi, true);
+	vcpu_kick(vcpu);
 }
 
 int vcpu_create(struct vm *vm, unsigned int index, struct vcpu **out,
@@ -222,6 +296,8 @@ int vcpu_create(struct vm *vm, unsigned int index, struct vcpu **out,
 	vcpu->vm = vm;
 	vcpu->index = index;
 	vcpu->run = MAP_FAILED;
+	pthread_mutex_init(&vcpu->lock, NULL);
+	pthread_cond_init(&vcpu->changed, NULL);
 	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, (long)index);
 	if (vcpu->fd >= 0)
 		vcpu->run = mmap(NULL, vm->vcpu_mmap_size,
@@ -251,5 +327,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 	if (vcpu->run != MAP_FAILED)
 		munmap(vcpu->run, vcpu->vm->vcpu_mmap_size);
 	close_fd(&vcpu->fd);
+	pthread_cond_destroy(&vcpu->changed);
+	pthread_mutex_destroy(&vcpu->lock);
 	free(vcpu);
 }

@@ -24,8 +24,16 @@ struct vcpu {
 	pthread_t thread;
 	bool has_thread;
 
-	/* any thread */
+	/* any thread: what the thread is to do when it is kicked */
 	atomic_bool stop;
+	atomic_bool pause;
+	atomic_bool nmi;
+
+	/* own and main thread, under lock (a leaf) */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool parked; /* by pause, or the thread has ended */
+
 	/* own thread; others may read a slightly old value */
 	uint64_t exits[VCPU_NR_EXITS]; /* by KVM exit reason */
 };
@@ -45,12 +53,20 @@ void vcpu_destroy(struct vcpu *vcpu);
 /* Start the thread "vcpuN", which enters the guest. Main thread. */
 int vcpu_start(struct vcpu *vcpu, struct error *err);
 
-/* Make the vCPU leave the guest soon. Any thread. */
-void vcpu_kick(struct vcpu *vcpu);
-
 /* Ask the thread to end; join waits for it. Main thread. */
 void vcpu_request_stop(struct vcpu *vcpu);
 void vcpu_join(struct vcpu *vcpu);
+
+/*
+ * Take the vCPU out of the guest, with the instruction it was at complete, and
+ * hold it; wait returns when it is held or its thread has ended. Main thread.
+ */
+void vcpu_request_pause(struct vcpu *vcpu);
+void vcpu_wait_paused(struct vcpu *vcpu);
+void vcpu_resume(struct vcpu *vcpu);
+
+/* Inject a non-maskable interrupt soon. Main thread. */
+void vcpu_nmi(struct vcpu *vcpu);
 
 /* "io", "mmio", ...; never NULL. */
 const char *vcpu_exit_name(uint32_t reason);

@@ -443,6 +443,58 @@ void vm_stop(struct vm *vm)
 	for (i = 0; i < vm->nr_vcpus; i++)
 		vcpu_join(vm->vcpus[i]);
 	vm->running = false;
+	vm->paused = false;
+}
+
+int vm_pause(struct vm *vm, struct error *err)
+{
+	struct list_node *pos, *tmp;
+	unsigned int i;
+
+	if (vm->paused)
+		return error_set(err, EALREADY, "the machine is paused");
+	for (i = 0; i < vm->nr_vcpus; i++)
+		vcpu_request_pause(vm->vcpus[i]);
+	for (i = 0; i < vm->nr_vcpus; i++)
+		vcpu_wait_paused(vm->vcpus[i]);
+	list_for_each (pos, tmp, &vm->devices) {
+		struct device *dev = container_of(pos, struct device, node);
+
+		if (dev->ops->pause)
+			dev->ops->pause(dev);
+	}
+	vm->paused = true;
+	return 0;
+}
+
+int vm_resume(struct vm *vm, struct error *err)
+{
+	struct list_node *pos, *tmp;
+	unsigned int i;
+
+	if (!vm->paused)
+		return error_set(err, EALREADY, "the machine is not paused");
+	list_for_each (pos, tmp, &vm->devices) {
+		struct device *dev = container_of(pos, struct device, node);
+
+		if (dev->ops->resume)
+			dev->ops->resume(dev);
+	}
+	for (i = 0; i < vm->nr_vcpus; i++)
+		vcpu_resume(vm->vcpus[i]);
+	vm->paused = false;
+	return 0;
+}
+
+int vm_nmi(struct vm *vm, struct error *err)
+{
+	unsigned int i;
+
+	if (!vm->running)
+		return error_set(err, EINVAL, "the machine does not run");
+	for (i = 0; i < vm->nr_vcpus; i++)
+		vcpu_nmi(vm->vcpus[i]);
+	return 0;
 }
 
 void vm_power_button(struct vm *vm)

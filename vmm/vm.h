@@ -67,6 +67,7 @@ struct vm {
 	unsigned int next_id; /* for made-up device ids */
 	bool built; /* vm_fd and vCPUs are there */
 	bool running; /* vCPU threads are there */
+	bool paused;
 	/* The guest stopped, on the main thread: vm_event() says why. */
 	void (*on_event)(struct vm *vm, enum vm_event event);
 	void *opaque; /* the caller's */
@@ -101,6 +102,18 @@ void vm_power_button(struct vm *vm);
  * counts until vm_reset(). A vCPU that calls it leaves KVM_RUN for good.
  */
 void vm_raise(struct vm *vm, enum vm_event event);
+
+/*
+ * Stop all vCPUs and devices where they are: no thread touches guest memory
+ * and no request is in flight when this returns. -EALREADY when paused. Main
+ * thread.
+ */
+int vm_pause(struct vm *vm, struct error *err);
+/* Undo vm_pause(). -EALREADY when not paused. Main thread. */
+int vm_resume(struct vm *vm, struct error *err);
+
+/* A non-maskable interrupt to every vCPU. Main thread. -errno. */
+int vm_nmi(struct vm *vm, struct error *err);
 
 /*
  * Kicks by a guest write to gpa (any width) wake event_fd, with no exit to

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /*
- * io_uring: one system call a batch, none to look for completions. Before the
- * loop sleeps, the ring is told to signal the engine's eventfd: watching the
- * ring's own descriptor is not enough, as completions that wait for us to come
- * and get them (DEFER_TASKRUN) do not make it readable.
+ * io_uring: one system call a batch, none to look for completions. The kernel
+ * signals the engine's eventfd, but while the loop polls a flag in the ring
+ * keeps it quiet. To watch the ring's own descriptor is not enough: completions
+ * that wait for us to come and get them (DEFER_TASKRUN) wake nobody there.
  *
  * Two things are faster without the ring while the page cache serves them, and
  * commit() does them as plain system calls. A batch of one lone read goes by a
@@ -20,7 +20,6 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +46,7 @@ struct uring_fixed {
 struct uring_engine {
 	struct block_engine be;
 	struct io_uring ring;
+	bool deferred; /* completions wait until we come and get them */
 	/* without the ring */
 	unsigned int batch; /* submitted to the ring since the last commit */
 	struct block_req *held; /* that batch, when it is one lone read */
@@ -362,31 +362,28 @@ static bool uring_poll(struct block_engine *be)
 	return any;
 }
 
-/* Is there something for poll() to find? */
-static bool uring_has_news(const struct uring_engine *ur)
-{
-	return IO_URING_READ_ONCE(*ur->ring.sq.kflags) &
-		       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW) ||
-	       io_uring_cq_ready(&ur->ring);
-}
-
 static void uring_events(struct block_engine *be, bool on)
 {
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
 
-	io_uring_cq_eventfd_toggle(&ur->ring, on);
-	if (on) {
-		/* What came before the toggle was seen made no signal. */
-		atomic_thread_fence(memory_order_seq_cst);
-		if (uring_has_news(ur))
-			block_engine_signal(be);
-	}
 	block_engine_events(be, on);
+	/* A kernel worker that completes a request by itself may look at the
+	 * flag before its completion is to be seen: leave it alone then. */
+	if (!ur->deferred)
+		return;
+	io_uring_cq_eventfd_toggle(&ur->ring, on);
+	if (!on)
+		return;
+	/* What was deferred before the flag was seen is fetched with this call,
+	 * which also keeps the two in order; what is there makes an event. */
+	io_uring_get_events(&ur->ring);
+	if (io_uring_cq_ready(&ur->ring))
+		block_engine_signal(be);
 }
 
 /* ---- life ---- */
 
-static int uring_setup(struct io_uring *ring, unsigned int depth)
+static int uring_setup(struct uring_engine *ur, unsigned int depth)
 {
 	static const unsigned int flags[] = {
 		/* Linux 6.1: completions wait until we look for them */
@@ -406,17 +403,16 @@ static int uring_setup(struct io_uring *ring, unsigned int depth)
 			.flags = flags[i] | IORING_SETUP_CQSIZE,
 			.cq_entries = depth,
 		};
-		r = io_uring_queue_init_params(MIN(depth, URING_SQ_MAX), ring,
-					       &params);
+		r = io_uring_queue_init_params(MIN(depth, URING_SQ_MAX),
+					       &ur->ring, &params);
 	}
-	if (r)
+	if (r) {
+		ur->ring.ring_fd = -1;
 		return r;
-	/* Linux 5.6: READ, WRITE and FALLOCATE */
-	if (!(params.features & IORING_FEAT_RW_CUR_POS)) {
-		io_uring_queue_exit(ring);
-		return -ENOSYS;
 	}
-	return 0;
+	ur->deferred = params.flags & IORING_SETUP_DEFER_TASKRUN;
+	/* Linux 5.6: READ, WRITE and FALLOCATE */
+	return params.features & IORING_FEAT_RW_CUR_POS ? 0 : -ENOSYS;
 }
 
 /* Without it everything works the same, a little slower. */
@@ -480,9 +476,7 @@ static int uring_create(struct block_engine **out,
 	ur->backlog_tail = &ur->backlog;
 	ur->reads_now = !config->image->direct;
 	ur->writes_now = !config->image->direct;
-	r = uring_setup(&ur->ring, config->depth);
-	if (r)
-		ur->ring.ring_fd = -1;
+	r = uring_setup(ur, config->depth);
 	if (!r)
 		r = io_uring_register_files(&ur->ring, &config->image->fd, 1);
 	if (!r)

@@ -189,6 +189,7 @@ static void virtio_queue_clear(struct virtio_queue *q)
 	q->parked = false;
 	q->vq.size = q->vq.size_max;
 	q->vq.desc_gpa = q->vq.avail_gpa = q->vq.used_gpa = 0;
+	q->vq.start_avail = q->vq.start_used = 0;
 	q->vq.fault = NULL;
 	atomic_store(&q->vector, VIRTIO_NO_VECTOR);
 }
@@ -361,6 +362,43 @@ static void virtio_device_reset(struct device *device)
 	dev->transport_ops->reset(dev->transport);
 }
 
+/* vCPUs are held, so no queue starts meanwhile; one that a reset is draining
+ * ends that way. */
+static void virtio_device_pause(struct device *device)
+{
+	struct virtio_dev *dev = container_of(device, struct virtio_dev,
+					      device);
+	unsigned int i;
+
+	pthread_mutex_lock(&dev->lock);
+	for (i = 0; i < dev->nr_queues; i++) {
+		struct virtio_queue *q = &dev->queues[i];
+
+		q->parked = q->state == VIRTIO_QUEUE_RUNNING;
+		virtio_queue_stop_locked(q);
+	}
+	while (!virtio_is_idle_locked(dev))
+		pthread_cond_wait(&dev->idle, &dev->lock);
+	pthread_mutex_unlock(&dev->lock);
+}
+
+static void virtio_device_resume(struct device *device)
+{
+	struct virtio_dev *dev = container_of(device, struct virtio_dev,
+					      device);
+	unsigned int i;
+
+	pthread_mutex_lock(&dev->lock);
+	for (i = 0; i < dev->nr_queues; i++) {
+		struct virtio_queue *q = &dev->queues[i];
+
+		if (q->parked)
+			virtio_queue_start_locked(q);
+		q->parked = false;
+	}
+	pthread_mutex_unlock(&dev->lock);
+}
+
 static void virtio_device_destroy(struct device *device)
 {
 	struct virtio_dev *dev = container_of(device, struct virtio_dev,
@@ -375,6 +413,8 @@ static void virtio_device_destroy(struct device *device)
 
 const struct device_ops virtio_device_ops = {
 	.reset = virtio_device_reset,
+	.pause = virtio_device_pause,
+	.resume = virtio_device_resume,
 	.destroy = virtio_device_destroy,
 };
 

@@ -64,17 +64,21 @@ int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 	vq->indirect = indirect;
 	vq->notify_on = true;
 	vq->fault = NULL;
-	vq->last_avail = 0;
-	vq->avail_seen = 0;
-	vq->used_idx = 0;
-	vq->used_published = 0;
-	vq->used_signalled = 0;
+	vq->last_avail = vq->start_avail;
+	vq->avail_seen = vq->start_avail;
+	vq->used_idx = vq->start_used;
+	vq->used_published = vq->start_used;
+	vq->used_signalled = vq->start_used;
 	vq->pending = 0;
 	return 0;
 }
 
 void virtqueue_stop(struct virtqueue *vq)
 {
+	if (!vq->busy)
+		return;
+	vq->start_avail = vq->last_avail;
+	vq->start_used = vq->used_idx;
 	free(vq->busy);
 	vq->busy = NULL;
 	vq->desc = NULL;

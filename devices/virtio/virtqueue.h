@@ -47,6 +47,10 @@ struct virtqueue {
 	gpa_t avail_gpa;
 	gpa_t used_gpa;
 
+	/* where start takes up: 0 after reset, else left by stop */
+	uint16_t start_avail;
+	uint16_t start_used;
+
 	/* owner loop only, from start to stop */
 	const struct gmem *gm;
 	struct virtq_desc *desc;
@@ -82,14 +86,15 @@ struct vq_chain {
 };
 
 /*
- * Bring a queue into use from the addresses the driver wrote; indices start at
- * `avail_idx` (0 after reset). vq: the configuration fields are set.
+ * Bring a queue into use from the addresses the driver wrote, at the indices
+ * start_avail and start_used. vq: the configuration fields are set.
  * Returns 0; -EFAULT when a ring is outside RAM, -EINVAL when misaligned or
  * the size is not a power of two; -ENOMEM.
  */
 int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 		    bool indirect);
-/* The mirror of start: nothing may be pending. Configuration stays. */
+/* The mirror of start: nothing may be pending. Configuration stays, and the
+ * indices are kept for another start. */
 void virtqueue_stop(struct virtqueue *vq);
 
 /* Owner loop from here on. */

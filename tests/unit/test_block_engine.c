@@ -59,7 +59,8 @@ struct fixture {
 	unsigned int nr_done;
 	/* done() submits again this often */
 	unsigned int again;
-	bool quit_when_idle;
+	bool quit_when_idle; /* the loop runs */
+	struct loop_timer deadline;
 };
 
 static void on_done(void *opaque, struct block_req *req)
@@ -329,8 +330,8 @@ static void test_many_pieces(void **state)
 	memset(f->buf, 0, BUF_LEN);
 	assert_int_equal(run_data(f, BLOCK_READ, 512, 1500), 0);
 	for (i = 0; i < 1500; i++)
-		assert_memory_equal(f->buf + i * 1024,
-				    f->model + 512 + i * 512, 512);
+		assert_memory_equal(f->buf + i * 1024, f->model + 512 + i * 512,
+				    512);
 }
 
 static void test_nothing(void **state)
@@ -379,10 +380,9 @@ static void test_batches(void **state)
 		for (i = 0; i < nr; i++) {
 			assert_int_equal(f->reqs[i].result, 0);
 			if (nr % 7 && i % 3)
-				assert_memory_equal(f->iov[i].iov_base,
-						    f->model +
-							    f->reqs[i].offset,
-						    2048);
+				assert_memory_equal(
+					f->iov[i].iov_base,
+					f->model + f->reqs[i].offset, 2048);
 		}
 		if (nr % 7)
 			check_file(f);
@@ -474,8 +474,8 @@ static void test_errors(void **state)
 
 	f->iov[0] = (struct iovec){ f->buf, 4096 };
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->image.fd);
-	fd = open(path, O_RDONLY | O_CLOEXEC |
-				(f->image.direct ? O_DIRECT : 0));
+	fd = open(path,
+		  O_RDONLY | O_CLOEXEC | (f->image.direct ? O_DIRECT : 0));
 	assert_true(fd >= 0);
 	assert_true(dup2(fd, f->image.fd) >= 0);
 	close(fd);
@@ -521,6 +521,23 @@ static void test_again_from_done(void **state)
 	assert_int_equal(f->nr_done, 501 + 504);
 }
 
+static void on_deadline(struct loop_timer *lt)
+{
+	loop_quit(container_of(lt, struct fixture, deadline)->loop);
+}
+
+/* Run the loop until nothing is in flight. */
+static void run_loop(struct fixture *f)
+{
+	f->quit_when_idle = true;
+	f->deadline.on_expire = on_deadline;
+	loop_timer_set(f->loop, &f->deadline, loop_now_ns() + 10000000000ull);
+	loop_run(f->loop);
+	loop_timer_cancel(&f->deadline);
+	assert_int_equal(f->be->in_flight, 0);
+	f->quit_when_idle = false;
+}
+
 /* Nobody polls: events of the loop bring every completion. */
 static void test_events(void **state)
 {
@@ -530,7 +547,6 @@ static void test_events(void **state)
 					     BLOCK_WRITE_ZEROES };
 	unsigned int i, nr = 10;
 
-	f->quit_when_idle = true;
 	for (i = 0; i < nr; i++) {
 		f->iov[i] = (struct iovec){ f->buf + i * 4096, 4096 };
 		f->reqs[i] = (struct block_req){
@@ -545,7 +561,7 @@ static void test_events(void **state)
 	for (i = 0; i < nr; i++)
 		submit(f, &f->reqs[i]);
 	commit(f);
-	loop_run(f->loop);
+	run_loop(f);
 	assert_int_equal(f->nr_done, 100 + nr);
 
 	/* Off, and on again when all has completed: not lost. */
@@ -555,8 +571,7 @@ static void test_events(void **state)
 		commit(f);
 		usleep(2000);
 		f->be->ops->events(f->be, true);
-		loop_run(f->loop);
-		assert_int_equal(f->be->in_flight, 0);
+		run_loop(f);
 	}
 }
 
@@ -576,6 +591,41 @@ static void test_uncached(void **state)
 		f->iov[1] = (struct iovec){ f->buf + 16384, 16384 };
 		assert_int_equal(run_data(f, BLOCK_READ, offset, 2), 0);
 		assert_memory_equal(f->buf, f->model + offset, 32768);
+	}
+}
+
+/* Nobody polls, nothing is cached, one at a time: no event may get lost. */
+static void test_lone_events(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	unsigned int i;
+
+	assert_int_equal(fsync(f->check_fd), 0);
+	assert_int_equal(posix_fadvise(f->check_fd, 0, 0, POSIX_FADV_DONTNEED),
+			 0);
+	f->iov[0] = (struct iovec){ f->buf, 4096 };
+	for (i = 0; i < 30; i++) {
+		f->reqs[0] = (struct block_req){
+			.op = i % 3 ? BLOCK_READ : BLOCK_FLUSH,
+			.offset = (i * 37 % 64) * 65536ull,
+			.len = 4096,
+			.iov = f->iov,
+			.nr_iov = 1,
+		};
+		if (i == 15)
+			start_engine(f, 1);
+		if (i % 2)
+			f->be->ops->events(f->be, false);
+		submit(f, &f->reqs[0]);
+		commit(f);
+		if (i % 4 == 1)
+			usleep(1000);
+		f->be->ops->events(f->be, true);
+		run_loop(f);
+		assert_int_equal(f->reqs[0].result, 0);
+		if (i % 3)
+			assert_memory_equal(f->buf,
+					    f->model + f->reqs[0].offset, 4096);
 	}
 }
 
@@ -693,6 +743,7 @@ static const struct {
 	{ "errors", test_errors },
 	{ "again from done", test_again_from_done },
 	{ "events", test_events },
+	{ "lone events", test_lone_events },
 	{ "uncached", test_uncached },
 };
 
@@ -717,8 +768,8 @@ static struct variant variants[] = {
 int main(void)
 {
 	static const char *const files[] = { "buffered", "direct", "memfd" };
-	static struct CMUnitTest tests[ARRAY_SIZE(variants) *
-						ARRAY_SIZE(suite) + 2];
+	static struct CMUnitTest
+		tests[ARRAY_SIZE(variants) * ARRAY_SIZE(suite) + 2];
 	static char names[ARRAY_SIZE(tests)][64];
 	unsigned int v, t, n = 0;
 
@@ -728,10 +779,9 @@ int main(void)
 				 variants[v].ops->name, files[variants[v].file],
 				 variants[v].fixed ? " fixed" : "",
 				 suite[t].name);
-			tests[n] = (struct CMUnitTest){
-				names[n], suite[t].fn, setup, teardown,
-				&variants[v]
-			};
+			tests[n] = (struct CMUnitTest){ names[n], suite[t].fn,
+							setup, teardown,
+							&variants[v] };
 		}
 	}
 	/* The last but one buffered variant is what AUTO leads to. */

@@ -398,9 +398,9 @@ static void test_bad_buffers(void **state)
 		{ HIGH - 1, 2, "buffer outside memory" },
 		{ HIGH + REGION_LEN - 1, 2, "buffer outside memory" },
 		{ UINT64_MAX, 1, "buffer outside memory" },
-		{ UINT64_MAX, 0xffffffff, "buffer outside memory" },
+		{ UINT64_MAX, 0xfffffffe, "buffer outside memory" },
 		{ UINT64_MAX - 0xfff, 0x2000, "buffer outside memory" },
-		{ 0, 0xffffffff, "buffer outside memory" },
+		{ 0, 0xfffffffe, "buffer outside memory" },
 	};
 	unsigned int i;
 

@@ -37,6 +37,7 @@ def run_guest(context, monitor, image, figure):
                           f"run_ms={RUN_MS}")
     with Process(monitor.argv(guest, context.tmp), context.tmp) as process:
         line = process.read_until(b"RESULT", TIMEOUT_S)
+        process.wait(TIMEOUT_S)
     key = "mbps" if unit == "MB/s" else "iops"
     return int(re.search(rf"\b{key}=(\d+)", line)[1])
 

@@ -93,6 +93,7 @@ def measure(context):
                                       guest.kernel)
                 except LookupError as e:
                     process.fail(e)
+                process.stop(TIMEOUT_S)
             if warm_up:
                 return
             pss.add(monitor.name, sum(a.pss_kib for a in areas) -

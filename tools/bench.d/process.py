@@ -75,6 +75,16 @@ class Process:
         if self.status:
             self.fail(f"ended with status {self.status}")
 
+    def stop(self, timeout):
+        """Asks it to end and waits for that, so that nothing of it, such as a
+        lock on the disk image, is left for the next one."""
+        os.kill(self.pid, signal.SIGTERM)
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        if not poll.poll(timeout * 1000):
+            self.fail(f"no end {timeout} s after SIGTERM")
+        self._reap()
+
     def read_until(self, marker, timeout):
         """The output line that begins so."""
         deadline = time.monotonic() + timeout

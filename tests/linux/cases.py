@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test is made with, and the list of all tests.
+
+A test is a function with @case before it. It makes guests with its argument's
+guest(), and says what is wrong with check() and equal(); what it says there
+does not stop it. Names go by file: what a test is about.
+"""
+
+import os
+import subprocess
+
+import monitor
+
+ALL = []        # (name, function, options), in the order of running
+
+MIB = 1 << 20
+
+# Kernel messages of level warning and above that are about the machine.
+TROUBLE = (r"\bACPI|\bPCI\b|\bpci\b|virtio|\bAPIC|ioapic|IOAPIC|\bIO-APIC|"
+           r"\bMSI\b|\bBAR\b|Firmware|topology|CPU topo|e820|MADT|ttyS|"
+           r"irq \d+: nobody cared|unchecked MSR|blk_update|I/O error")
+
+
+def case(name, **options):
+    """options: anywhere=True for a test without a guest, long=True for one
+    that only --long runs."""
+    def add(function):
+        ALL.append((name, function, options))
+        return function
+    return add
+
+
+class Skip(Exception):
+    """The test cannot run here."""
+
+
+class Case:
+    """One run of one test."""
+
+    def __init__(self, name, settings):
+        self.name = name
+        self.settings = settings    # vmm, kit, directory, logs, seconds
+        self.failures = []
+        self.guests = []
+
+    # -- verdicts --------------------------------------------------------
+    def check(self, good, reason):
+        if not good:
+            self.failures.append(reason)
+        return good
+
+    def equal(self, what, have, want):
+        return self.check(have == want, f"{what} is {have!r}, not {want!r}")
+
+    # -- things ----------------------------------------------------------
+    def kit(self, item):
+        return os.path.join(self.settings.kit, item)
+
+    def path(self, name):
+        return os.path.join(self.settings.directory, f"{self.name}.{name}")
+
+    def disk(self, name, mib, **options):
+        return monitor.Disk(self.path(name), mib * MIB, **options)
+
+    def ext4(self, name, mib, **options):
+        disk = self.disk(name, mib, **options)
+        self.tool("mke2fs", "-q", "-F", "-t", "ext4", disk.path)
+        return disk
+
+    def tool(self, *argv):
+        """Runs a program of this machine, which has to succeed."""
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120,
+                              check=False, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            last = (done.stdout + done.stderr).strip().splitlines()[-1:]
+            self.failures.append(f"{argv[0]} {os.path.basename(argv[-1])}: "
+                                 f"status {done.returncode} {' '.join(last)}")
+        return done.stdout
+
+    def fsck(self, disk):
+        return self.tool("e2fsck", "-fn", disk.path)
+
+    def root(self, item="rootfs.ext4"):
+        """The guest's root: one image for all, so read-only."""
+        return f"{self.settings.roots[item]},readonly=on"
+
+    def root_copy(self):
+        disk = monitor.Disk(self.path("root"))
+        self.tool("cp", "--sparse=always", self.settings.roots["rootfs.ext4"],
+                  disk.path)
+        return disk
+
+    # -- guests ----------------------------------------------------------
+    def guest(self, script=None, *, root=None, cpus=1, memory="256M",
+              kernel="vmlinux", disks=(), words="", on_reset="exit",
+              console=monitor.WORDS, serial=None):
+        """script is what the guest's shell runs; None: a shell on the console.
+        words is added to the kernel's command line. Not started yet."""
+        number = len(self.guests) + 1
+        base = os.path.join(self.settings.logs, f"{self.name}.{number}")
+        guest = monitor.Guest(self.settings.vmm, base, self.settings.seconds)
+        self.guests.append(guest)
+        guest.add("-v", "--kernel", self.kit(kernel),
+                  "--initramfs", self.kit("initramfs.cpio"),
+                  "--rootfs", root or self.root(),
+                  "--cpus", cpus, "--memory", memory, "--on-reset", on_reset)
+        for disk in disks:
+            guest.add("--disk", disk.argument())
+        line = console
+        if script is not None:
+            line += " " + guest.add_job(script, "bcdefghij"[len(disks)])
+        guest.cmdline = f"{line} {words}".strip()
+        guest.add("--cmdline", guest.cmdline)
+        if serial:
+            guest.add("--serial", serial)
+        return guest
+
+    def run(self, script, **how):
+        """A guest from its start to its end, which has to be a good one."""
+        guest = self.guest(script, **how).start()
+        self.end(guest)
+        self.equal("the job's end", "vmm-guest: exit status 0" in guest.text(),
+                   True)
+        return guest
+
+    def end(self, guest, seconds=None):
+        self.equal("vmm's exit status", guest.end(seconds), 0)
+
+    def log_is_clean(self, guest):
+        """Nothing of level warning and above about the machine."""
+        import re
+        log = guest.log()
+        self.check(len(log) > 100, f"the kernel log has {len(log)} lines")
+        for level, text in log:
+            if level <= 4 and re.search(TROUBLE, text):
+                self.check(False, f"the guest's kernel says: {text.strip()}")
+
+    def clean_up(self):
+        for guest in self.guests:
+            guest.stop()

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels, processors and memory as a guest sees them."""
+
+import os
+
+from cases import case, Skip
+import monitor
+
+MACHINE = """
+say release $(uname -r)
+tell cmdline cat /proc/cmdline
+tell memory sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo
+say cpus $(nproc)
+tell clock cat /sys/devices/system/clocksource/clocksource0/current_clocksource
+tell timer cat /sys/devices/system/clockevents/clockevent0/current_device
+tell iomem grep 'System RAM' /proc/iomem
+grep -qw x2apic /proc/cpuinfo && say x2apic
+for cpu in /sys/devices/system/cpu/cpu[0-9]*; do
+	cd $cpu/topology
+	say topology $(cat physical_package_id core_id thread_siblings_list)
+done
+cd /
+"""
+
+
+def check_machine(t, guest, cpus, mib):
+    t.equal("nproc", guest.fact("cpus"), str(cpus))
+    t.equal("the clock source", guest.fact("clock"), "kvm-clock")
+    t.equal("the timer", guest.fact("timer"), "lapic-deadline")
+    t.check(guest.facts("x2apic"), "no x2apic in /proc/cpuinfo")
+    t.equal("package, core and siblings of each CPU",
+            sorted(guest.facts("topology")), [f"0 {n} {n}" for n in range(cpus)])
+    total = int(guest.fact("memory") or 0) >> 10
+    # The kernel's own image and page descriptors are not in the total.
+    t.check(mib * 0.97 - 64 <= total <= mib,
+            f"the guest has {total} of {mib} MiB")
+    t.log_is_clean(guest)
+
+
+def check_kernel(t, guest, mode):
+    release = os.path.basename(t.settings.kit)
+    t.check(guest.fact("release") and
+            release.startswith(guest.fact("release")),
+            f"uname -r is {guest.fact('release')}, the kit is {release}")
+    t.equal("/proc/cmdline", guest.fact("cmdline"),
+            f"root=/dev/vda {mode} {guest.cmdline}")
+    t.check("reboot: Power down" in guest.text(), "the kernel did not power "
+            "the machine off")
+
+
+@case("boot-vmlinux")
+def boot_vmlinux(t):
+    """The unpacked kernel, a root that it writes to."""
+    root = t.root_copy()
+    guest = t.run(MACHINE + "echo kept >/kept && sync\n", root=root.path)
+    check_kernel(t, guest, "rw")
+    check_machine(t, guest, 1, 256)
+    t.fsck(root)
+    t.equal("the file that the guest wrote",
+            t.tool("debugfs", "-R", "cat /kept", root.path), "kept\n")
+
+
+@case("boot-bzimage")
+def boot_bzimage(t):
+    """The kernel that unpacks itself, with a command line of 2000 bytes."""
+    begin = len("root=/dev/vda ro " + monitor.WORDS +
+                ' vmm.exec="sh /dev/vdb" vmm.pad=')
+    digits = "".join(f"{n:04}," for n in range(500))[:2000 - begin]
+    guest = t.run(MACHINE, kernel="vmlinuz", words="vmm.pad=" + digits)
+    check_kernel(t, guest, "ro")
+    t.equal("the command line's length", len(guest.fact("cmdline") or ""), 2000)
+    check_machine(t, guest, 1, 256)
+
+
+@case("cpus-2")
+def cpus_2(t):
+    """And a disk with a queue for each."""
+    disk = t.disk("disk", 16, num_queues=2)
+    job = MACHINE + """
+say queues $(ls /sys/block/vdb/mq | wc -l)
+for cpu in 0 1; do
+	taskset $((cpu + 1)) dd if=/dev/zero of=/dev/vdb bs=4k count=64 \\
+		seek=$((cpu * 64)) oflag=direct 2>/dev/null || say write failed
+done
+say interrupts $(grep -c 'virtio.-req' /proc/interrupts)
+"""
+    guest = t.run(job, cpus=2, disks=[disk])
+    check_machine(t, guest, 2, 256)
+    t.equal("the number of hardware queues", guest.fact("queues"), "2")
+    t.equal("failures of writing", guest.facts("write"), [])
+    # One of the root, two of the disk, one of the job's.
+    t.equal("request queues in /proc/interrupts", guest.fact("interrupts"), "4")
+
+
+@case("cpus-4")
+def cpus_4(t):
+    check_machine(t, t.run(MACHINE, cpus=4), 4, 256)
+
+
+@case("memory-4g")
+def memory_4g(t):
+    """RAM above the hole; the host gives what the guest touches."""
+    guest = t.guest(MACHINE + "say ready\nsleep 2\n",
+                    memory="4G").start()
+    guest.wait("^T: ready")
+    rss = guest.rss_mib()
+    t.end(guest)
+    t.check(rss < 512, f"vmm has {rss} MiB of a guest that just booted")
+    check_machine(t, guest, 1, 4096)
+    t.check(any(line.startswith("100000000-") for line in guest.facts("iomem")),
+            f"no RAM at 4 GiB: {guest.facts('iomem')}")
+
+
+@case("root-read-only")
+def root_read_only(t):
+    """A root that cannot be written is given as one, unasked."""
+    path = t.kit("rootfs.ext4")
+    if os.access(path, os.W_OK):
+        raise Skip("all files can be written here")
+    guest = t.run("tell cmdline cat /proc/cmdline\n"
+                  "say ro $(cat /sys/block/vda/ro)\n"
+                  "touch /new 2>/dev/null && say wrote\n", root=path)
+    t.equal("/proc/cmdline", guest.fact("cmdline"),
+            f"root=/dev/vda ro {guest.cmdline}")
+    t.equal("ro of the root disk", guest.fact("ro"), "1")
+    t.equal("writes to the root", guest.facts("wrote"), [])

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels and roots that vmm has to refuse before a guest starts."""
+
+import os
+import struct
+import subprocess
+
+from cases import case, Skip, MIB
+
+
+def refused(t, option, argv, says=()):
+    """Exit status 1, and one line that names the option."""
+    try:
+        done = subprocess.run([t.settings.vmm] + argv, capture_output=True,
+                              text=True, timeout=t.settings.seconds,
+                              check=False, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        t.check(False, f"vmm runs with {option} {argv[1]}")
+        return
+    lines = done.stderr.splitlines()
+    t.equal("vmm's exit status", done.returncode, 1)
+    t.check(len(lines) == 1, f"{len(lines)} lines instead of one: {lines[:3]}")
+    t.check(option in done.stderr, f"the message does not name {option}: "
+            f"{done.stderr.strip()}")
+    for word in says:
+        t.check(word in done.stderr.lower(), f"no '{word}' in the message: "
+                f"{done.stderr.strip()}")
+
+
+def refused_kernel(t, data, says=(), size=0, memory="256M"):
+    path = t.path("kernel")
+    with open(path, "wb") as f:
+        f.write(data)
+        if size:
+            f.truncate(size)
+    refused(t, "--kernel", ["--kernel", path, "--memory", memory,
+                            "--serial", "null"], says)
+
+
+def elf(machine=62, load_bytes=0):
+    """An ELF header, and a PT_LOAD of that size at 1 MiB."""
+    header = b"\x7fELF\2\1\1" + bytes(9) + struct.pack(
+        "<HHIQQQIHHHHHH", 2, machine, 1, MIB, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    return header + struct.pack("<IIQQQQQQ", 1, 5, 4096, MIB, MIB, load_bytes,
+                                load_bytes, 4096)
+
+
+def first_bytes(t, item, size):
+    if not t.settings.kit:
+        raise Skip("no guest kit")
+    with open(t.kit(item), "rb") as f:
+        return f.read(size)
+
+
+@case("refuse-truncated-vmlinux", anywhere=True)
+def refuse_truncated_vmlinux(t):
+    refused_kernel(t, first_bytes(t, "vmlinux", 8 * MIB))
+
+
+@case("refuse-truncated-bzimage", anywhere=True)
+def refuse_truncated_bzimage(t):
+    refused_kernel(t, first_bytes(t, "vmlinuz", MIB))
+
+
+@case("refuse-text", anywhere=True)
+def refuse_text(t):
+    refused_kernel(t, b"This is not a kernel.\n" * 1000)
+
+
+@case("refuse-empty", anywhere=True)
+def refuse_empty(t):
+    refused_kernel(t, b"")
+
+
+@case("refuse-aarch64", anywhere=True)
+def refuse_aarch64(t):
+    refused_kernel(t, elf(machine=183), ["aarch64"], size=MIB)
+
+
+@case("refuse-larger-than-memory", anywhere=True)
+def refuse_larger_than_memory(t):
+    refused_kernel(t, elf(load_bytes=96 * MIB), size=128 * MIB, memory="64M")
+
+
+@case("refuse-no-such-kernel", anywhere=True)
+def refuse_no_such_kernel(t):
+    refused(t, "--kernel", ["--kernel", t.path("absent")], ["no such file"])
+
+
+@case("refuse-root-directory", anywhere=True)
+def refuse_root_directory(t):
+    path = t.path("kernel")
+    with open(path, "wb") as f:
+        f.write(elf(load_bytes=4096))
+        f.truncate(MIB)
+    refused(t, "--rootfs", ["--kernel", path, "--rootfs", "/"], ["directory"])
+
+
+@case("refuse-locked-disk", anywhere=True)
+def refuse_locked_disk(t):
+    """Two disks that write the same image."""
+    disk = t.disk("disk", 1)
+    path = t.path("kernel")
+    with open(path, "wb") as f:
+        f.write(elf(load_bytes=4096))
+        f.truncate(MIB)
+    refused(t, os.path.basename(disk.path),
+            ["--kernel", path, "--serial", "null",
+             "--disk", disk.argument(), "--disk", disk.argument()])

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/arch.h"
+#include "devices/pci/pci.h"
+#include "tests/lib/fake_vm.h"
+#include "vmm/byteorder.h"
+#include "vmm/util.h"
+
+#define BAR_SIZE 0x4000u
+#define CAP_LEN 8u
+
+/* A function with a BAR that remembers the last access. */
+struct card {
+	struct pci_dev pci;
+	uint64_t last_off;
+	uint64_t last_value;
+	unsigned int last_len;
+	unsigned int accesses;
+	gpa_t mapped_at;
+	unsigned int moves;
+	unsigned int config_reads;
+	unsigned int config_writes;
+};
+
+static struct fake_vm fv;
+static struct card cards[PCI_SLOTS];
+
+static void card_read(void *opaque, uint64_t off, void *data, unsigned int len)
+{
+	struct card *card = container_of(opaque, struct card, pci);
+
+	card->last_off = off;
+	card->last_len = len;
+	card->accesses++;
+	memset(data, 0x5a, len);
+}
+
+static void card_write(void *opaque, uint64_t off, const void *data,
+		       unsigned int len)
+{
+	struct card *card = container_of(opaque, struct card, pci);
+
+	card->last_off = off;
+	card->last_len = len;
+	card->last_value = le_load(data, len);
+	card->accesses++;
+}
+
+static void card_moved(struct pci_dev *pci, gpa_t gpa, bool mapped)
+{
+	struct card *card = container_of(pci, struct card, pci);
+
+	card->mapped_at = mapped ? gpa : 0;
+	card->moves++;
+}
+
+static void card_config_read(struct pci_dev *pci, unsigned int off unused_param,
+			     unsigned int len unused_param)
+{
+	container_of(pci, struct card, pci)->config_reads++;
+}
+
+static void card_config_written(struct pci_dev *pci,
+				unsigned int off unused_param,
+				unsigned int len unused_param)
+{
+	container_of(pci, struct card, pci)->config_writes++;
+}
+
+static const struct pci_dev_ops card_ops = {
+	.bar = { .read = card_read, .write = card_write },
+	.bar_moved = card_moved,
+	.config_read = card_config_read,
+	.config_written = card_config_written,
+};
+
+static int card_plug(struct card *card, struct error *err)
+{
+	static const struct pci_ids ids = {
+		.vendor = 0x1234,
+		.device = 0x5678,
+		.subsystem_vendor = 0x9abc,
+		.subsystem = 0xdef0,
+		.revision = 7,
+		.class_code = 0x018001,
+	};
+	const uint8_t cap[CAP_LEN] = { 0, 0, CAP_LEN, 1, 2, 3, 4, 5 };
+
+	memset(card, 0, sizeof(*card));
+	pci_dev_init(&card->pci, &fv.vm, &card_ops, &ids, BAR_SIZE);
+	assert_int_equal(pci_add_msix(&card->pci, 4, 0x1000, 0x2000), 0);
+	pci_add_capability(&card->pci, PCI_CAP_ID_VENDOR, cap, CAP_LEN);
+	return pci_plug(&card->pci, err);
+}
+
+static int setup(void **state unused_param)
+{
+	fake_vm_init(&fv);
+	fake_vm_add_pci(&fv);
+	assert_int_equal(card_plug(&cards[1], NULL), 0);
+	return 0;
+}
+
+static int teardown(void **state unused_param)
+{
+	if (cards[1].pci.root)
+		pci_unplug(&cards[1].pci);
+	fake_vm_fini(&fv);
+	return 0;
+}
+
+static uint32_t cfg(unsigned int slot, unsigned int off, unsigned int len)
+{
+	return (uint32_t)fake_cfg_read(&fv, slot, off, len);
+}
+
+static void enable(unsigned int slot, bool on)
+{
+	fake_cfg_write(&fv, slot, PCI_COMMAND, on ? PCI_COMMAND_MEMORY : 0, 2);
+}
+
+static void move(unsigned int slot, gpa_t gpa)
+{
+	fake_cfg_write(&fv, slot, PCI_BAR0, gpa, 4);
+	fake_cfg_write(&fv, slot, PCI_BAR0 + 4, gpa >> 32, 4);
+}
+
+static gpa_t home(unsigned int slot)
+{
+	return fake_cfg_read(&fv, slot, PCI_BAR0, 8) & ~0xfull;
+}
+
+static void test_header(void **state unused_param)
+{
+	assert_int_equal(cfg(1, PCI_VENDOR_ID, 4), 0x56781234);
+	assert_int_equal(cfg(1, PCI_VENDOR_ID, 2), 0x1234);
+	assert_int_equal(cfg(1, PCI_DEVICE_ID + 1, 1), 0x56);
+	assert_int_equal(cfg(1, PCI_REVISION_ID, 4), 0x01800107);
+	assert_int_equal(cfg(1, 0x0c, 4), 0); /* type 0, one function */
+	assert_int_equal(cfg(1, PCI_SUBSYSTEM_VENDOR_ID, 4), 0xdef09abc);
+	assert_int_equal(cfg(1, PCI_STATUS, 2), PCI_STATUS_CAP_LIST);
+	assert_int_equal(cfg(1, PCI_COMMAND, 2), 0);
+	assert_int_equal(cards[1].config_reads, 7);
+}
+
+static void test_bridge(void **state unused_param)
+{
+	assert_int_equal(cfg(0, PCI_CLASS_PROG, 1), 0);
+	assert_int_equal(cfg(0, PCI_CLASS_PROG + 1, 2), 0x0600);
+	/* No BAR: sizing it finds nothing. */
+	fake_cfg_write(&fv, 0, PCI_BAR0, 0xffffffff, 4);
+	assert_int_equal(cfg(0, PCI_BAR0, 4), 0);
+	enable(0, true);
+}
+
+static void test_decode(void **state unused_param)
+{
+	assert_int_equal(cfg(2, PCI_VENDOR_ID, 4), 0xffffffff);
+	assert_int_equal(cfg(31, PCI_VENDOR_ID, 2), 0xffff);
+	/* Functions 1 to 7 of the slot are not there. */
+	assert_int_equal(cfg(1, 1 << 12 | PCI_VENDOR_ID, 4), 0xffffffff);
+	assert_int_equal(cfg(1, 7 << 12 | PCI_VENDOR_ID, 4), 0xffffffff);
+	fake_cfg_write(&fv, 1, 1 << 12 | PCI_COMMAND, 2, 2);
+	fake_cfg_write(&fv, 2, PCI_COMMAND, 2, 2);
+	assert_int_equal(cfg(1, PCI_COMMAND, 2), 0);
+	/* Extended space holds nothing. */
+	assert_int_equal(cfg(1, 0x100, 4), 0);
+	assert_int_equal(cfg(1, 0xffc, 4), 0);
+	fake_cfg_write(&fv, 1, 0x100, 0xffffffff, 4);
+	assert_int_equal(cfg(1, 0x100, 4), 0);
+	assert_int_equal(cfg(2, 0x100, 4), 0xffffffff);
+}
+
+static void test_read_only(void **state unused_param)
+{
+	uint8_t before[PCI_CONFIG_SIZE];
+	unsigned int off;
+
+	for (off = 0; off < PCI_CONFIG_SIZE; off++)
+		before[off] = (uint8_t)cfg(1, off, 1);
+	for (off = 0; off < PCI_CONFIG_SIZE; off += 4)
+		if (off != PCI_BAR0 && off != PCI_BAR0 + 4)
+			fake_cfg_write(&fv, 1, off, 0xffffffff, 4);
+	for (off = 0; off < PCI_CONFIG_SIZE; off++) {
+		uint8_t now = (uint8_t)cfg(1, off, 1);
+
+		if (off == PCI_COMMAND)
+			assert_int_equal(now, 6);
+		else if (off == PCI_COMMAND + 1)
+			assert_int_equal(now, 4);
+		else if (off == 0x3c)
+			assert_int_equal(now, 0xff);
+		else if (off == cards[1].pci.msix_cap + 3u)
+			assert_int_equal(now, 0xc0);
+		else
+			assert_int_equal(now, before[off]);
+	}
+}
+
+static void test_capabilities(void **state unused_param)
+{
+	unsigned int at = cfg(1, PCI_CAPABILITY_LIST, 1);
+
+	assert_int_equal(at, PCI_CAPABILITY_FIRST);
+	assert_int_equal(cfg(1, at, 1), PCI_CAP_ID_MSIX);
+	assert_int_equal(cfg(1, at + 2, 2), 3); /* four vectors */
+	assert_int_equal(cfg(1, at + 4, 4), 0x1000);
+	assert_int_equal(cfg(1, at + 8, 4), 0x2000);
+	at = cfg(1, at + 1, 1);
+	assert_int_equal(cfg(1, at, 1), PCI_CAP_ID_VENDOR);
+	assert_int_equal(cfg(1, at + 1, 1), 0);
+	assert_int_equal(cfg(1, at + 2, 1), CAP_LEN);
+	assert_int_equal(cfg(1, at + 4, 4), 0x05040302);
+}
+
+static void test_bar_sizing(void **state unused_param)
+{
+	gpa_t at = home(1);
+
+	assert_true(at >= arch_pci.mmio32_base);
+	assert_true(at + BAR_SIZE <= arch_pci.mmio32_base +
+					     arch_pci.mmio32_len);
+	assert_int_equal(cfg(1, PCI_BAR0, 1) & 0xf, PCI_BAR_MEM_64);
+	fake_cfg_write(&fv, 1, PCI_BAR0, 0xffffffff, 4);
+	fake_cfg_write(&fv, 1, PCI_BAR0 + 4, 0xffffffff, 4);
+	assert_int_equal(cfg(1, PCI_BAR0, 4),
+			 (uint32_t)~(BAR_SIZE - 1) | PCI_BAR_MEM_64);
+	assert_int_equal(cfg(1, PCI_BAR0 + 4, 4), 0xffffffff);
+	/* The other BARs and the ROM are not there. */
+	fake_cfg_write(&fv, 1, 0x18, 0xffffffff, 4);
+	fake_cfg_write(&fv, 1, 0x30, 0xffffffff, 4);
+	assert_int_equal(cfg(1, 0x18, 4), 0);
+	assert_int_equal(cfg(1, 0x30, 4), 0);
+	move(1, at);
+	enable(1, true);
+	assert_int_equal(cards[1].mapped_at, at);
+}
+
+static void test_bar_access(void **state unused_param)
+{
+	gpa_t at = home(1);
+
+	assert_int_equal(fake_mmio_read(&fv, at, 4), 0xffffffff);
+	assert_int_equal(cards[1].accesses, 0);
+	enable(1, true);
+	assert_int_equal(fake_mmio_read(&fv, at + 0x123, 2), 0x5a5a);
+	assert_int_equal(cards[1].last_off, 0x123);
+	fake_mmio_write(&fv, at + BAR_SIZE - 8, 0x1122334455667788, 8);
+	assert_int_equal(cards[1].last_off, BAR_SIZE - 8);
+	assert_int_equal(cards[1].last_value, 0x1122334455667788);
+	assert_int_equal(cards[1].accesses, 2);
+	/* Outside, and half outside. */
+	assert_int_equal(fake_mmio_read(&fv, at + BAR_SIZE, 1), 0xff);
+	assert_int_equal(fake_mmio_read(&fv, at + BAR_SIZE - 2, 4), 0xffffffff);
+	assert_int_equal(fake_mmio_read(&fv, at - 1, 1), 0xff);
+	assert_int_equal(cards[1].accesses, 2);
+	enable(1, false);
+	assert_int_equal(cards[1].mapped_at, 0);
+	assert_int_equal(fake_mmio_read(&fv, at, 4), 0xffffffff);
+	assert_int_equal(cards[1].accesses, 2);
+}
+
+static void test_bar_relocation(void **state unused_param)
+{
+	const gpa_t low = arch_pci.mmio32_base + 0x1800000;
+	const gpa_t high = 0x4000000000ull;
+	gpa_t at = home(1);
+
+	enable(1, true);
+	move(1, low);
+	assert_int_equal(cards[1].mapped_at, low);
+	assert_int_equal(fake_mmio_read(&fv, at, 1), 0xff);
+	assert_int_equal(fake_mmio_read(&fv, low, 1), 0x5a);
+	/* In halves, with decoding on: it stops on the way. */
+	move(1, high);
+	assert_int_equal(cards[1].mapped_at, high);
+	assert_int_equal(fake_mmio_read(&fv, high + 1, 1), 0x5a);
+	/* One 64-bit write. */
+	fake_cfg_write(&fv, 1, PCI_BAR0, low, 8);
+	assert_int_equal(cards[1].mapped_at, low);
+	/* Sizing with decoding on: at the top of memory, then back. */
+	move(1, UINT64_MAX);
+	move(1, low);
+	assert_int_equal(fake_mmio_read(&fv, low, 1), 0x5a);
+	/* Moved while off. */
+	enable(1, false);
+	move(1, high);
+	assert_int_equal(cards[1].mapped_at, 0);
+	enable(1, true);
+	assert_int_equal(cards[1].mapped_at, high);
+	/* Writing what is there already moves nothing. */
+	cards[1].moves = 0;
+	move(1, high);
+	enable(1, true);
+	assert_int_equal(cards[1].moves, 0);
+}
+
+/* Two BARs at one place: the second does not answer until it moves. */
+static void test_bar_overlap(void **state unused_param)
+{
+	gpa_t first = home(1);
+
+	assert_int_equal(card_plug(&cards[2], NULL), 0);
+	enable(1, true);
+	move(2, first + BAR_SIZE / 2);
+	assert_int_equal(home(2), first); /* BARs are aligned to their size */
+	enable(2, true);
+	assert_int_equal(cards[2].mapped_at, 0);
+	fake_mmio_read(&fv, first, 4);
+	assert_int_equal(cards[1].accesses, 1);
+	assert_int_equal(cards[2].accesses, 0);
+	move(2, first + BAR_SIZE);
+	assert_int_equal(cards[2].mapped_at, first + BAR_SIZE);
+	/* Over the configuration space: it does not answer either. */
+	move(2, arch_pci.ecam_base);
+	assert_int_equal(cards[2].mapped_at, 0);
+	assert_int_equal(cfg(1, PCI_VENDOR_ID, 2), 0x1234);
+	pci_unplug(&cards[2].pci);
+}
+
+static void test_slots(void **state unused_param)
+{
+	struct error err = { "" };
+	struct card extra;
+	unsigned int i;
+
+	for (i = 2; i < PCI_SLOTS; i++) {
+		assert_int_equal(card_plug(&cards[i], &err), 0);
+		assert_int_equal(cards[i].pci.slot, i);
+		enable(i, true);
+		fake_mmio_read(&fv, home(i), 1);
+		assert_int_equal(cards[i].accesses, 1);
+	}
+	assert_int_equal(card_plug(&extra, &err), -ENOSPC);
+	assert_non_null(strstr(err.msg, "31"));
+	pci_unplug(&extra.pci);
+	/* The lowest free one is taken, at its old address. */
+	pci_unplug(&cards[5].pci);
+	assert_int_equal(cfg(5, PCI_VENDOR_ID, 4), 0xffffffff);
+	assert_int_equal(card_plug(&cards[5], &err), 0);
+	assert_int_equal(cards[5].pci.slot, 5);
+	for (i = 2; i < PCI_SLOTS; i++)
+		pci_unplug(&cards[i].pci);
+}
+
+static void test_msix_control(void **state unused_param)
+{
+	unsigned int at = cards[1].pci.msix_cap;
+	const uint64_t addr = 0xfee00000;
+	const uint32_t data[2] = { 0x41, 0 };
+
+	msix_table_write(&cards[1].pci.msix, 16, &addr, 8);
+	msix_table_write(&cards[1].pci.msix, 24, data, 8);
+	pci_msix_notify(&cards[1].pci, 1);
+	assert_int_equal(fv.nr_msi, 0);
+	fake_cfg_write(&fv, 1, at + 2, 0xc000, 2); /* enabled and masked */
+	assert_int_equal(cfg(1, at + 2, 2), 0xc003);
+	pci_msix_notify(&cards[1].pci, 1);
+	assert_int_equal(fv.nr_msi, 0);
+	fake_cfg_write(&fv, 1, at + 3, 0x80, 1);
+	assert_int_equal(fv.nr_msi, 1);
+	assert_int_equal(fv.msi[0].addr, addr);
+	assert_int_equal(fv.msi[0].data, 0x41);
+	/* A 32-bit write of the whole header, as Linux never does. */
+	fake_cfg_write(&fv, 1, at, 0, 4);
+	pci_msix_notify(&cards[1].pci, 1);
+	assert_int_equal(fv.nr_msi, 1);
+}
+
+static void test_reset(void **state unused_param)
+{
+	gpa_t at = home(1);
+
+	enable(1, true);
+	move(1, at + 0x100000);
+	fake_cfg_write(&fv, 1, 0x3c, 11, 1);
+	fake_cfg_write(&fv, 1, cards[1].pci.msix_cap + 2u, 0x8000, 2);
+	pci_dev_reset(&cards[1].pci);
+	assert_int_equal(home(1), at);
+	assert_int_equal(cards[1].mapped_at, 0);
+	assert_int_equal(cfg(1, PCI_COMMAND, 2), 0);
+	assert_int_equal(cfg(1, 0x3c, 1), 0);
+	assert_int_equal(cfg(1, cards[1].pci.msix_cap + 2u, 2), 3);
+	assert_false(cards[1].pci.msix.enabled);
+	enable(1, true);
+	assert_int_equal(cards[1].mapped_at, at);
+}
+
+static void test_unplug(void **state unused_param)
+{
+	gpa_t at = home(1);
+
+	enable(1, true);
+	pci_unplug(&cards[1].pci);
+	assert_int_equal(fake_mmio_read(&fv, at, 4), 0xffffffff);
+	assert_int_equal(cards[1].mapped_at, 0);
+	assert_int_equal(cfg(1, PCI_VENDOR_ID, 2), 0xffff);
+}
+
+#define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		UNIT(test_header),	 UNIT(test_bridge),
+		UNIT(test_decode),	 UNIT(test_read_only),
+		UNIT(test_capabilities), UNIT(test_bar_sizing),
+		UNIT(test_bar_access),	 UNIT(test_bar_relocation),
+		UNIT(test_bar_overlap),	 UNIT(test_slots),
+		UNIT(test_msix_control), UNIT(test_reset),
+		UNIT(test_unplug),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
