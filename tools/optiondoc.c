@@ -181,16 +181,14 @@ static const char doc_bash_head[] =
 	"\tlist= files= keys= many=\n"
 	"\tcase \"$1\" in\n";
 
-static const char doc_bash_middle[] =
-	"\t*)\n"
-	"\t\treturn 1 ;;\n"
-	"\tesac\n"
-	"\tcase \"$1 $2\" in\n";
+static const char doc_bash_middle[] = "\t*)\n"
+				      "\t\treturn 1 ;;\n"
+				      "\tesac\n"
+				      "\tcase \"$1 $2\" in\n";
 
-static const char doc_bash_options[] =
-	"\tesac\n"
-	"}\n"
-	"\n";
+static const char doc_bash_options[] = "\tesac\n"
+				       "}\n"
+				       "\n";
 
 static const char doc_bash_tail[] =
 	"# $1: end of a word that is being typed, $2: what stays in front of "
@@ -273,8 +271,7 @@ static void doc_bash_option_keys(const struct cli_option *opt,
 	if (opt->set) {
 		printf("keys='");
 		for (unsigned int i = 0; i < opt->set->nr_params; i++)
-			printf("%s%s=", i ? " " : "",
-			       opt->set->params[i].name);
+			printf("%s%s=", i ? " " : "", opt->set->params[i].name);
 		printf("'%s ", opt->repeats ? " many=1" : "");
 	}
 	puts(";;");

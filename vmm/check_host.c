@@ -68,7 +68,10 @@ static bool check_caps(FILE *out, int kvm)
 		int v = ioctl(kvm, KVM_CHECK_EXTENSION, wanted_caps[i].cap);
 
 		row(out, wanted_caps[i].name, v > 0, wanted_caps[i].meaning,
-		    v > 1 ? "%d" : v > 0 ? "yes" : "missing", v);
+		    v > 1   ? "%d"
+		    : v > 0 ? "yes"
+			    : "missing",
+		    v);
 		all &= v > 0 || !wanted_caps[i].required;
 	}
 	return all;
@@ -160,8 +163,8 @@ static bool check_kvm(FILE *out)
 
 	if (kvm < 0) {
 		row(out, "/dev/kvm", false,
-		    errno == EACCES ? "join the group that owns it, or be root" :
-				      "load the module kvm-intel or kvm-amd",
+		    errno == EACCES ? "join the group that owns it, or be root"
+				    : "load the module kvm-intel or kvm-amd",
 		    "%s", strerror(errno));
 		return false;
 	}
@@ -186,7 +189,7 @@ bool check_host(FILE *out)
 	check_node(out, "tun", "/dev/net/tun",
 		   "taps must be handed in by somebody who can open them");
 	fprintf(out, "\n%s\n",
-		ok ? "Linux guests can run here." :
-		     "Linux guests cannot run here.");
+		ok ? "Linux guests can run here."
+		   : "Linux guests cannot run here.");
 	return ok;
 }

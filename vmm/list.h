@@ -41,8 +41,8 @@ static inline void list_remove(struct list_node *n)
 }
 
 /* Safe against removal of `pos` inside the body. */
-#define list_for_each(pos, tmp, head)                                          \
-	for ((pos) = (head)->next, (tmp) = (pos)->next; (pos) != (head);       \
+#define list_for_each(pos, tmp, head)                                    \
+	for ((pos) = (head)->next, (tmp) = (pos)->next; (pos) != (head); \
 	     (pos) = (tmp), (tmp) = (pos)->next)
 
 #endif

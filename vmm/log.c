@@ -13,7 +13,7 @@
 
 /* The five-letter marks are what log readers of container shims look for. */
 static const char *const log_marks[] = {
-	[LOG_ERROR] = "ERRO", [LOG_WARN] = "WARN",   [LOG_INFO] = "INFO",
+	[LOG_ERROR] = "ERRO", [LOG_WARN] = "WARN",  [LOG_INFO] = "INFO",
 	[LOG_DEBUG] = "DEBG", [LOG_TRACE] = "TRCE",
 };
 
@@ -62,8 +62,8 @@ void log_write(enum log_level level, const char *fmt, ...)
 		return;
 	now_us = log_uptime_ns() / 1000;
 	pthread_getname_np(pthread_self(), name, sizeof(name));
-	n = snprintf(line, sizeof(line), "[%3u.%06u] %s %s: ",
-		     (unsigned int)(now_us / 1000000),
+	n = snprintf(line, sizeof(line),
+		     "[%3u.%06u] %s %s: ", (unsigned int)(now_us / 1000000),
 		     (unsigned int)(now_us % 1000000), name, log_marks[level]);
 	va_start(ap, fmt);
 	m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);

@@ -36,9 +36,9 @@ uint64_t log_uptime_ns(void);
 #define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...) log_write(LOG_WARN, __VA_ARGS__)
 #define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
-#define log_debug(...)                                                         \
+#define log_debug(...) \
 	(log_enabled(LOG_DEBUG) ? log_write(LOG_DEBUG, __VA_ARGS__) : (void)0)
-#define log_trace(...)                                                         \
+#define log_trace(...) \
 	(log_enabled(LOG_TRACE) ? log_write(LOG_TRACE, __VA_ARGS__) : (void)0)
 
 #endif

@@ -150,8 +150,8 @@ static void loop_run_timers(struct loop *loop)
 		return;
 	now = loop_now_ns();
 	while (!list_is_empty(&loop->timers)) {
-		struct loop_timer *lt = container_of(
-			loop->timers.next, struct loop_timer, node);
+		struct loop_timer *lt = container_of(loop->timers.next,
+						     struct loop_timer, node);
 
 		if (lt->expires_ns > now)
 			break;
@@ -344,9 +344,9 @@ static void loop_adapt(struct loop *loop, uint64_t slept_ns)
 	if (slept_ns > loop->poll_max_ns)
 		loop->window_ns /= 2;
 	else
-		loop->window_ns = MIN(loop->poll_max_ns,
-				      MAX(loop->window_ns * 2,
-					  POLL_WINDOW_MIN_NS));
+		loop->window_ns =
+			MIN(loop->poll_max_ns,
+			    MAX(loop->window_ns * 2, POLL_WINDOW_MIN_NS));
 	if (loop->window_ns < POLL_WINDOW_MIN_NS)
 		loop->window_ns = 0;
 }
@@ -365,10 +365,10 @@ static int loop_wait(struct loop *loop, bool block)
 		uint64_t now = loop_now_ns();
 
 		if (lt->expires_ns > now) {
-			ts.tv_sec = (time_t)((lt->expires_ns - now) /
-					     1000000000u);
-			ts.tv_nsec = (long)((lt->expires_ns - now) %
-					    1000000000u);
+			ts.tv_sec =
+				(time_t)((lt->expires_ns - now) / 1000000000u);
+			ts.tv_nsec =
+				(long)((lt->expires_ns - now) % 1000000000u);
 		}
 	}
 	return epoll_pwait2(loop->epoll_fd, loop->events, EVENTS_MAX, timeout,

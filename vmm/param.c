@@ -337,8 +337,8 @@ static int param_cut(char **cursor, struct param_item *item, struct error *err)
 	if (quoted || depth)
 		return error_set(err, EINVAL, "%s without its end; %s",
 				 quoted ? "'\"'" : "'['",
-				 quoted ? "close the quotes" :
-					  "add ']', or put the value in "
+				 quoted ? "close the quotes"
+					: "add ']', or put the value in "
 					  "double quotes");
 	item->more = *r != '\0';
 	*cursor = item->more ? r + 1 : r;
@@ -361,9 +361,10 @@ static int param_unknown_key(const struct param_set *set, const char *key,
 		snprintf(hint, sizeof(hint),
 			 " write a path with '=' as %s=PATH;", set->shorthand);
 	param_keys_text(set, ", ", keys, sizeof(keys));
-	return error_set(err, EINVAL, "--%s: unknown key '%.40s';%s known "
-			 "keys: %s", set->option, error_value(key).text, hint,
-			 keys);
+	return error_set(err, EINVAL,
+			 "--%s: unknown key '%.40s';%s known "
+			 "keys: %s",
+			 set->option, error_value(key).text, hint, keys);
 }
 
 /* The word may be the value of the shorthand. The name of a key is not, lest
@@ -402,8 +403,10 @@ static int param_bare_word(const struct param_set *set, const char *word,
 				 set->option, p->name, p->name, look);
 	}
 	param_keys_text(set, ", ", keys, sizeof(keys));
-	return error_set(err, EINVAL, "--%s: '%.40s' is not key=value; known "
-			 "keys: %s", set->option, error_value(word).text, keys);
+	return error_set(err, EINVAL,
+			 "--%s: '%.40s' is not key=value; known "
+			 "keys: %s",
+			 set->option, error_value(word).text, keys);
 }
 
 static int param_apply(const struct param_set *set, void *cfg,

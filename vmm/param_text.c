@@ -70,9 +70,9 @@ void param_keys_text(const struct param_set *set, const char *sep, char *buf,
 void param_value_text(const struct param *p, char *buf, size_t len)
 {
 	static const char *const words[] = {
-		[PARAM_BOOL] = "on|off",  [PARAM_UINT] = "N",
-		[PARAM_SIZE] = "SIZE",	  [PARAM_STRING] = "TEXT",
-		[PARAM_PATH] = "PATH",	  [PARAM_ENUM] = "",
+		[PARAM_BOOL] = "on|off", [PARAM_UINT] = "N",
+		[PARAM_SIZE] = "SIZE",	 [PARAM_STRING] = "TEXT",
+		[PARAM_PATH] = "PATH",	 [PARAM_ENUM] = "",
 		[PARAM_FD] = "N",
 	};
 

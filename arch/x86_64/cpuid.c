@@ -64,8 +64,8 @@ static void cpuid_fit_leaf4(struct kvm_cpuid_entry2 *e, unsigned int nr)
 	e->eax |= MIN((1u << log2_up(nr)) - 1, 63u) << 26;
 }
 
-static void cpuid_fit_topology(struct kvm_cpuid_entry2 *e,
-			       unsigned int apic_id, unsigned int nr)
+static void cpuid_fit_topology(struct kvm_cpuid_entry2 *e, unsigned int apic_id,
+			       unsigned int nr)
 {
 	e->ecx = e->index & 0xff;
 	e->edx = apic_id;
@@ -158,9 +158,8 @@ int cpuid_init(struct vcpu *vcpu, struct error *err)
 	struct kvm_cpuid2 *cpuid;
 	int r = 0;
 
-	cpuid = calloc(1, sizeof(*cpuid) +
-				  CPUID_MAX_ENTRIES *
-					  sizeof(cpuid->entries[0]));
+	cpuid = calloc(1, sizeof(*cpuid) + CPUID_MAX_ENTRIES *
+						   sizeof(cpuid->entries[0]));
 	if (!cpuid)
 		return error_set(err, ENOMEM, "out of memory");
 	cpuid->nent = CPUID_MAX_ENTRIES;

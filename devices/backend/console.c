@@ -246,8 +246,7 @@ static int console_open_pty(struct console *con, struct error *err)
 		int code = errno;
 
 		close_fd(&fd);
-		return error_set(err, code, "--serial pty: %s",
-				 strerror(code));
+		return error_set(err, code, "--serial pty: %s", strerror(code));
 	}
 	con->in_fd = con->out_fd = fd;
 	con->own_fds = true;
@@ -259,13 +258,14 @@ static int console_open_file(struct console *con, struct error *err)
 {
 	const char *file = con->config.file;
 
-	con->out_fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
-					 O_NOCTTY,
+	con->out_fd = open(file,
+			   O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY,
 			   0600);
 	if (con->out_fd < 0)
-		return error_set(err, errno,
-				 "--serial file=%s: %s; give a path that can be written",
-				 file, strerror(errno));
+		return error_set(
+			err, errno,
+			"--serial file=%s: %s; give a path that can be written",
+			file, strerror(errno));
 	con->own_fds = true;
 	return 0;
 }
@@ -331,8 +331,9 @@ void console_close(struct console *con)
 	if (con->raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &con->saved);
 	if (con->lost)
-		log_warn("serial: %llu bytes were lost, the host did not read them",
-			 (unsigned long long)con->lost);
+		log_warn(
+			"serial: %llu bytes were lost, the host did not read them",
+			(unsigned long long)con->lost);
 	if (con->own_fds) {
 		if (con->in_fd != con->out_fd)
 			close_fd(&con->in_fd);

@@ -105,8 +105,7 @@ static bool msix_is_inside(uint64_t off, unsigned int len, uint64_t size)
 	       len <= size - off;
 }
 
-void msix_table_read(struct msix *m, uint64_t off, void *data,
-		     unsigned int len)
+void msix_table_read(struct msix *m, uint64_t off, void *data, unsigned int len)
 {
 	memset(data, 0, len);
 	if (!msix_is_inside(off, len, m->nr * (uint64_t)MSIX_ENTRY_SIZE))

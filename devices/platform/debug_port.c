@@ -42,8 +42,7 @@ static const struct bus_ops debug_port_bus_ops = {
 
 static void debug_port_destroy(struct device *device)
 {
-	struct debug_port *dp = container_of(device, struct debug_port,
-					     device);
+	struct debug_port *dp = container_of(device, struct debug_port, device);
 
 	bus_remove(&dp->vm->pio, dp->base);
 	free(dp);

@@ -275,8 +275,8 @@ static const struct device_ops serial_ops = {
 };
 
 static const enum console_mode serial_console_modes[] = {
-	[SERIAL_TTY] = CONSOLE_TTY,   [SERIAL_NULL] = CONSOLE_NULL,
-	[SERIAL_OFF] = CONSOLE_NULL,  [SERIAL_FILE] = CONSOLE_FILE,
+	[SERIAL_TTY] = CONSOLE_TTY,  [SERIAL_NULL] = CONSOLE_NULL,
+	[SERIAL_OFF] = CONSOLE_NULL, [SERIAL_FILE] = CONSOLE_FILE,
 	[SERIAL_PTY] = CONSOLE_PTY,
 };
 

@@ -93,9 +93,9 @@ struct vpci {
 
 static struct virtio_queue *vpci_queue(struct vpci *vp)
 {
-	return vp->queue_select < vp->dev->nr_queues ?
-		       &vp->dev->queues[vp->queue_select] :
-		       NULL;
+	return vp->queue_select < vp->dev->nr_queues
+		       ? &vp->dev->queues[vp->queue_select]
+		       : NULL;
 }
 
 static uint64_t vpci_read_queue(const struct virtio_queue *q, unsigned int reg)
@@ -132,17 +132,17 @@ static uint64_t vpci_read_register(struct vpci *vp, unsigned int reg)
 	case VPCI_DEVICE_FEATURE_SELECT:
 		return vp->device_feature_select;
 	case VPCI_DEVICE_FEATURE:
-		return vp->device_feature_select > 1 ?
-			       0 :
-			       (uint32_t)(dev->host_features >>
-					  32 * vp->device_feature_select);
+		return vp->device_feature_select > 1
+			       ? 0
+			       : (uint32_t)(dev->host_features >>
+					    32 * vp->device_feature_select);
 	case VPCI_DRIVER_FEATURE_SELECT:
 		return vp->driver_feature_select;
 	case VPCI_DRIVER_FEATURE:
-		return vp->driver_feature_select > 1 ?
-			       0 :
-			       (uint32_t)(dev->features >>
-					  32 * vp->driver_feature_select);
+		return vp->driver_feature_select > 1
+			       ? 0
+			       : (uint32_t)(dev->features >>
+					    32 * vp->driver_feature_select);
 	case VPCI_CONFIG_VECTOR:
 		return dev->config_vector;
 	case VPCI_NUM_QUEUES:
@@ -154,8 +154,9 @@ static uint64_t vpci_read_register(struct vpci *vp, unsigned int reg)
 	case VPCI_QUEUE_SELECT:
 		return vp->queue_select;
 	default:
-		return q ? vpci_read_queue(q, reg) :
-			   reg == VPCI_QUEUE_VECTOR ? VIRTIO_NO_VECTOR : 0;
+		return q			  ? vpci_read_queue(q, reg)
+		       : reg == VPCI_QUEUE_VECTOR ? VIRTIO_NO_VECTOR
+						  : 0;
 	}
 }
 
@@ -383,10 +384,9 @@ static void vpci_set_ioeventfds(struct vpci *vp, bool on)
 	if (vp->notify_on == on)
 		return;
 	for (i = 0; i < dev->nr_queues; i++) {
-		int r = vm_ioeventfd(dev->vm,
-				     vp->notify_gpa +
-					     VPCI_NOTIFY_MULTIPLIER * i,
-				     dev->queues[i].kick.fd, on);
+		int r = vm_ioeventfd(
+			dev->vm, vp->notify_gpa + VPCI_NOTIFY_MULTIPLIER * i,
+			dev->queues[i].kick.fd, on);
 
 		/* Then the write exits to us: slower, still right. */
 		if (r)
@@ -408,9 +408,8 @@ static void vpci_bar_moved(struct pci_dev *pci, gpa_t gpa, bool mapped)
 /* ---- PCI configuration access capability, section 4.1.4.9 ---- */
 
 /* The access it asks for, checked; false: none. */
-static bool vpci_cap_access(struct vpci *vp, unsigned int off,
-			    unsigned int len, uint32_t *bar_off,
-			    uint32_t *bar_len)
+static bool vpci_cap_access(struct vpci *vp, unsigned int off, unsigned int len,
+			    uint32_t *bar_off, uint32_t *bar_len)
 {
 	const struct vpci_cap *cap =
 		(const struct vpci_cap *)&vp->pci.config[vp->pci_cap];

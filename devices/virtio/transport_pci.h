@@ -14,7 +14,6 @@
  * @class_code: PCI class, subclass, interface, 24 bits
  * -ENOSPC: no slot left; -ENOMEM. With a message.
  */
-int vpci_attach(struct virtio_dev *dev, uint32_t class_code,
-		struct error *err);
+int vpci_attach(struct virtio_dev *dev, uint32_t class_code, struct error *err);
 
 #endif

@@ -121,8 +121,8 @@ static void desc_read(struct virtq_desc *d, const struct virtq_desc *from)
 {
 	/* The one read of guest memory; volatile keeps the compiler from
 	 * reading again later. */
-	const volatile uint64_t *s = (const volatile uint64_t *)(const void *)
-		from;
+	const volatile uint64_t *s =
+		(const volatile uint64_t *)(const void *)from;
 	uint64_t words[2] = { s[0], s[1] };
 
 	memcpy(d, words, sizeof(*d));
@@ -190,8 +190,10 @@ static int vq_add_buffer(struct virtqueue *vq, struct vq_chain *c,
 
 static int vq_walk_chain(struct virtqueue *vq, struct vq_chain *c)
 {
-	struct vq_walk w = { .table = vq->desc, .nr = vq->size,
-			     .left = vq->size, .idx = c->head };
+	struct vq_walk w = { .table = vq->desc,
+			     .nr = vq->size,
+			     .left = vq->size,
+			     .idx = c->head };
 	bool in_table = false;
 
 	for (;;) {
@@ -257,8 +259,7 @@ void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len)
 {
 	uint16_t slot = vq->used_idx & (vq->size - 1u);
 	le16 *p = &vq->used[RING_ENTRIES + 4u * slot];
-	struct virtq_used_elem e = { .id = le32_of(head),
-				     .len = le32_of(len) };
+	struct virtq_used_elem e = { .id = le32_of(head), .len = le32_of(len) };
 
 	memcpy(p, &e, sizeof(e));
 	vq->used_idx++;
@@ -287,7 +288,8 @@ bool virtqueue_publish(struct virtqueue *vq)
 	if (vq->event_idx)
 		return vq_need_event(ring_load(vq_used_event(vq)), vq->used_idx,
 				     old);
-	return !(ring_load(&vq->avail[RING_FLAGS]) & VIRTQ_AVAIL_F_NO_INTERRUPT);
+	return !(ring_load(&vq->avail[RING_FLAGS]) &
+		 VIRTQ_AVAIL_F_NO_INTERRUPT);
 }
 
 bool virtqueue_notify_enable(struct virtqueue *vq)

@@ -26,7 +26,9 @@ void _start(void)
 	long err = syscall3(SYS_ioperm, STAMP_PORT, 1, 1);
 
 	if (!err)
-		__asm__ volatile("outb %b0, %w1" : : "a"('A'), "Nd"(STAMP_PORT));
+		__asm__ volatile("outb %b0, %w1"
+				 :
+				 : "a"('A'), "Nd"(STAMP_PORT));
 	syscall3(SYS_exit, err != 0, 0, 0);
 	for (;;)
 		;
