@@ -157,6 +157,21 @@ static int image_check_type(struct block_image *img, mode_t mode,
 			 name->text, what);
 }
 
+/* open(2) for writing does not fail on every device that refuses writes. */
+static int image_check_writable(const struct block_image *img,
+				const struct image_name *name,
+				struct error *err)
+{
+	int ro = 0;
+
+	if (!img->is_blockdev || img->readonly ||
+	    ioctl(img->fd, BLKROGET, &ro) || !ro)
+		return 0;
+	return error_set(err, EROFS,
+			 "disk image %s is a read-only device: use readonly=on",
+			 name->text);
+}
+
 static int image_lock(const struct block_image *img,
 		      const struct image_name *name, struct error *err)
 {
@@ -344,6 +359,8 @@ static int image_examine(struct block_image *img, const struct image_name *name,
 		return error_set(err, errno, "cannot examine disk image %s: %s",
 				 name->text, strerror(errno));
 	r = image_check_type(img, st.st_mode, name, err);
+	if (!r)
+		r = image_check_writable(img, name, err);
 	if (!r)
 		r = image_set_flags(img, name, err);
 	if (!r)

@@ -11,9 +11,9 @@
  * call that refuses to wait (a fifth less time at depth 1); a miss makes that
  * pause for some requests. Buffered writes, which most file systems hand to a
  * kernel worker, one wake-up each (three to six times slower), are written at
- * once; when that takes long, because the host throttles writers, the ring
- * does it for sixteen times as long, so that the loop never loses more than a
- * sixteenth of its time.
+ * once; when that has to wait for long, because the host throttles writers,
+ * the ring does it for sixteen times as long, so that the loop never loses more
+ * than a sixteenth of its time.
  */
 #include "devices/backend/block_engine.h"
 
@@ -22,6 +22,7 @@
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "vmm/log.h"
 #include "vmm/util.h"
@@ -245,24 +246,36 @@ static bool uring_read_now(struct uring_engine *ur, struct block_req *req)
 	return false;
 }
 
+/* How often this thread has had to wait; to be preempted does not count. */
+static long uring_waits(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nvcsw;
+}
+
 static void uring_write_now(struct uring_engine *ur)
 {
 	struct block_engine *be = &ur->be;
 	struct block_req *req = ur->writes, *next;
-	uint64_t start = loop_now_ns(), spent = 0;
+	uint64_t start = loop_now_ns(), spent;
+	bool ring = start < ur->writes_after_ns;
+	long waits = ring ? 0 : uring_waits();
 
 	ur->writes = NULL;
 	for (; req; req = next) {
 		next = req->next;
-		if (start < ur->writes_after_ns || spent > URING_WRITE_NS) {
+		if (ring) {
 			uring_push(ur, req);
 			continue;
 		}
 		block_engine_finish(be, req, block_sync_execute(be, req));
 		spent = loop_now_ns() - start;
+		if (spent > URING_WRITE_NS && uring_waits() != waits) {
+			ring = true;
+			ur->writes_after_ns = start + spent * URING_WRITE_PAUSE;
+		}
 	}
-	if (spent > URING_WRITE_NS)
-		ur->writes_after_ns = start + spent * URING_WRITE_PAUSE;
 }
 
 static void uring_commit(struct block_engine *be)

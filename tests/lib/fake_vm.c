@@ -46,6 +46,16 @@ void irq_line(struct vm *vm, uint32_t gsi, bool level)
 	require(gsi < 32);
 	fv->lines = (fv->lines & ~(1u << gsi)) | (uint32_t)level << gsi;
 	fv->line_changes++;
+	if (vm->line_sink)
+		vm->line_sink(vm->line_opaque, gsi, level);
+}
+
+void irq_set_line_sink(struct vm *vm,
+		       void (*sink)(void *opaque, uint32_t gsi, bool level),
+		       void *opaque)
+{
+	vm->line_opaque = opaque;
+	vm->line_sink = sink;
 }
 
 /* ---- doubles of vmm/vm.h ---- */
@@ -140,14 +150,10 @@ void fake_vm_init(struct fake_vm *fv)
 
 void fake_vm_fini(struct fake_vm *fv)
 {
-	struct loop *loop = fv->vm.io_loops[0];
-
-	require(!loop_thread_start(loop, NULL));
 	while (!list_is_empty(&fv->vm.devices))
 		fake_vm_remove(fv, container_of(fv->vm.devices.prev,
 						struct device, node));
-	loop_thread_stop(loop);
-	loop_destroy(loop);
+	loop_destroy(fv->vm.io_loops[0]);
 	require(!fv->nr_ioeventfds);
 	require(!fv->vm.pio.nr && !fv->vm.mmio.nr);
 	gmem_fini(&fv->vm.gmem);
@@ -178,10 +184,12 @@ struct device *fake_vm_add_pci(struct fake_vm *fv)
 	return dev;
 }
 
-void fake_vm_remove(struct fake_vm *fv unused_param, struct device *dev)
+void fake_vm_remove(struct fake_vm *fv, struct device *dev)
 {
 	list_remove(&dev->node);
+	require(!loop_thread_start(fv->vm.io_loops[0], NULL));
 	dev->ops->destroy(dev);
+	loop_thread_stop(fv->vm.io_loops[0]);
 }
 
 /* ---- the loop ---- */

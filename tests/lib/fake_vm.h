@@ -55,7 +55,7 @@ struct fake_vm {
 };
 
 void fake_vm_init(struct fake_vm *fv);
-/* Destroys the devices too, with the loop on a thread of its own. */
+/* Destroys the devices too. */
 void fake_vm_fini(struct fake_vm *fv);
 
 /* Create a device; NULL with fv->err when it does not want to. */
@@ -63,6 +63,7 @@ struct device *fake_vm_add(struct fake_vm *fv, const struct device_class *class,
 			   const void *config);
 /* The PCI bus, as the machine has it. */
 struct device *fake_vm_add_pci(struct fake_vm *fv);
+/* Destroys dev, with the loop on a thread meanwhile: it may have to wait. */
 void fake_vm_remove(struct fake_vm *fv, struct device *dev);
 
 /* Let the loop do all that it can do at once. */

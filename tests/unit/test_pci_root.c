@@ -149,7 +149,7 @@ static void test_header(void **state unused_param)
 	assert_int_equal(cfg(1, PCI_SUBSYSTEM_VENDOR_ID, 4), 0xdef09abc);
 	assert_int_equal(cfg(1, PCI_STATUS, 2), PCI_STATUS_CAP_LIST);
 	assert_int_equal(cfg(1, PCI_COMMAND, 2), 0);
-	assert_int_equal(cards[1].config_reads, 7);
+	assert_int_equal(cards[1].config_reads, 8);
 }
 
 static void test_bridge(void **state unused_param)

@@ -3,7 +3,9 @@
 
 import os
 import re
+import select
 import subprocess
+import time
 
 MOUNT = "/sys/kernel/tracing"
 
@@ -40,12 +42,37 @@ class Tracing:
     def clear(self):
         self._write("trace", "")
 
-    def read(self):
+    def parse(self, text):
         """(nanoseconds, event, text) in the order of time."""
-        with open(self.dir + "/trace", encoding="utf-8") as f:
-            found = self.LINE.findall(f.read())
         return [(int(s) * 10**9 + int(us) * 1000, event, words)
-                for _, s, us, event, words in found]
+                for _, s, us, event, words in self.LINE.findall(text)]
+
+    def read(self):
+        """All there is."""
+        with open(self.dir + "/trace", encoding="utf-8") as f:
+            return self.parse(f.read())
+
+    def follow(self, event, timeout):
+        """What comes until this event does, as soon as that is; without it
+        when the time is over."""
+        text = ""
+        deadline = time.monotonic() + timeout
+        self._write("buffer_percent", "0")
+        fd = os.open(self.dir + "/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            while f": {event}: " not in text:
+                left = deadline - time.monotonic()
+                if left <= 0 or not poll.poll(left * 1000):
+                    break
+                try:
+                    text += os.read(fd, 65536).decode()
+                except BlockingIOError:
+                    pass
+        finally:
+            os.close(fd)
+        return self.parse(text)
 
     def close(self):
         try:

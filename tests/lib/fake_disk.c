@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "tests/lib/fake_disk.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tests/lib/guest_ring.h"
+#include "vmm/byteorder.h"
+#include "vmm/util.h"
+
+static void require(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+bool fake_disk_init(struct fake_disk *fd, struct fake_vm *fv, uint64_t len,
+		    const char *options)
+{
+	const struct device_class *class = device_class_find("blk");
+	struct error err = { "" };
+	char text[512];
+
+	fd->fv = fv;
+	fd->fd = memfd_create("disk", MFD_CLOEXEC);
+	require(fd->fd >= 0 && !ftruncate(fd->fd, (off_t)len));
+	fd->config = calloc(1, class->params->size);
+	require(fd->config);
+	param_defaults(class->params, fd->config);
+	snprintf(text, sizeof(text), "fd=%d,%s", fd->fd, options);
+	if (param_parse(class->params, fd->config, text, &err)) {
+		fprintf(stderr, "%s\n", err.msg);
+		abort();
+	}
+	fd->dev = fake_vm_add(fv, class, fd->config);
+	return fd->dev;
+}
+
+void fake_disk_fini(struct fake_disk *fd)
+{
+	if (fd->dev)
+		fake_vm_remove(fd->fv, fd->dev);
+	param_free(device_class_find("blk")->params, fd->config);
+	free(fd->config);
+	close_fd(&fd->fd);
+}
+
+void fake_disk_header(struct fake_vm *fv, gpa_t gpa, uint32_t type,
+		      uint64_t sector)
+{
+	uint8_t *p = guest_mem(&fv->vm.gmem, gpa, 16);
+
+	le_store(p, type, 4);
+	le_store(p + 4, 0, 4);
+	le_store(p + 8, sector, 8);
+}

@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/* virtio-blk from ring to image, on the engine of plain system calls. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "devices/virtio/virtio.h"
+#include "tests/lib/fake_disk.h"
+#include "tests/lib/guest_virtio.h"
+#include "vmm/byteorder.h"
+#include "vmm/log.h"
+#include "vmm/util.h"
+
+#define DISK_LEN (1 * MIB)
+#define SECTORS (DISK_LEN / 512)
+#define RING 0x1000ull
+#define RING_SIZE 16u
+#define HEADER 0x8000ull
+#define STATUS 0x8100ull
+#define DATA 0x20000ull
+#define SEGMENT 0x8200ull
+#define NO_STATUS 0xa5u
+
+#define F_RO 5
+#define F_FLUSH 9
+#define F_WCE 11
+#define F_MQ 12
+#define F_DISCARD 13
+#define F_WRITE_ZEROES 14
+#define CONFIG_WRITEBACK 32u
+
+#define BASE VIRTIO_F(VIRTIO_F_VERSION_1)
+
+static struct fake_vm fv;
+static struct fake_disk disk;
+static struct guest_virtio gv;
+static struct guest_ring ring;
+
+static void open_disk(const char *options, uint64_t features)
+{
+	assert_true(fake_disk_init(&disk, &fv, DISK_LEN, options));
+	guest_virtio_probe(&gv, &fv, 1);
+	assert_true(gv_negotiate(&gv, features));
+	guest_ring_init(&ring, &fv.vm.gmem, RING, RING_SIZE);
+	gv_queue(&gv, 0, &ring);
+	gv_driver_ok(&gv);
+	fake_vm_turn(&fv);
+}
+
+static int setup(void **state unused_param)
+{
+	fake_vm_init(&fv);
+	fake_vm_add_pci(&fv);
+	return 0;
+}
+
+static int setup_plain(void **state)
+{
+	setup(state);
+	open_disk("engine=sync",
+		  BASE | VIRTIO_F(F_FLUSH) | VIRTIO_F(F_DISCARD) |
+			  VIRTIO_F(F_WRITE_ZEROES) |
+			  VIRTIO_F(VIRTIO_F_INDIRECT_DESC));
+	return 0;
+}
+
+static int teardown(void **state unused_param)
+{
+	fake_disk_fini(&disk);
+	fake_vm_fini(&fv);
+	return 0;
+}
+
+static uint8_t *mem(gpa_t gpa, uint64_t len)
+{
+	return guest_mem(&fv.vm.gmem, gpa, len);
+}
+
+static void fill(gpa_t gpa, uint64_t len, unsigned int seed)
+{
+	uint8_t *p = mem(gpa, len);
+	uint64_t i;
+
+	for (i = 0; i < len; i++)
+		p[i] = (uint8_t)(seed + i * 7 + i / 251);
+}
+
+static void expect_image(uint64_t off, const void *want, size_t len)
+{
+	uint8_t *got = malloc(len);
+
+	assert_int_equal(pread(disk.fd, got, len, (off_t)off), (ssize_t)len);
+	assert_memory_equal(got, want, len);
+	free(got);
+}
+
+/* Offer the chain at head 0, and let the device have its way. */
+static void go(void)
+{
+	mem(STATUS, 1)[0] = NO_STATUS;
+	guest_ring_offer(&ring, 0);
+	gv_kick(&gv, 0);
+	fake_vm_turn(&fv);
+}
+
+/* The request came back, with this status and number of bytes written. */
+static void expect_done(uint8_t status, uint32_t written)
+{
+	uint32_t id, len;
+
+	assert_true(guest_ring_take(&ring, &id, &len));
+	assert_int_equal(id, 0);
+	assert_int_equal(mem(STATUS, 1)[0], status);
+	if (status == DISK_OK)
+		assert_int_equal(len, written);
+	assert_false(guest_ring_take(&ring, &id, &len));
+}
+
+/* header, one buffer of len bytes (0: none), status */
+static void request(uint32_t type, uint64_t sector, gpa_t data, uint32_t len)
+{
+	bool in = type == DISK_IN || type == DISK_GET_ID;
+
+	fake_disk_header(&fv, HEADER, type, sector);
+	guest_ring_desc(&ring, 0, HEADER, 16, RING_NEXT, len ? 1 : 2);
+	guest_ring_desc(&ring, 1, data, len, RING_NEXT | (in ? RING_WRITE : 0),
+			2);
+	guest_ring_desc(&ring, 2, STATUS, 1, RING_WRITE, 0);
+	go();
+}
+
+/* A DISCARD or WRITE_ZEROES of one segment. */
+static void request_range(uint32_t type, uint64_t sector, uint32_t nr,
+			  uint32_t flags)
+{
+	uint8_t *p = mem(SEGMENT, 16);
+
+	le_store(p, sector, 8);
+	le_store(p + 8, nr, 4);
+	le_store(p + 12, flags, 4);
+	request(type, 0, SEGMENT, 16);
+}
+
+/* ---- reading and writing ---- */
+
+static void test_write_read(void **state unused_param)
+{
+	fill(DATA, 8192, 1);
+	request(DISK_OUT, 3, DATA, 8192);
+	expect_done(DISK_OK, 1);
+	expect_image(3 * 512, mem(DATA, 8192), 8192);
+	request(DISK_IN, 3, DATA + 0x10000, 8192);
+	expect_done(DISK_OK, 8193);
+	assert_memory_equal(mem(DATA + 0x10000, 8192), mem(DATA, 8192), 8192);
+	/* The last sector. */
+	request(DISK_OUT, SECTORS - 1, DATA, 512);
+	expect_done(DISK_OK, 1);
+	expect_image(DISK_LEN - 512, mem(DATA, 512), 512);
+}
+
+/* Header, data and status cut where no driver cuts them. */
+static void test_odd_cuts(void **state unused_param)
+{
+	gpa_t table = 0x40000;
+	unsigned int i;
+
+	fill(DATA, 1024, 9);
+	fake_disk_header(&fv, HEADER, DISK_OUT, 8);
+	for (i = 0; i < 15; i++) /* fifteen bytes of header */
+		guest_table_desc(&fv.vm.gmem, table, i, HEADER + i, 1,
+				 RING_NEXT, i + 1);
+	/* The last one and data lie together. */
+	memmove(mem(DATA - 1, 1), mem(HEADER + 15, 1), 1);
+	guest_table_desc(&fv.vm.gmem, table, 15, DATA - 1, 300, RING_NEXT, 16);
+	guest_table_desc(&fv.vm.gmem, table, 16, DATA + 299, 725, RING_NEXT,
+			 17);
+	guest_table_desc(&fv.vm.gmem, table, 17, STATUS, 1, RING_WRITE, 0);
+	guest_ring_desc(&ring, 0, table, 16 * 18, RING_INDIRECT, 0);
+	go();
+	expect_done(DISK_OK, 1);
+	expect_image(8 * 512, mem(DATA, 1024), 1024);
+
+	/* Data and status in one buffer, over the border of two regions. */
+	fake_disk_header(&fv, HEADER, DISK_IN, 8);
+	guest_ring_desc(&ring, 0, HEADER, 16, RING_NEXT, 1);
+	guest_ring_desc(&ring, 1, FAKE_RAM_BORDER - 511, 1025, RING_WRITE, 0);
+	mem(FAKE_RAM_BORDER + 513, 1)[0] = NO_STATUS;
+	go();
+	assert_int_equal(guest_ring_used_idx(&ring), 2);
+	assert_int_equal(mem(FAKE_RAM_BORDER + 513, 1)[0], DISK_OK);
+	assert_memory_equal(mem(FAKE_RAM_BORDER - 511, 511), mem(DATA, 511),
+			    511);
+	assert_memory_equal(mem(FAKE_RAM_BORDER, 513), mem(DATA + 511, 513),
+			    513);
+}
+
+static void test_out_of_range(void **state unused_param)
+{
+	static const struct {
+		uint64_t sector;
+		uint32_t len;
+	} bad[] = {
+		{ SECTORS, 512 },	    { SECTORS - 1, 1024 },
+		{ UINT64_MAX, 512 },	    { UINT64_MAX / 512, 512 },
+		{ 1ull << 55, 512 },	    { UINT64_MAX / 512 + 1, 512 },
+		{ (1ull << 63) / 512, 512 }, { 0, 511 },
+		{ 0, 513 },		    { 0, 1 },
+	};
+	unsigned int i;
+
+	fill(DATA, 1024, 3);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		request(DISK_OUT, bad[i].sector, DATA, bad[i].len);
+		expect_done(DISK_IOERR, 0);
+		request(DISK_IN, bad[i].sector, DATA, bad[i].len);
+		expect_done(DISK_IOERR, 0);
+	}
+	request(DISK_IN, 0, DATA, 0); /* no data at all */
+	expect_done(DISK_IOERR, 0);
+	request(DISK_OUT, 0, DATA, 0);
+	expect_done(DISK_IOERR, 0);
+	assert_int_equal(gv_read(&gv, GV_STATUS, 1) &
+				 VIRTIO_STATUS_NEEDS_RESET,
+			 0);
+}
+
+static void test_short_headers(void **state unused_param)
+{
+	unsigned int len;
+
+	fake_disk_header(&fv, HEADER, DISK_FLUSH, 0);
+	for (len = 1; len < 16; len++) {
+		guest_ring_desc(&ring, 0, HEADER, len, RING_NEXT, 1);
+		guest_ring_desc(&ring, 1, STATUS, 1, RING_WRITE, 0);
+		go();
+		expect_done(DISK_IOERR, 0);
+	}
+	/* No header at all. */
+	guest_ring_desc(&ring, 0, STATUS, 1, RING_WRITE, 0);
+	go();
+	expect_done(DISK_IOERR, 0);
+}
+
+/* Nowhere to put a status: the chain comes back all the same. */
+static void test_no_status(void **state unused_param)
+{
+	uint32_t id, len;
+
+	fake_disk_header(&fv, HEADER, DISK_OUT, 0);
+	guest_ring_desc(&ring, 0, HEADER, 16, RING_NEXT, 1);
+	guest_ring_desc(&ring, 1, DATA, 512, 0, 0);
+	go();
+	assert_true(guest_ring_take(&ring, &id, &len));
+	assert_int_equal(len, 0);
+	request(DISK_FLUSH, 0, 0, 0); /* and work goes on */
+	expect_done(DISK_OK, 1);
+}
+
+static void test_unknown(void **state unused_param)
+{
+	static const uint32_t types[] = { 2, 3, 5, 6, 7, 9, 10, 12, 14, 0xffff,
+					  0x80000000, 0xffffffff };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		request(types[i], 0, DATA, 512);
+		expect_done(DISK_UNSUPP, 0);
+	}
+}
+
+static void test_host_error(void **state unused_param)
+{
+	/* The file shrinks under the device. */
+	assert_int_equal(ftruncate(disk.fd, 512), 0);
+	request(DISK_IN, 64, DATA, 512);
+	expect_done(DISK_IOERR, 0);
+	request(DISK_IN, 0, DATA, 512);
+	expect_done(DISK_OK, 513);
+}
+
+/* ---- the other requests ---- */
+
+static void test_get_id(void **state unused_param)
+{
+	open_disk("engine=sync,serial=abcdefghijklmnopqrst", BASE);
+	memset(mem(DATA, 64), 0xee, 64);
+	request(DISK_GET_ID, 0, DATA, 20);
+	expect_done(DISK_OK, 21);
+	assert_memory_equal(mem(DATA, 21), "abcdefghijklmnopqrst\xee", 21);
+	request(DISK_GET_ID, 0, DATA, 19);
+	expect_done(DISK_IOERR, 0);
+	request(DISK_GET_ID, 0, DATA, 64);
+	expect_done(DISK_OK, 21);
+}
+
+static void test_get_short_id(void **state unused_param)
+{
+	open_disk("engine=sync,serial=s1", BASE);
+	memset(mem(DATA, 20), 0xee, 20);
+	request(DISK_GET_ID, 0, DATA, 20);
+	expect_done(DISK_OK, 21);
+	assert_memory_equal(mem(DATA, 4), "s1\0\0", 4);
+	assert_int_equal(mem(DATA, 20)[19], 0);
+}
+
+static void test_discard(void **state unused_param)
+{
+	uint8_t zeroes[4096] = { 0 };
+	struct stat before, after;
+
+	fill(DATA, 65536, 5);
+	request(DISK_OUT, 0, DATA, 65536);
+	expect_done(DISK_OK, 1);
+	assert_int_equal(fstat(disk.fd, &before), 0);
+	request_range(DISK_DISCARD, 8, 64, 0);
+	expect_done(DISK_OK, 1);
+	assert_int_equal(fstat(disk.fd, &after), 0);
+	assert_true(after.st_blocks < before.st_blocks);
+	assert_int_equal(after.st_size, DISK_LEN);
+	expect_image(0, mem(DATA, 4096), 4096);
+	expect_image(4096, zeroes, 4096);
+	expect_image(72 * 512, mem(DATA + 72 * 512, 512), 512);
+}
+
+static void test_write_zeroes(void **state unused_param)
+{
+	uint8_t zeroes[512] = { 0 };
+	unsigned int unmap;
+
+	for (unmap = 0; unmap < 2; unmap++) {
+		fill(DATA, 2048, 6);
+		request(DISK_OUT, 0, DATA, 2048);
+		expect_done(DISK_OK, 1);
+		request_range(DISK_WRITE_ZEROES, 1, 1, unmap);
+		expect_done(DISK_OK, 1);
+		expect_image(0, mem(DATA, 512), 512);
+		expect_image(512, zeroes, 512);
+		expect_image(1024, mem(DATA + 1024, 1024), 1024);
+	}
+}
+
+static void test_bad_ranges(void **state unused_param)
+{
+	static const uint32_t types[] = { DISK_DISCARD, DISK_WRITE_ZEROES };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		request_range(types[i], SECTORS, 1, 0);
+		expect_done(DISK_IOERR, 0);
+		request_range(types[i], SECTORS - 1, 2, 0);
+		expect_done(DISK_IOERR, 0);
+		request_range(types[i], UINT64_MAX, 1, 0);
+		expect_done(DISK_IOERR, 0);
+		request_range(types[i], 1, 0xffffffff, 0);
+		expect_done(DISK_IOERR, 0);
+		request_range(types[i], 0, 1, 2); /* reserved flag */
+		expect_done(DISK_UNSUPP, 0);
+		request(types[i], 0, SEGMENT, 15);
+		expect_done(DISK_IOERR, 0);
+		request(types[i], 0, SEGMENT, 0);
+		expect_done(DISK_IOERR, 0);
+	}
+	/* Unmap is a flag of WRITE_ZEROES only. */
+	request_range(DISK_DISCARD, 0, 1, 1);
+	expect_done(DISK_UNSUPP, 0);
+}
+
+static void test_not_negotiated(void **state unused_param)
+{
+	open_disk("engine=sync", BASE);
+	request_range(DISK_DISCARD, 0, 8, 0);
+	expect_done(DISK_UNSUPP, 0);
+	request_range(DISK_WRITE_ZEROES, 0, 8, 0);
+	expect_done(DISK_UNSUPP, 0);
+	request(DISK_FLUSH, 0, 0, 0); /* harmless */
+	expect_done(DISK_OK, 1);
+}
+
+static void test_readonly(void **state unused_param)
+{
+	const uint8_t zeroes[512] = { 0 };
+
+	open_disk("engine=sync,readonly=on", BASE | VIRTIO_F(F_RO));
+	assert_int_equal(gv_features(&gv) & (VIRTIO_F(F_DISCARD) |
+					     VIRTIO_F(F_WRITE_ZEROES)),
+			 0);
+	fill(DATA, 512, 1);
+	request(DISK_OUT, 0, DATA, 512);
+	expect_done(DISK_IOERR, 0);
+	expect_image(0, zeroes, 512);
+	request(DISK_IN, 0, DATA, 512);
+	expect_done(DISK_OK, 513);
+	assert_memory_equal(mem(DATA, 512), zeroes, 512);
+}
+
+/* ---- configuration ---- */
+
+static void test_config(void **state unused_param)
+{
+	open_disk("engine=sync,queue_size=32,num_queues=3", BASE);
+	assert_int_equal(gv_config(&gv, 0, 8), SECTORS);
+	assert_int_equal(gv_config(&gv, 12, 4), 30); /* seg_max */
+	assert_int_equal(gv_config(&gv, 20, 4), 512); /* blk_size */
+	assert_int_equal(gv_config(&gv, CONFIG_WRITEBACK, 1), 1);
+	assert_int_equal(gv_config(&gv, 34, 2), 3);
+	assert_true(gv_features(&gv) & VIRTIO_F(F_MQ));
+	assert_int_equal(gv_read(&gv, GV_NUM_QUEUES, 2), 3);
+}
+
+static void set_writeback(unsigned int v)
+{
+	fake_mmio_write(&fv, gv.bar + gv.offset[GV_DEVICE] + CONFIG_WRITEBACK,
+			v, 1);
+}
+
+static void test_writeback_register(void **state unused_param)
+{
+	open_disk("engine=sync", BASE | VIRTIO_F(F_FLUSH) | VIRTIO_F(F_WCE));
+	set_writeback(0);
+	assert_int_equal(gv_config(&gv, CONFIG_WRITEBACK, 1), 0);
+	fill(DATA, 512, 2);
+	request(DISK_OUT, 0, DATA, 512); /* with a flush behind it */
+	expect_done(DISK_OK, 1);
+	expect_image(0, mem(DATA, 512), 512);
+	request_range(DISK_WRITE_ZEROES, 0, 1, 0);
+	expect_done(DISK_UNSUPP, 0);
+	set_writeback(1);
+	assert_int_equal(gv_config(&gv, CONFIG_WRITEBACK, 1), 1);
+	/* A reset gives the default back; unnegotiated, it is read only. */
+	set_writeback(0);
+	assert_true(gv_negotiate(&gv, BASE));
+	assert_int_equal(gv_config(&gv, CONFIG_WRITEBACK, 1), 1);
+	set_writeback(0);
+	assert_int_equal(gv_config(&gv, CONFIG_WRITEBACK, 1), 1);
+}
+
+/* ---- rate limits ---- */
+
+static bool has_used(void *arg)
+{
+	return guest_ring_used_idx(&ring) == *(uint16_t *)arg;
+}
+
+/* Four reads against a bucket of one request every 50 ms. */
+static void test_limit_holds(void **state unused_param)
+{
+	uint64_t start = loop_now_ns();
+	uint16_t want = 4;
+	unsigned int i;
+
+	open_disk("engine=sync,ops_size=1,ops_refill_time=50", BASE);
+	for (i = 0; i < 4; i++) {
+		fake_disk_header(&fv, HEADER, DISK_IN, i);
+		guest_ring_desc(&ring, 3 * i, HEADER, 16, RING_NEXT,
+				3 * i + 1);
+		guest_ring_desc(&ring, 3 * i + 1, DATA, 512,
+				RING_NEXT | RING_WRITE, 3 * i + 2);
+		guest_ring_desc(&ring, 3 * i + 2, STATUS, 1, RING_WRITE, 0);
+		guest_ring_put(&ring, 3 * i);
+	}
+	guest_ring_publish(&ring);
+	gv_kick(&gv, 0);
+	fake_vm_turn(&fv);
+	assert_in_range(guest_ring_used_idx(&ring), 1, 3);
+	assert_true(fake_vm_turn_until(&fv, has_used, &want));
+	assert_true(loop_now_ns() - start >= 140000000);
+}
+
+/* A reset does not wait for an hour's tokens. */
+static void test_reset_while_held(void **state unused_param)
+{
+	open_disk("engine=sync,ops_size=1,ops_refill_time=3600000", BASE);
+	request(DISK_IN, 0, DATA, 512);
+	expect_done(DISK_OK, 513);
+	go();
+	assert_int_equal(guest_ring_used_idx(&ring), 1);
+	gv_write(&gv, GV_STATUS, 0, 1);
+	fake_vm_turn(&fv);
+	assert_int_equal(gv_read(&gv, GV_STATUS, 1), 0);
+	assert_int_equal(guest_ring_used_idx(&ring), 2);
+}
+
+/* Flushes move no bytes, so a limit on bytes lets them pass. */
+static void test_flush_costs_no_bytes(void **state unused_param)
+{
+	open_disk("engine=sync,bw_size=512,bw_refill_time=3600000",
+		  BASE | VIRTIO_F(F_FLUSH));
+	request(DISK_FLUSH, 0, 0, 0);
+	expect_done(DISK_OK, 1);
+	request(DISK_FLUSH, 0, 0, 0);
+	expect_done(DISK_OK, 1);
+}
+
+/* ---- malformed rings ---- */
+
+static void test_needs_reset(void **state unused_param)
+{
+	guest_ring_desc(&ring, 0, FAKE_RAM_END, 16, 0, 0);
+	go();
+	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
+	assert_int_equal(guest_ring_used_idx(&ring), 0);
+	assert_true(gv_negotiate(&gv, BASE));
+	guest_ring_init(&ring, &fv.vm.gmem, RING, RING_SIZE);
+	gv_queue(&gv, 0, &ring);
+	gv_driver_ok(&gv);
+	fake_vm_turn(&fv);
+	request(DISK_IN, 0, DATA, 512);
+	expect_done(DISK_OK, 513);
+}
+
+/* All sixteen entries of the ring again and again. */
+static void test_many(void **state unused_param)
+{
+	unsigned int i, n = 0;
+	uint32_t id, len;
+
+	fake_disk_header(&fv, HEADER, DISK_FLUSH, 0);
+	for (i = 0; i < RING_SIZE; i += 2) {
+		guest_ring_desc(&ring, i, HEADER, 16, RING_NEXT, i + 1);
+		guest_ring_desc(&ring, i + 1, STATUS, 1, RING_WRITE, 0);
+	}
+	for (i = 0; i < 1000; i++) {
+		for (n = 0; n < RING_SIZE; n += 2)
+			guest_ring_put(&ring, n);
+		guest_ring_publish(&ring);
+		gv_kick(&gv, 0);
+		fake_vm_turn(&fv);
+		for (n = 0; n < RING_SIZE / 2; n++)
+			assert_true(guest_ring_take(&ring, &id, &len));
+	}
+	assert_int_equal(mem(STATUS, 1)[0], DISK_OK);
+}
+
+#define PLAIN(t) cmocka_unit_test_setup_teardown(t, setup_plain, teardown)
+#define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PLAIN(test_write_read),
+		PLAIN(test_odd_cuts),
+		PLAIN(test_out_of_range),
+		PLAIN(test_short_headers),
+		PLAIN(test_no_status),
+		PLAIN(test_unknown),
+		PLAIN(test_host_error),
+		UNIT(test_get_id),
+		UNIT(test_get_short_id),
+		PLAIN(test_discard),
+		PLAIN(test_write_zeroes),
+		PLAIN(test_bad_ranges),
+		UNIT(test_not_negotiated),
+		UNIT(test_readonly),
+		UNIT(test_config),
+		UNIT(test_writeback_register),
+		UNIT(test_limit_holds),
+		UNIT(test_reset_while_held),
+		UNIT(test_flush_costs_no_bytes),
+		PLAIN(test_needs_reset),
+		PLAIN(test_many),
+	};
+
+	log_init(STDERR_FILENO, LOG_ERROR); /* warnings are expected */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
