@@ -42,6 +42,7 @@ struct device_class {
 	 * and prefix of made-up ids "_disk0". NULL for platform chips. */
 	const char *option;
 	const char *json_list;
+	bool json_single; /* there is at most one; JSON has no list of them */
 	const struct param_set *params; /* NULL: none */
 	/* The guest's name of the first one, when --rootfs can be made of this
 	 * class (it has the parameters path and readonly); NULL otherwise. */
@@ -64,6 +65,10 @@ struct device_ops {
 	 * devices with nothing to do. */
 	void (*pause)(struct device *dev);
 	void (*resume)(struct device *dev);
+	/* The guest reaches the device no more from here on, but for accesses
+	 * under way; its slot is free. forced: the guest did not let go and may
+	 * still believe in it. NULL for what cannot be unplugged. */
+	void (*unplug)(struct device *dev, bool forced);
 	/* Somebody pressed the power button. NULL: not the chip for it. */
 	void (*power_button)(struct device *dev);
 	/* Free everything; the guest cannot reach the device any more. Accepts
@@ -76,6 +81,7 @@ struct device {
 	const struct device_class *class;
 	const struct device_ops *ops;
 	char id[64];
+	unsigned int slot; /* on the PCI bus; 0: not there */
 	struct list_node node; /* in vm's list, in order of creation */
 };
 

@@ -49,7 +49,7 @@ int block_image_open(struct block_image *img,
 		     struct error *err);
 /* Accepts a half-open one (fd -1). Main thread. */
 void block_image_close(struct block_image *img);
-/* Read the size again (resize-disk). -errno, and nothing changed. Main thread. */
+/* Read the size again (resize-disk). On -errno nothing changes. Main thread. */
 int block_image_refresh(struct block_image *img);
 
 /* ---- engine ---- */

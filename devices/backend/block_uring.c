@@ -31,7 +31,7 @@
 #define URING_SQ_MAX 256u
 /* Reads that go straight to the ring after one that was not in the cache. */
 #define URING_MISS_PAUSE 32u
-/* Longest time for a batch of writes without the ring. */
+/* A batch of writes that waits beyond this sends the next ones to the ring. */
 #define URING_WRITE_NS 1000000u
 #define URING_WRITE_PAUSE 16u
 #define URING_RETRY_MAX 8u
@@ -144,7 +144,7 @@ static void uring_prep(struct uring_engine *ur, struct io_uring_sqe *sqe,
 	}
 }
 
-/* All that the ring holds goes to the kernel, with one call when it takes it. */
+/* All that the ring holds goes to the kernel; one call when it takes it all. */
 static void uring_flush(struct uring_engine *ur)
 {
 	int r = 1;

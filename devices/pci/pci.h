@@ -66,7 +66,8 @@ struct pci_dev {
 	struct msix msix;
 
 	/* under the root's lock once plugged */
-	struct pci_root *root;
+	struct pci_root *root; /* NULL: never plugged */
+	bool plugged;
 	unsigned int slot;
 	uint8_t config[PCI_CONFIG_SIZE];
 	uint8_t writable[PCI_CONFIG_SIZE]; /* bits the guest may change */
@@ -112,6 +113,12 @@ void pci_msix_notify(struct pci_dev *dev, uint16_t vector);
  * assigned. Main thread. -ENOSPC with a message when all 31 slots are taken.
  */
 int pci_plug(struct pci_dev *dev, struct error *err);
+/*
+ * Take it off, but keep what accesses under way on vCPU threads may need until
+ * pci_unplug(). Its vectors are silent. forced: use the slot for another device
+ * only when no other is left, as the guest may not know yet. Main thread.
+ */
+void pci_detach(struct pci_dev *dev, bool forced);
 /* Take it off: the guest reaches neither config space nor BAR afterwards.
  * Main thread, no vCPU inside an access. */
 void pci_unplug(struct pci_dev *dev);

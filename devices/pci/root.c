@@ -32,6 +32,7 @@ struct pci_root {
 	struct pci_dev bridge; /* slot 0 */
 	pthread_mutex_t lock; /* guards the slots and every config space */
 	struct pci_dev *slots[PCI_SLOTS];
+	uint32_t stale; /* free, but the guest may not know: bit per slot */
 };
 
 /* ---- capabilities and MSI-X ---- */
@@ -258,6 +259,21 @@ static void pci_power_on(struct pci_dev *dev)
 			 8);
 }
 
+/* The lowest free slot that the guest knows to be free, else the lowest free
+ * one; PCI_SLOTS when all are taken. */
+static unsigned int root_free_slot_locked(const struct pci_root *root)
+{
+	unsigned int slot, stale = PCI_SLOTS;
+
+	for (slot = PCI_SLOTS - 1; slot > 0; slot--)
+		if (!root->slots[slot] && root->stale >> slot & 1)
+			stale = slot;
+	for (slot = 1; slot < PCI_SLOTS; slot++)
+		if (!root->slots[slot] && !(root->stale >> slot & 1))
+			return slot;
+	return stale;
+}
+
 int pci_plug(struct pci_dev *dev, struct error *err)
 {
 	struct device *found = vm_find_class(dev->vm, "pci_root");
@@ -265,8 +281,7 @@ int pci_plug(struct pci_dev *dev, struct error *err)
 	unsigned int slot;
 
 	pthread_mutex_lock(&root->lock);
-	for (slot = 1; slot < PCI_SLOTS && root->slots[slot]; slot++)
-		;
+	slot = root_free_slot_locked(root);
 	if (slot == PCI_SLOTS) {
 		pthread_mutex_unlock(&root->lock);
 		return error_set(err, ENOSPC,
@@ -274,30 +289,44 @@ int pci_plug(struct pci_dev *dev, struct error *err)
 				 PCI_SLOTS - 1);
 	}
 	dev->root = root;
+	dev->plugged = true;
 	dev->slot = slot;
 	dev->bar_home = arch_pci.mmio32_base + slot * ROOT_SLOT_WINDOW;
 	pci_power_on(dev);
 	root->slots[slot] = dev;
+	root->stale &= ~(1u << slot);
 	pthread_mutex_unlock(&root->lock);
 	return 0;
 }
 
-void pci_unplug(struct pci_dev *dev)
+void pci_detach(struct pci_dev *dev, bool forced)
 {
 	struct pci_root *root = dev->root;
 
-	if (root) {
-		pthread_mutex_lock(&root->lock);
-		pci_bar_unmap(dev);
-		root->slots[dev->slot] = NULL;
-		pthread_mutex_unlock(&root->lock);
-	}
+	if (!dev->plugged)
+		return;
+	pthread_mutex_lock(&root->lock);
+	pci_bar_unmap(dev);
+	if (dev->msix_cap)
+		msix_set_control(&dev->msix, false, true);
+	root->slots[dev->slot] = NULL;
+	if (forced)
+		root->stale |= 1u << dev->slot;
+	dev->plugged = false;
+	pthread_mutex_unlock(&root->lock);
+}
+
+void pci_unplug(struct pci_dev *dev)
+{
+	pci_detach(dev, false);
 	msix_fini(&dev->msix);
 	dev->root = NULL;
 }
 
 void pci_dev_reset(struct pci_dev *dev)
 {
+	if (!dev->plugged)
+		return;
 	pthread_mutex_lock(&dev->root->lock);
 	pci_bar_unmap(dev);
 	pci_power_on(dev);
@@ -311,6 +340,7 @@ static void root_reset(struct device *device)
 	struct pci_root *root = container_of(device, struct pci_root, device);
 
 	pci_power_on(&root->bridge);
+	root->stale = 0;
 }
 
 static void root_destroy(struct device *device)

@@ -473,6 +473,13 @@ static void vpci_reset(void *transport)
 	pci_dev_reset(&vp->pci);
 }
 
+static void vpci_unplug(void *transport, bool forced)
+{
+	struct vpci *vp = transport;
+
+	pci_detach(&vp->pci, forced);
+}
+
 static void vpci_destroy(void *transport)
 {
 	struct vpci *vp = transport;
@@ -484,6 +491,7 @@ static void vpci_destroy(void *transport)
 static const struct virtio_transport_ops vpci_transport_ops = {
 	.interrupt = vpci_interrupt,
 	.reset = vpci_reset,
+	.unplug = vpci_unplug,
 	.destroy = vpci_destroy,
 };
 
@@ -542,13 +550,16 @@ int vpci_attach(struct virtio_dev *dev, uint32_t class_code, struct error *err)
 		return error_set(err, r, "out of memory");
 	}
 	vpci_add_caps(vp);
+	/* On a bus that runs the guest may come at once: plugging is last. */
+	dev->transport = vp;
+	dev->transport_ops = &vpci_transport_ops;
 	r = pci_plug(&vp->pci, err);
 	if (r) {
+		dev->transport = NULL;
 		pci_unplug(&vp->pci);
 		free(vp);
 		return r;
 	}
-	dev->transport = vp;
-	dev->transport_ops = &vpci_transport_ops;
+	dev->device.slot = vp->pci.slot;
 	return 0;
 }

@@ -399,6 +399,14 @@ static void virtio_device_resume(struct device *device)
 	pthread_mutex_unlock(&dev->lock);
 }
 
+static void virtio_device_unplug(struct device *device, bool forced)
+{
+	struct virtio_dev *dev = container_of(device, struct virtio_dev,
+					      device);
+
+	dev->transport_ops->unplug(dev->transport, forced);
+}
+
 static void virtio_device_destroy(struct device *device)
 {
 	struct virtio_dev *dev = container_of(device, struct virtio_dev,
@@ -415,6 +423,7 @@ const struct device_ops virtio_device_ops = {
 	.reset = virtio_device_reset,
 	.pause = virtio_device_pause,
 	.resume = virtio_device_resume,
+	.unplug = virtio_device_unplug,
 	.destroy = virtio_device_destroy,
 };
 

@@ -113,6 +113,8 @@ struct virtio_transport_ops {
 	/* Power-on state of the transport itself; the VM's KVM side is about
 	 * to be built anew. No vCPU runs. Main thread. */
 	void (*reset)(void *transport);
+	/* As of struct device_ops. Main thread. */
+	void (*unplug)(void *transport, bool forced);
 	/* Take the device off the bus and free the transport. Main thread. */
 	void (*destroy)(void *transport);
 };

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "devices/virtio/virtio.h"
 #include "tests/lib/guest_ring.h"
 #include "vmm/byteorder.h"
 #include "vmm/util.h"
@@ -46,6 +47,22 @@ void fake_disk_fini(struct fake_disk *fd)
 	param_free(device_class_find("blk")->params, fd->config);
 	free(fd->config);
 	close_fd(&fd->fd);
+}
+
+static bool disk_is_reset(void *arg)
+{
+	return virtio_get_status(arg) == 0;
+}
+
+bool fake_disk_quiesce(struct fake_disk *fd)
+{
+	struct virtio_dev *dev =
+		container_of(fd->dev, struct virtio_dev, device);
+
+	pthread_mutex_lock(&dev->lock);
+	virtio_set_status(dev, 0);
+	pthread_mutex_unlock(&dev->lock);
+	return fake_vm_turn_until(fd->fv, disk_is_reset, dev);
 }
 
 void fake_disk_header(struct fake_vm *fv, gpa_t gpa, uint32_t type,

@@ -21,6 +21,8 @@ struct fake_disk {
 bool fake_disk_init(struct fake_disk *fd, struct fake_vm *fv, uint64_t len,
 		    const char *options);
 void fake_disk_fini(struct fake_disk *fd);
+/* Reset the device and see it through, on this thread. False: it hangs. */
+bool fake_disk_quiesce(struct fake_disk *fd);
 
 /* Requests, virtio 1.2 section 5.2.6 */
 #define DISK_IN 0u

@@ -186,10 +186,13 @@ struct device *fake_vm_add_pci(struct fake_vm *fv)
 
 void fake_vm_remove(struct fake_vm *fv, struct device *dev)
 {
+	struct loop *loop = fv->vm.io_loops[0];
+
 	list_remove(&dev->node);
-	require(!loop_thread_start(fv->vm.io_loops[0], NULL));
+	if (!fv->single_thread)
+		require(!loop_thread_start(loop, NULL));
 	dev->ops->destroy(dev);
-	loop_thread_stop(fv->vm.io_loops[0]);
+	loop_thread_stop(loop);
 }
 
 /* ---- the loop ---- */

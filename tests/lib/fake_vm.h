@@ -51,6 +51,7 @@ struct fake_vm {
 	struct fake_ioeventfd ioeventfds[FAKE_MAX_IOEVENTFD];
 	unsigned int nr_ioeventfds;
 	bool refuse_ioeventfds;
+	bool single_thread; /* devices are idle when they are destroyed */
 	enum vm_event raised;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /* virtio-blk from ring to image, on the engine of plain system calls. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,6 +43,17 @@ static struct fake_disk disk;
 static struct guest_virtio gv;
 static struct guest_ring ring;
 
+static unsigned int nr_syncs;
+static int sync_error;
+
+/* In front of the C library's. */
+int fdatasync(int fd unused_param)
+{
+	nr_syncs++;
+	errno = sync_error;
+	return sync_error ? -1 : 0;
+}
+
 static void open_disk(const char *options, uint64_t features)
 {
 	assert_true(fake_disk_init(&disk, &fv, DISK_LEN, options));
@@ -55,6 +67,8 @@ static void open_disk(const char *options, uint64_t features)
 
 static int setup(void **state unused_param)
 {
+	nr_syncs = 0;
+	sync_error = 0;
 	fake_vm_init(&fv);
 	fake_vm_add_pci(&fv);
 	return 0;
@@ -274,6 +288,28 @@ static void test_unknown(void **state unused_param)
 	}
 }
 
+static void test_flush(void **state unused_param)
+{
+	request(DISK_OUT, 0, DATA, 512);
+	expect_done(DISK_OK, 1);
+	assert_int_equal(nr_syncs, 0);
+	request(DISK_FLUSH, 0, 0, 0);
+	expect_done(DISK_OK, 1);
+	assert_int_equal(nr_syncs, 1);
+	sync_error = EIO;
+	request(DISK_FLUSH, 0, 0, 0);
+	expect_done(DISK_IOERR, 0);
+}
+
+/* A driver that does not know FLUSH gets a disk that does not need it. */
+static void test_writethrough(void **state unused_param)
+{
+	open_disk("engine=sync", BASE);
+	request(DISK_OUT, 0, DATA, 512);
+	expect_done(DISK_OK, 1);
+	assert_int_equal(nr_syncs, 1);
+}
+
 static void test_host_error(void **state unused_param)
 {
 	/* The file shrinks under the device. */
@@ -427,11 +463,23 @@ static void test_writeback_register(void **state unused_param)
 	fill(DATA, 512, 2);
 	request(DISK_OUT, 0, DATA, 512); /* with a flush behind it */
 	expect_done(DISK_OK, 1);
+	assert_int_equal(nr_syncs, 1);
 	expect_image(0, mem(DATA, 512), 512);
+	request(DISK_IN, 0, DATA, 512);
+	expect_done(DISK_OK, 513);
+	assert_int_equal(nr_syncs, 1);
+	sync_error = EIO;
+	request(DISK_OUT, 0, DATA, 512);
+	expect_done(DISK_IOERR, 0);
+	sync_error = 0;
 	request_range(DISK_WRITE_ZEROES, 0, 1, 0);
 	expect_done(DISK_UNSUPP, 0);
 	set_writeback(1);
 	assert_int_equal(gv_config(&gv, CONFIG_WRITEBACK, 1), 1);
+	nr_syncs = 0;
+	request(DISK_OUT, 0, DATA, 512);
+	expect_done(DISK_OK, 1);
+	assert_int_equal(nr_syncs, 0);
 	/* A reset gives the default back; unnegotiated, it is read only. */
 	set_writeback(0);
 	assert_true(gv_negotiate(&gv, BASE));
@@ -549,6 +597,8 @@ int main(void)
 		PLAIN(test_short_headers),
 		PLAIN(test_no_status),
 		PLAIN(test_unknown),
+		PLAIN(test_flush),
+		UNIT(test_writethrough),
 		PLAIN(test_host_error),
 		UNIT(test_get_id),
 		UNIT(test_get_short_id),

@@ -788,11 +788,12 @@ int main(void)
 							&variants[v] };
 		}
 	}
-	/* The last but one buffered variant is what AUTO leads to. */
+	/* The last but one is what AUTO leads to. "fallback" comes first: it
+	 * expects that this process has not warned yet. */
 	v = ARRAY_SIZE(variants) - 2;
-	tests[n++] = (struct CMUnitTest){ "choice", test_choice, setup,
+	tests[n++] = (struct CMUnitTest){ "fallback", test_fallback, setup,
 					  teardown, &variants[v] };
-	tests[n] = (struct CMUnitTest){ "fallback", test_fallback, setup,
-					teardown, &variants[v] };
+	tests[n] = (struct CMUnitTest){ "choice", test_choice, setup, teardown,
+					&variants[v] };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * Configuration space and BARs of two disks: the input is a row of reads and
+ * writes of any width. What must hold: a device has as many ioeventfds as
+ * queues while its BAR is mapped and none otherwise, what identifies it never
+ * changes, and nothing is left when it is gone.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "devices/pci/pci.h"
+#include "tests/fuzz/stream.h"
+#include "tests/lib/fake_disk.h"
+#include "vmm/log.h"
+#include "vmm/util.h"
+
+#define DISKS 2u
+#define QUEUES 2u
+#define MAX_OPS 512u
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct fake_vm fv;
+static struct fake_disk disks[DISKS];
+
+static gpa_t bar_of(unsigned int slot)
+{
+	return fake_cfg_read(&fv, slot, PCI_BAR0, 8) & ~0xfull;
+}
+
+static void op_config(struct stream *s, bool write)
+{
+	unsigned int op = (unsigned int)stream_take(s, 1);
+	unsigned int len = 1u << (op & 3), slot = op >> 2 & 3;
+	unsigned int off = (unsigned int)stream_take(s, 1);
+
+	if (op & 0x80)
+		off |= (unsigned int)stream_take(s, 1) << 8;
+	off = MIN(off & 0x7fff, 0x7fffu - len + 1);
+	if (write)
+		fake_cfg_write(&fv, slot, off, stream_take(s, len), len);
+	else
+		fake_cfg_read(&fv, slot, off, len);
+}
+
+static void op_bar(struct stream *s, bool write)
+{
+	unsigned int op = (unsigned int)stream_take(s, 1);
+	unsigned int len = 1u << (op & 3), slot = 1 + (op >> 2) % DISKS;
+	gpa_t gpa = bar_of(slot) + stream_take(s, 2) % 0x8000;
+
+	if (write)
+		fake_mmio_write(&fv, gpa, stream_take(s, len), len);
+	else
+		fake_mmio_read(&fv, gpa, len);
+}
+
+static void check(void)
+{
+	unsigned int slot;
+
+	/* One range is the configuration space itself. */
+	require(fv.nr_ioeventfds == QUEUES * (fv.vm.mmio.nr - 1));
+	for (slot = 1; slot <= DISKS; slot++) {
+		require(fake_cfg_read(&fv, slot, PCI_VENDOR_ID, 4) ==
+			0x10421af4);
+		require(fake_cfg_read(&fv, slot, PCI_CAPABILITY_LIST, 1) ==
+			PCI_CAPABILITY_FIRST);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct stream s = { data, size };
+	unsigned int i, n;
+
+	log_init(STDERR_FILENO, LOG_ERROR);
+	fake_vm_init(&fv);
+	fv.single_thread = true;
+	fake_vm_add_pci(&fv);
+	for (i = 0; i < DISKS; i++)
+		require(fake_disk_init(
+			&disks[i], &fv, 64 * KIB,
+			"engine=sync,poll_us=0,num_queues=2,queue_size=4"));
+	for (n = 0; n < MAX_OPS && s.left; n++) {
+		unsigned int op = (unsigned int)stream_take(&s, 1);
+
+		if (op & 0x40)
+			op_bar(&s, op & 1);
+		else
+			op_config(&s, op & 1);
+		if (op & 0x80)
+			fake_vm_turn(&fv);
+		check();
+	}
+	fake_vm_turn(&fv);
+	for (i = 0; i < DISKS; i++) {
+		require(fake_disk_quiesce(&disks[i]));
+		disks[i].dev->ops->reset(disks[i].dev);
+		require(fake_cfg_read(&fv, 1 + i, PCI_COMMAND, 2) == 0);
+	}
+	require(!fv.nr_ioeventfds && fv.vm.mmio.nr == 1);
+	for (i = 0; i < DISKS; i++)
+		fake_disk_fini(&disks[i]);
+	fake_vm_fini(&fv);
+	return 0;
+}
