@@ -9,9 +9,17 @@
 
 #include "vmm/util.h"
 
+#define IDLE_NS 25000000u
 #define WAITING_NS 100000000u
 
 __extension__ typedef unsigned __int128 u128;
+
+/* What the rate gives in ns. */
+static uint64_t token_bucket_worth(const struct token_bucket *tb, uint64_t ns)
+{
+	return (uint64_t)MIN((u128)tb->size * ns / tb->refill_ns,
+			     (u128)UINT64_MAX);
+}
 
 void token_bucket_init(struct token_bucket *tb,
 		       const struct token_bucket_config *config,
@@ -19,20 +27,19 @@ void token_bucket_init(struct token_bucket *tb,
 {
 	uint64_t ms = MIN(config->refill_time_ms, UINT64_MAX / 1000000);
 
-	u128 late;
-
 	*tb = (struct token_bucket){
 		.size = config->size,
 		.refill_ns = config->size ? ms * 1000000 : 0,
-		.tokens = config->size,
 		.burst = config->one_time_burst,
 		.last_ns = now_ns,
 	};
 	if (!tb->refill_ns)
 		return;
-	late = (u128)tb->size * WAITING_NS / tb->refill_ns;
+	tb->idle_size =
+		MAX(1u, MIN(tb->size, token_bucket_worth(tb, IDLE_NS)));
 	tb->waiting_size =
-		(uint64_t)MIN(MAX(late, (u128)tb->size), (u128)UINT64_MAX);
+		MAX(tb->idle_size, token_bucket_worth(tb, WAITING_NS));
+	tb->tokens = tb->idle_size;
 }
 
 static void token_bucket_refill(struct token_bucket *tb, uint64_t now_ns)
@@ -42,7 +49,7 @@ static void token_bucket_refill(struct token_bucket *tb, uint64_t now_ns)
 	u128 product = (u128)elapsed * tb->size + tb->rest;
 	u128 fresh = product / tb->refill_ns;
 	uint64_t paid = (uint64_t)MIN(fresh, (u128)tb->debt);
-	uint64_t max = tb->refused ? tb->waiting_size : tb->size;
+	uint64_t max = tb->refused ? tb->waiting_size : tb->idle_size;
 
 	tb->last_ns = now_ns;
 	tb->rest = (uint64_t)(product % tb->refill_ns);

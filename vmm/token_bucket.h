@@ -10,13 +10,13 @@
  * Rate limits as pure arithmetic: time is an argument, in nanoseconds of any
  * clock, and nothing here waits. Any values are safe. Owned by one thread.
  *
- * A bucket holds up to `size` tokens, starts full, and refills from empty to
- * full in `refill_time_ms`, continuously: the steady rate is size per
- * refill_time_ms. One token in it is enough for a request of any length; what
- * is missing becomes debt that time pays off before the next request passes.
- * So a request larger than the bucket does not stall. While a request waits,
- * tokens gather beyond `size` for up to 100 ms: a timer that fires late costs
- * nothing, and the rate is exact for small buckets too.
+ * The rate is `size` tokens per `refill_time_ms`, and it holds over any second:
+ * who was idle has saved up what 25 ms are worth (one token at least, `size` at
+ * most) and no more. Who wants a burst says so: `one_time_burst`. One token is
+ * enough for a request of any length; what is missing becomes debt that time
+ * pays off before the next request passes, so a request larger than the bucket
+ * does not stall. While a request waits, up to 100 ms gather: a timer that
+ * fires late costs nothing, and the rate is exact for small buckets too.
  */
 struct token_bucket_config {
 	uint64_t size; /* tokens; 0: no limit */
@@ -27,7 +27,8 @@ struct token_bucket_config {
 struct token_bucket {
 	uint64_t size;
 	uint64_t refill_ns; /* 0: no limit */
-	uint64_t waiting_size; /* most tokens while a request waits */
+	uint64_t idle_size; /* most tokens saved up */
+	uint64_t waiting_size; /* ... while a request waits */
 	uint64_t tokens; /* tokens and debt: one of them is 0 */
 	uint64_t debt;
 	uint64_t burst; /* left of the one-time burst */

@@ -218,8 +218,10 @@ static void blk_done(void *opaque, struct block_req *be)
 static bool blk_is_inside(const struct blk *blk, uint64_t sector, uint64_t len)
 {
 	uint64_t sectors = blk->image.size / BLK_SECTOR;
+	uint64_t block = blk->image.logical_block;
 
-	return len && len % BLK_SECTOR == 0 && sector < sectors &&
+	return len && len % block == 0 && sector < sectors &&
+	       sector % (block / BLK_SECTOR) == 0 &&
 	       len / BLK_SECTOR <= sectors - sector;
 }
 

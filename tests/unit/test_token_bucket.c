@@ -67,27 +67,28 @@ static void test_no_limit(void **state unused_param)
 	assert_int_equal(a.throttled_count, 0);
 }
 
-static void test_starts_full(void **state unused_param)
+static void test_saves_up_little(void **state unused_param)
 {
 	struct token_bucket tb = bucket(1000, 0, 1000);
 	uint64_t wait;
 
-	assert_int_equal(drain(&tb, 0, 1), 1000);
+	assert_int_equal(drain(&tb, 0, 1), 25);
 	assert_false(token_bucket_take(&tb, 0, 1, &wait));
 	assert_int_equal(wait, MS);
 	assert_false(token_bucket_take(&tb, MS - 1, 1, &wait));
 	assert_int_equal(wait, 1);
 	assert_true(token_bucket_take(&tb, MS, 1, &wait));
-	/* Idle: full again, not fuller. */
+	/* Idle: 25 ms again, no more. */
 	assert_true(token_bucket_take(&tb, 500 * SEC, 1, &wait));
-	assert_int_equal(drain(&tb, 500 * SEC, 1), 999);
+	assert_int_equal(drain(&tb, 500 * SEC, 1), 24);
 }
 
 static void test_one_time_burst(void **state unused_param)
 {
 	struct token_bucket tb = bucket(100, 250, 100);
 
-	assert_int_equal(drain(&tb, 0, 1), 350);
+	assert_int_equal(drain(&tb, 0, 1), 275);
+	/* Each drain ends in a refusal: up to 100 ms gather. */
 	assert_int_equal(drain(&tb, 10 * SEC, 1), 100);
 	assert_int_equal(drain(&tb, 20 * SEC, 1), 100);
 }
@@ -183,9 +184,9 @@ static void test_clock_jumps(void **state unused_param)
 	assert_false(token_bucket_take(&tb, now, 1, &wait));
 	assert_in_range(wait, 1, 10 * MS);
 	assert_true(token_bucket_take(&tb, now + 10 * MS, 1, &wait));
-	/* Far ahead: full, no more. */
+	/* Far ahead: 100 ms after a refusal, no more. */
 	drain(&tb, now + 10 * MS, 1);
-	assert_in_range(drain(&tb, UINT64_MAX, 1), 99, 100);
+	assert_in_range(drain(&tb, UINT64_MAX, 1), 10, 11);
 }
 
 static void test_counters(void **state unused_param)
@@ -259,8 +260,8 @@ static void test_any_values(void **state unused_param)
 
 static void test_limiter_takes_both_or_none(void **state unused_param)
 {
-	const struct token_bucket_config bandwidth = { 10000, 0, 1000 };
-	const struct token_bucket_config ops = { 5, 0, 1000 };
+	const struct token_bucket_config bandwidth = { 10000, 0, 25 };
+	const struct token_bucket_config ops = { 5, 0, 25 };
 	const struct token_bucket_config none = { 0, 0, 0 };
 	struct rate_limiter rl;
 	uint64_t wait;
@@ -275,15 +276,15 @@ static void test_limiter_takes_both_or_none(void **state unused_param)
 	for (i = 0; i < 5; i++)
 		assert_true(rate_limiter_take(&rl, 0, 1000, &wait));
 	assert_false(rate_limiter_take(&rl, 0, 1000, &wait));
-	assert_int_equal(wait, 200 * MS);
+	assert_int_equal(wait, 5 * MS);
 	assert_int_equal(rl.bandwidth.tokens, 5000);
 	assert_int_equal(rl.bandwidth.throttled_count, 0);
 	assert_int_equal(rl.ops.throttled_count, 1);
 
 	/* Now bytes are what is missing. */
-	assert_true(rate_limiter_take(&rl, 200 * MS, 27000, &wait));
-	assert_false(rate_limiter_take(&rl, 10 * SEC / 10, 1, &wait));
-	assert_in_range(wait, 1200 * MS, 1201 * MS);
+	assert_true(rate_limiter_take(&rl, 5 * MS, 27000, &wait));
+	assert_false(rate_limiter_take(&rl, 25 * MS, 1, &wait));
+	assert_in_range(wait, 30 * MS, 31 * MS);
 	assert_int_equal(rl.bandwidth.throttled_count, 1);
 	assert_in_range(rl.ops.tokens, 4, 5);
 }
@@ -292,7 +293,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_limit),
-		cmocka_unit_test(test_starts_full),
+		cmocka_unit_test(test_saves_up_little),
 		cmocka_unit_test(test_one_time_burst),
 		cmocka_unit_test(test_large_request_makes_debt),
 		cmocka_unit_test(test_rate_is_exact),
