@@ -66,6 +66,18 @@ enum {
 	GAS_BYTE_ACCESS = 1,
 };
 
+/* 5.2.16, SRAT. */
+enum {
+	SRAT_RESERVED_1 = 36, /* 4 bytes: 1, for old readers */
+	SRAT_LEN = 48,
+	SRAT_MEMORY = 1,
+	SRAT_MEMORY_LEN = 40,
+	SRAT_X2APIC = 2,
+	SRAT_X2APIC_LEN = 24,
+	SRAT_ENABLED = 1 << 0,
+	SRAT_HOT_PLUGGABLE = 1 << 1,
+};
+
 /* 5.2.12, MADT. */
 enum {
 	MADT_LAPIC_GPA = 36,
@@ -205,15 +217,13 @@ static int acpi_write_fadt(struct acpi_area *area, const struct acpi_config *c)
 	return 0;
 }
 
-/* One processor; returns the length of its entry. e: NULL only measures. */
-static uint64_t acpi_store_cpu(uint8_t *e, const struct acpi_config *c,
-			       unsigned int index)
+uint64_t acpi_store_cpu(uint8_t *e, const struct acpi_config *c,
+			unsigned int index, bool present)
 {
 	uint32_t id = c->apic_ids ? c->apic_ids[index] : index;
 	bool xapic = id <= MADT_MAX_XAPIC_ID && index <= UINT8_MAX;
 	uint8_t len = xapic ? MADT_LAPIC_LEN : MADT_X2APIC_LEN;
-	uint32_t flags = index < c->nr_boot_cpus ? MADT_ENABLED
-						 : MADT_ONLINE_CAPABLE;
+	uint32_t flags = present ? MADT_ENABLED : MADT_ONLINE_CAPABLE;
 
 	if (!e)
 		return len;
@@ -238,14 +248,14 @@ static int acpi_write_madt(struct acpi_area *area, const struct acpi_config *c)
 	uint8_t *t, *e;
 
 	for (i = 0; i < c->nr_cpus; i++)
-		len += acpi_store_cpu(NULL, c, i);
+		len += acpi_store_cpu(NULL, c, i, true);
 	t = acpi_alloc(area, len);
 	if (!t)
 		return -ENOSPC;
 	le_store(t + MADT_LAPIC_GPA, c->lapic_gpa, 4);
 	e = t + MADT_LEN;
 	for (i = 0; i < c->nr_cpus; i++)
-		e += acpi_store_cpu(e, c, i);
+		e += acpi_store_cpu(e, c, i, i < c->nr_boot_cpus);
 	e[0] = MADT_IOAPIC;
 	e[1] = MADT_IOAPIC_LEN;
 	e[2] = c->ioapic_id;
@@ -265,6 +275,79 @@ static int acpi_write_mcfg(struct acpi_area *area, const struct acpi_config *c)
 	t[MCFG_FIRST_BUS] = 0;
 	t[MCFG_LAST_BUS] = (uint8_t)(c->nr_buses - 1);
 	acpi_publish(area, t, "MCFG", 1, MCFG_LEN);
+	return 0;
+}
+
+static uint8_t *acpi_store_srat_memory(uint8_t *e, const struct acpi_window *w,
+				       uint32_t flags)
+{
+	e[0] = SRAT_MEMORY;
+	e[1] = SRAT_MEMORY_LEN;
+	le_store(e + 8, w->base, 8);
+	le_store(e + 16, w->len, 8);
+	le_store(e + 28, SRAT_ENABLED | flags, 4);
+	return e + SRAT_MEMORY_LEN;
+}
+
+/*
+ * One node with all that there may be. Linux learns from it how much memory to
+ * expect, before any of it is there.
+ */
+static int acpi_write_srat(struct acpi_area *area, const struct acpi_config *c)
+{
+	uint64_t len = SRAT_LEN + SRAT_X2APIC_LEN * (uint64_t)c->nr_cpus +
+		       SRAT_MEMORY_LEN * (uint64_t)(c->nr_ram + 1);
+	unsigned int i;
+	uint8_t *t, *e;
+
+	if (!c->hotplug_port || !c->nr_dimms)
+		return 0;
+	t = acpi_alloc(area, len);
+	if (!t)
+		return -ENOSPC;
+	t[SRAT_RESERVED_1] = 1;
+	e = t + SRAT_LEN;
+	for (i = 0; i < c->nr_cpus; i++, e += SRAT_X2APIC_LEN) {
+		e[0] = SRAT_X2APIC;
+		e[1] = SRAT_X2APIC_LEN;
+		le_store(e + 8, c->apic_ids ? c->apic_ids[i] : i, 4);
+		le_store(e + 12, SRAT_ENABLED, 4);
+	}
+	for (i = 0; i < c->nr_ram; i++)
+		e = acpi_store_srat_memory(e, &c->ram[i], 0);
+	acpi_store_srat_memory(e, &c->hotplug_memory, SRAT_HOT_PLUGGABLE);
+	acpi_publish(area, t, "SRAT", 3, len);
+	return 0;
+}
+
+void acpi_store_dimm(void *place, uint64_t gpa, uint64_t len)
+{
+	uint64_t *dimm = place, sta = len ? ACPI_STA_PRESENT : 0;
+
+	__atomic_store_n(&dimm[2], 0, __ATOMIC_RELEASE);
+	dimm[0] = gpa;
+	dimm[1] = len;
+	__atomic_store_n(&dimm[2], sta, __ATOMIC_RELEASE);
+}
+
+/* What is there at power-on. */
+static int acpi_write_state(struct gmem *gm, const struct acpi_config *c)
+{
+	uint8_t *state;
+	unsigned int i;
+
+	if (!c->hotplug_port || (!dsdt_has_hot_cpus(c) && !c->nr_dimms))
+		return 0;
+	state = gmem_ptr(gm, c->hotplug_state, ACPI_STATE_LEN);
+	if (!state)
+		return -EFAULT;
+	for (i = 0; i < MIN(c->nr_cpus, (unsigned int)ACPI_STATE_MAX_CPUS); i++)
+		state[ACPI_STATE_CPUS + i] =
+			i < c->nr_boot_cpus ? ACPI_STA_PRESENT : 0;
+	for (i = 0; i < c->nr_dimms; i++)
+		acpi_store_dimm(state + ACPI_STATE_DIMMS +
+					i * (uint64_t)ACPI_STATE_DIMM_LEN,
+				c->dimms[i].base, c->dimms[i].len);
 	return 0;
 }
 
@@ -329,7 +412,7 @@ int acpi_build(struct gmem *gm, gpa_t base, uint64_t room,
 	if (r)
 		return r;
 	area.hva = gmem_ptr(gm, base, room);
-	if (!area.hva || base % ACPI_ALIGN)
+	if (!area.hva || base % ACPI_ALIGN || acpi_write_state(gm, c))
 		return error_set(
 			err, EFAULT,
 			"ACPI: no RAM at %#llx, or not a multiple of 16",
@@ -337,6 +420,7 @@ int acpi_build(struct gmem *gm, gpa_t base, uint64_t room,
 	root = acpi_alloc(&area, RSDP_LEN);
 	if (!root || acpi_write_dsdt(&area, c) || acpi_write_fadt(&area, c) ||
 	    acpi_write_madt(&area, c) || acpi_write_mcfg(&area, c) ||
+	    acpi_write_srat(&area, c) ||
 	    acpi_write_roots(&area, root))
 		return error_set(
 			err, ENOSPC,

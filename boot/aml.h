@@ -56,6 +56,7 @@ enum aml_op {
 	AML_NOTIFY = 0x86, /* object, value */
 	AML_SIZE_OF = 0x87, /* object */
 	AML_INDEX = 0x88, /* object, index, target */
+	AML_CREATE_QWORD_FIELD = 0x8f, /* buffer, byte index, new name */
 	AML_CREATE_DWORD_FIELD = 0x8a, /* buffer, byte index, new name */
 	AML_LAND = 0x90, /* source, source */
 	AML_LOR = 0x91, /* source, source */

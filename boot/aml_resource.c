@@ -21,6 +21,7 @@ enum {
 
 #define GENERAL_FIXED 0x0c /* _MIF and _MAF: both ends are fixed */
 #define MEMORY_READ_WRITE 0x01
+#define MEMORY_WRITE_BACK 0x02
 #define IO_ENTIRE_RANGE 0x03
 #define IO_DECODE_16 0x01
 
@@ -63,6 +64,12 @@ void aml_memory64(struct aml *a, enum aml_role role, uint64_t base,
 {
 	aml_address_space(a, TAG_QWORD, 8, SPACE_MEMORY, role,
 			  MEMORY_READ_WRITE, base, len);
+}
+
+void aml_ram64(struct aml *a, uint64_t base, uint64_t len)
+{
+	aml_address_space(a, TAG_QWORD, 8, SPACE_MEMORY, AML_CONSUMER,
+			  MEMORY_READ_WRITE | MEMORY_WRITE_BACK, base, len);
 }
 
 void aml_io16(struct aml *a, enum aml_role role, uint16_t base, uint16_t len)

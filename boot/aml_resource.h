@@ -24,6 +24,9 @@ void aml_memory32(struct aml *a, enum aml_role role, uint32_t base,
 void aml_memory64(struct aml *a, enum aml_role role, uint64_t base,
 		  uint64_t len);
 
+/* RAM: a consumer's range that can be cached. */
+void aml_ram64(struct aml *a, uint64_t base, uint64_t len);
+
 /* I/O ports behind a bridge, [base, base + len). */
 void aml_io16(struct aml *a, enum aml_role role, uint16_t base, uint16_t len);
 

@@ -43,6 +43,8 @@ static void dsdt_write_motherboard(struct aml *a, const struct acpi_config *c)
 		if (j == i)
 			aml_io_ports(a, ports[i], 1);
 	}
+	if (c->hotplug_port)
+		aml_io_ports(a, c->hotplug_port, ACPI_HOTPLUG_PORTS);
 	aml_end(a);
 	aml_end(a);
 }
@@ -85,14 +87,18 @@ static void dsdt_write_ged_notify(struct aml *a, unsigned int bit,
 }
 
 /*
- * The generic event device (5.6.9): one interrupt, one byte that says what
- * happened. Only the interrupt may stand in its _CRS.
+ * The generic event device (5.6.9): an interrupt with a byte that says what
+ * happened, and one for hot-plug. Only interrupts may stand in its _CRS.
  *
  *	OperationRegion (EVTR, SystemIO, ged_port, 1)
  *	Field (EVTR, ByteAcc, NoLock, Preserve) { EVTS, 8 }
  *	Method (_EVT, 1, Serialized) {
- *		Local0 = EVTS
- *		If ((Local0 & 1)) { Notify (\_SB.PWRB, 0x80) }
+ *		If ((Arg0 == hotplug_gsi)) {
+ *			HSCN ()
+ *		} Else {
+ *			Local0 = EVTS
+ *			If ((Local0 & 1)) { Notify (\_SB.PWRB, 0x80) }
+ *		}
  *	}
  */
 static void dsdt_write_ged(struct aml *a, const struct acpi_config *c)
@@ -103,16 +109,29 @@ static void dsdt_write_ged(struct aml *a, const struct acpi_config *c)
 	aml_name(a, "_CRS");
 	aml_resources(a);
 	aml_interrupt(a, c->ged_gsi, true);
+	if (c->hotplug_port)
+		aml_interrupt(a, c->hotplug_gsi, true);
 	aml_end(a);
 	aml_region(a, "EVTR", AML_SYSTEM_IO, c->ged_port, 1);
 	aml_field(a, "EVTR", AML_BYTE_ACC);
 	aml_field_unit(a, "EVTS", 8);
 	aml_end(a);
 	aml_method(a, "_EVT", 1, true);
+	if (c->hotplug_port) {
+		aml_if(a);
+		aml_op(a, AML_LEQUAL);
+		aml_arg(a, 0);
+		aml_int(a, c->hotplug_gsi);
+		aml_path(a, "HSCN");
+		aml_end(a);
+		aml_else(a);
+	}
 	aml_op(a, AML_STORE);
 	aml_path(a, "EVTS");
 	aml_local(a, 0);
 	dsdt_write_ged_notify(a, ACPI_GED_POWER_BUTTON, "\\_SB.PWRB", 0x80);
+	if (c->hotplug_port)
+		aml_end(a);
 	aml_end(a);
 	aml_end(a);
 }
@@ -122,11 +141,14 @@ void dsdt_write(struct aml *a, const struct acpi_config *c)
 	dsdt_write_s5(a);
 	aml_scope(a, "\\_SB");
 	dsdt_write_motherboard(a, c);
+	dsdt_write_hotplug(a, c);
 	dsdt_write_cpus(a, c);
+	dsdt_write_memory(a, c);
 	dsdt_write_pci(a, c);
 	if (c->has_serial)
 		dsdt_write_serial(a, c);
 	dsdt_write_power_button(a);
+	dsdt_write_hotplug_scan(a, c);
 	dsdt_write_ged(a, c);
 	aml_end(a);
 }

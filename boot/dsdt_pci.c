@@ -113,5 +113,7 @@ void dsdt_write_pci(struct aml *a, const struct acpi_config *c)
 	aml_name_int(a, "_BBN", 0);
 	dsdt_write_windows(a, c);
 	dsdt_write_osc(a);
+	if (c->hotplug_port)
+		dsdt_write_slots(a);
 	aml_end(a);
 }

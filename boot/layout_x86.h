@@ -22,7 +22,10 @@
 
 /* The BIOS area: where a guest without acpi_rsdp_addr scans for the RSDP. */
 #define BOOT_ACPI 0xe0000
-#define BOOT_ACPI_ROOM 0x20000
+#define BOOT_ACPI_ROOM 0x1f000
+/* Behind it, as reserved: what is plugged (ACPI_STATE_*). */
+#define BOOT_HOTPLUG 0xff000
+#define BOOT_HOTPLUG_ROOM 0x1000
 
 #define BOOT_HIGH_MEMORY 0x100000 /* first byte above the ISA hole */
 

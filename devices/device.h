@@ -71,6 +71,12 @@ struct device_ops {
 	void (*unplug)(struct device *dev, bool forced);
 	/* Somebody pressed the power button. NULL: not the chip for it. */
 	void (*power_button)(struct device *dev);
+	/* Call emit() for each counter; units as in vmm/stats.h. They are
+	 * counted on other threads meanwhile. NULL: there are none. */
+	void (*counters)(struct device *dev,
+			 void (*emit)(void *arg, const char *name,
+				      uint64_t value),
+			 void *arg);
 	/* Free everything; the guest cannot reach the device any more. Accepts
 	 * a half-built one. */
 	void (*destroy)(struct device *dev);

@@ -94,6 +94,44 @@ static int cli_apply_mode(struct run_config *rc, const struct cli_entry *e,
 
 /* ---- the table ---- */
 
+static const struct param endpoint_table[] = {
+	{
+		.name = "path",
+		.type = PARAM_PATH,
+		.offset = offsetof(struct endpoint_config, path),
+		.help = "its name in the file system",
+	},
+	{
+		.name = "fd",
+		.type = PARAM_FD,
+		.offset = offsetof(struct endpoint_config, fd),
+		.help = "an open file descriptor instead of path",
+	},
+};
+
+static int endpoint_check(const void *config, struct error *err)
+{
+	const struct endpoint_config *ec = config;
+
+	if (!ec->path == (ec->fd < 0))
+		return error_set(err, EINVAL, "give either path=FILE or fd=N");
+	return 0;
+}
+
+#define ENDPOINT_SET(name, text)                                             \
+	{                                                                    \
+		.option = name, .help = text, .params = endpoint_table,      \
+		.nr_params = ARRAY_SIZE(endpoint_table),                     \
+		.size = sizeof(struct endpoint_config), .shorthand = "path", \
+		.check = endpoint_check,                                     \
+	}
+
+static const struct param_set api_params =
+	ENDPOINT_SET("api-socket", "control socket; without --kernel, wait "
+				   "there for a machine to be made");
+static const struct param_set event_params =
+	ENDPOINT_SET("event-monitor", "write what happens there, as JSON");
+
 static const struct param process_table[] = {
 	{
 		.name = "log-file",
@@ -110,11 +148,11 @@ static const struct param_set process_params = {
 	.size = sizeof(struct run_config),
 };
 
-#define VM_PARAM(option, heading)                                              \
-	.opt.name = option, .opt.group = heading, .home = &payload_params,     \
+#define VM_PARAM(option, heading)                                          \
+	.opt.name = option, .opt.group = heading, .home = &payload_params, \
 	.offset = offsetof(struct run_config, vm), .apply = cli_apply_param
-#define VM_SET(option, heading, params, field)                                 \
-	.opt.name = option, .opt.group = heading, .opt.set = &(params),        \
+#define VM_SET(option, heading, params, field)                          \
+	.opt.name = option, .opt.group = heading, .opt.set = &(params), \
 	.offset = offsetof(struct run_config, vm.field)
 
 static const struct cli_entry cli_table[] = {
@@ -141,22 +179,39 @@ static const struct cli_entry cli_table[] = {
 	  .apply = cli_apply_serial },
 	{ VM_PARAM("on-reset", "Machine") },
 	{ .opt.group = "Devices", .apply = cli_apply_device },
+	{ .opt = { .name = "api-socket",
+		   .group = "Process",
+		   .set = &api_params },
+	  .offset = offsetof(struct run_config, api_socket),
+	  .apply = cli_apply_set },
+	{ .opt = { .name = "event-monitor",
+		   .group = "Process",
+		   .set = &event_params },
+	  .offset = offsetof(struct run_config, event_monitor),
+	  .apply = cli_apply_set },
 	{ .opt = { .name = "log-file", .group = "Process" },
 	  .home = &process_params,
 	  .apply = cli_apply_param },
-	{ .opt = { .name = "verbose", .letter = 'v', .group = "Process",
+	{ .opt = { .name = "verbose",
+		   .letter = 'v',
+		   .group = "Process",
 		   .help = "log more: -v information, -vv debugging, -vvv "
 			   "every event" },
 	  .apply = cli_apply_verbose },
-	{ .opt = { .name = "check-host", .group = "Process",
+	{ .opt = { .name = "check-host",
+		   .group = "Process",
 		   .help = "show what this host's KVM offers, and exit" },
 	  .apply = cli_apply_mode,
 	  .mode = RUN_CHECK_HOST },
-	{ .opt = { .name = "version", .letter = 'V', .group = "Process",
+	{ .opt = { .name = "version",
+		   .letter = 'V',
+		   .group = "Process",
 		   .help = "show the version, and exit" },
 	  .apply = cli_apply_mode,
 	  .mode = RUN_VERSION },
-	{ .opt = { .name = "help", .letter = 'h', .group = "Process",
+	{ .opt = { .name = "help",
+		   .letter = 'h',
+		   .group = "Process",
 		   .help = "show this text, and exit" },
 	  .apply = cli_apply_mode,
 	  .mode = RUN_HELP },
@@ -221,8 +276,8 @@ static bool cli_match(const struct cli_entry *e, void *arg)
 	struct cli_search *s = arg;
 
 	if (s->name ? strncmp(e->opt.name, s->name, s->len) == 0 &&
-			      e->opt.name[s->len] == '\0' :
-		      e->opt.letter == s->letter) {
+			      e->opt.name[s->len] == '\0'
+		    : e->opt.letter == s->letter) {
 		s->found = *e;
 		return false;
 	}
@@ -363,6 +418,14 @@ static int cli_word(struct run_config *rc, struct cli_words *words,
 			 error_value(word).text);
 }
 
+/* The machine comes by the control socket; nothing was said of one here. */
+static bool cli_waits(const struct run_config *rc)
+{
+	return endpoint_is_set(&rc->api_socket) && !rc->vm.kernel &&
+	       !rc->vm.initramfs && !rc->vm.cmdline && !rc->vm.rootfs.path &&
+	       !rc->vm.nr_devices;
+}
+
 int cli_parse(struct run_config *rc, int argc, char **argv, struct error *err)
 {
 	struct cli_words words = { .argc = argc, .argv = argv, .next = 1 };
@@ -370,6 +433,8 @@ int cli_parse(struct run_config *rc, int argc, char **argv, struct error *err)
 
 	memset(rc, 0, sizeof(*rc));
 	vm_config_init(&rc->vm);
+	param_defaults(&api_params, &rc->api_socket);
+	param_defaults(&event_params, &rc->event_monitor);
 	if (argc < 2)
 		rc->mode = RUN_HELP;
 	while (words.next < argc) {
@@ -379,7 +444,7 @@ int cli_parse(struct run_config *rc, int argc, char **argv, struct error *err)
 		if (rc->mode == RUN_HELP || rc->mode == RUN_VERSION)
 			return 0;
 	}
-	if (rc->mode != RUN_VM)
+	if (rc->mode != RUN_VM || cli_waits(rc))
 		return 0;
 	r = vm_config_check(&rc->vm, err);
 	return r ? r : vm_config_add_rootfs(&rc->vm, err);
@@ -388,6 +453,8 @@ int cli_parse(struct run_config *rc, int argc, char **argv, struct error *err)
 void run_config_free(struct run_config *rc)
 {
 	vm_config_free(&rc->vm);
+	param_free(&api_params, &rc->api_socket);
+	param_free(&event_params, &rc->event_monitor);
 	param_free(&process_params, rc);
 }
 
@@ -437,8 +504,7 @@ static void cli_help_option(const struct cli_option *opt, void *arg)
 		fprintf(printer->out, "\n%s:\n", opt->group);
 	printer->group = opt->group;
 	cli_value_text(opt, value, sizeof(value));
-	snprintf(left, sizeof(left), "%s%s%s--%s%s%s",
-		 opt->letter ? "-" : "",
+	snprintf(left, sizeof(left), "%s%s%s--%s%s%s", opt->letter ? "-" : "",
 		 opt->letter ? (char[]){ opt->letter, '\0' } : "",
 		 opt->letter ? ", " : "", opt->name, *value ? " " : "", value);
 	if (opt->param)
@@ -456,6 +522,7 @@ void cli_help(FILE *out)
 	struct cli_printer printer = { .out = out };
 
 	fputs("Usage: vmm --kernel PATH [OPTION]...\n"
+	      "       vmm --api-socket PATH [OPTION]...\n"
 	      "       vmm --check-host\n"
 	      "Run a Linux guest in a virtual machine on KVM.\n",
 	      out);

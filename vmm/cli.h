@@ -18,8 +18,21 @@ enum run_mode {
 	RUN_CHECK_HOST,
 };
 
+/* Where a socket or stream is: one of both, or neither. */
+struct endpoint_config {
+	char *path; /* owned; NULL: none */
+	int fd; /* open already; -1: none */
+};
+
+static inline bool endpoint_is_set(const struct endpoint_config *ec)
+{
+	return ec->path || ec->fd >= 0;
+}
+
 struct run_config {
 	int mode; /* enum run_mode */
+	struct endpoint_config api_socket;
+	struct endpoint_config event_monitor;
 	char *log_file; /* owned; NULL: stderr */
 	unsigned int verbosity; /* count of -v */
 	struct vm_config vm;
@@ -28,7 +41,8 @@ struct run_config {
 /*
  * Read a command line. rc: caller's storage, freed with run_config_free() in
  * every case. Nothing is opened or changed. No argument at all is RUN_HELP; a
- * VM is checked with vm_config_check(), and its root disk is in place.
+ * VM is checked with vm_config_check(), and its root disk is in place. With a
+ * control socket there need not be one: vm.kernel is NULL then.
  * -errno with one line that names option, value, reason and fix.
  */
 int cli_parse(struct run_config *rc, int argc, char **argv, struct error *err);

@@ -32,6 +32,7 @@ struct loop {
 
 	/* owner thread */
 	int epoll_fd;
+	struct loop_call *todo; /* of the turn under way, oldest first */
 	struct loop_fd wake;
 	struct list_node timers; /* sorted, soonest first */
 	struct list_node pollers;
@@ -179,24 +180,50 @@ void loop_post(struct loop *loop, struct loop_call *lc)
 		loop_wake(loop);
 }
 
-static bool loop_run_calls(struct loop *loop)
+/* Take what was posted, to the end of todo. */
+static void loop_take_calls(struct loop *loop)
 {
-	struct loop_call *lc, *next, *first = NULL;
+	struct loop_call *lc = atomic_exchange(&loop->calls, NULL);
+	struct loop_call *next, *first = NULL, **end = &loop->todo;
 
-	if (!atomic_load_explicit(&loop->calls, memory_order_relaxed))
-		return false;
-	lc = atomic_exchange(&loop->calls, NULL);
 	for (; lc; lc = next) {
 		next = lc->next;
 		lc->next = first;
 		first = lc;
 	}
-	for (lc = first; lc; lc = next) {
-		next = lc->next;
+	while (*end)
+		end = &(*end)->next;
+	*end = first;
+}
+
+static bool loop_run_calls(struct loop *loop)
+{
+	struct loop_call *lc;
+
+	if (!atomic_load_explicit(&loop->calls, memory_order_relaxed) &&
+	    !loop->todo)
+		return false;
+	loop_take_calls(loop);
+	while ((lc = loop->todo)) {
+		loop->todo = lc->next;
 		atomic_store(&lc->pending, false);
 		lc->fn(lc);
 	}
 	return true;
+}
+
+void loop_cancel(struct loop *loop, struct loop_call *lc)
+{
+	struct loop_call **at;
+
+	if (!atomic_load(&lc->pending))
+		return;
+	loop_take_calls(loop);
+	for (at = &loop->todo; *at && *at != lc; at = &(*at)->next)
+		;
+	if (*at)
+		*at = lc->next;
+	atomic_store(&lc->pending, false);
 }
 
 struct loop_sync_call {

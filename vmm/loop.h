@@ -84,6 +84,10 @@ struct loop_call {
  */
 void loop_post(struct loop *loop, struct loop_call *lc);
 
+/* Take back lc if it was posted and has not run; it may be freed then. Owner
+ * thread, and nobody posts it meanwhile. */
+void loop_cancel(struct loop *loop, struct loop_call *lc);
+
 /* As loop_post(), but returns after fn(arg) has run. On the loop's own thread
  * it is a plain call. The caller must hold no lock that the loop's thread may
  * take (lock order: vm -> dev -> irq; loops take dev). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /*
- * The process: options, signals, and the life of one machine.
+ * The process: options, signals, the control socket, and one machine.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,11 +12,15 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "vmm/api/routes.h"
+#include "vmm/api/server.h"
 #include "vmm/check_host.h"
 #include "vmm/cli.h"
 #include "vmm/error.h"
+#include "vmm/events.h"
 #include "vmm/log.h"
 #include "vmm/loop.h"
+#include "vmm/machine.h"
 #include "vmm/util.h"
 #include "vmm/vm.h"
 
@@ -28,34 +32,29 @@ enum exit_status {
 };
 
 struct process {
-	const struct run_config *rc;
+	struct run_config *rc;
 	struct loop *loop;
 	struct loop_fd signals;
-	struct vm *vm;
+	struct events *events;
+	struct machine machine;
+	struct api api;
+	struct server *server;
 	enum exit_status status;
 };
 
-static void process_on_vm_event(struct vm *vm, enum vm_event event)
+static void process_on_end(struct machine *m, enum vm_event event)
 {
-	struct process *p = vm->opaque;
-	struct error err;
+	struct process *p = m->opaque;
 
-	switch (event) {
-	case VM_EVENT_RESET:
-		if (p->rc->vm.on_reset == RESET_EXIT)
-			break;
-		log_info("the guest reboots");
-		if (!vm_reset(vm, &err))
-			return;
-		log_error("reboot: %s", err.msg);
+	if (event == VM_EVENT_FAULT)
 		p->status = EXIT_FAULT;
-		break;
-	case VM_EVENT_FAULT:
-		p->status = EXIT_FAULT;
-		break;
-	default:
-		break;
-	}
+	loop_quit(p->loop);
+}
+
+static void process_on_quit(void *opaque)
+{
+	struct process *p = opaque;
+
 	loop_quit(p->loop);
 }
 
@@ -63,13 +62,16 @@ static void process_on_signal(struct loop_fd *lf, uint32_t events unused_param)
 {
 	struct process *p = container_of(lf, struct process, signals);
 	struct signalfd_siginfo si;
+	struct error err;
 
 	if (read(lf->fd, &si, sizeof(si)) != sizeof(si))
 		return;
 	if (si.ssi_signo == SIGPWR)
-		vm_power_button(p->vm);
+		machine_power_button(&p->machine, &err);
+	else if (p->machine.vm)
+		vm_raise(p->machine.vm, VM_EVENT_STOP);
 	else
-		vm_raise(p->vm, VM_EVENT_STOP);
+		loop_quit(p->loop);
 }
 
 /* Signals arrive as events of the main loop; other threads block them all. */
@@ -91,6 +93,40 @@ static int process_watch_signals(struct process *p, struct error *err)
 	return loop_fd_add(p->loop, &p->signals, EPOLLIN);
 }
 
+/* The control socket and the event stream, as far as they are asked for. */
+static int process_open_api(struct process *p, struct error *err)
+{
+	const struct endpoint_config *em = &p->rc->event_monitor;
+	const struct server_config sc = {
+		.loop = p->loop,
+		.api = &p->api,
+		.path = p->rc->api_socket.path,
+		.fd = p->rc->api_socket.fd,
+		.on_quit = process_on_quit,
+		.opaque = p,
+	};
+	int r = 0;
+
+	if (endpoint_is_set(em))
+		r = events_open(&p->events, p->loop, em->path, em->fd, err);
+	p->machine.events = p->events;
+	events_emit(p->events, "vmm", "starting", NULL);
+	if (!r && endpoint_is_set(&p->rc->api_socket))
+		r = server_open(&p->server, &sc, err);
+	return r;
+}
+
+static int process_boot(struct process *p, struct error *err)
+{
+	struct machine_files files = { -1, -1 };
+	int r;
+
+	if (!p->rc->vm.kernel)
+		return 0;
+	r = machine_create(&p->machine, &p->rc->vm, &files, err);
+	return r ? r : machine_boot(&p->machine, err);
+}
+
 static int process_run_vm(struct process *p, struct error *err)
 {
 	int r;
@@ -98,17 +134,25 @@ static int process_run_vm(struct process *p, struct error *err)
 	p->loop = loop_create("main", err);
 	if (!p->loop)
 		return -ENOMEM;
+	p->machine.ops = &machine_vm_ops;
+	p->machine.loop = p->loop;
+	p->machine.on_end = process_on_end;
+	p->machine.opaque = p;
+	machine_init(&p->machine);
+	p->api.machine = &p->machine;
+	p->api.version = VMM_VERSION;
 	r = process_watch_signals(p, err);
 	if (!r)
-		r = vm_create(&p->vm, &p->rc->vm, p->loop, err);
-	if (!r) {
-		p->vm->on_event = process_on_vm_event;
-		p->vm->opaque = p;
-		r = vm_boot(p->vm, err);
-	}
+		r = process_open_api(p, err);
+	if (!r)
+		r = process_boot(p, err);
 	if (!r)
 		loop_run(p->loop);
-	vm_destroy(p->vm);
+	machine_fini(&p->machine);
+	events_emit(p->events, "vmm", "shutdown", NULL);
+	server_close(p->server);
+	api_fini(&p->api);
+	events_close(p->events);
 	loop_fd_del(&p->signals);
 	close_fd(&p->signals.fd);
 	loop_destroy(p->loop);
@@ -124,16 +168,16 @@ static int process_open_log(const struct run_config *rc, struct error *err)
 			  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,
 			  0600);
 		if (fd < 0)
-			return error_set(err, errno,
-					 "--log-file %s: %s; give a path that can be written",
-					 rc->log_file, strerror(errno));
+			return error_set(
+				err, errno,
+				"--log-file %s: %s; give a path that can be written",
+				rc->log_file, strerror(errno));
 	}
 	log_init(fd, MIN(LOG_WARN + rc->verbosity, LOG_TRACE));
 	return 0;
 }
 
-static enum exit_status process_run(const struct run_config *rc,
-				    struct error *err)
+static enum exit_status process_run(struct run_config *rc, struct error *err)
 {
 	struct process p = { .rc = rc, .signals.fd = -1 };
 

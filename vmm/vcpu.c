@@ -296,6 +296,7 @@ int vcpu_create(struct vm *vm, unsigned int index, struct vcpu **out,
 	vcpu->vm = vm;
 	vcpu->index = index;
 	vcpu->run = MAP_FAILED;
+	vcpu->stats_fd = -1;
 	pthread_mutex_init(&vcpu->lock, NULL);
 	pthread_cond_init(&vcpu->changed, NULL);
 	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, (long)index);
@@ -309,6 +310,8 @@ int vcpu_create(struct vm *vm, unsigned int index, struct vcpu **out,
 		vcpu_destroy(vcpu);
 		return r;
 	}
+	/* Now: KVM answers no call for a vCPU that is in the guest. */
+	vcpu->stats_fd = ioctl(vcpu->fd, KVM_GET_STATS_FD, NULL);
 	r = arch_vcpu_init(vcpu, err);
 	if (r) {
 		vcpu_destroy(vcpu);
@@ -326,6 +329,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 	vcpu_join(vcpu);
 	if (vcpu->run != MAP_FAILED)
 		munmap(vcpu->run, vcpu->vm->vcpu_mmap_size);
+	close_fd(&vcpu->stats_fd);
 	close_fd(&vcpu->fd);
 	pthread_cond_destroy(&vcpu->changed);
 	pthread_mutex_destroy(&vcpu->lock);

@@ -20,6 +20,7 @@ struct vcpu {
 	struct vm *vm;
 	unsigned int index; /* also the APIC id / MPIDR affinity */
 	int fd;
+	int stats_fd; /* KVM's counters; -1: this host has none */
 	struct kvm_run *run;
 	pthread_t thread;
 	bool has_thread;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "vmm/hotplug.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 #include "vmm/vcpu.h"
@@ -369,7 +370,9 @@ int vm_create(struct vm **out, const struct vm_config *config,
 	list_init(&vm->devices);
 	bus_init(&vm->pio);
 	bus_init(&vm->mmio);
-	r = vm_construct(vm, err);
+	r = hotplug_create(vm, err);
+	if (!r)
+		r = vm_construct(vm, err);
 	if (r) {
 		vm_destroy(vm);
 		return r;
@@ -385,7 +388,9 @@ void vm_destroy(struct vm *vm)
 	if (!vm)
 		return;
 	vm_stop(vm);
+	loop_cancel(vm->main_loop, &vm->event_call);
 	vm_remove_devices(vm);
+	hotplug_destroy(vm);
 	for (i = 0; i < vm->nr_io_loops; i++) {
 		loop_thread_stop(vm->io_loops[i]);
 		loop_destroy(vm->io_loops[i]);
@@ -486,6 +491,20 @@ int vm_resume(struct vm *vm, struct error *err)
 	return 0;
 }
 
+void vm_quiesce_vcpus(struct vm *vm)
+{
+	unsigned int i;
+
+	if (vm->paused || !vm->running)
+		return;
+	for (i = 0; i < vm->nr_vcpus; i++)
+		vcpu_request_pause(vm->vcpus[i]);
+	for (i = 0; i < vm->nr_vcpus; i++)
+		vcpu_wait_paused(vm->vcpus[i]);
+	for (i = 0; i < vm->nr_vcpus; i++)
+		vcpu_resume(vm->vcpus[i]);
+}
+
 int vm_nmi(struct vm *vm, struct error *err)
 {
 	unsigned int i;
@@ -521,6 +540,7 @@ int vm_reset(struct vm *vm, struct error *err)
 		if (dev->ops->reset)
 			dev->ops->reset(dev);
 	}
+	hotplug_reset(vm);
 	vm_unbuild(vm);
 	r = gmem_clear(&vm->gmem);
 	if (r)

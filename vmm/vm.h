@@ -17,6 +17,7 @@
 #include "vmm/loop.h"
 
 struct vcpu;
+struct hotplug;
 
 #define VM_MAX_VCPUS 254
 #define VM_MAX_IO_THREADS 8
@@ -28,6 +29,14 @@ enum vm_event {
 	VM_EVENT_RESET, /* reset register or triple fault */
 	VM_EVENT_STOP, /* the host asked for the end */
 	VM_EVENT_FAULT, /* KVM gave up on the guest */
+};
+
+#define VM_BDF_LEN 16
+
+/* A device that was plugged. */
+struct vm_plugged {
+	char id[64];
+	char bdf[VM_BDF_LEN]; /* "0000:00:SS.0" */
 };
 
 /*
@@ -68,8 +77,15 @@ struct vm {
 	bool built; /* vm_fd and vCPUs are there */
 	bool running; /* vCPU threads are there */
 	bool paused;
+	struct hotplug *hotplug;
 	/* The guest stopped, on the main thread: vm_event() says why. */
 	void (*on_event)(struct vm *vm, enum vm_event event);
+	/* Each vm_unplug() that returned 0 ends in one of these, except what
+	 * vm_destroy() ends. They may call any verb but vm_destroy() and
+	 * vm_reset(). id, bdf, why: good for the call. NULL: nobody listens. */
+	void (*on_removed)(struct vm *vm, const char *id, const char *bdf);
+	void (*on_remove_failed)(struct vm *vm, const char *id,
+				 const char *why);
 	void *opaque; /* the caller's */
 };
 
@@ -114,6 +130,32 @@ int vm_resume(struct vm *vm, struct error *err);
 
 /* A non-maskable interrupt to every vCPU. Main thread. -errno. */
 int vm_nmi(struct vm *vm, struct error *err);
+
+/*
+ * Wait until every vCPU has left the access to a device that it may be in.
+ * They run on afterwards, unless paused. Main thread.
+ */
+void vm_quiesce_vcpus(struct vm *vm);
+
+/*
+ * Add a device to the machine, running or paused, and tell the guest. config:
+ * as for class->create(), so borrowed until on_removed() or vm_destroy().
+ * -errno with a message: nothing is left behind. Main thread.
+ */
+int vm_plug(struct vm *vm, const struct device_class *class,
+	    const void *config, struct vm_plugged *out, struct error *err);
+
+/*
+ * Ask the guest to let go of a device. It and its id stay until the guest
+ * ejects it: then the device is destroyed, its files are closed, and
+ * on_removed() is called. A guest that does not for HOTPLUG_DEADLINE_NS keeps
+ * it: on_remove_failed(); asking again later is fine. While a request is
+ * pending, another one only reminds the guest: there is one answer to both. A
+ * guest that reboots has let go.
+ * force: take it away at once, on_removed() is called before this returns.
+ * -ENOENT: no such device. Main thread.
+ */
+int vm_unplug(struct vm *vm, const char *id, bool force, struct error *err);
 
 /*
  * Kicks by a guest write to gpa (any width) wake event_fd, with no exit to

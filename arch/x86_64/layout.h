@@ -35,5 +35,8 @@
 /* ACPI registers: sleep control, sleep status, reset, GED events. */
 #define X86_ACPI_PORT 0x600u
 #define X86_GED_GSI 9u
+/* Hot-plug: three words of 32 bits. */
+#define X86_HOTPLUG_PORT 0x620u
+#define X86_HOTPLUG_GSI 10u
 
 #endif

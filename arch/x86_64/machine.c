@@ -23,6 +23,7 @@ const struct chip_place arch_chips[] = {
 	{ "ioapic", false, X86_IOAPIC_BASE, 0 },
 	{ "debug_port", true, X86_DEBUG_PORT, 0 },
 	{ "acpi_power", true, X86_ACPI_PORT, X86_GED_GSI },
+	{ "acpi_hotplug", true, X86_HOTPLUG_PORT, X86_HOTPLUG_GSI },
 	{ "serial_8250", true, X86_COM1_PORT, X86_COM1_GSI },
 	{ "pci_root", false, X86_ECAM_BASE, 0 },
 	{ 0 },
@@ -91,7 +92,8 @@ static unsigned int machine_memory_map(const struct gmem *gm,
 	unsigned int i, n = 0;
 
 	map[n++] = (struct boot_range){ 0, BOOT_ACPI, BOOT_RANGE_RAM };
-	map[n++] = (struct boot_range){ BOOT_ACPI, BOOT_ACPI_ROOM,
+	map[n++] = (struct boot_range){ BOOT_ACPI,
+					BOOT_ACPI_ROOM + BOOT_HOTPLUG_ROOM,
 					BOOT_RANGE_RESERVED };
 	for (i = 0; i < gm->nr; i++) {
 		gpa_t start = MAX(gm->regions[i].gpa,
@@ -125,6 +127,9 @@ static int machine_acpi(struct vm *vm, gpa_t *rsdp, struct error *err)
 		.serial_gsi = X86_COM1_GSI,
 		.ged_port = X86_ACPI_PORT + ACPI_POWER_EVENT,
 		.ged_gsi = X86_GED_GSI,
+		.hotplug_port = X86_HOTPLUG_PORT,
+		.hotplug_gsi = X86_HOTPLUG_GSI,
+		.hotplug_state = BOOT_HOTPLUG,
 		.sleep_control_port = X86_ACPI_PORT + ACPI_POWER_SLEEP,
 		.sleep_status_port = X86_ACPI_PORT + ACPI_POWER_STATUS,
 		.reset_port = X86_ACPI_PORT + ACPI_POWER_RESET,

@@ -163,8 +163,10 @@ static void serial_write_locked(struct serial *s, uint64_t off, uint8_t v)
 		s->ier = v & 0x0f;
 		break;
 	case UART_FCR:
-		if (v & FCR_CLEAR_RX)
+		if (v & FCR_CLEAR_RX) {
 			s->count = 0;
+			console_input_wanted(s->con);
+		}
 		s->fcr = v & FCR_ENABLE;
 		break;
 	case UART_LCR:

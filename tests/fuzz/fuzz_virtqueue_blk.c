@@ -36,10 +36,14 @@ static struct driver drv;
 static gpa_t take_gpa(struct stream *s)
 {
 	static const gpa_t bases[] = {
-		0x4000,		  RING,
-		TABLE,		  FAKE_RAM_BORDER - 256,
-		FAKE_RAM_END - 256, FAKE_RAM_HIGH,
-		UINT64_MAX - 255, FAKE_RAM_HIGH + FAKE_RAM_LEN - 256,
+		0x4000,
+		RING,
+		TABLE,
+		FAKE_RAM_BORDER - 256,
+		FAKE_RAM_END - 256,
+		FAKE_RAM_HIGH,
+		UINT64_MAX - 255,
+		FAKE_RAM_HIGH + FAKE_RAM_LEN - 256,
 	};
 	gpa_t base = bases[stream_take(s, 1) % ARRAY_SIZE(bases)];
 
@@ -132,9 +136,9 @@ static void op_avail(struct stream *s)
 }
 
 static void (*const ops[])(struct stream *s) = {
-	op_descriptor, op_descriptor, op_offer,	  op_kick,
+	op_descriptor, op_descriptor, op_offer,	   op_kick,
 	op_header,     op_memory,     op_register, op_config,
-	op_restart,    op_events,     op_avail,	  op_kick,
+	op_restart,    op_events,     op_avail,	   op_kick,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -9,6 +9,7 @@
 
 #include "arch/arch.h"
 #include "vmm/byteorder.h"
+#include "vmm/hotplug.h"
 #include "vmm/irq.h"
 #include "vmm/util.h"
 #include "vmm/vcpu.h"
@@ -64,6 +65,25 @@ void vm_raise(struct vm *vm, enum vm_event event)
 {
 	if (fake_of(vm)->raised == VM_EVENT_NONE)
 		fake_of(vm)->raised = event;
+}
+
+/* The hot-plug chip's way to the machine: units of it record on their own. */
+void hotplug_set_guest(struct vm *vm unused_param,
+		       const struct hotplug_guest_ops *ops unused_param,
+		       void *opaque unused_param)
+{
+}
+
+void hotplug_on_eject(struct vm *vm unused_param,
+		      enum hotplug_kind kind unused_param,
+		      unsigned int index unused_param)
+{
+}
+
+void hotplug_on_refuse(struct vm *vm unused_param,
+		       enum hotplug_kind kind unused_param,
+		       unsigned int index unused_param)
+{
 }
 
 void vm_report_fault(struct vcpu *vcpu unused_param,

@@ -94,8 +94,7 @@ static bool gv_is_reset(void *arg)
 
 bool gv_negotiate(struct guest_virtio *gv, uint64_t features)
 {
-	uint8_t status =
-		VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
+	uint8_t status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
 
 	gv_write(gv, GV_STATUS, 0, 1);
 	require(fake_vm_turn_until(gv->fv, gv_is_reset, gv));
@@ -132,8 +131,7 @@ void gv_kick(struct guest_virtio *gv, unsigned int qidx)
 
 	gv_write(gv, GV_QUEUE_SELECT, qidx, 2);
 	off = gv_read(gv, GV_QUEUE_NOTIFY_OFF, 2) * gv->notify_multiplier;
-	fake_mmio_write(gv->fv, gv->bar + gv->offset[GV_NOTIFY] + off, qidx,
-			2);
+	fake_mmio_write(gv->fv, gv->bar + gv->offset[GV_NOTIFY] + off, qidx, 2);
 }
 
 void gv_enable_msix(struct guest_virtio *gv, unsigned int nr)

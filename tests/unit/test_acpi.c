@@ -353,6 +353,25 @@ static void run_in(const char *dir, const char *command)
 		fail_msg("%s: failed", line);
 }
 
+/* Places for DIMMs, two of them taken. */
+static void with_hotplug(struct state *s)
+{
+	static const struct acpi_window ram = { 0, 2 * MIB };
+	static const struct acpi_window dimms[ACPI_MAX_DIMMS] = {
+		{ 4 * GIB, 128 * MIB },
+		{ 4 * GIB + 128 * MIB, 3 * GIB },
+	};
+
+	s->c.hotplug_port = 0x640;
+	s->c.hotplug_gsi = 6;
+	s->c.hotplug_state = BOOT_HOTPLUG;
+	s->c.nr_dimms = ACPI_MAX_DIMMS;
+	s->c.dimms = dimms;
+	s->c.hotplug_memory = (struct acpi_window){ 4 * GIB, 64 * GIB };
+	s->c.ram = &ram;
+	s->c.nr_ram = 1;
+}
+
 /*
  * Disassemble, assemble again, and get the same bytes: lengths are minimal and
  * right, and every construct is what it was meant to be.
@@ -366,6 +385,8 @@ static void round_trip(struct state *s)
 	save(dir, "facp", find(s, "FACP"));
 	save(dir, "apic", find(s, "APIC"));
 	save(dir, "mcfg", find(s, "MCFG"));
+	if (s->c.nr_dimms)
+		save(dir, "srat", find(s, "SRAT"));
 	run_in(dir, "iasl -d *.aml >log 2>&1");
 	run_in(dir, "! grep -iE 'error|warning|invalid|unknown|0 Length' "
 		    "log *.dsl");
@@ -386,6 +407,9 @@ static void test_iasl(void **state)
 		print_message("iasl (acpica-tools) is not installed\n");
 		skip();
 	}
+	assert_int_equal(build(s), 0);
+	round_trip(s);
+	with_hotplug(s);
 	assert_int_equal(build(s), 0);
 	round_trip(s);
 	s->c.nr_cpus = 254;

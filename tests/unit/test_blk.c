@@ -77,10 +77,10 @@ static int setup(void **state unused_param)
 static int setup_plain(void **state)
 {
 	setup(state);
-	open_disk("engine=sync",
-		  BASE | VIRTIO_F(F_FLUSH) | VIRTIO_F(F_DISCARD) |
-			  VIRTIO_F(F_WRITE_ZEROES) |
-			  VIRTIO_F(VIRTIO_F_INDIRECT_DESC));
+	open_disk("engine=sync", BASE | VIRTIO_F(F_FLUSH) |
+					 VIRTIO_F(F_DISCARD) |
+					 VIRTIO_F(F_WRITE_ZEROES) |
+					 VIRTIO_F(VIRTIO_F_INDIRECT_DESC));
 	return 0;
 }
 
@@ -220,11 +220,16 @@ static void test_out_of_range(void **state unused_param)
 		uint64_t sector;
 		uint32_t len;
 	} bad[] = {
-		{ SECTORS, 512 },	    { SECTORS - 1, 1024 },
-		{ UINT64_MAX, 512 },	    { UINT64_MAX / 512, 512 },
-		{ 1ull << 55, 512 },	    { UINT64_MAX / 512 + 1, 512 },
-		{ (1ull << 63) / 512, 512 }, { 0, 511 },
-		{ 0, 513 },		    { 0, 1 },
+		{ SECTORS, 512 },
+		{ SECTORS - 1, 1024 },
+		{ UINT64_MAX, 512 },
+		{ UINT64_MAX / 512, 512 },
+		{ 1ull << 55, 512 },
+		{ UINT64_MAX / 512 + 1, 512 },
+		{ (1ull << 63) / 512, 512 },
+		{ 0, 511 },
+		{ 0, 513 },
+		{ 0, 1 },
 	};
 	unsigned int i;
 
@@ -239,8 +244,7 @@ static void test_out_of_range(void **state unused_param)
 	expect_done(DISK_IOERR, 0);
 	request(DISK_OUT, 0, DATA, 0);
 	expect_done(DISK_IOERR, 0);
-	assert_int_equal(gv_read(&gv, GV_STATUS, 1) &
-				 VIRTIO_STATUS_NEEDS_RESET,
+	assert_int_equal(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET,
 			 0);
 }
 
@@ -278,8 +282,9 @@ static void test_no_status(void **state unused_param)
 
 static void test_unknown(void **state unused_param)
 {
-	static const uint32_t types[] = { 2, 3, 5, 6, 7, 9, 10, 12, 14, 0xffff,
-					  0x80000000, 0xffffffff };
+	static const uint32_t types[] = { 2,  3,      5,	  6,
+					  7,  9,      10,	  12,
+					  14, 0xffff, 0x80000000, 0xffffffff };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(types); i++) {
@@ -505,8 +510,7 @@ static void test_limit_holds(void **state unused_param)
 	open_disk("engine=sync,ops_size=1,ops_refill_time=50", BASE);
 	for (i = 0; i < 4; i++) {
 		fake_disk_header(&fv, HEADER, DISK_IN, i);
-		guest_ring_desc(&ring, 3 * i, HEADER, 16, RING_NEXT,
-				3 * i + 1);
+		guest_ring_desc(&ring, 3 * i, HEADER, 16, RING_NEXT, 3 * i + 1);
 		guest_ring_desc(&ring, 3 * i + 1, DATA, 512,
 				RING_NEXT | RING_WRITE, 3 * i + 2);
 		guest_ring_desc(&ring, 3 * i + 2, STATUS, 1, RING_WRITE, 0);

@@ -227,13 +227,13 @@ static void test_bar_sizing(void **state unused_param)
 	gpa_t at = home(1);
 
 	assert_true(at >= arch_pci.mmio32_base);
-	assert_true(at + BAR_SIZE <= arch_pci.mmio32_base +
-					     arch_pci.mmio32_len);
+	assert_true(at + BAR_SIZE <=
+		    arch_pci.mmio32_base + arch_pci.mmio32_len);
 	assert_int_equal(cfg(1, PCI_BAR0, 1) & 0xf, PCI_BAR_MEM_64);
 	fake_cfg_write(&fv, 1, PCI_BAR0, 0xffffffff, 4);
 	fake_cfg_write(&fv, 1, PCI_BAR0 + 4, 0xffffffff, 4);
 	assert_int_equal(cfg(1, PCI_BAR0, 4),
-			 (uint32_t)~(BAR_SIZE - 1) | PCI_BAR_MEM_64);
+			 (uint32_t) ~(BAR_SIZE - 1) | PCI_BAR_MEM_64);
 	assert_int_equal(cfg(1, PCI_BAR0 + 4, 4), 0xffffffff);
 	/* The other BARs and the ROM are not there. */
 	fake_cfg_write(&fv, 1, 0x18, 0xffffffff, 4);

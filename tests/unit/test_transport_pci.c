@@ -124,9 +124,12 @@ static void test_widths(void **state unused_param)
 	static const struct {
 		unsigned int reg, width;
 	} regs[] = {
-		{ GV_DEVICE_FEATURE_SELECT, 4 }, { GV_DRIVER_FEATURE_SELECT, 4 },
-		{ GV_QUEUE_SELECT, 2 },		 { GV_QUEUE_DESC, 8 },
-		{ GV_QUEUE_DRIVER, 8 },		 { GV_QUEUE_DEVICE, 8 },
+		{ GV_DEVICE_FEATURE_SELECT, 4 },
+		{ GV_DRIVER_FEATURE_SELECT, 4 },
+		{ GV_QUEUE_SELECT, 2 },
+		{ GV_QUEUE_DESC, 8 },
+		{ GV_QUEUE_DRIVER, 8 },
+		{ GV_QUEUE_DEVICE, 8 },
 	};
 	unsigned int i, len;
 
@@ -333,7 +336,8 @@ static void test_config_space(void **state unused_param)
 	fake_mmio_write(&fv, gv.bar + gv.offset[GV_DEVICE], 7, 4);
 	assert_int_equal(gv_config(&gv, 0, 8), DISK_LEN / 512);
 	assert_int_equal(gv_read(&gv, GV_GENERATION, 1), 0);
-	virtio_config_changed(container_of(disk.dev, struct virtio_dev, device));
+	virtio_config_changed(
+		container_of(disk.dev, struct virtio_dev, device));
 	assert_int_equal(gv_read(&gv, GV_GENERATION, 1), 1);
 }
 
@@ -368,9 +372,9 @@ static void test_window(void **state unused_param)
 	cfg_write(data, 0x1234, 4);
 	assert_int_equal(cfg(data, 4), 0x1234);
 	cfg_write(PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
-	assert_int_equal(fake_mmio_read(&fv, gv.bar + gv.offset[GV_MSIX] + 8,
-					4),
-			 0x1234);
+	assert_int_equal(
+		fake_mmio_read(&fv, gv.bar + gv.offset[GV_MSIX] + 8, 4),
+		0x1234);
 }
 
 /* Values no driver may write: nothing happens, above all no crash. */
@@ -380,14 +384,11 @@ static void test_window_bad_values(void **state unused_param)
 		uint8_t bar;
 		uint32_t off, len;
 	} bad[] = {
-		{ 1, 0, 4 },	       { 5, 0, 4 },
-		{ 255, 0, 4 },	       { 0, 0, 0 },
-		{ 0, 0, 3 },	       { 0, 0, 8 },
-		{ 0, 0, 0xffffffff },  { 0, 0x8000, 4 },
-		{ 0, 0xfffffffc, 4 },  { 0, 2, 4 },
-		{ 0, 0x14, 4 },	       { 0, 1, 2 },
-		{ 0, 0xffffffff, 1 },  { 0, 0x7fff, 2 },
-		{ 0, 0x7ffe, 4 },
+		{ 1, 0, 4 },	      { 5, 0, 4 },	{ 255, 0, 4 },
+		{ 0, 0, 0 },	      { 0, 0, 3 },	{ 0, 0, 8 },
+		{ 0, 0, 0xffffffff }, { 0, 0x8000, 4 }, { 0, 0xfffffffc, 4 },
+		{ 0, 2, 4 },	      { 0, 0x14, 4 },	{ 0, 1, 2 },
+		{ 0, 0xffffffff, 1 }, { 0, 0x7fff, 2 }, { 0, 0x7ffe, 4 },
 	};
 	unsigned int data = gv.cap[GV_PCI] + 16u, i;
 

@@ -208,8 +208,9 @@ static void make_rings(void)
 	}
 }
 
-#define GOOD_FEATURES (VIRTIO_F(VIRTIO_F_VERSION_1) | \
-		       VIRTIO_F(VIRTIO_F_RING_RESET) | VIRTIO_F(TOY_FEATURE))
+#define GOOD_FEATURES                                                   \
+	(VIRTIO_F(VIRTIO_F_VERSION_1) | VIRTIO_F(VIRTIO_F_RING_RESET) | \
+	 VIRTIO_F(TOY_FEATURE))
 
 static void negotiate(void)
 {
@@ -353,8 +354,8 @@ static void test_both_at_once(void **state unused_param)
 	set_status(0);
 	set_features(GOOD_FEATURES);
 	set_status(VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);
-	assert_int_equal(status(), VIRTIO_STATUS_FEATURES_OK |
-					   VIRTIO_STATUS_DRIVER_OK);
+	assert_int_equal(status(),
+			 VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);
 	assert_int_equal(toy.activations, 1);
 }
 

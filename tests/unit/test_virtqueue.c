@@ -124,9 +124,12 @@ static void test_start_outside(void **state)
 	struct fixture *f = *state;
 	struct virtqueue *vq = &f->vq;
 	const gpa_t bad[] = {
-		RAM_END,	    RAM_END - 16,     /* no RAM, or its end */
+		RAM_END,
+		RAM_END - 16, /* no RAM, or its end */
 		BORDER - 16, /* over the border of two regions */
-		HIGH + REGION_LEN - 16, UINT64_MAX & ~15ull, 1ull << 63,
+		HIGH + REGION_LEN - 16,
+		UINT64_MAX & ~15ull,
+		1ull << 63,
 	};
 	unsigned int i;
 
@@ -479,8 +482,8 @@ static void test_indirect(void **state)
 	start(f, false);
 	/* A plain descriptor in front; WRITE on the indirect one is ignored. */
 	guest_ring_desc(&f->ring, 1, DATA, 4, RING_NEXT, 6);
-	guest_ring_desc(&f->ring, 6, TABLE, 16 * 3,
-			RING_INDIRECT | RING_WRITE, 77);
+	guest_ring_desc(&f->ring, 6, TABLE, 16 * 3, RING_INDIRECT | RING_WRITE,
+			77);
 	guest_table_desc(&f->gm, TABLE, 0, DATA + 8, 8, RING_NEXT, 2);
 	guest_table_desc(&f->gm, TABLE, 2, HIGH, 32, RING_WRITE, 0);
 	guest_ring_offer(&f->ring, 1);
@@ -634,8 +637,7 @@ static void test_used_event(void **state)
 		uint16_t idx = (uint16_t)i; /* of the next used element */
 
 		/* "When that one is used": this one, or a later one. */
-		guest_ring_set_used_event(&f->ring,
-					  (uint16_t)(idx + i % 3));
+		guest_ring_set_used_event(&f->ring, (uint16_t)(idx + i % 3));
 		complete(f);
 		assert_int_equal(virtqueue_publish(&f->vq), i % 3 == 0);
 	}

@@ -19,7 +19,7 @@ from process import Failed, Process
 from report import Row, rounds
 from tracing import Tracing
 
-PEERS = ["qemu"]
+PEERS = ["qemu", "qemu-q35"]
 TIMEOUT_S = 180
 # x86_64 kernels are loaded at 16 MiB; firmware is below that, right below 4 GiB,
 # or at the end of guest memory.
@@ -82,12 +82,12 @@ def measure(context):
         def run(_):
             tracing.clear()
             with Process(argv, context.tmp) as process:
-                marks = tracing.follow("kvm_pio", TIMEOUT_S)
+                marks = tracing.follow("kvm_pio", TIMEOUT_S, process.pidfd)
+                if not marks or marks[-1][1] != "kvm_pio":
+                    process.fail("Linux did not reach its init")
                 os.kill(process.pid, signal.SIGSTOP)
                 counters = read_counters(process.pid)
                 os.kill(process.pid, signal.SIGCONT)
-                if not marks or marks[-1][1] != "kvm_pio":
-                    process.fail(f"no init after {TIMEOUT_S} s")
                 process.stop(TIMEOUT_S)
             init_ms.add(monitor.name, (marks[-1][0] - marks[0][0]) / 1e6)
             for name, value in counters.items():

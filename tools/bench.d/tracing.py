@@ -52,26 +52,28 @@ class Tracing:
         with open(self.dir + "/trace", encoding="utf-8") as f:
             return self.parse(f.read())
 
-    def follow(self, event, timeout):
+    def follow(self, event, timeout, pidfd):
         """What comes until this event does, as soon as that is; without it
-        when the time is over."""
+        when the time is over or the process has ended."""
         text = ""
         deadline = time.monotonic() + timeout
         self._write("buffer_percent", "0")
-        fd = os.open(self.dir + "/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
+        pipe = os.open(self.dir + "/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
         try:
             poll = select.poll()
-            poll.register(fd, select.POLLIN)
+            poll.register(pipe, select.POLLIN)
+            poll.register(pidfd, select.POLLIN)
             while f": {event}: " not in text:
                 left = deadline - time.monotonic()
-                if left <= 0 or not poll.poll(left * 1000):
+                left = max(0, left * 1000)
+                if pipe not in (fd for fd, _ in poll.poll(left)):
                     break
                 try:
-                    text += os.read(fd, 65536).decode()
+                    text += os.read(pipe, 65536).decode()
                 except BlockingIOError:
                     pass
         finally:
-            os.close(fd)
+            os.close(pipe)
         return self.parse(text)
 
     def close(self):

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * Hot-plug by ACPI (6.5 section 5.6.6): an interrupt of the Generic Event
+ * Device says that there is something, then the guest's byte code reads event
+ * words until there is none. What is there (_STA, _CRS of processors and
+ * memory) stands in guest memory, so that looking costs no exit.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boot/acpi.h"
+#include "boot/layout_x86.h"
+#include "devices/registry.h"
+#include "vmm/byteorder.h"
+#include "vmm/hotplug.h"
+#include "vmm/irq.h"
+#include "vmm/log.h"
+#include "vmm/util.h"
+#include "vmm/vm.h"
+
+/* Values of Notify() (5.6.6). */
+#define NOTIFY_DEVICE_CHECK 1u
+#define NOTIFY_EJECT_REQUEST 3u
+
+/* _OST of an eject request (6.3.5.2): all others but success are a no. */
+#define OST_SUCCESS 0u
+#define OST_EJECT_IN_PROGRESS 0x84u
+
+struct acpi_hotplug {
+	struct device device;
+	struct vm *vm;
+	uint64_t base;
+	uint32_t gsi;
+
+	/* any thread, under lock (a leaf) */
+	pthread_mutex_t lock;
+	/* values of Notify() that the guest has not read, 0: none */
+	uint8_t events[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX];
+	/* the guest may eject it */
+	bool asked[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX];
+};
+
+/* ---- guest: vCPU threads ---- */
+
+static uint32_t ahp_next_event(struct acpi_hotplug *ahp)
+{
+	unsigned int kind, i;
+	uint32_t word = 0;
+
+	pthread_mutex_lock(&ahp->lock);
+	for (kind = 0; kind < HOTPLUG_KINDS && !word; kind++) {
+		for (i = 0; i < HOTPLUG_MAX_INDEX && !word; i++) {
+			if (!ahp->events[kind][i])
+				continue;
+			word = ACPI_HOTPLUG_WORD(kind, i,
+						 ahp->events[kind][i]);
+			ahp->events[kind][i] = 0;
+		}
+	}
+	pthread_mutex_unlock(&ahp->lock);
+	return word;
+}
+
+/* Takes back the permission. False: there was none. */
+static bool ahp_end_ask(struct acpi_hotplug *ahp, unsigned int kind,
+			unsigned int index)
+{
+	bool asked;
+
+	pthread_mutex_lock(&ahp->lock);
+	asked = ahp->asked[kind][index];
+	ahp->asked[kind][index] = false;
+	pthread_mutex_unlock(&ahp->lock);
+	return asked;
+}
+
+/* Where a byte or a DIMM's words of the state area are; NULL: no RAM there. */
+static void *ahp_state(struct acpi_hotplug *ahp, uint64_t off, uint64_t len)
+{
+	return gmem_ptr(&ahp->vm->gmem, BOOT_HOTPLUG + off, len);
+}
+
+static void ahp_set_cpu(void *opaque, unsigned int index, bool present)
+{
+	uint8_t *p = ahp_state(opaque, ACPI_STATE_CPUS + index, 1);
+
+	if (p)
+		__atomic_store_n(p, present ? ACPI_STA_PRESENT : 0,
+				 __ATOMIC_RELEASE);
+}
+
+static void ahp_set_memory(void *opaque, unsigned int index, gpa_t gpa,
+			   uint64_t len)
+{
+	uint8_t *p = ahp_state(opaque,
+			       ACPI_STATE_DIMMS + index * ACPI_STATE_DIMM_LEN,
+			       ACPI_STATE_DIMM_LEN);
+
+	if (p)
+		acpi_store_dimm(p, gpa, len);
+}
+
+/* The guest looks at _STA again right after _EJ0: it is gone by then. */
+static void ahp_eject(struct acpi_hotplug *ahp, unsigned int kind,
+		      unsigned int index)
+{
+	if (!ahp_end_ask(ahp, kind, index)) {
+		log_debug("hot-plug: the guest ejects %u of kind %u unasked",
+			  index, kind);
+		return;
+	}
+	if (kind == HOTPLUG_CPU)
+		ahp_set_cpu(ahp, index, false);
+	else if (kind == HOTPLUG_MEMORY)
+		ahp_set_memory(ahp, index, 0, 0);
+	hotplug_on_eject(ahp->vm, (enum hotplug_kind)kind, index);
+}
+
+static void ahp_status(struct acpi_hotplug *ahp, unsigned int kind,
+		       unsigned int index, unsigned int status)
+{
+	if (status == OST_SUCCESS || status == OST_EJECT_IN_PROGRESS)
+		return;
+	if (ahp_end_ask(ahp, kind, index))
+		hotplug_on_refuse(ahp->vm, (enum hotplug_kind)kind, index);
+}
+
+static void ahp_read(void *opaque, uint64_t off, void *data, unsigned int len)
+{
+	memset(data, 0, len);
+	if (off == ACPI_HOTPLUG_EVENT && len == 4)
+		le_store(data, ahp_next_event(opaque), 4);
+}
+
+static void ahp_write(void *opaque, uint64_t off, const void *data,
+		      unsigned int len)
+{
+	uint32_t word = (uint32_t)le_load(data, len);
+	unsigned int kind = word >> 24, index = word >> 8 & 0xffff;
+
+	if (len != 4 || kind >= HOTPLUG_KINDS || index >= HOTPLUG_MAX_INDEX)
+		return;
+	if (off == ACPI_HOTPLUG_EJECT)
+		ahp_eject(opaque, kind, index);
+	else if (off == ACPI_HOTPLUG_STATUS)
+		ahp_status(opaque, kind, index, word & 0xff);
+}
+
+static const struct bus_ops ahp_bus_ops = {
+	.read = ahp_read,
+	.write = ahp_write,
+};
+
+/* ---- machine: main thread ---- */
+
+static void ahp_raise(struct acpi_hotplug *ahp)
+{
+	/* Edge triggered: one pulse. */
+	irq_line(ahp->vm, ahp->gsi, true);
+	irq_line(ahp->vm, ahp->gsi, false);
+}
+
+static void ahp_check(void *opaque, enum hotplug_kind kind, unsigned int index)
+{
+	struct acpi_hotplug *ahp = opaque;
+
+	pthread_mutex_lock(&ahp->lock);
+	ahp->events[kind][index] = NOTIFY_DEVICE_CHECK;
+	pthread_mutex_unlock(&ahp->lock);
+	ahp_raise(ahp);
+}
+
+static void ahp_ask(void *opaque, enum hotplug_kind kind, unsigned int index,
+		    bool on)
+{
+	struct acpi_hotplug *ahp = opaque;
+
+	pthread_mutex_lock(&ahp->lock);
+	ahp->asked[kind][index] = on;
+	if (on)
+		ahp->events[kind][index] = NOTIFY_EJECT_REQUEST;
+	else if (ahp->events[kind][index] == NOTIFY_EJECT_REQUEST)
+		ahp->events[kind][index] = 0;
+	pthread_mutex_unlock(&ahp->lock);
+	if (on)
+		ahp_raise(ahp);
+}
+
+static const struct hotplug_guest_ops ahp_guest_ops = {
+	.check = ahp_check,
+	.ask = ahp_ask,
+	.set_cpu = ahp_set_cpu,
+	.set_memory = ahp_set_memory,
+};
+
+static void ahp_reset(struct device *device)
+{
+	struct acpi_hotplug *ahp = container_of(device, struct acpi_hotplug,
+						device);
+
+	pthread_mutex_lock(&ahp->lock);
+	memset(ahp->events, 0, sizeof(ahp->events));
+	memset(ahp->asked, 0, sizeof(ahp->asked));
+	pthread_mutex_unlock(&ahp->lock);
+}
+
+static void ahp_destroy(struct device *device)
+{
+	struct acpi_hotplug *ahp = container_of(device, struct acpi_hotplug,
+						device);
+
+	hotplug_set_guest(ahp->vm, NULL, NULL);
+	bus_remove(&ahp->vm->pio, ahp->base);
+	pthread_mutex_destroy(&ahp->lock);
+	free(ahp);
+}
+
+static const struct device_ops ahp_ops = {
+	.reset = ahp_reset,
+	.destroy = ahp_destroy,
+};
+
+static int ahp_create(struct vm *vm, const void *config, struct device **out,
+		      struct error *err)
+{
+	const struct chip_place *place = config;
+	struct acpi_hotplug *ahp = calloc(1, sizeof(*ahp));
+	int r;
+
+	if (!ahp)
+		return error_set(err, ENOMEM, "out of memory");
+	ahp->device.class = &acpi_hotplug_class;
+	ahp->device.ops = &ahp_ops;
+	ahp->vm = vm;
+	ahp->base = place->base;
+	ahp->gsi = place->gsi;
+	pthread_mutex_init(&ahp->lock, NULL);
+	r = bus_add(&vm->pio, place->base, ACPI_HOTPLUG_PORTS, &ahp_bus_ops,
+		    ahp);
+	if (r) {
+		pthread_mutex_destroy(&ahp->lock);
+		free(ahp);
+		return error_set(err, r, "ACPI hot-plug: %s", strerror(-r));
+	}
+	hotplug_set_guest(vm, &ahp_guest_ops, ahp);
+	*out = &ahp->device;
+	return 0;
+}
+
+const struct device_class acpi_hotplug_class = {
+	.name = "acpi_hotplug",
+	.kind = DEVICE_PLATFORM,
+	.create = ahp_create,
+};

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * The host side of the serial port. For the tty mode this process' stdin and
+ * stdout are pipes while a test runs; cmocka's own output waits meanwhile.
+ */
+#include "devices/backend/console.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "vmm/log.h"
+#include "vmm/util.h"
+
+#define BUFFER 16384u
+
+struct port {
+	size_t room;
+	char got[256];
+	size_t nr;
+	unsigned int quits;
+};
+
+static struct port port;
+static struct loop *loop;
+static struct console *con;
+static int saved[2], to_guest, from_guest, log_fd;
+static char data[128 * 1024];
+
+static size_t port_room(void *opaque unused_param)
+{
+	return port.room;
+}
+
+static void port_input(void *opaque unused_param, const uint8_t *bytes,
+		       size_t len)
+{
+	assert_true(len <= port.room && port.nr + len <= sizeof(port.got));
+	memcpy(port.got + port.nr, bytes, len);
+	port.nr += len;
+	port.room -= len;
+}
+
+static void port_quit(void *opaque unused_param)
+{
+	port.quits++;
+}
+
+static int open_console(enum console_mode mode, const char *file,
+			struct error *err)
+{
+	const struct console_config cc = {
+		.mode = mode,
+		.file = file,
+		.loop = loop,
+		.room = port_room,
+		.input = port_input,
+		.quit = port_quit,
+	};
+
+	return console_open(&con, &cc, err);
+}
+
+static void on_turn(struct loop_call *lc unused_param)
+{
+	loop_quit(loop);
+}
+
+static void turn(void)
+{
+	struct loop_call call = { .fn = on_turn };
+	unsigned int i;
+
+	for (i = 0; i < 12; i++) {
+		loop_post(loop, &call);
+		loop_run(loop);
+	}
+}
+
+static int setup(void **state unused_param)
+{
+	memset(&port, 0, sizeof(port));
+	port.room = sizeof(port.got);
+	con = NULL;
+	loop = loop_create("main", NULL);
+	assert_non_null(loop);
+	return 0;
+}
+
+static int teardown(void **state unused_param)
+{
+	loop_destroy(loop);
+	return 0;
+}
+
+static int setup_pipes(void **state)
+{
+	int in[2], out[2], log[2];
+
+	setup(state);
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(log, O_CLOEXEC | O_NONBLOCK), 0);
+	fflush(stdout);
+	saved[0] = dup(0);
+	saved[1] = dup(1);
+	dup2(in[0], 0);
+	dup2(out[1], 1);
+	close(in[0]);
+	close(out[1]);
+	to_guest = in[1];
+	from_guest = out[0];
+	fcntl(from_guest, F_SETFL, O_NONBLOCK);
+	log_init(log[1], LOG_WARN);
+	log_fd = log[0];
+	return 0;
+}
+
+static int teardown_pipes(void **state)
+{
+	dup2(saved[0], 0);
+	dup2(saved[1], 1);
+	close(saved[0]);
+	close(saved[1]);
+	close_fd(&to_guest);
+	close_fd(&from_guest);
+	close_fd(&log_fd);
+	log_init(STDERR_FILENO, LOG_WARN);
+	return teardown(state);
+}
+
+static void put(const char *text)
+{
+	while (*text)
+		console_write(con, (uint8_t)*text++);
+}
+
+/* ---- output ---- */
+
+static void test_output(void **state unused_param)
+{
+	bool ok = !open_console(CONSOLE_TTY, NULL, NULL);
+
+	put("hello\r\n");
+	turn();
+	ok = ok && read(from_guest, data, sizeof(data)) == 7 &&
+	     !memcmp(data, "hello\r\n", 7);
+	put("bye");
+	console_close(con); /* writes what is there */
+	ok = ok && read(from_guest, data, sizeof(data)) == 3;
+	assert_true(ok);
+}
+
+/* Nobody reads: writing never waits, what does not fit is lost and counted. */
+static void test_blocked_pipe(void **state unused_param)
+{
+	unsigned int i, pipe_len = (unsigned int)fcntl(1, F_GETPIPE_SZ);
+	unsigned int sent = pipe_len + BUFFER + 1000, got = 0, lost = 0;
+	ssize_t n;
+
+	assert_int_equal(open_console(CONSOLE_TTY, NULL, NULL), 0);
+	for (i = 0; i < sent; i++) {
+		console_write(con, (uint8_t)('a' + i % 26));
+		if (i % 1000 == 0)
+			turn();
+	}
+	turn();
+	/* The pipe is full, the buffer is full: these are lost. */
+	for (i = 0; i < 500; i++)
+		console_write(con, '!');
+	turn();
+	while ((n = read(from_guest, data, sizeof(data))) > 0) {
+		for (i = 0; i < (unsigned int)n; i++)
+			assert_int_equal(data[i], 'a' + (got + i) % 26);
+		got += (unsigned int)n;
+		turn();
+	}
+	put("z"); /* there is room again */
+	turn();
+	assert_int_equal(read(from_guest, data, sizeof(data)), 1);
+	console_close(con);
+	n = read(log_fd, data, sizeof(data) - 1);
+	assert_true(n > 0);
+	data[n] = '\0';
+	assert_int_equal(
+		sscanf(strstr(data, "serial: "), "serial: %u bytes", &lost), 1);
+	assert_int_equal(got + lost, sent + 500);
+	assert_true(got >= BUFFER);
+}
+
+/* The reader goes away: the guest does not notice. */
+static void test_closed_pipe(void **state unused_param)
+{
+	unsigned int i;
+
+	assert_int_equal(open_console(CONSOLE_TTY, NULL, NULL), 0);
+	close_fd(&from_guest);
+	for (i = 0; i < 3 * BUFFER; i++) {
+		console_write(con, 'x');
+		if (i % 4096 == 0)
+			turn();
+	}
+	turn();
+	console_close(con);
+}
+
+/* ---- input ---- */
+
+static void test_input_flow(void **state unused_param)
+{
+	assert_int_equal(open_console(CONSOLE_TTY, NULL, NULL), 0);
+	port.room = 4;
+	assert_int_equal(write(to_guest, "0123456789", 10), 10);
+	turn();
+	assert_int_equal(port.nr, 4);
+	turn(); /* full: nothing is read, nothing spins */
+	assert_int_equal(port.nr, 4);
+	port.room = 3;
+	turn();
+	assert_int_equal(port.nr, 4); /* not before the port says so */
+	console_input_wanted(con);
+	turn();
+	assert_int_equal(port.nr, 7);
+	port.room = 100;
+	console_input_wanted(con);
+	turn();
+	assert_int_equal(port.nr, 10);
+	assert_memory_equal(port.got, "0123456789", 10);
+	/* Not a terminal: Ctrl-A x is data. */
+	assert_int_equal(write(to_guest, "\001x", 2), 2);
+	turn();
+	assert_int_equal(port.nr, 12);
+	assert_int_equal(port.quits, 0);
+	/* The end of input is not the end of the console. */
+	close_fd(&to_guest);
+	turn();
+	console_input_wanted(con);
+	put("still here");
+	turn();
+	assert_int_equal(read(from_guest, data, sizeof(data)), 10);
+	console_close(con);
+}
+
+/* ---- the other modes ---- */
+
+static void test_null(void **state unused_param)
+{
+	assert_int_equal(open_console(CONSOLE_NULL, NULL, NULL), 0);
+	put("into the void");
+	console_input_wanted(con);
+	turn();
+	console_close(con);
+	console_close(NULL);
+}
+
+static void test_file(void **state unused_param)
+{
+	char path[] = "/tmp/test_console.XXXXXX";
+	int fd = mkstemp(path);
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "what was there before", 21), 21);
+	assert_int_equal(open_console(CONSOLE_FILE, path, NULL), 0);
+	put("line one\n");
+	turn();
+	put("line two\n");
+	console_close(con);
+	n = pread(fd, data, sizeof(data), 0);
+	assert_int_equal(n, 18);
+	assert_memory_equal(data, "line one\nline two\n", 18);
+	close(fd);
+	unlink(path);
+}
+
+static void test_file_fails(void **state unused_param)
+{
+	struct error err = { "" };
+
+	assert_int_equal(open_console(CONSOLE_FILE, "/nonexistent/x", &err),
+			 -ENOENT);
+	assert_non_null(strstr(err.msg, "--serial file=/nonexistent/x"));
+}
+
+#define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define PIPES(t) cmocka_unit_test_setup_teardown(t, setup_pipes, teardown_pipes)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		PIPES(test_output),	 PIPES(test_blocked_pipe),
+		PIPES(test_closed_pipe), PIPES(test_input_flow),
+		UNIT(test_null),	 UNIT(test_file),
+		UNIT(test_file_fails),
+	};
+
+	signal(SIGPIPE, SIG_IGN); /* as main() does */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

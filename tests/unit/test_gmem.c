@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/gmem.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "vmm/util.h"
+
+#define LEN 0x10000ull
+#define HIGH 0x100000000ull
+#define PAGE 4096ull
+
+static struct gmem gm;
+
+static void make(bool shared)
+{
+	const struct gmem_config gc = { .size = 3 * LEN, .shared = shared };
+
+	gmem_init(&gm, &gc);
+	assert_int_equal(gmem_add(&gm, 0, LEN, NULL), 0);
+	assert_int_equal(gmem_add(&gm, LEN, LEN, NULL), 0);
+	assert_int_equal(gmem_add(&gm, HIGH, LEN, NULL), 0);
+}
+
+static int setup(void **state unused_param)
+{
+	make(false);
+	return 0;
+}
+
+static int setup_shared(void **state unused_param)
+{
+	make(true);
+	return 0;
+}
+
+static int teardown(void **state unused_param)
+{
+	gmem_fini(&gm);
+	return 0;
+}
+
+static void test_ptr(void **state unused_param)
+{
+	static const struct {
+		gpa_t gpa;
+		uint64_t len;
+		bool ok;
+	} cases[] = {
+		{ 0, LEN, true },
+		{ 0, LEN + 1, false }, /* over the border of two regions */
+		{ LEN - 1, 1, true },
+		{ LEN - 1, 2, false },
+		{ LEN, LEN, true },
+		{ 2 * LEN - 8, 8, true },
+		{ 2 * LEN - 8, 9, false },
+		{ 2 * LEN, 0, false },
+		{ 2 * LEN, 1, false },
+		{ 2 * LEN - 1, 0, true },
+		{ HIGH - 1, 1, false },
+		{ HIGH - 1, 2, false },
+		{ HIGH, LEN, true },
+		{ HIGH + LEN - 1, UINT64_MAX, false },
+		{ HIGH + 1, UINT64_MAX - HIGH, false },
+		{ 1, UINT64_MAX, false },
+		{ 0, UINT64_MAX, false },
+		{ UINT64_MAX, 1, false },
+		{ UINT64_MAX, 2, false },
+		{ UINT64_MAX - PAGE + 1, 2 * PAGE, false },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		void *p = gmem_ptr(&gm, cases[i].gpa, cases[i].len);
+
+		if (!p == cases[i].ok)
+			fail_msg("case %u", i);
+	}
+	assert_ptr_equal(gmem_ptr(&gm, HIGH + 5, 1),
+			 (uint8_t *)gmem_ptr(&gm, HIGH, 1) + 5);
+}
+
+static void test_span(void **state unused_param)
+{
+	uint64_t len = 100;
+
+	assert_non_null(gmem_span(&gm, LEN - 10, &len));
+	assert_int_equal(len, 10);
+	len = UINT64_MAX;
+	assert_non_null(gmem_span(&gm, LEN + 10, &len));
+	assert_int_equal(len, LEN - 10);
+	len = 5;
+	assert_non_null(gmem_span(&gm, HIGH, &len));
+	assert_int_equal(len, 5);
+	assert_null(gmem_span(&gm, 2 * LEN, &len));
+	assert_null(gmem_span(&gm, UINT64_MAX, &len));
+}
+
+static void test_copy(void **state unused_param)
+{
+	char buf[8] = "";
+
+	assert_int_equal(gmem_write(&gm, LEN - 4, "abcd", 4), 0);
+	assert_int_equal(gmem_read(&gm, LEN - 4, buf, 4), 0);
+	assert_string_equal(buf, "abcd");
+	assert_int_equal(gmem_write(&gm, LEN - 3, "abcd", 4), -EFAULT);
+	assert_int_equal(gmem_read(&gm, LEN - 3, buf, 4), -EFAULT);
+}
+
+static void test_add_refuses(void **state unused_param)
+{
+	struct error err = { "" };
+	unsigned int i;
+
+	assert_int_equal(gmem_add(&gm, 0x80000, 0, &err), -EINVAL);
+	assert_int_equal(gmem_add(&gm, 0x80001, PAGE, &err), -EINVAL);
+	assert_int_equal(gmem_add(&gm, 0x80000, PAGE + 1, &err), -EINVAL);
+	assert_int_equal(gmem_add(&gm, LEN, PAGE, &err), -EINVAL);
+	assert_int_equal(gmem_add(&gm, HIGH - PAGE, 2 * PAGE, &err), -EINVAL);
+	assert_int_equal(gmem_add(&gm, UINT64_MAX - PAGE + 1, 2 * PAGE, &err),
+			 -EINVAL);
+	assert_non_null(strstr(err.msg, "--memory"));
+	for (i = 3; i < GMEM_MAX_REGIONS; i++)
+		assert_int_equal(gmem_add(&gm, HIGH + i * LEN, LEN, &err), 0);
+	assert_int_equal(gmem_add(&gm, 2 * HIGH, LEN, &err), -ENOSPC);
+	assert_int_equal(gm.nr, GMEM_MAX_REGIONS);
+}
+
+/* ---- files ---- */
+
+static uint8_t pattern(uint64_t i)
+{
+	return (uint8_t)(i * 31 + i / PAGE);
+}
+
+static int make_file(uint64_t len)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+	uint64_t i;
+
+	assert_true(fd >= 0);
+	for (i = 0; i < len; i++) {
+		uint8_t c = pattern(i);
+
+		assert_int_equal(pwrite(fd, &c, 1, (off_t)i), 1);
+	}
+	return fd;
+}
+
+/* Is the page of gpa mapped from a file? */
+static bool is_mapped(gpa_t gpa)
+{
+	uintptr_t at = (uintptr_t)gmem_ptr(&gm, gpa, 1);
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned long lo, hi;
+	char line[512];
+	bool found = false;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx", &lo, &hi) == 2 && at >= lo &&
+		    at < hi)
+			found = strstr(line, "memfd:file") != NULL;
+	fclose(maps);
+	return found;
+}
+
+static void check_loaded(gpa_t gpa, uint64_t len, uint64_t off)
+{
+	const uint8_t *p = gmem_ptr(&gm, gpa, len);
+	uint64_t i;
+
+	assert_non_null(p);
+	for (i = 0; i < len; i++)
+		if (p[i] != pattern(off + i))
+			fail_msg("byte %llu of %llu", (unsigned long long)i,
+				 (unsigned long long)len);
+}
+
+static void load(int fd, gpa_t gpa, uint64_t len, uint64_t off)
+{
+	assert_int_equal(gmem_load_file(&gm, gpa, len, fd, off), 0);
+	check_loaded(gpa, len, off);
+}
+
+static void test_load_mapped(void **state unused_param)
+{
+	int fd = make_file(8 * PAGE);
+	uint8_t c = 0;
+
+	load(fd, 0, 3 * PAGE, PAGE);
+	assert_true(is_mapped(0));
+	assert_true(is_mapped(2 * PAGE));
+	assert_false(is_mapped(3 * PAGE));
+	/* Head and tail are part pages: read, their surroundings untouched. */
+	memset(gmem_ptr(&gm, LEN, 8 * PAGE), 0xee, 8 * PAGE);
+	load(fd, LEN + 100, 3 * PAGE + 7, 100);
+	assert_false(is_mapped(LEN + 100));
+	assert_true(is_mapped(LEN + PAGE));
+	assert_true(is_mapped(LEN + 2 * PAGE));
+	assert_false(is_mapped(LEN + 3 * PAGE));
+	assert_int_equal(*(uint8_t *)gmem_ptr(&gm, LEN + 99, 1), 0xee);
+	assert_int_equal(*(uint8_t *)gmem_ptr(&gm, LEN + 3 * PAGE + 107, 1),
+			 0xee);
+	/* Writing to memory does not reach the file. */
+	memset(gmem_ptr(&gm, 0, PAGE), 0, PAGE);
+	assert_int_equal(pread(fd, &c, 1, PAGE + 1), 1);
+	assert_int_equal(c, pattern(PAGE + 1));
+	close(fd);
+	check_loaded(PAGE, PAGE, 2 * PAGE); /* the mapping stays */
+}
+
+static void test_load_copied(void **state unused_param)
+{
+	int fd = make_file(4 * PAGE);
+
+	load(fd, 8, 3 * PAGE, 16); /* other offset in the page */
+	assert_false(is_mapped(PAGE));
+	load(fd, LEN, PAGE - 1, 0); /* less than a page */
+	assert_false(is_mapped(LEN));
+	load(fd, LEN + PAGE, 0, 0);
+	close(fd);
+}
+
+static void test_load_fails(void **state unused_param)
+{
+	int fd = make_file(PAGE);
+
+	assert_int_equal(gmem_load_file(&gm, 2 * LEN, 1, fd, 0), -EFAULT);
+	assert_int_equal(gmem_load_file(&gm, LEN - 1, 2, fd, 0), -EFAULT);
+	assert_int_equal(gmem_load_file(&gm, 0, UINT64_MAX, fd, 0), -EFAULT);
+	assert_int_equal(gmem_load_file(&gm, 1, PAGE, fd, 4), -EIO);
+	assert_int_equal(gmem_load_file(&gm, 0, PAGE + 1, fd, 0), -EIO);
+	close(fd);
+}
+
+static void test_load_shared(void **state unused_param)
+{
+	int fd = make_file(2 * PAGE);
+
+	load(fd, 0, 2 * PAGE, 0);
+	assert_false(is_mapped(0));
+	assert_true(gm.regions[0].fd >= 0);
+	close(fd);
+}
+
+static void test_clear(void **state unused_param)
+{
+	int fd = make_file(2 * PAGE);
+	gpa_t places[] = { 0, PAGE, LEN, 2 * LEN - 8, HIGH + LEN - 8 };
+	unsigned int i;
+
+	load(fd, 0, 2 * PAGE, 0);
+	for (i = 0; i < ARRAY_SIZE(places); i++)
+		assert_int_equal(gmem_write(&gm, places[i], "junkjunk", 8), 0);
+	assert_int_equal(gmem_clear(&gm), 0);
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		uint64_t v = 1;
+
+		assert_int_equal(gmem_read(&gm, places[i], &v, 8), 0);
+		assert_int_equal(v, 0);
+	}
+	assert_false(is_mapped(0));
+	assert_int_equal(gmem_write(&gm, 0, "x", 1), 0); /* writable again */
+	close(fd);
+}
+
+static void test_prefault(void **state unused_param)
+{
+	const struct gmem_config gc = { .size = 4 * MIB, .prefault = true };
+	unsigned char resident[1024];
+	struct gmem g;
+	unsigned int i;
+
+	gmem_init(&g, &gc);
+	assert_int_equal(gmem_add(&g, 0, 4 * MIB, NULL), 0);
+	assert_int_equal(mincore(g.regions[0].hva, 4 * MIB, resident), 0);
+	for (i = 0; i < 1024; i++)
+		assert_true(resident[i] & 1);
+	gmem_fini(&g);
+	gmem_init(&g, &gc);
+	gmem_fini(&g); /* half-built */
+}
+
+#define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define SHARED(t) cmocka_unit_test_setup_teardown(t, setup_shared, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		UNIT(test_ptr),
+		UNIT(test_span),
+		UNIT(test_copy),
+		UNIT(test_add_refuses),
+		UNIT(test_load_mapped),
+		UNIT(test_load_copied),
+		UNIT(test_load_fails),
+		SHARED(test_load_shared),
+		UNIT(test_clear),
+		SHARED(test_clear),
+		cmocka_unit_test(test_prefault),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/api/json.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "vmm/util.h"
+
+/* Bodies to configurations and back. */
+
+#define KERNEL "\"payload\":{\"kernel\":\"/k\"}"
+/* vm.create as a Go client of container shims sends it. */
+#define GO_CREATE                                                          \
+	"{\"console\":{\"iommu\":false,\"mode\":\"Off\"},"                 \
+	"\"cpus\":{\"boot_vcpus\":1,\"kvm_hyperv\":false,\"max_vcpus\":4," \
+	"\"nested\":true,\"topology\":{\"cores_per_die\":4,"               \
+	"\"dies_per_package\":1,\"packages\":1,\"threads_per_core\":1}},"  \
+	"\"disks\":[{\"backing_files\":false,\"direct\":false,"            \
+	"\"image_type\":\"Raw\",\"iommu\":false,\"num_queues\":1,"         \
+	"\"path\":\"/img\",\"queue_size\":128,\"readonly\":true,"          \
+	"\"sparse\":true,\"vhost_user\":false}],"                          \
+	"\"iommu\":false,\"landlock_enable\":false,"                       \
+	"\"memory\":{\"hotplug_method\":\"Acpi\",\"hugepages\":false,"     \
+	"\"mergeable\":false,\"prefault\":false,\"shared\":true,"          \
+	"\"size\":2147483648,\"thp\":true},"                               \
+	"\"payload\":{\"cmdline\":\"a=\\u003cb\\u003e \\u0026\","          \
+	"\"kernel\":\"/k\"},"                                              \
+	"\"platform\":{\"num_pci_segments\":2,\"sev_snp\":false,"          \
+	"\"tdx\":false},\"pvpanic\":false,"                                \
+	"\"rng\":{\"iommu\":false,\"src\":\"/dev/urandom\"},"              \
+	"\"serial\":{\"iommu\":false,\"mode\":\"Tty\"},\"watchdog\":false}\n"
+
+struct fixture {
+	struct machine m;
+	struct machine_files files;
+	json_t *kept;
+	struct error err;
+	int fds[2];
+};
+
+static int setup(void **state)
+{
+	struct fixture *fx = calloc(1, sizeof(*fx));
+
+	if (!fx)
+		return -1;
+	fx->m.ops = &machine_vm_ops;
+	machine_init(&fx->m);
+	vm_config_init(&fx->m.config);
+	fx->files = (struct machine_files){ -1, -1 };
+	fx->fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	fx->fds[1] = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	*state = fx;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fx = *state;
+
+	machine_free_config(&fx->m.config, &fx->files);
+	json_decref(fx->kept);
+	close(fx->fds[0]);
+	close(fx->fds[1]);
+	free(fx);
+	return 0;
+}
+
+static int read_config(struct fixture *fx, const char *text)
+{
+	const struct json_fds fds = { fx->fds, 2 };
+	json_t *root = json_read_text(text, strlen(text), &fx->err);
+	int r;
+
+	if (!root)
+		return -EBADMSG;
+	machine_free_config(&fx->m.config, &fx->files);
+	vm_config_init(&fx->m.config);
+	json_decref(fx->kept);
+	fx->kept = NULL;
+	r = json_read_config(&fx->m.config, &fx->files, root, &fds, &fx->kept,
+			     &fx->err);
+	json_decref(root);
+	return r;
+}
+
+/* Refused with code, and a message that starts with the field. */
+static void check_bad(struct fixture *fx, const char *text, int code,
+		      const char *field)
+{
+	int r = read_config(fx, text);
+
+	if (r != code)
+		fail_msg("%s: %d, not %d", text, r, code);
+	if (strncmp(fx->err.msg, field, strlen(field)) != 0)
+		fail_msg("'%s' does not start: %s", field, fx->err.msg);
+	assert_null(fx->kept);
+}
+
+/* What vm.info would show at path, as text; free it. */
+static char *echo(struct fixture *fx)
+{
+	json_t *out = json_write_config(&fx->m, fx->kept);
+	char *text = json_write_text(out);
+
+	json_decref(out);
+	assert_non_null(text);
+	return text;
+}
+
+static void check_echo(struct fixture *fx, const char *part)
+{
+	char *text = echo(fx);
+
+	if (!strstr(text, part))
+		fail_msg("'%s' is not in: %s", part, text);
+	free(text);
+}
+
+static void test_go_client(void **state)
+{
+	struct fixture *fx = *state;
+	const struct vm_config *vc = &fx->m.config;
+
+	assert_int_equal(read_config(fx, GO_CREATE), 0);
+	assert_string_equal(vc->kernel, "/k");
+	assert_string_equal(vc->cmdline, "a=<b> &");
+	assert_int_equal(vc->cpus.boot, 1);
+	assert_int_equal(vc->cpus.max, 4);
+	assert_int_equal(vc->memory.size, 2147483648);
+	assert_true(vc->memory.shared);
+	assert_int_equal(vc->serial.mode, SERIAL_TTY);
+	assert_int_equal(vc->nr_devices, 1);
+}
+
+/* Every key that came is shown again with the same value. */
+static void check_same(const json_t *sent, const json_t *shown,
+		       const char *path)
+{
+	const char *key;
+	json_t *value, *other;
+	char name[128];
+
+	json_object_foreach((json_t *)(uintptr_t)sent, key, value)
+	{
+		snprintf(name, sizeof(name), "%s.%s", path, key);
+		other = json_object_get(shown, key);
+		if (!other)
+			fail_msg("%s is not shown", name);
+		if (json_is_object(value))
+			check_same(value, other, name);
+		else if (json_is_array(value) && json_array_size(value))
+			check_same(json_array_get(value, 0),
+				   json_array_get(other, 0), name);
+		else if (!json_equal(value, other))
+			fail_msg("%s is not what was sent", name);
+	}
+}
+
+static void test_round_trip(void **state)
+{
+	struct fixture *fx = *state;
+	json_t *sent = json_loads(GO_CREATE, 0, NULL), *shown;
+
+	assert_int_equal(read_config(fx, GO_CREATE), 0);
+	shown = json_write_config(&fx->m, fx->kept);
+	check_same(sent, shown, "");
+	json_decref(sent);
+	json_decref(shown);
+}
+
+static void test_defaults(void **state)
+{
+	struct fixture *fx = *state;
+
+	assert_int_equal(read_config(fx, "{" KERNEL "}"), 0);
+	assert_int_equal(fx->m.config.serial.mode, SERIAL_NULL);
+	check_echo(fx, "\"max_phys_bits\":46");
+	check_echo(fx, "\"boot_vcpus\":1");
+	check_echo(fx, "\"max_vcpus\":1");
+	check_echo(fx, "\"size\":536870912");
+	check_echo(fx, "\"console\":{\"mode\":\"Off\"}");
+	check_echo(fx, "\"serial\":{\"mode\":\"Null\"}");
+}
+
+static void test_nulls_and_strangers(void **state)
+{
+	struct fixture *fx = *state;
+	char *text;
+
+	assert_int_equal(read_config(fx,
+				     "{\"payload\":{\"kernel\":\"/k\","
+				     "\"initramfs\":null,\"firmware\":null,"
+				     "\"host_data\":null},\"cpus\":null,"
+				     "\"memory\":{\"size\":33554432,"
+				     "\"hotplug_size\":null,\"zones\":[]},"
+				     "\"devices\":[],\"fs\":[],\"net\":null,"
+				     "\"balloon\":null,\"tpm\":{},"
+				     "\"disks\":[{\"path\":\"/i\",\"id\":null,"
+				     "\"rate_limiter_config\":null,"
+				     "\"image_type\":\"Unknown\"}],"
+				     "\"stranger\":{\"a\":[1,2,{}]}}"),
+			 0);
+	text = echo(fx);
+	assert_null(strstr(text, "null"));
+	assert_null(strstr(text, "stranger"));
+	assert_null(strstr(text, "rate_limiter_config"));
+	assert_non_null(strstr(text, "\"devices\":[]"));
+	free(text);
+}
+
+static void test_limits(void **state)
+{
+	struct fixture *fx = *state;
+
+	assert_int_equal(read_config(fx,
+				     "{" KERNEL ",\"disks\":[{\"path\":\"/i\","
+				     "\"rate_limiter_config\":{\"bandwidth\":"
+				     "{\"size\":1000,\"refill_time\":100},"
+				     "\"ops\":null}}]}"),
+			 0);
+	check_echo(fx, "\"rate_limiter_config\":{\"bandwidth\":{\"size\":1000,"
+		       "\"one_time_burst\":0,\"refill_time\":100}}");
+}
+
+static void test_wrong_types(void **state)
+{
+	static const char *const bad[][2] = {
+		{ "[]", "the body" },
+		{ "{}", "payload" },
+		{ "{\"payload\":null}", "payload" },
+		{ "{\"payload\":3}", "payload" },
+		{ "{\"payload\":{\"kernel\":[]}}", "payload.kernel" },
+		{ "{" KERNEL ",\"cpus\":[]}", "cpus" },
+		{ "{" KERNEL ",\"cpus\":{\"boot_vcpus\":\"1\"}}",
+		  "cpus.boot_vcpus" },
+		{ "{" KERNEL ",\"cpus\":{\"boot_vcpus\":1.5}}",
+		  "cpus.boot_vcpus" },
+		{ "{" KERNEL ",\"cpus\":{\"boot_vcpus\":-1}}",
+		  "cpus.boot_vcpus" },
+		{ "{" KERNEL ",\"cpus\":{\"topology\":3}}", "cpus.topology" },
+		{ "{" KERNEL ",\"memory\":{\"shared\":1}}", "memory.shared" },
+		{ "{" KERNEL ",\"serial\":{\"mode\":7}}", "serial.mode" },
+		{ "{" KERNEL ",\"disks\":{}}", "disks" },
+		{ "{" KERNEL ",\"disks\":[7]}", "disks[0]" },
+		{ "{" KERNEL ",\"disks\":[{\"path\":\"/i\"},"
+		  "{\"path\":\"/i\",\"readonly\":\"on\"}]}",
+		  "disks[1].readonly" },
+		{ "{" KERNEL ",\"disks\":[{\"path\":\"/i\","
+		  "\"rate_limiter_config\":{\"bandwidth\":5}}]}",
+		  "disks[0].rate_limiter_config.bandwidth" },
+		{ "{" KERNEL ",\"rng\":{\"src\":5}}", "rng.src" },
+		{ "{" KERNEL ",\"watchdog\":\"yes\"}", "watchdog" },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)
+		check_bad(*state, bad[i][0], -EBADMSG, bad[i][1]);
+}
+
+static void test_refused_values(void **state)
+{
+	static const char *const bad[][2] = {
+		{ "{\"payload\":{\"kernel\":\"\"}}", "payload.kernel" },
+		{ "{" KERNEL ",\"cpus\":{\"boot_vcpus\":0}}",
+		  "cpus.boot_vcpus" },
+		{ "{" KERNEL ",\"cpus\":{\"boot_vcpus\":2,\"max_vcpus\":1}}",
+		  "cpus" },
+		{ "{" KERNEL ",\"memory\":{\"size\":9223372036854775807}}",
+		  "memory.size" },
+		{ "{" KERNEL ",\"memory\":{\"size\":33554433}}", "memory" },
+		{ "{" KERNEL ",\"serial\":{\"mode\":\"Socket\"}}",
+		  "serial.mode" },
+		{ "{" KERNEL ",\"disks\":[{}]}", "disks[0]" },
+		{ "{" KERNEL ",\"disks\":[{\"path\":\"/i\","
+		  "\"queue_size\":3}]}",
+		  "disks[0].queue_size" },
+		{ "{" KERNEL ",\"disks\":[{\"path\":\"/i\","
+		  "\"image_type\":\"Qcow2\"}]}",
+		  "disks[0].image_type" },
+		{ "{" KERNEL ",\"disks\":[{\"path\":\"/i\",\"iommu\":true}]}",
+		  "disks[0].iommu" },
+		{ "{" KERNEL ",\"disks\":[{\"fd\":2}]}", "disks[0].fd" },
+		{ "{\"payload\":{\"kernel_fd\":2}}", "payload.kernel_fd" },
+		{ "{\"payload\":{\"kernel_fd\":0,\"kernel\":\"/k\"}}",
+		  "payload.kernel_fd" },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)
+		check_bad(*state, bad[i][0], -EINVAL, bad[i][1]);
+}
+
+/* Sections that mean something we have not: named. */
+static void test_unsupported(void **state)
+{
+	static const char *const bad[][2] = {
+		{ "\"devices\":[{\"path\":\"/x\"}]", "devices" },
+		{ "\"pmem\":[{}]", "pmem" },
+		{ "\"vdpa\":[{}]", "vdpa" },
+		{ "\"user_devices\":[{}]", "user_devices" },
+		{ "\"numa\":[{}]", "numa" },
+		{ "\"tpm\":{\"socket\":\"/s\"}", "tpm" },
+		{ "\"balloon\":{\"size\":0}", "balloon" },
+		{ "\"iommu\":true", "iommu" },
+		{ "\"watchdog\":true", "watchdog" },
+		{ "\"memory\":{\"zones\":[{}]}", "memory.zones" },
+		{ "\"platform\":{\"tdx\":true}", "platform.tdx" },
+		{ "\"console\":{\"mode\":\"Tty\"}", "console.mode" },
+		{ "\"cpus\":{\"kvm_hyperv\":true}", "cpus.kvm_hyperv" },
+	};
+	char text[256];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+		snprintf(text, sizeof(text), "{" KERNEL ",%s}", bad[i][0]);
+		check_bad(*state, text, -EINVAL, bad[i][1]);
+	}
+	check_bad(*state, "{\"payload\":{\"firmware\":\"/f\"}}", -EINVAL,
+		  "payload.firmware");
+}
+
+static void test_bad_text(void **state)
+{
+	struct fixture *fx = *state;
+	char deep[8192];
+
+	check_bad(fx, "", -EBADMSG, "");
+	check_bad(fx, "{", -EBADMSG, "");
+	check_bad(fx, "{} {}", -EBADMSG, "");
+	check_bad(fx, "{\"a\":1,\"a\":2}", -EBADMSG, "duplicate object key");
+	check_bad(fx, "{\"a\":99999999999999999999}", -EBADMSG, "too big");
+	check_bad(fx, "{\"a\":\"\xff\"}", -EBADMSG, "unable to decode");
+	check_bad(fx, "{\"a\":\"\\u0000\"}", -EBADMSG, "\\u0000");
+	memset(deep, '[', sizeof(deep));
+	deep[sizeof(deep) - 1] = '\0';
+	check_bad(fx, deep, -EBADMSG, "maximum parsing depth");
+}
+
+static void test_descriptors(void **state)
+{
+	struct fixture *fx = *state;
+	struct stat a, b;
+	char want[64];
+
+	assert_int_equal(read_config(fx, "{\"payload\":{\"kernel_fd\":1},"
+					 "\"disks\":[{\"fd\":0}]}"),
+			 0);
+	assert_true(fx->files.kernel > 2);
+	assert_int_equal(fstat(fx->files.kernel, &a), 0);
+	assert_int_equal(fstat(fx->fds[1], &b), 0);
+	assert_true(a.st_rdev == b.st_rdev);
+	snprintf(want, sizeof(want), "/proc/self/fd/%d", fx->files.kernel);
+	assert_string_equal(fx->m.config.kernel, want);
+	/* The number means nothing to others. */
+	check_echo(fx, "\"disks\":[{\"readonly\"");
+}
+
+static void test_ascii(void **state)
+{
+	struct fixture *fx = *state;
+	char *text;
+
+	assert_int_equal(read_config(fx, "{\"payload\":{\"kernel\":\"/k\","
+					 "\"cmdline\":\"\xc3\xa4\\ud83d"
+					 "\\ude00\"}}"),
+			 0);
+	text = echo(fx);
+	for (const char *s = text; *s; s++)
+		assert_true(*s > 0x1f && *s < 0x7f);
+	assert_non_null(strstr(text, "\\u00E4\\uD83D\\uDE00"));
+	free(text);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_go_client),	   TEST(test_round_trip),
+		TEST(test_defaults),	   TEST(test_nulls_and_strangers),
+		TEST(test_limits),	   TEST(test_wrong_types),
+		TEST(test_refused_values), TEST(test_unsupported),
+		TEST(test_bad_text),	   TEST(test_descriptors),
+		TEST(test_ascii),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

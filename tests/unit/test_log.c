@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/log.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "vmm/util.h"
+
+static int pipe_fds[2];
+static char text[8192];
+
+static int setup(void **state unused_param)
+{
+	assert_int_equal(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
+	log_init(pipe_fds[1], LOG_WARN);
+	return 0;
+}
+
+static int teardown(void **state unused_param)
+{
+	log_init(STDERR_FILENO, LOG_WARN);
+	close_fd(&pipe_fds[0]);
+	close_fd(&pipe_fds[1]);
+	return 0;
+}
+
+/* What was written since the last look. */
+static const char *written(void)
+{
+	ssize_t n = read(pipe_fds[0], text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void test_form(void **state unused_param)
+{
+	unsigned int s, us;
+	char name[32];
+	int end = 0;
+
+	log_warn("disk %d: %s", 3, "gone");
+	assert_int_equal(sscanf(written(), "[%u.%u] %31s WARN: disk 3: gone%n",
+				&s, &us, name, &end),
+			 3);
+	assert_string_equal(text + end, "\n");
+}
+
+static void test_levels(void **state unused_param)
+{
+	log_info("no");
+	log_debug("no");
+	log_trace("no");
+	assert_string_equal(written(), "");
+	log_error("yes");
+	assert_non_null(strstr(written(), " ERRO: yes\n"));
+	log_init(pipe_fds[1], LOG_TRACE);
+	log_info("1");
+	assert_non_null(strstr(written(), " INFO: 1\n"));
+	log_debug("2");
+	assert_non_null(strstr(written(), " DEBG: 2\n"));
+	log_trace("3");
+	assert_non_null(strstr(written(), " TRCE: 3\n"));
+	assert_true(log_enabled(LOG_TRACE));
+	log_init(pipe_fds[1], LOG_ERROR);
+	assert_false(log_enabled(LOG_WARN));
+}
+
+static void test_long_line(void **state unused_param)
+{
+	char big[4000];
+
+	memset(big, 'z', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	log_warn("%s", big);
+	written();
+	assert_true(strlen(text) < 1024);
+	assert_int_equal(text[strlen(text) - 1], '\n');
+	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+}
+
+/* A full pipe and a closed one lose lines, nothing else. */
+static void test_lost(void **state unused_param)
+{
+	unsigned int i;
+
+	for (i = 0; i < 10000; i++)
+		log_warn("line %u of many that nobody reads", i);
+	log_init(-1, LOG_WARN);
+	log_warn("nowhere");
+}
+
+#define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		UNIT(test_form),
+		UNIT(test_levels),
+		UNIT(test_long_line),
+		UNIT(test_lost),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/api/json.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/api/json_peer.h"
+#include "vmm/util.h"
+
+/* ---- text ---- */
+
+json_t *json_read_text(const char *text, size_t len, struct error *err)
+{
+	json_error_t jerr;
+	json_t *value = json_loadb(text ? text : "", len,
+				   JSON_REJECT_DUPLICATES, &jerr);
+
+	if (!value)
+		error_set(err, EBADMSG, "%s at line %d column %d", jerr.text,
+			  jerr.line, jerr.column);
+	return value;
+}
+
+char *json_write_text(const json_t *value)
+{
+	return json_dumps(value,
+			  JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
+}
+
+/* ---- one parameter ---- */
+
+static const char *json_param_path(const struct param *p)
+{
+	return p->json ? p->json : p->name;
+}
+
+static const char *json_choice_name(const struct param_choice *c)
+{
+	return c->json ? c->json : c->name;
+}
+
+static json_type json_param_type(const struct param *p)
+{
+	switch (p->type) {
+	case PARAM_BOOL:
+		return JSON_TRUE;
+	case PARAM_STRING:
+	case PARAM_PATH:
+	case PARAM_ENUM:
+		return JSON_STRING;
+	default:
+		return JSON_INTEGER;
+	}
+}
+
+static int json_copy_fd(const struct json_fds *fds, const json_t *value,
+			int *out, struct error *err)
+{
+	long long n = json_integer_value(value);
+	unsigned int nr = fds ? fds->nr : 0;
+	int fd;
+
+	if (n < 0 || n >= nr)
+		return error_set(
+			err, EINVAL,
+			"%lld is not the number of a descriptor; the request brought %u",
+			n, nr);
+	fd = fcntl(fds->fds[n], F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return error_set(err, EINVAL, "descriptor %lld: %s", n,
+				 strerror(errno));
+	close_fd(out);
+	*out = fd;
+	return 0;
+}
+
+/* The command line's name of a JSON choice, for param_assign(). */
+static const char *json_find_choice(const struct param *p, const char *text,
+				    struct error *err)
+{
+	char all[256] = "";
+	size_t len = 0;
+
+	for (const struct param_choice *c = p->choices; c->name; c++) {
+		if (strcmp(json_choice_name(c), text) == 0)
+			return c->name;
+		if (len < sizeof(all))
+			len += (size_t)snprintf(all + len, sizeof(all) - len,
+						"%s%s", len ? ", " : "",
+						json_choice_name(c));
+	}
+	error_set(err, EINVAL, "'%.40s' is not one of %s",
+		  error_value(text).text, all);
+	return NULL;
+}
+
+/* value has the right type. */
+static int json_assign(const struct param *p, void *cfg, const json_t *value,
+		       const struct json_fds *fds, struct error *err)
+{
+	const char *text = json_string_value(value);
+	char number[24];
+
+	switch (p->type) {
+	case PARAM_FD:
+		return json_copy_fd(fds, value,
+				    (int *)(void *)((char *)cfg + p->offset),
+				    err);
+	case PARAM_BOOL:
+		text = json_is_true(value) ? "on" : "off";
+		break;
+	case PARAM_ENUM:
+		text = json_find_choice(p, text, err);
+		if (!text)
+			return -EINVAL;
+		break;
+	case PARAM_UINT:
+	case PARAM_SIZE:
+		snprintf(number, sizeof(number), "%lld",
+			 (long long)json_integer_value(value));
+		text = number;
+		break;
+	default:
+		break;
+	}
+	return param_assign(p, cfg, text, err);
+}
+
+static bool json_fits(const json_t *value, json_type type)
+{
+	switch (type) {
+	case JSON_TRUE:
+		return json_is_boolean(value);
+	case JSON_INTEGER:
+		return json_is_integer(value) && json_integer_value(value) >= 0;
+	default:
+		return json_typeof(value) == type;
+	}
+}
+
+static int json_read_param(const struct param *p, void *cfg, const json_t *obj,
+			   const char *where, const struct json_fds *fds,
+			   struct error *err)
+{
+	const char *path = json_param_path(p);
+	json_t *value;
+	int r = json_path_get(obj, path, where, &value, err);
+
+	if (r || !value)
+		return r;
+	if (!json_fits(value, json_param_type(p)))
+		return error_set(err, EBADMSG, "%s%s: must be %s", where, path,
+				 json_type_text(json_param_type(p)));
+	r = json_assign(p, cfg, value, fds, err);
+	return r ? error_prefix(err, r, "%s%s", where, path) : 0;
+}
+
+/* ---- sets ---- */
+
+int json_read_set(const struct param_set *set, void *cfg, const json_t *obj,
+		  const char *where, const struct json_fds *fds,
+		  struct error *err)
+{
+	int len = (int)strlen(where);
+	int r;
+
+	if (!json_is_object(obj))
+		return error_set(err, EBADMSG, "%.*s: must be an object",
+				 MAX(len - 1, 0), where);
+	for (unsigned int i = 0; i < set->nr_params; i++) {
+		r = json_read_param(&set->params[i], cfg, obj, where, fds, err);
+		if (r)
+			return r;
+	}
+	r = param_check(set, cfg, err);
+	if (r && len)
+		error_prefix(err, r, "%.*s", len - 1, where);
+	return r;
+}
+
+/* The value of a field; *plain: it is the default. NULL: nothing to show. */
+static json_t *json_param_value(const struct param *p, const void *cfg,
+				bool *plain)
+{
+	const void *field = (const char *)cfg + p->offset;
+	uint64_t v;
+
+	*plain = false;
+	switch (p->type) {
+	case PARAM_STRING:
+	case PARAM_PATH:
+		return *(char *const *)field
+			       ? json_string(*(char *const *)field)
+			       : NULL;
+	case PARAM_FD:
+		return NULL;
+	case PARAM_BOOL:
+		*plain = *(const bool *)field == (p->def != 0);
+		return json_boolean(*(const bool *)field);
+	case PARAM_ENUM:
+		v = (uint64_t) * (const int *)field;
+		*plain = v == p->def;
+		return json_string(json_choice_name(&p->choices[v]));
+	default:
+		v = *(const uint64_t *)field;
+		*plain = v == p->def;
+		return json_integer((json_int_t)MIN(v, (uint64_t)LLONG_MAX));
+	}
+}
+
+void json_write_set(const struct param_set *set, const void *cfg, json_t *obj)
+{
+	for (unsigned int i = 0; i < set->nr_params; i++) {
+		const struct param *p = &set->params[i];
+		const char *path = json_param_path(p);
+		bool plain;
+		json_t *value = json_param_value(p, cfg, &plain);
+
+		if (!value || (plain && !json_path_has_parent(obj, path)))
+			json_decref(value);
+		else
+			json_path_set(obj, path, value);
+	}
+}
+
+/* ---- devices ---- */
+
+int json_read_device(const struct device_class *class, void *cfg,
+		     const json_t *obj, const char *where,
+		     const struct json_fds *fds, json_t **kept,
+		     struct error *err)
+{
+	int r = 0;
+
+	if (!json_is_object(obj))
+		return error_set(err, EBADMSG, "%.*s: must be an object",
+				 MAX((int)strlen(where) - 1, 0), where);
+	*kept = json_object();
+	if (!*kept)
+		return error_set(err, ENOMEM, "out of memory");
+	r = json_peer_read(json_peer_find(class->json_list), obj, where, *kept,
+			   err);
+	if (!r && class->params)
+		r = json_read_set(class->params, cfg, obj, where, fds, err);
+	if (r) {
+		json_decref(*kept);
+		*kept = NULL;
+	}
+	return r;
+}
+
+static int json_read_entry(struct vm_config *vc,
+			   const struct device_class *class, const json_t *obj,
+			   const char *where, const struct json_fds *fds,
+			   json_t *list, struct error *err)
+{
+	void *cfg = vm_config_add_device(vc, class, err);
+	json_t *kept = NULL;
+	int r;
+
+	if (!cfg)
+		return -EINVAL;
+	r = json_read_device(class, cfg, obj, where, fds, &kept, err);
+	if (!r)
+		json_array_append_new(list, kept);
+	return r;
+}
+
+/* "disks": a list of objects; a class of which there is one may have the
+ * object itself. */
+static int json_read_list(struct vm_config *vc,
+			  const struct device_class *class, const json_t *root,
+			  const struct json_fds *fds, json_t *kept,
+			  struct error *err)
+{
+	const char *name = class->json_list;
+	json_t *value = json_object_get(root, name), *list;
+	char where[48];
+	size_t n;
+	int r = 0;
+
+	if (!value || json_is_null(value))
+		return 0;
+	list = json_array();
+	json_object_set_new(kept, name, list);
+	snprintf(where, sizeof(where), "%s.", name);
+	if (class->json_single)
+		return json_read_entry(vc, class, value, where, fds, list, err);
+	if (!json_is_array(value))
+		return error_set(err, EBADMSG, "%s: must be a list", name);
+	n = json_array_size(value);
+	for (size_t i = 0; !r && i < n; i++) {
+		snprintf(where, sizeof(where), "%s[%zu].", name, i);
+		r = json_read_entry(vc, class, json_array_get(value, i), where,
+				    fds, list, err);
+	}
+	return r;
+}
+
+/* ---- whole configurations ---- */
+
+static const struct json_section {
+	const char *name;
+	const struct param_set *set;
+	size_t offset; /* in vm_config */
+} json_sections[] = {
+	{ "cpus", &cpus_params, offsetof(struct vm_config, cpus) },
+	{ "memory", &memory_params, offsetof(struct vm_config, memory) },
+	{ "serial", &serial_params, offsetof(struct vm_config, serial) },
+};
+
+static int json_read_sections(struct vm_config *vc, const json_t *root,
+			      struct error *err)
+{
+	char where[24];
+	int r = 0;
+
+	for (unsigned int i = 0; !r && i < ARRAY_SIZE(json_sections); i++) {
+		const struct json_section *s = &json_sections[i];
+		json_t *obj = json_object_get(root, s->name);
+
+		if (!obj || json_is_null(obj))
+			continue;
+		snprintf(where, sizeof(where), "%s.", s->name);
+		r = json_read_set(s->set, (char *)vc + s->offset, obj, where,
+				  NULL, err);
+	}
+	return r;
+}
+
+/* A boot file that is already open: its path is the descriptor's. */
+static int json_read_file(const json_t *root, const char *path,
+			  const struct json_fds *fds, int *fd, char **name,
+			  struct error *err)
+{
+	json_t *value;
+	int r = json_path_get(root, path, "", &value, err);
+
+	if (r || !value)
+		return r;
+	if (!json_fits(value, JSON_INTEGER))
+		return error_set(err, EBADMSG, "%s: must be %s", path,
+				 json_type_text(JSON_INTEGER));
+	if (*name)
+		return error_set(
+			err, EINVAL,
+			"%s: a path is given, too; leave one of them out",
+			path);
+	r = json_copy_fd(fds, value, fd, err);
+	if (r)
+		return error_prefix(err, r, "%s", path);
+	if (asprintf(name, "/proc/self/fd/%d", *fd) < 0) {
+		*name = NULL;
+		return error_set(err, ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static int json_read_payload(struct vm_config *vc, struct machine_files *files,
+			     const json_t *root, const struct json_fds *fds,
+			     struct error *err)
+{
+	json_t *payload = json_object_get(root, "payload");
+	int r;
+
+	if (!payload || json_is_null(payload))
+		return error_set(
+			err, EBADMSG,
+			"payload: is missing; give {\"payload\":{\"kernel\":PATH}}");
+	r = json_read_set(&payload_params, vc, root, "", NULL, err);
+	if (!r)
+		r = json_read_file(root, "payload.kernel_fd", fds,
+				   &files->kernel, &vc->kernel, err);
+	if (!r)
+		r = json_read_file(root, "payload.initramfs_fd", fds,
+				   &files->initramfs, &vc->initramfs, err);
+	return r;
+}
+
+int json_read_config(struct vm_config *vc, struct machine_files *files,
+		     const json_t *root, const struct json_fds *fds,
+		     json_t **kept, struct error *err)
+{
+	json_t *keep;
+	int r;
+
+	if (!json_is_object(root))
+		return error_set(err, EBADMSG, "the body must be an object");
+	keep = json_object();
+	if (!keep)
+		return error_set(err, ENOMEM, "out of memory");
+	/* A client that does not ask for a console has no use for our stdin
+	 * and stdout. */
+	vc->serial.mode = SERIAL_NULL;
+	r = json_peer_read(json_peer_config, root, "", keep, err);
+	if (!r)
+		r = json_read_payload(vc, files, root, fds, err);
+	if (!r)
+		r = json_read_sections(vc, root, err);
+	for (unsigned int i = 0; !r && device_classes[i]; i++)
+		if (device_classes[i]->json_list)
+			r = json_read_list(vc, device_classes[i], root, fds,
+					   keep, err);
+	if (r)
+		json_decref(keep);
+	else
+		*kept = keep;
+	return r;
+}
+
+/* ---- the echo ---- */
+
+void json_name_devices(const struct vm_config *vc, json_t *kept)
+{
+	for (unsigned int c = 0; device_classes[c]; c++) {
+		json_t *list = NULL;
+		size_t n = 0;
+
+		if (device_classes[c]->json_list)
+			list = json_object_get(kept,
+					       device_classes[c]->json_list);
+		for (unsigned int i = 0; list && i < vc->nr_devices; i++) {
+			const struct device_config *dc = &vc->devices[i];
+			const char *id = machine_device_id(dc);
+
+			if (dc->class == device_classes[c])
+				json_object_set_new(json_array_get(list, n++),
+						    "id", json_string(id));
+		}
+	}
+}
+
+/* What was kept of the device with this id; an own copy. */
+static json_t *json_kept_device(const json_t *kept, const char *list,
+				const char *id)
+{
+	json_t *all = json_object_get(kept, list), *entry;
+	const char *other;
+	size_t i;
+
+	json_array_foreach(all, i, entry)
+	{
+		other = json_string_value(json_object_get(entry, "id"));
+		if (id && other && strcmp(id, other) == 0)
+			return json_deep_copy(entry);
+	}
+	return json_object();
+}
+
+static void json_write_devices(const struct vm_config *vc,
+			       const struct device_class *class,
+			       const json_t *kept, json_t *out)
+{
+	const char *name = class->json_list;
+	bool asked = json_object_get(out, name) != NULL;
+	json_t *list = json_array(), *obj;
+
+	for (unsigned int i = 0; i < vc->nr_devices; i++) {
+		const struct device_config *dc = &vc->devices[i];
+
+		if (dc->class != class)
+			continue;
+		obj = json_kept_device(kept, name, machine_device_id(dc));
+		if (class->params)
+			json_write_set(class->params, dc->config, obj);
+		json_peer_write(json_peer_find(name), obj);
+		json_array_append_new(list, obj);
+	}
+	json_object_del(out, name);
+	if (class->json_single && json_array_size(list))
+		json_object_set(out, name, json_array_get(list, 0));
+	else if (!class->json_single && (asked || json_array_size(list)))
+		json_object_set(out, name, list);
+	json_decref(list);
+}
+
+/*
+ * Clients ask for more vCPUs and memory up to what they read here, and do
+ * without when there is no more: do not promise what cannot be done.
+ */
+static void json_write_limits(const struct machine *m, json_t *out)
+{
+	const struct cpus_config *cpus = &m->config.cpus;
+	uint64_t max = cpus_max(cpus);
+
+	if (m->vm && !m->ops->resize_vcpus)
+		max = cpus->boot;
+	json_path_set(out, "cpus.max_vcpus", json_integer((json_int_t)max));
+	if (!m->ops->resize_memory)
+		json_object_del(json_object_get(out, "memory"), "hotplug_size");
+}
+
+json_t *json_write_config(const struct machine *m, const json_t *kept)
+{
+	const struct vm_config *vc = &m->config;
+	json_t *out = kept ? json_deep_copy(kept) : json_object();
+
+	json_write_set(&payload_params, vc, out);
+	for (unsigned int i = 0; i < ARRAY_SIZE(json_sections); i++) {
+		const struct json_section *s = &json_sections[i];
+		json_t *obj = json_object_get(out, s->name);
+
+		if (!obj) {
+			obj = json_object();
+			json_object_set_new(out, s->name, obj);
+		}
+		json_write_set(s->set, (const char *)vc + s->offset, obj);
+	}
+	for (unsigned int i = 0; device_classes[i]; i++)
+		if (device_classes[i]->json_list)
+			json_write_devices(vc, device_classes[i], kept, out);
+	json_peer_write(json_peer_config, out);
+	json_write_limits(m, out);
+	return out;
+}

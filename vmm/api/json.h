@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_API_JSON_H
+#define VMM_API_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vmm/config.h"
+#include "vmm/error.h"
+#include "vmm/machine.h"
+
+/*
+ * JSON to parameter tables and back. Clients are written for another monitor
+ * and send keys of its that we have no use for; those are known here too, with
+ * their types: they are checked, refused when they would change what the guest
+ * sees, and shown again by vm.info otherwise. All other keys are ignored, null
+ * is as good as absent. Main thread, or any thread that owns the arguments.
+ *
+ * Readers return -EBADMSG when a field has the wrong type, -EINVAL when its
+ * value is refused, -ENOMEM; the message starts with the path of the field.
+ * What was read before the error stays in the struct, for its owner to free.
+ */
+
+/* Descriptors that came along. "fd": N in a body means the Nth of them. */
+struct json_fds {
+	const int *fds; /* borrowed; copies are made of those in use */
+	unsigned int nr;
+};
+
+/* Parse a body. NULL with a message. */
+json_t *json_read_text(const char *text, size_t len, struct error *err);
+/* Compact and in ASCII; malloc'd. NULL: no memory. */
+char *json_write_text(const json_t *value);
+
+/*
+ * Fill cfg, which holds defaults, from obj; then param_check(). where: what to
+ * put in front of paths in messages, "disks[0]." or "". fds NULL: none came.
+ */
+int json_read_set(const struct param_set *set, void *cfg, const json_t *obj,
+		  const char *where, const struct json_fds *fds,
+		  struct error *err);
+/* Put the values of cfg into obj: all of them, but unset texts and groups that
+ * are at their defaults and not in obj yet. */
+void json_write_set(const struct param_set *set, const void *cfg, json_t *obj);
+
+/*
+ * One device. cfg: struct of class->params with defaults. *kept: what vm.info
+ * shows of the body beside the parameters; a new reference.
+ */
+int json_read_device(const struct device_class *class, void *cfg,
+		     const json_t *obj, const char *where,
+		     const struct json_fds *fds, json_t **kept,
+		     struct error *err);
+
+/*
+ * A whole machine: the body of vm.create. vc: after vm_config_init(); files:
+ * {-1, -1}. Both are to be freed by the caller in every case. *kept as above.
+ */
+int json_read_config(struct vm_config *vc, struct machine_files *files,
+		     const json_t *root, const struct json_fds *fds,
+		     json_t **kept, struct error *err);
+
+/* Note the ids that devices have by now in what was kept of them; both are in
+ * the same order. */
+void json_name_devices(const struct vm_config *vc, json_t *kept);
+
+/* "config" of vm.info. kept: of json_read_config(), or NULL. New reference. */
+json_t *json_write_config(const struct machine *m, const json_t *kept);
+
+#endif

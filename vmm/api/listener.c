@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/api/listener.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "vmm/util.h"
+
+#define LISTENER_BACKLOG 128
+
+/* ---- the lock ---- */
+
+/* The file of that name is the one we have open; it may have been removed by
+ * the process that had the lock before. */
+static bool listener_is_same(int fd, const char *name)
+{
+	struct stat mine, there;
+
+	return !fstat(fd, &mine) && !stat(name, &there) &&
+	       mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
+}
+
+static char *listener_lock_name(const char *path)
+{
+	char *name;
+
+	return asprintf(&name, "%s.lock", path) < 0 ? NULL : name;
+}
+
+static int listener_lock(struct listener *l, const char *path,
+			 struct error *err)
+{
+	char *name = listener_lock_name(path);
+	int r = 0;
+
+	if (!name)
+		return error_set(err, ENOMEM, "out of memory");
+	do {
+		close_fd(&l->lock_fd);
+		l->lock_fd = open(
+			name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (l->lock_fd < 0)
+			r = error_set(
+				err, errno,
+				"cannot make %s: %s; give a path in a directory that can be written",
+				error_value(name).text, strerror(errno));
+		else if (flock(l->lock_fd, LOCK_EX | LOCK_NB))
+			r = error_set(
+				err, EADDRINUSE,
+				"another process has %s locked; give a path of its own",
+				error_value(name).text);
+	} while (!r && !listener_is_same(l->lock_fd, name));
+	free(name);
+	if (r)
+		close_fd(&l->lock_fd);
+	return r;
+}
+
+static void listener_unlock(struct listener *l)
+{
+	char *name = listener_lock_name(l->path);
+
+	if (name)
+		unlink(name);
+	free(name);
+	close_fd(&l->lock_fd);
+}
+
+/* ---- the socket ---- */
+
+/* Remove what a process that is gone left behind, and nothing else. */
+static int listener_clear(const struct sockaddr_un *addr, struct error *err)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	if (lstat(addr->sun_path, &st))
+		return 0;
+	if (!S_ISSOCK(st.st_mode))
+		return error_set(
+			err, EEXIST,
+			"there is a file of that name which is no socket; remove it, or give another path");
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return error_set(err, errno, "socket: %s", strerror(errno));
+	if (!connect(fd, (const void *)addr, sizeof(*addr)) ||
+	    errno != ECONNREFUSED)
+		return error_set(
+			err, EADDRINUSE,
+			"another process listens there; give another path");
+	if (unlink(addr->sun_path))
+		return error_set(err, errno, "cannot remove the old socket: %s",
+				 strerror(errno));
+	return 0;
+}
+
+static int listener_bind(struct listener *l, const struct sockaddr_un *addr,
+			 struct error *err)
+{
+	mode_t old;
+	int r;
+
+	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (l->fd < 0)
+		return error_set(err, errno, "socket: %s", strerror(errno));
+	old = umask(077);
+	r = bind(l->fd, (const void *)addr, sizeof(*addr));
+	umask(old);
+	if (r)
+		return error_set(
+			err, errno,
+			"%s; give a path in a directory that can be written",
+			strerror(errno));
+	l->bound = true;
+	if (listen(l->fd, LISTENER_BACKLOG))
+		return error_set(err, errno, "listen: %s", strerror(errno));
+	return 0;
+}
+
+int listener_open(struct listener *l, const char *path, struct error *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int r;
+
+	*l = (struct listener){ .fd = -1, .lock_fd = -1 };
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return error_set(
+			err, ENAMETOOLONG,
+			"the path is too long; a socket's has at most %zu bytes",
+			sizeof(addr.sun_path) - 1);
+	strcpy(addr.sun_path, path);
+	r = listener_lock(l, path, err);
+	if (r)
+		return r;
+	l->path = strdup(path);
+	if (!l->path) {
+		close_fd(&l->lock_fd);
+		return error_set(err, ENOMEM, "out of memory");
+	}
+	r = listener_clear(&addr, err);
+	if (!r)
+		r = listener_bind(l, &addr, err);
+	if (r)
+		listener_close(l);
+	return r;
+}
+
+int listener_adopt(struct listener *l, int fd, struct error *err)
+{
+	int on = 0, flags;
+	socklen_t len = sizeof(on);
+
+	*l = (struct listener){ .fd = -1, .lock_fd = -1 };
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) || !on)
+		return error_set(err, EINVAL,
+				 "descriptor %d is not a socket that listens",
+				 fd);
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ||
+	    fcntl(fd, F_SETFD, FD_CLOEXEC))
+		return error_set(err, errno, "descriptor %d: %s", fd,
+				 strerror(errno));
+	l->fd = fd;
+	return 0;
+}
+
+void listener_close(struct listener *l)
+{
+	close_fd(&l->fd);
+	if (l->bound)
+		unlink(l->path);
+	if (l->path)
+		listener_unlock(l);
+	free(l->path);
+	l->path = NULL;
+	l->bound = false;
+}

@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/api/routes.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/api/json_peer.h"
+#include "vmm/stats.h"
+#include "vmm/util.h"
+
+struct api_route;
+
+struct api_call {
+	struct api *api;
+	struct machine *machine;
+	const struct api_route *route;
+	json_t *body; /* NULL: there is none */
+	const struct json_fds *fds;
+	struct api_reply *reply;
+	struct error *err;
+};
+
+enum api_body {
+	BODY_NONE,
+	BODY_JSON,
+};
+
+struct api_route {
+	enum http_verb verb;
+	const char *path; /* behind API_PREFIX */
+	enum api_body body;
+	const char *failure; /* what could not be done, for a person */
+	/* 0, or -errno as in vmm/machine.h, or -EBADMSG: not such a body */
+	int (*run)(struct api_call *c);
+	const char *arg; /* for run() */
+	int (*verb_fn)(struct machine *m, struct error *err); /* route_verb */
+};
+
+#define API_PREFIX "/api/v1/"
+
+/* ---- replies ---- */
+
+static void api_reply_json(struct api_reply *reply, unsigned int status,
+			   json_t *value)
+{
+	reply->status = status;
+	reply->body = value ? json_write_text(value) : NULL;
+	reply->body_len = reply->body ? strlen(reply->body) : 0;
+	json_decref(value);
+}
+
+/* Texts for a person, outermost first; NULL ones are left out. */
+static void api_reply_chain(struct api_reply *reply, unsigned int status,
+			    const char *a, const char *b, const char *c)
+{
+	const char *texts[] = { a, b, c };
+	json_t *chain = json_array();
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(texts); i++) {
+		json_t *text = texts[i] ? json_string(texts[i]) : NULL;
+
+		/* A message may quote what is not UTF-8. */
+		if (texts[i])
+			json_array_append_new(chain,
+					      text ? text : json_string("?"));
+	}
+	api_reply_json(reply, status, chain);
+}
+
+char *api_error_body(const char *text)
+{
+	json_t *value = json_pack("{s:s}", "error", text);
+	char *body = value ? json_write_text(value) : NULL;
+
+	json_decref(value);
+	return body;
+}
+
+static void api_reply_failure(struct api_call *c, int code)
+{
+	unsigned int status = 500;
+
+	switch (-code) {
+	case EBADMSG:
+		api_reply_chain(c->reply, 400, "Failed to deserialize JSON",
+				c->err->msg, NULL);
+		return;
+	case EINVAL:
+		status = 400;
+		break;
+	case ENOENT:
+		status = 404;
+		break;
+	case EEXIST:
+		status = 409;
+		break;
+	case ENOTSUP:
+		status = 501;
+		break;
+	default:
+		break;
+	}
+	api_reply_chain(c->reply, status, "Error from API", c->route->failure,
+			c->err->msg);
+}
+
+/* ---- fields of small bodies ---- */
+
+/* A number at key; *has: it is there. */
+static int api_read_number(struct api_call *c, const char *key, bool *has,
+			   uint64_t *out)
+{
+	json_t *value;
+	int r = json_path_get(c->body, key, "", &value, c->err);
+
+	*has = false;
+	if (r || !value)
+		return r;
+	if (!json_is_integer(value) || json_integer_value(value) < 0)
+		return error_set(c->err, EBADMSG, "%s: must be %s", key,
+				 json_type_text(JSON_INTEGER));
+	*has = true;
+	*out = (uint64_t)json_integer_value(value);
+	return 0;
+}
+
+static int api_read_bool(struct api_call *c, const char *key, bool *out)
+{
+	json_t *value;
+	int r = json_path_get(c->body, key, "", &value, c->err);
+
+	if (r || !value)
+		return r;
+	if (!json_is_boolean(value))
+		return error_set(c->err, EBADMSG, "%s: must be %s", key,
+				 json_type_text(JSON_TRUE));
+	*out = json_is_true(value);
+	return 0;
+}
+
+/* A string that has to be there, in c->body. */
+static int api_read_text(struct api_call *c, const char *key, const char **text)
+{
+	json_t *value;
+	int r = json_path_get(c->body, key, "", &value, c->err);
+
+	if (r)
+		return r;
+	if (!value)
+		return error_set(c->err, EBADMSG, "%s: is missing", key);
+	if (!json_is_string(value))
+		return error_set(c->err, EBADMSG, "%s: must be a string", key);
+	*text = json_string_value(value);
+	return 0;
+}
+
+/* ---- the process ---- */
+
+static int route_ping(struct api_call *c)
+{
+	char build[64];
+
+	snprintf(build, sizeof(build), "v%s", c->api->version);
+	api_reply_json(c->reply, 200,
+		       json_pack("{s:s,s:s,s:I,s:[]}", "build_version", build,
+				 "version", c->api->version, "pid",
+				 (json_int_t)getpid(), "features"));
+	return 0;
+}
+
+static int route_vmm_shutdown(struct api_call *c)
+{
+	/* A guest that stops at the same moment is torn down at the end. */
+	machine_delete(c->machine, c->err);
+	c->api->quit = true;
+	c->reply->status = 200;
+	return 0;
+}
+
+/* ---- the machine ---- */
+
+static int route_create(struct api_call *c)
+{
+	struct machine_files files = { -1, -1 };
+	struct vm_config vc;
+	json_t *kept = NULL;
+	int r;
+
+	vm_config_init(&vc);
+	r = json_read_config(&vc, &files, c->body, c->fds, &kept, c->err);
+	if (!r)
+		r = machine_create(c->machine, &vc, &files, c->err);
+	machine_free_config(&vc, &files);
+	if (r) {
+		json_decref(kept);
+		return r;
+	}
+	json_decref(c->api->kept);
+	c->api->kept = kept;
+	json_name_devices(&c->machine->config, kept);
+	return 0;
+}
+
+static int route_verb(struct api_call *c)
+{
+	return c->route->verb_fn(c->machine, c->err);
+}
+
+static int route_delete(struct api_call *c)
+{
+	int r = machine_delete(c->machine, c->err);
+
+	if (!r) {
+		json_decref(c->api->kept);
+		c->api->kept = NULL;
+	}
+	return r;
+}
+
+static int route_info(struct api_call *c)
+{
+	struct machine *m = c->machine;
+
+	if (m->state == MACHINE_EMPTY)
+		return error_set(c->err, ENOENT, "VM is not created");
+	api_reply_json(c->reply, 200,
+		       json_pack("{s:o,s:s,s:I}", "config",
+				 json_write_config(m, c->api->kept), "state",
+				 machine_state_name(m), "memory_actual_size",
+				 (json_int_t)m->config.memory.size));
+	return 0;
+}
+
+static int route_resize(struct api_call *c)
+{
+	struct machine_size size = { 0 };
+	uint64_t balloon = 0;
+	bool has;
+	int r;
+
+	r = api_read_number(c, "desired_vcpus", &size.has_vcpus, &size.vcpus);
+	if (!r)
+		r = api_read_number(c, "desired_ram", &size.has_ram, &size.ram);
+	if (!r)
+		r = api_read_number(c, "desired_balloon", &has, &balloon);
+	if (r)
+		return r;
+	if (balloon)
+		return error_set(
+			c->err, ENOTSUP,
+			"desired_balloon: there is no balloon; use desired_ram");
+	return machine_resize(c->machine, &size, c->err);
+}
+
+/* ---- devices ---- */
+
+static const struct device_class *api_find_class(const char *option)
+{
+	for (unsigned int i = 0; device_classes[i]; i++) {
+		const char *name = device_classes[i]->option;
+
+		if (name && strcmp(name, option) == 0)
+			return device_classes[i];
+	}
+	return NULL;
+}
+
+static void api_keep_device(struct api *api, const struct device_class *class,
+			    const char *id, json_t *kept)
+{
+	json_t *list;
+
+	if (!api->kept)
+		api->kept = json_object();
+	list = json_object_get(api->kept, class->json_list);
+	if (!json_is_array(list)) {
+		list = json_array();
+		json_object_set_new(api->kept, class->json_list, list);
+	}
+	json_object_set_new(kept, "id", json_string(id));
+	json_array_append_new(list, kept);
+}
+
+/* Take config and kept over, or free them. */
+static int api_add(struct api_call *c, const struct device_class *class,
+		   void *config, json_t *kept)
+{
+	struct vm_plugged at;
+	int r = machine_add_device(c->machine, class, &config, &at, c->err);
+
+	machine_free_device(class, config);
+	if (r) {
+		json_decref(kept);
+		return r;
+	}
+	if (*at.bdf)
+		api_reply_json(
+			c->reply, 200,
+			json_pack("{s:s,s:s}", "id", at.id, "bdf", at.bdf));
+	api_keep_device(c->api, class, at.id, kept);
+	return 0;
+}
+
+static int route_add(struct api_call *c)
+{
+	const struct device_class *class = api_find_class(c->route->arg);
+	json_t *kept = NULL;
+	void *config;
+	int r;
+
+	if (!class || !class->params)
+		return error_set(c->err, ENOTSUP,
+				 "this monitor has no %s device yet",
+				 c->route->arg);
+	config = calloc(1, class->params->size);
+	if (!config)
+		return error_set(c->err, EIO, "out of memory");
+	param_defaults(class->params, config);
+	r = json_read_device(class, config, c->body, "", c->fds, &kept, c->err);
+	if (r) {
+		machine_free_device(class, config);
+		return r;
+	}
+	return api_add(c, class, config, kept);
+}
+
+static int route_remove(struct api_call *c)
+{
+	const char *id = NULL;
+	bool force = false;
+	int r = api_read_text(c, "id", &id);
+
+	if (!r)
+		r = api_read_bool(c, "force", &force);
+	return r ? r : machine_remove_device(c->machine, id, force, c->err);
+}
+
+static int route_resize_disk(struct api_call *c)
+{
+	struct machine *m = c->machine;
+	const char *id = NULL;
+	uint64_t size;
+	bool has;
+	int r = api_read_text(c, "id", &id);
+
+	if (!r)
+		r = api_read_number(c, "desired_size", &has, &size);
+	if (r)
+		return r;
+	if (!has)
+		return error_set(c->err, EBADMSG, "desired_size: is missing");
+	if (m->state == MACHINE_EMPTY)
+		return error_set(c->err, ENOENT, "VM is not created");
+	return error_set(c->err, ENOTSUP, "disks cannot be resized yet");
+}
+
+/* What other monitors have and we do not; arg says what it is. */
+static int route_missing(struct api_call *c)
+{
+	return error_set(c->err, ENOTSUP, "%s is not supported by this monitor",
+			 c->route->arg);
+}
+
+/* ---- figures ---- */
+
+static int route_counters(struct api_call *c)
+{
+	json_t *out;
+
+	if (!c->machine->vm)
+		return error_set(c->err, EIO, "VM is not running");
+	out = stats_counters(c->machine->vm);
+	api_reply_json(c->reply, 200, out);
+	return 0;
+}
+
+static int route_stats(struct api_call *c)
+{
+	api_reply_json(c->reply, 200, stats_json(c->machine->vm));
+	return 0;
+}
+
+static int route_metrics(struct api_call *c)
+{
+	c->reply->status = 200;
+	c->reply->type = "text/plain; version=0.0.4";
+	c->reply->body = stats_prometheus(c->machine->vm);
+	c->reply->body_len = c->reply->body ? strlen(c->reply->body) : 0;
+	return 0;
+}
+
+/* ---- the table ---- */
+
+#define GET(p, what, fn)                                          \
+	{                                                         \
+		HTTP_VERB_GET, p, BODY_NONE, what, fn, NULL, NULL \
+	}
+#define PUT(p, what, fn)                                          \
+	{                                                         \
+		HTTP_VERB_PUT, p, BODY_NONE, what, fn, NULL, NULL \
+	}
+#define PUT_VERB(p, what, fn)                                           \
+	{                                                               \
+		HTTP_VERB_PUT, p, BODY_NONE, what, route_verb, NULL, fn \
+	}
+#define PUT_BODY(p, what, fn)                                     \
+	{                                                         \
+		HTTP_VERB_PUT, p, BODY_JSON, what, fn, NULL, NULL \
+	}
+#define PUT_ADD(p, what, class)                                           \
+	{                                                                 \
+		HTTP_VERB_PUT, p, BODY_JSON, what, route_add, class, NULL \
+	}
+#define PUT_MISSING(p, what, thing)                                           \
+	{                                                                     \
+		HTTP_VERB_PUT, p, BODY_JSON, what, route_missing, thing, NULL \
+	}
+
+#define ADD_DEVICE "The device could not be added to the VM"
+
+static const struct api_route api_routes[] = {
+	GET("vmm.ping", "The VMM could not be reached", route_ping),
+	PUT("vmm.shutdown", "The VMM could not shutdown", route_vmm_shutdown),
+	GET("vmm.metrics", "The metrics are not available", route_metrics),
+
+	PUT_BODY("vm.create", "The VM could not be created", route_create),
+	PUT_VERB("vm.boot", "The VM could not boot", machine_boot),
+	GET("vm.info", "The VM info is not available", route_info),
+	PUT_VERB("vm.pause", "The VM could not be paused", machine_pause),
+	PUT_VERB("vm.resume", "The VM could not resume", machine_resume),
+	PUT_VERB("vm.reboot", "The VM could not reboot", machine_reboot),
+	PUT_VERB("vm.shutdown", "The VM could not shutdown", machine_shutdown),
+	PUT("vm.delete", "The VM could not be deleted", route_delete),
+	PUT_VERB("vm.power-button", "The power button could not be triggered",
+		 machine_power_button),
+	PUT_VERB("vm.nmi", "The NMI could not be triggered", machine_nmi),
+	PUT_BODY("vm.resize", "The VM could not be resized", route_resize),
+	GET("vm.counters", "The VM counters are not available", route_counters),
+	GET("vm.stats", "The VM stats are not available", route_stats),
+
+	PUT_ADD("vm.add-disk", "The disk could not be added to the VM", "disk"),
+	PUT_ADD("vm.add-net", "The network device could not be added to the VM",
+		"net"),
+	PUT_ADD("vm.add-fs", "The fs could not be added to the VM", "fs"),
+	PUT_ADD("vm.add-vsock", "The vsock device could not be added to the VM",
+		"vsock"),
+	PUT_BODY("vm.remove-device",
+		 "The device could not be removed from the VM", route_remove),
+	PUT_BODY("vm.resize-disk", "The disk could not be resized",
+		 route_resize_disk),
+
+	PUT_MISSING("vm.snapshot", "The VM could not be snapshotted",
+		    "Saving a machine's state"),
+	PUT_MISSING("vm.restore", "The VM could not be restored",
+		    "Restoring a machine's state"),
+	PUT_MISSING("vm.add-device", ADD_DEVICE, "VFIO"),
+	PUT_MISSING("vm.add-user-device", ADD_DEVICE, "vfio-user"),
+	PUT_MISSING("vm.add-vdpa", ADD_DEVICE, "vDPA"),
+	PUT_MISSING("vm.add-pmem", ADD_DEVICE, "pmem"),
+	PUT_MISSING("vm.add-generic-vhost-user", ADD_DEVICE, "vhost-user"),
+	PUT_MISSING("vm.resize-zone", "The VM could not be resized",
+		    "Resizing a memory zone"),
+	PUT_MISSING("vm.coredump", "The VM could not be coredumped",
+		    "A core dump of the guest"),
+	PUT_MISSING("vm.send-migration", "The VM could not be migrated",
+		    "Migration"),
+	PUT_MISSING("vm.receive-migration", "The VM could not be migrated",
+		    "Migration"),
+};
+
+static const struct api_route *api_find(enum http_verb verb, const char *target,
+					bool *known)
+{
+	*known = false;
+	if (strncmp(target, API_PREFIX, strlen(API_PREFIX)) != 0)
+		return NULL;
+	target += strlen(API_PREFIX);
+	for (unsigned int i = 0; i < ARRAY_SIZE(api_routes); i++) {
+		if (strcmp(api_routes[i].path, target) != 0)
+			continue;
+		*known = true;
+		if (api_routes[i].verb == verb)
+			return &api_routes[i];
+	}
+	return NULL;
+}
+
+static void api_run(struct api_call *c)
+{
+	int r = c->route->run(c);
+
+	if (r) {
+		free(c->reply->body);
+		c->reply->body = NULL;
+		api_reply_failure(c, r);
+	} else if (!c->reply->status) {
+		c->reply->status = 204;
+	}
+}
+
+void api_handle(struct api *api, const struct http_request *req,
+		const struct json_fds *fds, struct api_reply *reply)
+{
+	struct error err = { "" };
+	struct api_call c = { .api = api,
+			      .machine = api->machine,
+			      .fds = fds,
+			      .reply = reply,
+			      .err = &err };
+	bool known;
+
+	memset(reply, 0, sizeof(*reply));
+	if (req->verb == HTTP_VERB_OTHER) {
+		reply->status = 400;
+		return;
+	}
+	c.route = api_find(req->verb, req->target, &known);
+	if (!known) {
+		api_reply_chain(reply, 404, "Not Found", NULL, NULL);
+		return;
+	}
+	if (c.route && c.route->run == route_create && !req->body) {
+		reply->status = 400;
+		return;
+	}
+	if (!c.route || (c.route->body == BODY_NONE) != !req->body) {
+		api_reply_chain(reply, 400, "Bad Request", NULL, NULL);
+		return;
+	}
+	if (req->body) {
+		c.body = json_read_text(req->body, req->body_len, &err);
+		if (!c.body) {
+			api_reply_failure(&c, -EBADMSG);
+			return;
+		}
+	}
+	api_run(&c);
+	json_decref(c.body);
+}
+
+void api_fini(struct api *api)
+{
+	json_decref(api->kept);
+	api->kept = NULL;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_API_ROUTES_H
+#define VMM_API_ROUTES_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vmm/api/http.h"
+#include "vmm/api/json.h"
+#include "vmm/machine.h"
+
+/*
+ * What each request does: one table from method and path to a verb of the
+ * machine. No sockets in here. Main thread.
+ */
+struct api {
+	struct machine *machine; /* borrowed */
+	const char *version; /* of this program */
+	/* vmm.shutdown was asked for; its reply is still to be sent. */
+	bool quit;
+	json_t *kept; /* of the body of vm.create; see vmm/api/json.h */
+};
+
+struct api_reply {
+	unsigned int status;
+	const char *type; /* Content-Type; NULL: JSON */
+	char *body; /* malloc'd; NULL: none */
+	size_t body_len;
+};
+
+/* Do what req asks for and fill *reply, whose body is then the caller's to
+ * free. fds stay the caller's; what is kept of them is a copy. */
+void api_handle(struct api *api, const struct http_request *req,
+		const struct json_fds *fds, struct api_reply *reply);
+
+/* The body of a refusal that is not a request's own: {"error": text}. NULL: no
+ * memory. */
+char *api_error_body(const char *text);
+
+void api_fini(struct api *api);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_HOTPLUG_H
+#define VMM_HOTPLUG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/error.h"
+#include "vmm/gmem.h"
+#include "vmm/list.h"
+#include "vmm/loop.h"
+
+/*
+ * Hot-plug between the machine and its guest. What comes is there before the
+ * guest is told. What goes is asked for: the guest lets go (it ejects), says
+ * no, or does not answer in time; only then it is taken, or stays.
+ *
+ * A chip of the port carries messages; verbs for users are in vmm/vm.h.
+ */
+struct vm;
+struct device;
+struct hotplug;
+
+/* The numbers are known to the chip and to the guest's byte code. */
+enum hotplug_kind {
+	HOTPLUG_PCI, /* index: slot */
+	HOTPLUG_CPU, /* index: of the vCPU */
+	HOTPLUG_MEMORY, /* index: of the DIMM */
+	HOTPLUG_KINDS,
+};
+
+#define HOTPLUG_MAX_INDEX 256u
+#define HOTPLUG_DEADLINE_NS 30000000000ull
+
+/* What the chip does for the machine. Main thread. */
+struct hotplug_guest_ops {
+	/* Tell the guest to look at what came or went by force. */
+	void (*check)(void *opaque, enum hotplug_kind kind, unsigned int index);
+	/* Ask it to let go; on false, do not take its yes for one any more. */
+	void (*ask)(void *opaque, enum hotplug_kind kind, unsigned int index,
+		    bool on);
+	/* What the guest finds where it looks. len 0: nothing. */
+	void (*set_cpu)(void *opaque, unsigned int index, bool present);
+	void (*set_memory)(void *opaque, unsigned int index, gpa_t gpa,
+			   uint64_t len);
+};
+
+/* The chip comes (NULL: goes). Main thread. */
+void hotplug_set_guest(struct vm *vm, const struct hotplug_guest_ops *ops,
+		       void *opaque);
+
+/* The guest let go of what it was asked for. Any thread. */
+void hotplug_on_eject(struct vm *vm, enum hotplug_kind kind,
+		      unsigned int index);
+/* The guest will not let go. Any thread. */
+void hotplug_on_refuse(struct vm *vm, enum hotplug_kind kind,
+		       unsigned int index);
+
+/* ---- for the verbs: main thread ---- */
+
+enum hotplug_answer {
+	HOTPLUG_EJECTED,
+	HOTPLUG_REFUSED,
+	HOTPLUG_LATE, /* no answer in time */
+};
+
+/* A question to the guest; the caller's storage until done() or the drop. */
+struct hotplug_ask {
+	struct vm *vm;
+	enum hotplug_kind kind;
+	unsigned int index;
+	void (*done)(struct hotplug_ask *ask, enum hotplug_answer answer);
+	struct loop_timer deadline;
+	struct list_node node;
+	bool pending;
+};
+
+/* Life, with that of the machine. -errno with a message. */
+int hotplug_create(struct vm *vm, struct error *err);
+void hotplug_destroy(struct vm *vm);
+/* The guest is gone: it has let go of all that it was asked for. No vCPU
+ * runs. */
+void hotplug_reset(struct vm *vm);
+
+/* Is there a chip? -ENOTSUP with a message. */
+int hotplug_check_guest(struct vm *vm, struct error *err);
+void hotplug_check(struct vm *vm, enum hotplug_kind kind, unsigned int index);
+void hotplug_set_cpu(struct vm *vm, unsigned int index, bool present);
+void hotplug_set_memory(struct vm *vm, unsigned int index, gpa_t gpa,
+			uint64_t len);
+/* vm, kind, index and done are filled in. */
+void hotplug_ask(struct hotplug_ask *ask);
+/* Again, with the deadline it has. */
+void hotplug_ask_again(struct hotplug_ask *ask);
+/* done() will not be called. */
+void hotplug_drop(struct hotplug_ask *ask);
+
+/* "did not answer in time", ... */
+const char *hotplug_answer_text(enum hotplug_answer answer);
+
+#endif

@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/machine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/log.h"
+#include "vmm/util.h"
+
+const struct machine_ops machine_vm_ops = {
+	.create = vm_create,
+	.destroy = vm_destroy,
+	.boot = vm_boot,
+	.stop = vm_stop,
+	.reset = vm_reset,
+	.pause = vm_pause,
+	.resume = vm_resume,
+	.nmi = vm_nmi,
+	.power_button = vm_power_button,
+	.plug = vm_plug,
+	.unplug = vm_unplug,
+};
+
+const char *machine_state_name(const struct machine *m)
+{
+	static const char *const names[] = {
+		[MACHINE_CREATED] = "Created",
+		[MACHINE_RUNNING] = "Running",
+		[MACHINE_PAUSED] = "Paused",
+		[MACHINE_SHUTDOWN] = "Shutdown",
+	};
+
+	return names[m->state];
+}
+
+static bool machine_is_booted(const struct machine *m)
+{
+	return m->state == MACHINE_RUNNING || m->state == MACHINE_PAUSED;
+}
+
+static int machine_need_booted(const struct machine *m, struct error *err)
+{
+	if (machine_is_booted(m))
+		return 0;
+	return error_set(err, EIO, "VM is not running");
+}
+
+static int machine_need_created(const struct machine *m, struct error *err)
+{
+	if (m->state != MACHINE_EMPTY)
+		return 0;
+	return error_set(err, ENOENT, "VM is not created");
+}
+
+/* What a verb returns when the machine behind it said r. */
+static int machine_host_code(int r)
+{
+	return !r || r == -ENOTSUP ? r : -EIO;
+}
+
+/* ---- configuration ---- */
+
+static char **machine_id_field(const struct device_class *class, void *config)
+{
+	const struct param *p = class->params ? param_find(class->params, "id")
+					      : NULL;
+
+	return p ? (char **)((char *)config + p->offset) : NULL;
+}
+
+const char *machine_device_id(const struct device_config *dc)
+{
+	char **id = machine_id_field(dc->class, dc->config);
+
+	return id ? *id : NULL;
+}
+
+static void machine_close_device_fds(const struct device_class *class,
+				     void *config)
+{
+	const struct param_set *set = class->params;
+
+	for (unsigned int i = 0; set && i < set->nr_params; i++) {
+		const struct param *p = &set->params[i];
+
+		if (p->type == PARAM_FD)
+			close_fd((int *)(void *)((char *)config + p->offset));
+	}
+}
+
+void machine_free_device(const struct device_class *class, void *config)
+{
+	if (!config)
+		return;
+	machine_close_device_fds(class, config);
+	if (class->params)
+		param_free(class->params, config);
+	free(config);
+}
+
+void machine_free_config(struct vm_config *vc, struct machine_files *files)
+{
+	for (unsigned int i = 0; i < vc->nr_devices; i++)
+		machine_close_device_fds(vc->devices[i].class,
+					 vc->devices[i].config);
+	vm_config_free(vc);
+	close_fd(&files->kernel);
+	close_fd(&files->initramfs);
+}
+
+/* The device of that id among the first nr. */
+static int machine_find(const struct vm_config *vc, unsigned int nr,
+			const char *id)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		const char *other = machine_device_id(&vc->devices[i]);
+
+		if (other && strcmp(other, id) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+static int machine_check_id(const char *id, struct error *err)
+{
+	if (!*id)
+		return error_set(err, EINVAL,
+				 "id: is empty; leave it out, or give a name");
+	if (strncmp(id, "__", 2) == 0)
+		return error_set(
+			err, EINVAL,
+			"id %s: ids that start with \"__\" are the machine's own",
+			error_value(id).text);
+	return 0;
+}
+
+/* Devices [first, nr_devices) get ids that no other has. */
+static int machine_assign_ids(struct machine *m, struct vm_config *vc,
+			      unsigned int first, struct error *err)
+{
+	unsigned int i;
+	char made[64];
+	char **id;
+	int r;
+
+	for (i = first; i < vc->nr_devices; i++) {
+		id = machine_id_field(vc->devices[i].class,
+				      vc->devices[i].config);
+		if (!id || !*id)
+			continue;
+		r = machine_check_id(*id, err);
+		if (r)
+			return r;
+		if (machine_find(vc, i, *id) >= 0)
+			return error_set(err, EEXIST,
+					 "id %s: another device has it",
+					 error_value(*id).text);
+	}
+	for (i = first; i < vc->nr_devices; i++) {
+		id = machine_id_field(vc->devices[i].class,
+				      vc->devices[i].config);
+		if (!id || *id)
+			continue;
+		do
+			snprintf(made, sizeof(made), "_%s%u",
+				 vc->devices[i].class->option, m->next_id++);
+		while (machine_find(vc, vc->nr_devices, made) >= 0);
+		*id = strdup(made);
+		if (!*id)
+			return error_set(err, EIO, "out of memory");
+	}
+	return 0;
+}
+
+int machine_create(struct machine *m, struct vm_config *vc,
+		   struct machine_files *files, struct error *err)
+{
+	int r;
+
+	if (m->state != MACHINE_EMPTY)
+		return error_set(err, EIO, "VM is already created");
+	r = machine_assign_ids(m, vc, 0, err);
+	if (r)
+		return r;
+	m->config = *vc;
+	m->files = *files;
+	vm_config_init(vc);
+	*files = (struct machine_files){ -1, -1 };
+	m->state = MACHINE_CREATED;
+	return 0;
+}
+
+int machine_delete(struct machine *m, struct error *err)
+{
+	int r;
+
+	if (m->state == MACHINE_EMPTY)
+		return 0;
+	if (m->vm) {
+		r = machine_shutdown(m, err);
+		if (r)
+			return r;
+	}
+	machine_free_config(&m->config, &m->files);
+	m->state = MACHINE_EMPTY;
+	m->next_id = 0;
+	events_emit(m->events, "vm", "deleted", NULL);
+	return 0;
+}
+
+/* ---- the guest's own doing ---- */
+
+static void machine_end(struct machine *m, enum vm_event event)
+{
+	m->state = MACHINE_SHUTDOWN;
+	events_emit(m->events, "vm", "shutdown", NULL);
+	if (m->on_end)
+		m->on_end(m, event);
+}
+
+static int machine_reset(struct machine *m, struct error *err)
+{
+	int r;
+
+	events_emit(m->events, "vm", "rebooting", NULL);
+	r = m->ops->reset(m->vm, err);
+	if (r) {
+		log_error("reboot: %s", err->msg);
+		machine_end(m, VM_EVENT_FAULT);
+		return error_set(err, EIO, "%s", strdupa(err->msg));
+	}
+	m->state = MACHINE_RUNNING;
+	events_emit(m->events, "vm", "rebooted", NULL);
+	return 0;
+}
+
+static void machine_on_vm_event(struct vm *vm, enum vm_event event)
+{
+	struct machine *m = vm->opaque;
+	struct error err;
+
+	if (event == VM_EVENT_RESET && m->config.on_reset != RESET_EXIT) {
+		log_info("the guest reboots");
+		machine_reset(m, &err);
+		return;
+	}
+	if (event == VM_EVENT_FAULT)
+		events_emit(m->events, "guest", "panic", "event", "fault",
+			    NULL);
+	machine_end(m, event);
+}
+
+/* ---- devices ---- */
+
+int machine_add_device(struct machine *m, const struct device_class *class,
+		       void **config, struct vm_plugged *out, struct error *err)
+{
+	struct vm_config *vc = &m->config;
+	struct device_config *dc;
+	int r = machine_need_created(m, err);
+
+	if (r)
+		return r;
+	if (m->state == MACHINE_SHUTDOWN)
+		return error_set(err, EIO, "VM is not running");
+	if (m->vm && !m->ops->plug)
+		return error_set(
+			err, ENOTSUP,
+			"devices cannot be added to a machine that runs yet; add them before vm.boot");
+	if (vc->nr_devices == CONFIG_MAX_DEVICES)
+		return error_set(err, EIO,
+				 "all %u slots of the machine are taken",
+				 CONFIG_MAX_DEVICES);
+	dc = &vc->devices[vc->nr_devices++];
+	*dc = (struct device_config){ .class = class, .config = *config };
+	memset(out, 0, sizeof(*out));
+	r = machine_assign_ids(m, vc, vc->nr_devices - 1, err);
+	if (!r && m->vm)
+		r = machine_host_code(
+			m->ops->plug(m->vm, class, dc->config, out, err));
+	if (r) {
+		vc->nr_devices--;
+		return r;
+	}
+	*config = NULL;
+	snprintf(out->id, sizeof(out->id), "%s", machine_device_id(dc));
+	if (m->vm)
+		events_emit(m->events, "vm", "device-added", "id", out->id,
+			    "bdf", out->bdf, NULL);
+	return 0;
+}
+
+static void machine_drop_device(struct machine *m, unsigned int i)
+{
+	struct vm_config *vc = &m->config;
+
+	machine_free_device(vc->devices[i].class, vc->devices[i].config);
+	vc->nr_devices--;
+	memmove(&vc->devices[i], &vc->devices[i + 1],
+		(vc->nr_devices - i) * sizeof(vc->devices[0]));
+}
+
+/* The guest let go of it, or it was taken away. */
+static void machine_on_removed(struct vm *vm, const char *id, const char *bdf)
+{
+	struct machine *m = vm->opaque;
+	int i = machine_find(&m->config, m->config.nr_devices, id);
+
+	events_emit(m->events, "vm", "device-removed", "id", id, "bdf", bdf,
+		    NULL);
+	if (i >= 0)
+		machine_drop_device(m, (unsigned int)i);
+}
+
+static void machine_on_remove_failed(struct vm *vm, const char *id,
+				     const char *why)
+{
+	struct machine *m = vm->opaque;
+
+	log_warn("%s: cannot be removed: %s", id, why);
+	events_emit(m->events, "vm", "device-remove-failed", "id", id, "error",
+		    why, NULL);
+}
+
+int machine_remove_device(struct machine *m, const char *id, bool force,
+			  struct error *err)
+{
+	int r = machine_need_created(m, err);
+	int i;
+
+	if (r)
+		return r;
+	i = machine_find(&m->config, m->config.nr_devices, id);
+	if (i < 0)
+		return error_set(err, ENOENT, "id %s: there is no such device",
+				 error_value(id).text);
+	if (!m->vm) {
+		machine_drop_device(m, (unsigned int)i);
+		return 0;
+	}
+	if (!m->ops->unplug)
+		return error_set(
+			err, ENOTSUP,
+			"devices cannot be removed from a machine that runs yet; use vm.shutdown first");
+	return machine_host_code(m->ops->unplug(m->vm, id, force, err));
+}
+
+/* ---- verbs ---- */
+
+int machine_boot(struct machine *m, struct error *err)
+{
+	int r;
+
+	if (m->state == MACHINE_EMPTY)
+		return error_set(err, EIO, "VM config is missing");
+	if (m->state != MACHINE_CREATED)
+		return error_set(err, EIO, "VM is already created");
+	events_emit(m->events, "vm", "booting", NULL);
+	r = vm_config_check(&m->config, err);
+	if (!r)
+		r = m->ops->create(&m->vm, &m->config, m->loop, err);
+	if (r)
+		return -EIO;
+	m->vm->on_event = machine_on_vm_event;
+	m->vm->on_removed = machine_on_removed;
+	m->vm->on_remove_failed = machine_on_remove_failed;
+	m->vm->opaque = m;
+	r = m->ops->boot(m->vm, err);
+	if (r) {
+		m->ops->destroy(m->vm);
+		m->vm = NULL;
+		return -EIO;
+	}
+	m->state = MACHINE_RUNNING;
+	events_emit(m->events, "vm", "booted", NULL);
+	return 0;
+}
+
+int machine_pause(struct machine *m, struct error *err)
+{
+	int r = machine_need_booted(m, err);
+
+	if (r)
+		return r;
+	if (m->state == MACHINE_PAUSED)
+		return error_set(err, EIO, "VM is paused already");
+	events_emit(m->events, "vm", "pausing", NULL);
+	if (m->ops->pause(m->vm, err))
+		return -EIO;
+	m->state = MACHINE_PAUSED;
+	events_emit(m->events, "vm", "paused", NULL);
+	return 0;
+}
+
+int machine_resume(struct machine *m, struct error *err)
+{
+	int r = machine_need_booted(m, err);
+
+	if (r)
+		return r;
+	if (m->state == MACHINE_RUNNING)
+		return error_set(err, EIO, "VM is not paused");
+	events_emit(m->events, "vm", "resuming", NULL);
+	if (m->ops->resume(m->vm, err))
+		return -EIO;
+	m->state = MACHINE_RUNNING;
+	events_emit(m->events, "vm", "resumed", NULL);
+	return 0;
+}
+
+/*
+ * No vCPU runs on success, and none will tell us anything: what the guest did
+ * at the same moment has its turn first.
+ */
+static int machine_stop(struct machine *m, struct error *err)
+{
+	if (m->state == MACHINE_PAUSED) {
+		if (m->ops->resume(m->vm, err))
+			return -EIO;
+		m->state = MACHINE_RUNNING;
+	}
+	m->ops->stop(m->vm);
+	if (atomic_load(&m->vm->event_call.pending))
+		return error_set(err, EIO,
+				 "the guest is stopping by itself; try again");
+	return 0;
+}
+
+int machine_reboot(struct machine *m, struct error *err)
+{
+	int r = machine_need_booted(m, err);
+
+	if (!r)
+		r = machine_stop(m, err);
+	return r ? r : machine_reset(m, err);
+}
+
+int machine_shutdown(struct machine *m, struct error *err)
+{
+	int r = machine_need_booted(m, err);
+
+	if (!r)
+		r = machine_stop(m, err);
+	if (r)
+		return r;
+	m->ops->destroy(m->vm);
+	m->vm = NULL;
+	m->state = MACHINE_CREATED;
+	events_emit(m->events, "vm", "shutdown", NULL);
+	return 0;
+}
+
+int machine_power_button(struct machine *m, struct error *err)
+{
+	int r = machine_need_booted(m, err);
+
+	if (!r)
+		m->ops->power_button(m->vm);
+	return r;
+}
+
+int machine_nmi(struct machine *m, struct error *err)
+{
+	int r = machine_need_booted(m, err);
+
+	if (r)
+		return r;
+	return m->ops->nmi(m->vm, err) ? -EIO : 0;
+}
+
+/* ---- size ---- */
+
+static int machine_check_size(const struct machine *m,
+			      const struct machine_size *size,
+			      struct error *err)
+{
+	unsigned int max = cpus_max(&m->config.cpus);
+
+	if (size->has_vcpus && (size->vcpus < 1 || size->vcpus > max))
+		return error_set(
+			err, EIO,
+			"desired_vcpus %llu: must be between 1 and max_vcpus, which is %u",
+			(unsigned long long)size->vcpus, max);
+	if (!m->vm)
+		return 0;
+	if (size->has_vcpus && size->vcpus != m->config.cpus.boot &&
+	    !m->ops->resize_vcpus)
+		return error_set(
+			err, ENOTSUP,
+			"desired_vcpus %llu: the number of vCPUs (%llu) cannot change while the machine runs yet",
+			(unsigned long long)size->vcpus,
+			(unsigned long long)m->config.cpus.boot);
+	if (size->has_ram && size->ram != m->config.memory.size &&
+	    !m->ops->resize_memory)
+		return error_set(
+			err, ENOTSUP,
+			"desired_ram %llu: memory (%llu bytes) cannot change while the machine runs yet",
+			(unsigned long long)size->ram,
+			(unsigned long long)m->config.memory.size);
+	return 0;
+}
+
+/* Before boot the configuration is all there is. */
+static int machine_resize_config(struct machine *m,
+				 const struct machine_size *size,
+				 struct error *err)
+{
+	struct memory_config memory = m->config.memory;
+	char text[24];
+
+	if (size->has_ram) {
+		snprintf(text, sizeof(text), "%llu",
+			 (unsigned long long)size->ram);
+		if (param_assign(param_find(&memory_params, "size"), &memory,
+				 text, err))
+			return error_prefix(err, EIO, "desired_ram %s", text);
+		if (param_check(&memory_params, &memory, err))
+			return error_prefix(err, EIO, "desired_ram %s", text);
+		m->config.memory.size = memory.size;
+	}
+	if (size->has_vcpus) {
+		m->config.cpus.max = cpus_max(&m->config.cpus);
+		m->config.cpus.boot = size->vcpus;
+	}
+	return 0;
+}
+
+static int machine_resize_vm(struct machine *m, const struct machine_size *size,
+			     struct error *err)
+{
+	if (size->has_vcpus && size->vcpus != m->config.cpus.boot &&
+	    m->ops->resize_vcpus(m->vm, (unsigned int)size->vcpus, err))
+		return -EIO;
+	if (size->has_ram && size->ram != m->config.memory.size &&
+	    m->ops->resize_memory(m->vm, size->ram, err))
+		return -EIO;
+	return 0;
+}
+
+int machine_resize(struct machine *m, const struct machine_size *size,
+		   struct error *err)
+{
+	int r = machine_need_created(m, err);
+
+	if (!r)
+		r = machine_check_size(m, size, err);
+	if (r)
+		return r;
+	events_emit(m->events, "vm", "resizing", NULL);
+	r = m->vm ? machine_resize_vm(m, size, err)
+		  : machine_resize_config(m, size, err);
+	if (!r)
+		events_emit(m->events, "vm", "resized", NULL);
+	return r;
+}
+
+/* ---- life ---- */
+
+void machine_init(struct machine *m)
+{
+	m->state = MACHINE_EMPTY;
+	m->vm = NULL;
+	m->files = (struct machine_files){ -1, -1 };
+	m->next_id = 0;
+}
+
+void machine_fini(struct machine *m)
+{
+	if (m->vm)
+		m->ops->destroy(m->vm);
+	m->vm = NULL;
+	if (m->state != MACHINE_EMPTY)
+		machine_free_config(&m->config, &m->files);
+	m->state = MACHINE_EMPTY;
+}
