@@ -41,6 +41,9 @@ struct arch_ram {
 };
 unsigned int arch_ram_layout(uint64_t size, struct arch_ram ram[2]);
 
+/* Where memory that comes later begins, behind RAM of `size` bytes. */
+gpa_t arch_hotplug_base(uint64_t size);
+
 /* Right after KVM_CREATE_VM, before memory slots. -errno with a message. */
 int arch_vm_init(struct vm *vm, struct error *err);
 /* Interrupt controllers; after the memory slots (a slot set afterwards waits
@@ -48,6 +51,10 @@ int arch_vm_init(struct vm *vm, struct error *err);
 int arch_irqchip_create(struct vm *vm, struct error *err);
 /* CPUID, MSRs and registers of a fresh vCPU. -errno with a message. */
 int arch_vcpu_init(struct vcpu *vcpu, struct error *err);
+
+/* A vCPU that was in use waits for the guest to start it as if it were new. Its
+ * thread does not run. -errno with a message. */
+int arch_vcpu_rest(struct vcpu *vcpu, struct error *err);
 
 /* Put kernel, initramfs, command line and tables into memory and point the
  * first vCPU at the entry. Main thread, vCPUs built and not running. */

@@ -149,6 +149,14 @@ static const struct param memory_table[] = {
 		.help = "amount, a multiple of 4K (of 2M with huge pages)",
 	},
 	{
+		.name = "hotplug_size",
+		.type = PARAM_SIZE,
+		.offset = offsetof(struct memory_config, hotplug_size),
+		.unit = "bytes",
+		.max = 64 * KIB * GIB,
+		.help = "amount it can grow by, in steps of 128M",
+	},
+	{
 		.name = "shared",
 		.type = PARAM_BOOL,
 		.offset = offsetof(struct memory_config, shared),

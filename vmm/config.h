@@ -27,6 +27,7 @@ static inline unsigned int cpus_max(const struct cpus_config *cc)
 
 struct memory_config {
 	uint64_t size; /* bytes */
+	uint64_t hotplug_size; /* bytes it can grow by */
 	bool shared;
 	bool hugepages;
 	bool prefault;

@@ -9,6 +9,7 @@
 
 #include <linux/memfd.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@ void gmem_init(struct gmem *gm, const struct gmem_config *config)
 {
 	memset(gm, 0, sizeof(*gm));
 	gm->config = *config;
+	gm->hot.fd = -1;
 }
 
 void gmem_fini(struct gmem *gm)
@@ -34,6 +36,12 @@ void gmem_fini(struct gmem *gm)
 		munmap(gm->regions[i].hva, gm->regions[i].len);
 		close_fd(&gm->regions[i].fd);
 	}
+	if (gm->hot.len)
+		munmap(gm->hot.hva, gm->hot.len);
+	if (gm->hot.fd > 0)
+		close_fd(&gm->hot.fd);
+	free(gm->hot.plugged);
+	memset(&gm->hot, 0, sizeof(gm->hot));
 }
 
 static int gmem_check_new(const struct gmem *gm, gpa_t gpa, uint64_t len,
@@ -63,35 +71,50 @@ static int gmem_check_new(const struct gmem *gm, gpa_t gpa, uint64_t len,
 	return 0;
 }
 
-/*
- * Reserve with 2 MiB alignment so that the kernel can use huge pages. Those of
- * hugetlbfs are claimed now: running out of them later would be a SIGBUS.
- */
-static void *gmem_map(const struct gmem_config *c, uint64_t len, int fd)
+static int gmem_map_flags(const struct gmem_config *c, bool shared)
 {
-	int flags = (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) |
-		    (c->hugepages ? 0 : MAP_NORESERVE) | MAP_FIXED;
+	int flags = MAP_FIXED | (c->hugepages ? 0 : MAP_NORESERVE);
+
+	if (shared)
+		return flags | MAP_SHARED;
+	return flags | MAP_PRIVATE | MAP_ANONYMOUS |
+	       (c->hugepages ? MAP_HUGETLB : 0);
+}
+
+/* Host addresses for len bytes, 2 MiB aligned so that the kernel can use huge
+ * pages. */
+static uint8_t *gmem_map_room(uint64_t len)
+{
 	uint64_t room = len + HUGE_PAGE;
 	uint8_t *base, *start;
 
-	if (fd < 0 && c->hugepages)
-		flags |= MAP_HUGETLB;
 	base = mmap(NULL, room, PROT_NONE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED)
 		return MAP_FAILED;
 	start = (uint8_t *)ALIGN_UP((uintptr_t)base, HUGE_PAGE);
-	if (mmap(start, len, PROT_READ | PROT_WRITE, flags, fd, 0) ==
-	    MAP_FAILED) {
-		int saved = errno;
-
-		munmap(base, room);
-		errno = saved;
-		return MAP_FAILED;
-	}
 	if (start > base)
 		munmap(base, (size_t)(start - base));
 	munmap(start + len, (size_t)(base + room - (start + len)));
+	return start;
+}
+
+/* Pages of hugetlbfs are claimed now: running out of them later would be a
+ * SIGBUS. */
+static void *gmem_map(const struct gmem_config *c, uint64_t len, int fd)
+{
+	uint8_t *start = gmem_map_room(len);
+
+	if (start == MAP_FAILED)
+		return MAP_FAILED;
+	if (mmap(start, len, PROT_READ | PROT_WRITE, gmem_map_flags(c, fd >= 0),
+		 fd, 0) == MAP_FAILED) {
+		int saved = errno;
+
+		munmap(start, len);
+		errno = saved;
+		return MAP_FAILED;
+	}
 	return start;
 }
 
@@ -223,6 +246,153 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 	return 0;
 }
 
+/* ---- memory that comes and goes ---- */
+
+int gmem_reserve(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
+{
+	struct gmem_hot *hot = &gm->hot;
+	uint64_t words = len / GMEM_BLOCK / 64 + 1;
+
+	if (gm->config.shared) {
+		hot->fd = gmem_memfd(&gm->config, len, err);
+		if (hot->fd < 0)
+			return hot->fd;
+	}
+	hot->plugged = calloc(words, sizeof(*hot->plugged));
+	hot->hva = hot->plugged ? gmem_map_room(len) : MAP_FAILED;
+	if (hot->hva == MAP_FAILED)
+		return error_set(err, ENOMEM,
+				 "--memory hotplug_size: no room for %llu MiB of addresses; lower it",
+				 (unsigned long long)(len / MIB));
+	hot->gpa = gpa;
+	hot->len = len;
+	return 0;
+}
+
+void *gmem_hot_ptr(const struct gmem *gm, gpa_t gpa)
+{
+	return gm->hot.hva + (gpa - gm->hot.gpa);
+}
+
+uint64_t gmem_boot_size(const struct gmem *gm)
+{
+	uint64_t size = 0;
+	unsigned int i;
+
+	for (i = 0; i < atomic_load(&gm->nr); i++)
+		size += gm->regions[i].len;
+	return size;
+}
+
+static bool gmem_block_is_plugged(const struct gmem_hot *hot, uint64_t block)
+{
+	return atomic_load_explicit(&hot->plugged[block / 64],
+				    memory_order_acquire) >>
+		       block % 64 &
+	       1;
+}
+
+static void gmem_mark(struct gmem_hot *hot, gpa_t gpa, uint64_t len,
+		      bool plugged)
+{
+	uint64_t block = (gpa - hot->gpa) / GMEM_BLOCK;
+	uint64_t end = block + len / GMEM_BLOCK;
+
+	for (; block < end; block++) {
+		if (plugged)
+			atomic_fetch_or(&hot->plugged[block / 64],
+					1ull << block % 64);
+		else
+			atomic_fetch_and(&hot->plugged[block / 64],
+					 ~(1ull << block % 64));
+	}
+}
+
+/* New pages at a place that is reserved. */
+static int gmem_map_hot(struct gmem *gm, gpa_t gpa, uint64_t len)
+{
+	const struct gmem_hot *hot = &gm->hot;
+	void *hva = gmem_hot_ptr(gm, gpa);
+	bool shared = gm->config.shared;
+
+	if (mmap(hva, len, PROT_READ | PROT_WRITE,
+		 gmem_map_flags(&gm->config, shared), hot->fd,
+		 shared ? (off_t)(gpa - hot->gpa) : 0) == MAP_FAILED)
+		return -errno;
+	gmem_advise(&gm->config, hva, len);
+	return 0;
+}
+
+int gmem_plug(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
+{
+	int r = gmem_map_hot(gm, gpa, len);
+
+	if (r)
+		return error_set(err, r, "memory: cannot map %llu MiB: %s",
+				 (unsigned long long)(len / MIB), strerror(-r));
+	if (gm->config.prefault) {
+		r = gmem_prefault(gmem_hot_ptr(gm, gpa), len, err);
+		if (r) {
+			gmem_unplug(gm, gpa, len);
+			return r;
+		}
+	}
+	gmem_mark(&gm->hot, gpa, len, true);
+	return 0;
+}
+
+void gmem_unplug(struct gmem *gm, gpa_t gpa, uint64_t len)
+{
+	void *hva = gmem_hot_ptr(gm, gpa);
+
+	gmem_mark(&gm->hot, gpa, len, false);
+	if (gm->config.shared && madvise(hva, len, MADV_REMOVE))
+		log_warn("memory: %llu MiB stay with the memfd: %s",
+			 (unsigned long long)(len / MIB), strerror(errno));
+	/* Devices may still hold pointers: let there be something. */
+	if (mmap(hva, len, PROT_READ | PROT_WRITE,
+		 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+		 0) == MAP_FAILED)
+		log_warn("memory: %llu MiB are not given back: %s",
+			 (unsigned long long)(len / MIB), strerror(errno));
+}
+
+static void *gmem_hot_span(const struct gmem_hot *hot, gpa_t gpa,
+			   uint64_t *len)
+{
+	uint64_t off = gpa - hot->gpa, end;
+
+	if (gpa < hot->gpa || off >= hot->len ||
+	    !gmem_block_is_plugged(hot, off / GMEM_BLOCK))
+		return NULL;
+	end = ALIGN_DOWN(off, GMEM_BLOCK) + GMEM_BLOCK;
+	while (end - off < *len && end < hot->len &&
+	       gmem_block_is_plugged(hot, end / GMEM_BLOCK))
+		end += GMEM_BLOCK;
+	*len = MIN(*len, end - off);
+	return hot->hva + off;
+}
+
+static int gmem_clear_hot(struct gmem *gm)
+{
+	struct gmem_hot *hot = &gm->hot;
+	uint64_t block;
+	int r = 0;
+
+	for (block = 0; block < hot->len / GMEM_BLOCK && !r; block++) {
+		gpa_t gpa = hot->gpa + block * GMEM_BLOCK;
+
+		if (!gmem_block_is_plugged(hot, block))
+			continue;
+		gmem_unplug(gm, gpa, GMEM_BLOCK);
+		r = gmem_map_hot(gm, gpa, GMEM_BLOCK);
+		gmem_mark(hot, gpa, GMEM_BLOCK, !r);
+	}
+	return r;
+}
+
+/* ---- access ---- */
+
 void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len)
 {
 	unsigned int i;
@@ -237,7 +407,7 @@ void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len)
 			return r->hva + off;
 		}
 	}
-	return NULL;
+	return gmem_hot_span(&gm->hot, gpa, len);
 }
 
 void *gmem_ptr(const struct gmem *gm, gpa_t gpa, uint64_t len)
@@ -335,5 +505,5 @@ int gmem_clear(struct gmem *gm)
 			return -errno;
 		gmem_advise(c, r->hva, r->len);
 	}
-	return 0;
+	return gmem_clear_hot(gm);
 }

@@ -14,6 +14,9 @@ typedef uint64_t gpa_t;
 
 #define GMEM_MAX_REGIONS 16
 
+/* Memory comes and goes in multiples of this: Linux' smallest block. */
+#define GMEM_BLOCK (128ull << 20)
+
 /* How the guest's memory is backed; mirrors --memory. */
 struct gmem_config {
 	uint64_t size; /* bytes, multiple of 4 KiB */
@@ -32,12 +35,27 @@ struct gmem_region {
 };
 
 /*
+ * Addresses where RAM may come and go. The host's addresses stay reserved, and
+ * memory is there to write to once it was plugged: a device that holds on to a
+ * pointer into what went reaches pages that nobody reads.
+ */
+struct gmem_hot {
+	gpa_t gpa;
+	uint64_t len; /* bytes; 0: none */
+	uint8_t *hva;
+	int fd; /* memfd, or -1 when anonymous */
+	_Atomic uint64_t *plugged; /* a bit per GMEM_BLOCK */
+};
+
+/*
  * Guest RAM. Regions are only added, never moved, while devices run; readers
- * on any thread take `nr` with acquire order and need no lock.
+ * on any thread take `nr` with acquire order, or bits of what is plugged, and
+ * need no lock.
  */
 struct gmem {
 	struct gmem_region regions[GMEM_MAX_REGIONS];
 	atomic_uint nr;
+	struct gmem_hot hot;
 	struct gmem_config config;
 };
 
@@ -52,6 +70,24 @@ void gmem_fini(struct gmem *gm);
  * and others from mmap(2)/memfd_create(2); the message names --memory.
  */
 int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err);
+
+/*
+ * Reserve addresses for memory to come; both multiples of GMEM_BLOCK. Once,
+ * main thread, before other threads run. -errno with a message.
+ */
+int gmem_reserve(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err);
+/*
+ * Memory comes: inside what is reserved, multiples of GMEM_BLOCK, nothing there
+ * yet; it reads as zero. Main thread. -errno with a message.
+ */
+int gmem_plug(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err);
+/* It goes, and its pages go back to the host. Main thread. */
+void gmem_unplug(struct gmem *gm, gpa_t gpa, uint64_t len);
+/* Where the host has it, plugged or not. */
+void *gmem_hot_ptr(const struct gmem *gm, gpa_t gpa);
+
+/* Bytes of all regions, without what was plugged. */
+uint64_t gmem_boot_size(const struct gmem *gm);
 
 /*
  * The one door from guest address to host pointer.

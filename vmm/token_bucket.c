@@ -35,8 +35,7 @@ void token_bucket_init(struct token_bucket *tb,
 	};
 	if (!tb->refill_ns)
 		return;
-	tb->idle_size =
-		MAX(1u, MIN(tb->size, token_bucket_worth(tb, IDLE_NS)));
+	tb->idle_size = MAX(1u, MIN(tb->size, token_bucket_worth(tb, IDLE_NS)));
 	tb->waiting_size =
 		MAX(tb->idle_size, token_bucket_worth(tb, WAITING_NS));
 	tb->tokens = tb->idle_size;

@@ -20,6 +20,7 @@
 #include "arch/arch.h"
 #include "vmm/hotplug.h"
 #include "vmm/log.h"
+#include "vmm/resize.h"
 #include "vmm/util.h"
 #include "vmm/vcpu.h"
 
@@ -73,27 +74,34 @@ void vm_report_fault(struct vcpu *vcpu, const char *what)
 
 /* ---- the KVM side: built at create and at reset ---- */
 
+int vm_set_slot(struct vm *vm, unsigned int slot, gpa_t gpa, uint64_t len,
+		struct error *err)
+{
+	uint64_t got = 1;
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = len,
+		.userspace_addr = (uintptr_t)gmem_span(&vm->gmem, gpa, &got),
+	};
+
+	if (ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region))
+		return error_set(err, errno,
+				 "--memory: KVM refuses %llu MiB at %#llx: %s",
+				 (unsigned long long)(len / MIB),
+				 (unsigned long long)gpa, strerror(errno));
+	return 0;
+}
+
 static int vm_set_slots(struct vm *vm, struct error *err)
 {
 	unsigned int i;
+	int r = 0;
 
-	for (i = 0; i < atomic_load(&vm->gmem.nr); i++) {
-		const struct gmem_region *r = &vm->gmem.regions[i];
-		struct kvm_userspace_memory_region slot = {
-			.slot = i,
-			.guest_phys_addr = r->gpa,
-			.memory_size = r->len,
-			.userspace_addr = (uintptr_t)r->hva,
-		};
-
-		if (ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot))
-			return error_set(err, errno,
-					 "--memory: KVM refuses %llu MiB at %#llx: %s",
-					 (unsigned long long)(r->len / MIB),
-					 (unsigned long long)r->gpa,
-					 strerror(errno));
-	}
-	return 0;
+	for (i = 0; i < atomic_load(&vm->gmem.nr) && !r; i++)
+		r = vm_set_slot(vm, i, vm->gmem.regions[i].gpa,
+				vm->gmem.regions[i].len, err);
+	return r ? r : resize_set_slots(vm, err);
 }
 
 static void vm_unbuild(struct vm *vm)
@@ -112,7 +120,7 @@ static void vm_unbuild(struct vm *vm)
 /* The order is worth milliseconds: slots before interrupt controllers. */
 static int vm_build(struct vm *vm, struct error *err)
 {
-	unsigned int i, nr = (unsigned int)vm->config->cpus.boot;
+	unsigned int i, max = cpus_max(&vm->config->cpus);
 	int r;
 
 	vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
@@ -126,12 +134,12 @@ static int vm_build(struct vm *vm, struct error *err)
 		r = arch_irqchip_create(vm, err);
 	if (r)
 		goto fail;
-	vm->vcpus = calloc(nr, sizeof(struct vcpu *));
+	vm->vcpus = calloc(max, sizeof(struct vcpu *));
 	if (!vm->vcpus) {
 		r = error_set(err, ENOMEM, "out of memory");
 		goto fail;
 	}
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < vm->cpus_present; i++) {
 		r = vcpu_create(vm, i, &vm->vcpus[i], err);
 		if (r)
 			goto fail;
@@ -322,6 +330,7 @@ static int vm_add_memory(struct vm *vm, struct error *err)
 		.thp = mc->thp,
 		.mergeable = mc->mergeable,
 	};
+	uint64_t hot = ALIGN_DOWN(mc->hotplug_size, GMEM_BLOCK);
 	struct arch_ram ram[2];
 	unsigned int i, nr = arch_ram_layout(mc->size, ram);
 	int r;
@@ -332,7 +341,9 @@ static int vm_add_memory(struct vm *vm, struct error *err)
 		if (r)
 			return r;
 	}
-	return 0;
+	return hot ? gmem_reserve(&vm->gmem, arch_hotplug_base(mc->size), hot,
+				  err)
+		   : 0;
 }
 
 static int vm_construct(struct vm *vm, struct error *err)
@@ -349,6 +360,8 @@ static int vm_construct(struct vm *vm, struct error *err)
 	if (!r)
 		r = vm_add_memory(vm, err);
 	if (!r)
+		r = resize_create(vm, err);
+	if (!r)
 		r = vm_build(vm, err);
 	if (!r)
 		r = vm_add_devices(vm, err);
@@ -364,6 +377,7 @@ int vm_create(struct vm **out, const struct vm_config *config,
 	if (!vm)
 		return error_set(err, ENOMEM, "out of memory");
 	vm->config = config;
+	vm->cpus_present = (unsigned int)config->cpus.boot;
 	vm->main_loop = main_loop;
 	vm->kvm_fd = vm->vm_fd = vm->kernel_fd = vm->initramfs_fd = -1;
 	vm->event_call.fn = vm_on_event;
@@ -390,6 +404,7 @@ void vm_destroy(struct vm *vm)
 	vm_stop(vm);
 	loop_cancel(vm->main_loop, &vm->event_call);
 	vm_remove_devices(vm);
+	resize_destroy(vm);
 	hotplug_destroy(vm);
 	for (i = 0; i < vm->nr_io_loops; i++) {
 		loop_thread_stop(vm->io_loops[i]);
@@ -413,7 +428,7 @@ static int vm_start_vcpus(struct vm *vm, struct error *err)
 	int r;
 
 	vm->running = true;
-	for (i = vm->nr_vcpus; i-- > 0;) {
+	for (i = vm->cpus_present; i-- > 0;) {
 		r = vcpu_start(vm->vcpus[i], err);
 		if (r) {
 			vm_stop(vm);
@@ -421,6 +436,34 @@ static int vm_start_vcpus(struct vm *vm, struct error *err)
 		}
 	}
 	return 0;
+}
+
+int vm_start_vcpu(struct vm *vm, unsigned int index, struct error *err)
+{
+	int r;
+
+	if (index < vm->nr_vcpus) {
+		r = arch_vcpu_rest(vm->vcpus[index], err);
+	} else {
+		r = vcpu_create(vm, index, &vm->vcpus[index], err);
+		vm->nr_vcpus += !r;
+	}
+	if (r || !vm->running)
+		return r;
+	r = vcpu_start(vm->vcpus[index], err);
+	if (!r && vm->paused) {
+		vcpu_request_pause(vm->vcpus[index]);
+		vcpu_wait_paused(vm->vcpus[index]);
+	}
+	return r;
+}
+
+void vm_stop_vcpu(struct vm *vm, unsigned int index)
+{
+	if (index >= vm->nr_vcpus)
+		return;
+	vcpu_request_stop(vm->vcpus[index]);
+	vcpu_join(vm->vcpus[index]);
 }
 
 int vm_boot(struct vm *vm, struct error *err)

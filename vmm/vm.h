@@ -18,6 +18,7 @@
 
 struct vcpu;
 struct hotplug;
+struct resize;
 
 #define VM_MAX_VCPUS 254
 #define VM_MAX_IO_THREADS 8
@@ -39,6 +40,13 @@ struct vm_plugged {
 	char bdf[VM_BDF_LEN]; /* "0000:00:SS.0" */
 };
 
+/* How a request for another size came out. */
+struct vm_resize {
+	bool memory; /* else vCPUs */
+	uint64_t wanted; /* bytes, or vCPUs */
+	uint64_t actual;
+};
+
 /*
  * The machine. One per process. Everything is built, changed and torn down on
  * the main thread; what other threads use says so.
@@ -54,8 +62,8 @@ struct vm {
 	/* changed only while no vCPU runs; read by any thread */
 	int vm_fd;
 	struct gmem gmem;
-	struct vcpu **vcpus;
-	unsigned int nr_vcpus;
+	struct vcpu **vcpus; /* room for all that there may be */
+	unsigned int nr_vcpus; /* made; some may have no thread */
 	unsigned int vcpu_mmap_size;
 
 	/* set by irq_set_line_sink(); read by any thread */
@@ -77,7 +85,9 @@ struct vm {
 	bool built; /* vm_fd and vCPUs are there */
 	bool running; /* vCPU threads are there */
 	bool paused;
+	unsigned int cpus_present; /* 0 .. are there for the guest */
 	struct hotplug *hotplug;
+	struct resize *resize;
 	/* The guest stopped, on the main thread: vm_event() says why. */
 	void (*on_event)(struct vm *vm, enum vm_event event);
 	/* Each vm_unplug() that returned 0 ends in one of these, except what
@@ -85,6 +95,10 @@ struct vm {
 	 * vm_reset(). id, bdf, why: good for the call. NULL: nobody listens. */
 	void (*on_removed)(struct vm *vm, const char *id, const char *bdf);
 	void (*on_remove_failed)(struct vm *vm, const char *id,
+				 const char *why);
+	/* The same for resize verbs that had something to do. */
+	void (*on_resize_done)(struct vm *vm, const struct vm_resize *r);
+	void (*on_resize_failed)(struct vm *vm, const struct vm_resize *r,
 				 const char *why);
 	void *opaque; /* the caller's */
 };
@@ -156,6 +170,33 @@ int vm_plug(struct vm *vm, const struct device_class *class,
  * -ENOENT: no such device. Main thread.
  */
 int vm_unplug(struct vm *vm, const char *id, bool force, struct error *err);
+
+/*
+ * Have nr vCPUs, 1 to cpus.max. 0: nothing is to do, or on_resize_done() or
+ * on_resize_failed() will follow. More are there at once, and the guest may
+ * bring them up; fewer need its help, and wait HOTPLUG_DEADLINE_NS for each.
+ * A request waits for those before it. -errno with a message. Main thread.
+ */
+int vm_resize_vcpus(struct vm *vm, unsigned int nr, struct error *err);
+
+/*
+ * Have `bytes` of memory: the size at start and a multiple of 128 MiB, up to
+ * hotplug_size. Otherwise as vm_resize_vcpus(); pages that the guest gives back
+ * are the host's at once.
+ */
+int vm_resize_memory(struct vm *vm, uint64_t bytes, struct error *err);
+uint64_t vm_memory_size(const struct vm *vm); /* now, bytes */
+
+/* ---- for vmm/resize.c ---- */
+
+/* The thread of vCPU index, new or stopped before: it waits for the guest to
+ * start it. -errno with a message. */
+int vm_start_vcpu(struct vm *vm, unsigned int index, struct error *err);
+/* End it; KVM's vCPU stays for another time. One that is not there is fine. */
+void vm_stop_vcpu(struct vm *vm, unsigned int index);
+/* Give KVM's memory slot to [gpa, gpa+len) of RAM; len 0: to nothing. */
+int vm_set_slot(struct vm *vm, unsigned int slot, gpa_t gpa, uint64_t len,
+		struct error *err);
 
 /*
  * Kicks by a guest write to gpa (any width) wake event_fd, with no exit to

@@ -48,17 +48,16 @@ static void cpu_set_msrs(struct vcpu *vcpu)
 		{ .index = MSR_MISC_ENABLE,
 		  .data = MSR_MISC_ENABLE_FAST_STRING },
 	};
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msr;
+	_Alignas(struct kvm_msrs) uint8_t
+		room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	struct kvm_msrs *msrs = (struct kvm_msrs *)room;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(wanted); i++) {
-		memset(&msr, 0, sizeof(msr));
-		msr.head.nmsrs = 1;
-		msr.entry = wanted[i];
-		(void)!ioctl(vcpu->fd, KVM_SET_MSRS, &msr);
+		memset(room, 0, sizeof(room));
+		msrs->nmsrs = 1;
+		msrs->entries[0] = wanted[i];
+		(void)!ioctl(vcpu->fd, KVM_SET_MSRS, msrs);
 	}
 }
 
@@ -69,6 +68,17 @@ int arch_vcpu_init(struct vcpu *vcpu, struct error *err)
 	if (r)
 		return r;
 	cpu_set_msrs(vcpu);
+	return 0;
+}
+
+/* The guest's INIT does the rest of the reset. */
+int arch_vcpu_rest(struct vcpu *vcpu, struct error *err)
+{
+	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_UNINITIALIZED };
+
+	if (ioctl(vcpu->fd, KVM_SET_MP_STATE, &state))
+		return error_set(err, errno, "KVM_SET_MP_STATE: %s",
+				 strerror(errno));
 	return 0;
 }
 
@@ -105,10 +115,15 @@ static int cpu_set_segments(struct gmem *gm, struct kvm_sregs *sregs,
 {
 	struct kvm_segment cs = cpu_segment(BOOT_CS, 0xb, long_mode);
 	struct kvm_segment ds = cpu_segment(BOOT_DS, 0x3, false);
-	struct kvm_segment tr = { .selector = BOOT_TR, .limit = 0x67,
-				  .type = 0xb, .present = 1 };
-	const uint64_t gdt[] = { 0, 0, cpu_descriptor(&cs), cpu_descriptor(&ds),
-				 cpu_descriptor(&tr), 0 };
+	struct kvm_segment tr = {
+		.selector = BOOT_TR, .limit = 0x67, .type = 0xb, .present = 1
+	};
+	const uint64_t gdt[] = { 0,
+				 0,
+				 cpu_descriptor(&cs),
+				 cpu_descriptor(&ds),
+				 cpu_descriptor(&tr),
+				 0 };
 
 	sregs->cs = cs;
 	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = ds;
@@ -166,7 +181,8 @@ int cpu_set_entry(struct vcpu *vcpu, const struct boot_result *res,
 	}
 	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) ||
 	    ioctl(vcpu->fd, KVM_SET_REGS, &regs))
-		return error_set(err, errno, "cannot set the boot registers: %s",
+		return error_set(err, errno,
+				 "cannot set the boot registers: %s",
 				 strerror(errno));
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include "boot/acpi.h"
 #include "boot/boot.h"
 #include "boot/layout_x86.h"
+#include "vmm/resize.h"
 #include "vmm/vm.h"
 
 const char arch_console[] = "ttyS0";
@@ -43,6 +44,16 @@ unsigned int arch_ram_layout(uint64_t size, struct arch_ram ram[2])
 		return 1;
 	ram[1] = (struct arch_ram){ X86_HOLE_END, size - X86_HOLE_START };
 	return 2;
+}
+
+/* Aligned to the largest block in which Linux takes memory. */
+gpa_t arch_hotplug_base(uint64_t size)
+{
+	struct arch_ram ram[2];
+
+	if (arch_ram_layout(size, ram) == 1)
+		return X86_HOLE_END;
+	return ALIGN_UP(ram[1].gpa + ram[1].len, 2 * GIB);
 }
 
 int arch_vm_init(struct vm *vm, struct error *err)
@@ -83,6 +94,8 @@ static gpa_t machine_mmio64_base(const struct gmem *gm)
 
 	for (i = 0; i < gm->nr; i++)
 		end = MAX(end, gm->regions[i].gpa + gm->regions[i].len);
+	if (gm->hot.len)
+		end = gm->hot.gpa + gm->hot.len;
 	return ALIGN_UP(end, GIB);
 }
 
@@ -109,12 +122,36 @@ static unsigned int machine_memory_map(const struct gmem *gm,
 	return n;
 }
 
+static unsigned int machine_dimms(const struct vm *vm,
+				  struct acpi_window dimms[RESIZE_MAX_DIMMS])
+{
+	const struct resize_dimm *plugged;
+	unsigned int i, nr = resize_dimms(vm, &plugged);
+
+	for (i = 0; i < nr; i++)
+		dimms[i] = (struct acpi_window){ plugged[i].gpa,
+						 plugged[i].len };
+	return nr;
+}
+
+static unsigned int machine_ram(const struct gmem *gm,
+				struct acpi_window ram[GMEM_MAX_REGIONS])
+{
+	unsigned int i, nr = gm->nr;
+
+	for (i = 0; i < nr; i++)
+		ram[i] = (struct acpi_window){ gm->regions[i].gpa,
+					       gm->regions[i].len };
+	return nr;
+}
+
 static int machine_acpi(struct vm *vm, gpa_t *rsdp, struct error *err)
 {
 	const struct vm_config *vc = vm->config;
+	struct acpi_window dimms[RESIZE_MAX_DIMMS], ram[GMEM_MAX_REGIONS];
 	const struct acpi_config ac = {
 		.nr_cpus = cpus_max(&vc->cpus),
-		.nr_boot_cpus = (unsigned int)vc->cpus.boot,
+		.nr_boot_cpus = vm->cpus_present,
 		.lapic_gpa = X86_LAPIC_BASE,
 		.ioapic_gpa = X86_IOAPIC_BASE,
 		.ecam_gpa = X86_ECAM_BASE,
@@ -130,6 +167,11 @@ static int machine_acpi(struct vm *vm, gpa_t *rsdp, struct error *err)
 		.hotplug_port = X86_HOTPLUG_PORT,
 		.hotplug_gsi = X86_HOTPLUG_GSI,
 		.hotplug_state = BOOT_HOTPLUG,
+		.nr_dimms = machine_dimms(vm, dimms),
+		.dimms = dimms,
+		.hotplug_memory = { vm->gmem.hot.gpa, vm->gmem.hot.len },
+		.ram = ram,
+		.nr_ram = machine_ram(&vm->gmem, ram),
 		.sleep_control_port = X86_ACPI_PORT + ACPI_POWER_SLEEP,
 		.sleep_status_port = X86_ACPI_PORT + ACPI_POWER_STATUS,
 		.reset_port = X86_ACPI_PORT + ACPI_POWER_RESET,

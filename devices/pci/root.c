@@ -100,8 +100,8 @@ int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
 	le_store(body + 2, nr_vectors - 1, 2);
 	le_store(body + 4, table_off, 4); /* BAR indicator 0 */
 	le_store(body + 8, pba_off, 4);
-	dev->msix_cap = pci_add_capability(dev, PCI_CAP_ID_MSIX, body,
-					   sizeof(body));
+	dev->msix_cap =
+		pci_add_capability(dev, PCI_CAP_ID_MSIX, body, sizeof(body));
 	/* message control: function mask and enable */
 	dev->writable[dev->msix_cap + 3] = 0xc0;
 	return 0;
@@ -284,9 +284,10 @@ int pci_plug(struct pci_dev *dev, struct error *err)
 	slot = root_free_slot_locked(root);
 	if (slot == PCI_SLOTS) {
 		pthread_mutex_unlock(&root->lock);
-		return error_set(err, ENOSPC,
-				 "the PCI bus is full: %d devices at most; remove one",
-				 PCI_SLOTS - 1);
+		return error_set(
+			err, ENOSPC,
+			"the PCI bus is full: %d devices at most; remove one",
+			PCI_SLOTS - 1);
 	}
 	dev->root = root;
 	dev->plugged = true;

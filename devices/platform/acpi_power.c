@@ -58,8 +58,7 @@ static const struct bus_ops acpi_power_bus_ops = {
 
 static void acpi_power_button(struct device *device)
 {
-	struct acpi_power *ap = container_of(device, struct acpi_power,
-					     device);
+	struct acpi_power *ap = container_of(device, struct acpi_power, device);
 
 	atomic_fetch_or(&ap->events, ACPI_GED_POWER_BUTTON);
 	/* Edge triggered: one pulse. */
@@ -69,16 +68,14 @@ static void acpi_power_button(struct device *device)
 
 static void acpi_power_reset(struct device *device)
 {
-	struct acpi_power *ap = container_of(device, struct acpi_power,
-					     device);
+	struct acpi_power *ap = container_of(device, struct acpi_power, device);
 
 	atomic_store(&ap->events, 0);
 }
 
 static void acpi_power_destroy(struct device *device)
 {
-	struct acpi_power *ap = container_of(device, struct acpi_power,
-					     device);
+	struct acpi_power *ap = container_of(device, struct acpi_power, device);
 
 	bus_remove(&ap->vm->pio, ap->base);
 	free(ap);

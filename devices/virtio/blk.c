@@ -17,6 +17,7 @@
 
 #include "devices/backend/block.h"
 #include "devices/registry.h"
+#include "devices/virtio/io_counters.h"
 #include "devices/virtio/transport_pci.h"
 #include "devices/virtio/virtio.h"
 #include "vmm/byteorder.h"
@@ -120,6 +121,7 @@ struct blk_req {
 	struct block_req be;
 	struct blk_queue *bq;
 	uint8_t *status;
+	uint64_t begun; /* of io_counters_begin() */
 	uint32_t in_len; /* writable bytes filled when it succeeds */
 	uint16_t head;
 };
@@ -134,7 +136,8 @@ struct blk_queue {
 	unsigned int iov_max; /* per request */
 	struct loop_timer timer; /* the rate limit lets go */
 	struct blk_req *held; /* waits for the rate limit */
-	uint64_t nr_errors; /* of the host */
+	struct io_counters counters; /* any thread may read them */
+	uint64_t held_ns; /* since when, with held */
 	uint64_t said_ns; /* when the log was last told */
 };
 
@@ -181,14 +184,14 @@ static void blk_say_error(struct blk_queue *bq, const struct block_req *be)
 	};
 	uint64_t now = loop_now_ns();
 
-	bq->nr_errors++;
+	io_count(&bq->counters.errors, 1);
 	if (bq->said_ns && now - bq->said_ns < 1000000000)
 		return;
 	bq->said_ns = now;
 	log_warn("%s: %s of %llu bytes at %llu: %s (%llu errors so far)",
 		 bq->blk->dev.device.id, names[be->op],
 		 (unsigned long long)be->len, (unsigned long long)be->offset,
-		 strerror(-be->result), (unsigned long long)bq->nr_errors);
+		 strerror(-be->result), (unsigned long long)bq->counters.errors);
 }
 
 static void blk_done(void *opaque, struct block_req *be)
@@ -201,6 +204,9 @@ static void blk_done(void *opaque, struct block_req *be)
 		blk_finish(req, BLK_S_IOERR);
 		return;
 	}
+	if (be->op == BLOCK_READ || be->op == BLOCK_WRITE)
+		io_counters_end(&bq->counters, be->op == BLOCK_WRITE, be->len,
+				req->begun);
 	/* Write-through: the write is done when it is on stable storage. */
 	if (be->op != BLOCK_READ && be->op != BLOCK_FLUSH &&
 	    !atomic_load_explicit(&bq->blk->writeback, memory_order_relaxed)) {
@@ -230,11 +236,10 @@ static int blk_prepare_rw(struct blk *blk, struct blk_req *req, bool write,
 {
 	struct iovec *iov = write ? c->iov : c->iov + c->nr_out;
 	unsigned int nr = write ? c->nr_out : c->nr_in;
-	uint64_t len = write ? c->out_len - sizeof(struct blk_header) :
-			       c->in_len - 1;
+	uint64_t len = write ? c->out_len - sizeof(struct blk_header)
+			     : c->in_len - 1;
 
-	if (!blk_is_inside(blk, sector, len) ||
-	    (write && blk->image.readonly))
+	if (!blk_is_inside(blk, sector, len) || (write && blk->image.readonly))
 		return BLK_S_IOERR;
 	if (write)
 		iov_trim_front(&iov, &nr, sizeof(struct blk_header));
@@ -257,8 +262,7 @@ static int blk_prepare_range(struct blk *blk, struct blk_req *req, bool zeroes,
 	uint64_t sector, len;
 	uint32_t flags;
 
-	if (!virtio_has(&blk->dev,
-			zeroes ? BLK_F_WRITE_ZEROES : BLK_F_DISCARD))
+	if (!virtio_has(&blk->dev, zeroes ? BLK_F_WRITE_ZEROES : BLK_F_DISCARD))
 		return BLK_S_UNSUPP;
 	if (iov_read(out, &range, sizeof(range)) != sizeof(range))
 		return BLK_S_IOERR;
@@ -291,8 +295,7 @@ static int blk_get_id(struct blk *blk, struct vq_chain *c)
  * Read the header and fill req for the engine. Returns the status to finish
  * with, or -1 when the engine has to run first.
  */
-static int blk_prepare(struct blk *blk, struct blk_req *req,
-		       struct vq_chain *c)
+static int blk_prepare(struct blk *blk, struct blk_req *req, struct vq_chain *c)
 {
 	struct iov_cursor out = iov_cursor_init(c->iov, c->nr_out);
 	struct blk_header hdr;
@@ -312,8 +315,8 @@ static int blk_prepare(struct blk *blk, struct blk_req *req,
 		break;
 	case BLK_T_DISCARD:
 	case BLK_T_WRITE_ZEROES:
-		status = blk_prepare_range(blk, req,
-					   type == BLK_T_WRITE_ZEROES, &out);
+		status = blk_prepare_range(blk, req, type == BLK_T_WRITE_ZEROES,
+					   &out);
 		break;
 	case BLK_T_FLUSH:
 		req->be.op = BLOCK_FLUSH;
@@ -339,7 +342,10 @@ static bool blk_is_admitted(struct blk_queue *bq, const struct blk_req *req)
 		return true;
 	now = loop_now_ns();
 	pthread_mutex_lock(&blk->limit_lock);
-	ok = rate_limiter_take(&blk->limit, now, req->be.len, &wait_ns);
+	/* Only data that moves counts as bandwidth; all requests count. */
+	ok = rate_limiter_take(&blk->limit, now,
+			       req->be.op <= BLOCK_WRITE ? req->be.len : 0,
+			       &wait_ns);
 	pthread_mutex_unlock(&blk->limit_lock);
 	if (!ok)
 		loop_timer_set(bq->q->loop, &bq->timer, now + wait_ns);
@@ -370,12 +376,14 @@ static int blk_take(struct blk_queue *bq)
 	req->status = (uint8_t *)last->iov_base + last->iov_len - 1;
 	req->head = c.head;
 	status = blk_prepare(bq->blk, req, &c);
+	req->begun = io_counters_begin(&bq->counters);
 	if (status >= 0) {
 		blk_finish(req, (uint8_t)status);
 	} else if (blk_is_admitted(bq, req)) {
 		bq->engine->ops->submit(bq->engine, &req->be);
 	} else {
 		bq->held = req;
+		bq->held_ns = loop_now_ns();
 		return 0;
 	}
 	return 1;
@@ -426,6 +434,7 @@ static void blk_release_held(struct blk_queue *bq)
 	struct blk_req *req = bq->held;
 
 	bq->held = NULL;
+	io_count(&bq->counters.throttled_ns, loop_now_ns() - bq->held_ns);
 	bq->engine->ops->submit(bq->engine, &req->be);
 }
 
@@ -460,10 +469,9 @@ static int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 	bq->iovs = calloc((size_t)size * bq->iov_max, sizeof(*bq->iovs));
 	r = bq->reqs && bq->iovs ? 0 : -ENOMEM;
 	if (!r)
-		r = block_engine_create(&bq->engine,
-					(enum block_engine_kind)blk->config
-						->engine,
-					&ec);
+		r = block_engine_create(
+			&bq->engine,
+			(enum block_engine_kind)blk->config->engine, &ec);
 	if (r) {
 		free(bq->reqs);
 		free(bq->iovs);
@@ -538,6 +546,22 @@ static void blk_config_write(struct virtio_dev *dev, uint32_t off,
 	atomic_store(&blk->writeback, blk->space.writeback);
 }
 
+static void blk_counters(struct virtio_dev *dev,
+			 void (*emit)(void *arg, const char *name,
+				      uint64_t value),
+			 void *arg)
+{
+	struct blk *blk = blk_of(dev);
+	struct io_counters sum = { .begun = 0 };
+	unsigned int i, nr = (unsigned int)blk->config->num_queues;
+
+	for (i = 0; i < nr; i++)
+		io_counters_sum(&sum, &blk->queues[i].counters);
+	io_counters_emit(&sum, emit, arg);
+	for (i = 0; i < nr; i++)
+		io_counters_emit_queue(&blk->queues[i].counters, i, emit, arg);
+}
+
 static void blk_destroy(struct virtio_dev *dev)
 {
 	struct blk *blk = blk_of(dev);
@@ -558,6 +582,7 @@ static const struct virtio_ops blk_ops = {
 	.queue_stop = blk_queue_stop,
 	.reset = blk_reset,
 	.config_write = blk_config_write,
+	.counters = blk_counters,
 	.destroy = blk_destroy,
 };
 
@@ -614,8 +639,10 @@ static int blk_build(struct blk *blk, struct vm *vm, struct error *err)
 {
 	const struct blk_config *c = blk->config;
 	const struct block_image_config ic = {
-		.path = c->path, .fd = c->fd,
-		.readonly = c->readonly, .direct = c->direct,
+		.path = c->path,
+		.fd = c->fd,
+		.readonly = c->readonly,
+		.direct = c->direct,
 	};
 	struct virtio_init init = {
 		.vm = vm,
@@ -682,6 +709,7 @@ static int blk_create(struct vm *vm, const void *config, struct device **out,
 
 /* ---- parameters ---- */
 
+/* clang-format off: one line, one thing to say */
 static const struct param_choice blk_engines[] = {
 	[BLOCK_ENGINE_AUTO] = { "auto", NULL },
 	[BLOCK_ENGINE_URING] = { "uring", NULL },
@@ -693,64 +721,116 @@ static const struct param_choice blk_engines[] = {
 #define BLK_FIELD(f) .offset = offsetof(struct blk_config, f)
 
 static const struct param blk_params[] = {
-	{ .name = "path", .type = PARAM_PATH, BLK_FIELD(path),
+	{ .name = "path",
+	  .type = PARAM_PATH,
+	  BLK_FIELD(path),
 	  .help = "raw image file or block device" },
-	{ .name = "fd", .type = PARAM_FD, BLK_FIELD(fd),
+	{ .name = "fd",
+	  .type = PARAM_FD,
+	  BLK_FIELD(fd),
 	  .help = "an open file descriptor of the image, instead of path" },
-	{ .name = "readonly", .type = PARAM_BOOL, BLK_FIELD(readonly),
+	{ .name = "readonly",
+	  .type = PARAM_BOOL,
+	  BLK_FIELD(readonly),
 	  .help = "the guest cannot write; other readers may share the image" },
-	{ .name = "direct", .type = PARAM_BOOL, BLK_FIELD(direct),
+	{ .name = "direct",
+	  .type = PARAM_BOOL,
+	  BLK_FIELD(direct),
 	  .help = "bypass the host's page cache (O_DIRECT)" },
-	{ .name = "engine", .type = PARAM_ENUM, BLK_FIELD(engine),
+	{ .name = "engine",
+	  .type = PARAM_ENUM,
+	  BLK_FIELD(engine),
 	  .choices = blk_engines,
 	  .help = "how the host is asked: io_uring, Linux AIO or plain calls" },
-	{ .name = "num_queues", .type = PARAM_UINT, BLK_FIELD(num_queues),
-	  .def = 1, .min = 1, .max = VIRTIO_QUEUES_MAX,
+	{ .name = "num_queues",
+	  .type = PARAM_UINT,
+	  BLK_FIELD(num_queues),
+	  .def = 1,
+	  .min = 1,
+	  .max = VIRTIO_QUEUES_MAX,
 	  .help = "request queues; more than vCPUs are of no use" },
-	{ .name = "queue_size", .type = PARAM_UINT, BLK_FIELD(queue_size),
-	  .def = 128, .min = 4, .max = 32768, .pow2 = true,
+	{ .name = "queue_size",
+	  .type = PARAM_UINT,
+	  BLK_FIELD(queue_size),
+	  .def = 128,
+	  .min = 4,
+	  .max = 32768,
+	  .pow2 = true,
 	  .help = "requests a queue can hold" },
-	{ .name = "serial", .type = PARAM_STRING, BLK_FIELD(serial),
-	  .max = BLK_ID_LEN, .help = "serial number the guest reads" },
-	{ .name = "id", .type = PARAM_STRING, BLK_FIELD(id), .max = 63,
+	{ .name = "serial",
+	  .type = PARAM_STRING,
+	  BLK_FIELD(serial),
+	  .max = BLK_ID_LEN,
+	  .help = "serial number the guest reads" },
+	{ .name = "id",
+	  .type = PARAM_STRING,
+	  BLK_FIELD(id),
+	  .max = 63,
 	  .help = "name of the device for later requests" },
-	{ .name = "discard", .json = "sparse", .type = PARAM_BOOL,
-	  BLK_FIELD(discard), .def = 1,
+	{ .name = "discard",
+	  .json = "sparse",
+	  .type = PARAM_BOOL,
+	  BLK_FIELD(discard),
+	  .def = 1,
 	  .help = "let the guest give unused blocks back to the host" },
-	{ .name = "poll_us", .type = PARAM_UINT, BLK_FIELD(poll_us),
-	  .unit = "us", .def = 32, .max = 1000,
+	{ .name = "poll_us",
+	  .type = PARAM_UINT,
+	  BLK_FIELD(poll_us),
+	  .unit = "us",
+	  .def = 32,
+	  .max = 1000,
 	  .help = "longest busy wait for the guest's next request" },
-	{ .name = "bw_size", .type = PARAM_SIZE, BLK_FIELD(bw_size),
-	  .json = "rate_limiter_config.bandwidth.size", .unit = "bytes",
+	{ .name = "bw_size",
+	  .type = PARAM_SIZE,
+	  BLK_FIELD(bw_size),
+	  .json = "rate_limiter_config.bandwidth.size",
+	  .unit = "bytes",
 	  .help = "bytes allowed per bw_refill_time; 0: no limit" },
-	{ .name = "bw_one_time_burst", .type = PARAM_SIZE, BLK_FIELD(bw_burst),
+	{ .name = "bw_one_time_burst",
+	  .type = PARAM_SIZE,
+	  BLK_FIELD(bw_burst),
 	  .json = "rate_limiter_config.bandwidth.one_time_burst",
-	  .unit = "bytes", .help = "bytes allowed once, on top" },
-	{ .name = "bw_refill_time", .type = PARAM_UINT, BLK_FIELD(bw_refill_ms),
-	  .json = "rate_limiter_config.bandwidth.refill_time", .unit = "ms",
-	  .def = 1000, .min = 1, .max = 86400000,
+	  .unit = "bytes",
+	  .help = "bytes allowed once, on top" },
+	{ .name = "bw_refill_time",
+	  .type = PARAM_UINT,
+	  BLK_FIELD(bw_refill_ms),
+	  .json = "rate_limiter_config.bandwidth.refill_time",
+	  .unit = "ms",
+	  .def = 1000,
+	  .min = 1,
+	  .max = 86400000,
 	  .help = "time in which bw_size bytes come back" },
-	{ .name = "ops_size", .type = PARAM_UINT, BLK_FIELD(ops_size),
-	  .json = "rate_limiter_config.ops.size", .unit = "requests",
+	{ .name = "ops_size",
+	  .type = PARAM_UINT,
+	  BLK_FIELD(ops_size),
+	  .json = "rate_limiter_config.ops.size",
+	  .unit = "requests",
 	  .help = "requests allowed per ops_refill_time; 0: no limit" },
-	{ .name = "ops_one_time_burst", .type = PARAM_UINT,
-	  BLK_FIELD(ops_burst), .unit = "requests",
+	{ .name = "ops_one_time_burst",
+	  .type = PARAM_UINT,
+	  BLK_FIELD(ops_burst),
+	  .unit = "requests",
 	  .json = "rate_limiter_config.ops.one_time_burst",
 	  .help = "requests allowed once, on top" },
-	{ .name = "ops_refill_time", .type = PARAM_UINT,
-	  BLK_FIELD(ops_refill_ms), .unit = "ms",
+	{ .name = "ops_refill_time",
+	  .type = PARAM_UINT,
+	  BLK_FIELD(ops_refill_ms),
+	  .unit = "ms",
 	  .json = "rate_limiter_config.ops.refill_time",
-	  .def = 1000, .min = 1, .max = 86400000,
+	  .def = 1000,
+	  .min = 1,
+	  .max = 86400000,
 	  .help = "time in which ops_size requests come back" },
 };
+/* clang-format on */
 
 static int blk_check(const void *config, struct error *err)
 {
 	const struct blk_config *c = config;
 
 	if (!c->path == (c->fd < 0))
-		return error_set(err, EINVAL,
-				 "give either path=FILE or fd=N");
+		return error_set(err, EINVAL, "give either path=FILE or fd=N");
 	return 0;
 }
 

@@ -53,8 +53,7 @@ static bool virtio_queue_sleep(struct loop_poller *lp)
 		dev->ops->events(dev, q->index, true);
 	if (dev->ops->poll && dev->ops->poll(dev, q->index))
 		return true;
-	return !q->draining && !q->vq.fault &&
-	       virtqueue_notify_enable(&q->vq);
+	return !q->draining && !q->vq.fault && virtqueue_notify_enable(&q->vq);
 }
 
 static void virtio_queue_wake(struct loop_poller *lp)
@@ -79,8 +78,8 @@ static void virtio_queue_on_start(struct loop_call *lc)
 			    virtio_has(dev, VIRTIO_F_EVENT_IDX),
 			    virtio_has(dev, VIRTIO_F_INDIRECT_DESC));
 	if (r) {
-		virtio_fault(q, r == -ENOMEM ? "out of memory on the host" :
-					       "bad ring address or size");
+		virtio_fault(q, r == -ENOMEM ? "out of memory on the host"
+					     : "bad ring address or size");
 		return;
 	}
 	if (dev->ops->queue_start) {
@@ -350,8 +349,8 @@ void virtio_notify_write(struct virtio_dev *dev, unsigned int qidx)
 
 static void virtio_device_reset(struct device *device)
 {
-	struct virtio_dev *dev = container_of(device, struct virtio_dev,
-					      device);
+	struct virtio_dev *dev =
+		container_of(device, struct virtio_dev, device);
 
 	pthread_mutex_lock(&dev->lock);
 	if (!dev->resetting)
@@ -366,15 +365,16 @@ static void virtio_device_reset(struct device *device)
  * ends that way. */
 static void virtio_device_pause(struct device *device)
 {
-	struct virtio_dev *dev = container_of(device, struct virtio_dev,
-					      device);
+	struct virtio_dev *dev =
+		container_of(device, struct virtio_dev, device);
 	unsigned int i;
 
 	pthread_mutex_lock(&dev->lock);
 	for (i = 0; i < dev->nr_queues; i++) {
 		struct virtio_queue *q = &dev->queues[i];
 
-		q->parked = q->state == VIRTIO_QUEUE_RUNNING;
+		/* One that the guest broke waits for its reset. */
+		q->parked = q->state == VIRTIO_QUEUE_RUNNING && !dev->faulted;
 		virtio_queue_stop_locked(q);
 	}
 	while (!virtio_is_idle_locked(dev))
@@ -384,8 +384,8 @@ static void virtio_device_pause(struct device *device)
 
 static void virtio_device_resume(struct device *device)
 {
-	struct virtio_dev *dev = container_of(device, struct virtio_dev,
-					      device);
+	struct virtio_dev *dev =
+		container_of(device, struct virtio_dev, device);
 	unsigned int i;
 
 	pthread_mutex_lock(&dev->lock);
@@ -401,16 +401,16 @@ static void virtio_device_resume(struct device *device)
 
 static void virtio_device_unplug(struct device *device, bool forced)
 {
-	struct virtio_dev *dev = container_of(device, struct virtio_dev,
-					      device);
+	struct virtio_dev *dev =
+		container_of(device, struct virtio_dev, device);
 
 	dev->transport_ops->unplug(dev->transport, forced);
 }
 
 static void virtio_device_destroy(struct device *device)
 {
-	struct virtio_dev *dev = container_of(device, struct virtio_dev,
-					      device);
+	struct virtio_dev *dev =
+		container_of(device, struct virtio_dev, device);
 
 	if (dev->transport) {
 		virtio_device_reset(device);
@@ -419,7 +419,19 @@ static void virtio_device_destroy(struct device *device)
 	dev->ops->destroy(dev);
 }
 
+static void virtio_counters(struct device *device,
+			    void (*emit)(void *arg, const char *name,
+					 uint64_t value),
+			    void *arg)
+{
+	struct virtio_dev *dev = virtio_of(device);
+
+	if (dev->ops->counters)
+		dev->ops->counters(dev, emit, arg);
+}
+
 const struct device_ops virtio_device_ops = {
+	.counters = virtio_counters,
 	.reset = virtio_device_reset,
 	.pause = virtio_device_pause,
 	.resume = virtio_device_resume,
@@ -445,8 +457,10 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 	q->kick.on_event = virtio_on_kick;
 	q->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (q->kick.fd < 0)
-		return error_set(err, errno, "--%s: eventfd: %s; raise the limit of open files",
-				 init->class->option, strerror(errno));
+		return error_set(
+			err, errno,
+			"--%s: eventfd: %s; raise the limit of open files",
+			init->class->option, strerror(errno));
 	virtio_queue_clear(q);
 	q->loop = vm_io_loop(dev->vm, err);
 	return q->loop ? 0 : -ENOMEM;

@@ -103,6 +103,11 @@ struct virtio_ops {
 	 * stored in dev->config). vCPU thread, lock held. NULL: read only. */
 	void (*config_write)(struct virtio_dev *dev, uint32_t off,
 			     const void *data, uint32_t len);
+	/* As of struct device_ops. NULL: there are none. */
+	void (*counters)(struct virtio_dev *dev,
+			 void (*emit)(void *arg, const char *name,
+				      uint64_t value),
+			 void *arg);
 	/* Free the device type's own state; queues are off. Main thread. */
 	void (*destroy)(struct virtio_dev *dev);
 };

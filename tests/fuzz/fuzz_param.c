@@ -19,7 +19,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct param_set *const fuzz_sets[] = {
-	&cpus_params,	 &memory_params, &serial_params,
+	&cpus_params,	&memory_params,	 &serial_params,
 	&rootfs_params, &payload_params,
 };
 

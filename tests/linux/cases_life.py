@@ -75,12 +75,17 @@ def panic_exit(t):
 @case("power-button")
 def power_button(t):
     """SIGPWR presses it; the guest's acpid powers off."""
-    guest = t.guest("say ready\nsleep 100\nsay slept\n").start()
+    guest = t.guest("""
+say ready
+sleep 30
+tell slept grep ACPI /proc/interrupts
+tell slept pidof acpid
+""").start()
     guest.wait("^T: ready")
     guest.signal(signal.SIGPWR)
     t.end(guest)
     t.check("reboot: Power down" in guest.text(), "no power down was seen")
-    t.equal("what came after", guest.facts("slept"), [])
+    t.equal("what came 30 s after", guest.facts("slept"), [])
 
 
 @case("sigterm")

@@ -54,8 +54,8 @@ static int parse_words(struct fixture *fx, const char *const *words)
 
 	run_config_free(&fx->rc);
 	for (; *words; words++)
-		argv[argc++] = strdup(strcmp(*words, "FILE") == 0 ? fx->file :
-								    *words);
+		argv[argc++] =
+			strdup(strcmp(*words, "FILE") == 0 ? fx->file : *words);
 	fx->err.msg[0] = '\0';
 	rc = cli_parse(&fx->rc, argc, argv, &fx->err);
 	/* nothing may point into argv afterwards */
@@ -198,8 +198,9 @@ static void test_serial_modes(void **state)
 	assert_int_equal(serial->mode, SERIAL_OFF);
 	parse_ok(fx, "--kernel", "FILE", "--serial", "pty");
 	assert_int_equal(serial->mode, SERIAL_PTY);
-	parse_bad(fx, "--serial mode=foo: must be one of tty, null, off, file, "
-		      "pty",
+	parse_bad(fx,
+		  "--serial mode=foo: must be one of tty, null, off, file, "
+		  "pty",
 		  "--kernel", "FILE", "--serial", "foo");
 	parse_bad(fx, "file=PATH", "--kernel", "FILE", "--serial", "file");
 }
@@ -230,8 +231,7 @@ static void test_values_missing(void **state)
 
 	parse_bad(fx, "--kernel: has no value; write --kernel PATH",
 		  "--kernel");
-	parse_bad(fx, "--kernel: has no value", "--kernel", "--disk",
-		  "path=x");
+	parse_bad(fx, "--kernel: has no value", "--kernel", "--disk", "path=x");
 	parse_bad(fx, "--cmdline: has no value", "--cmdline", "--disk=path=x");
 	parse_bad(fx, "--memory: has no value; write --memory SIZE",
 		  "--memory");
@@ -252,14 +252,15 @@ static void test_bad_values(void **state)
 		  "--kernel", "/nonexistent");
 	parse_bad(fx, "--rootfs /: is a directory", "--kernel", "FILE",
 		  "--rootfs", "/");
-	parse_bad(fx, "--rootfs /nonexistent: No such file", "--kernel",
-		  "FILE", "--rootfs", "/nonexistent,readonly=on");
+	parse_bad(fx, "--rootfs /nonexistent: No such file", "--kernel", "FILE",
+		  "--rootfs", "/nonexistent,readonly=on");
 	parse_bad(fx, "--rootfs: path is missing", "--kernel", "FILE",
 		  "--rootfs", "readonly=on");
 	parse_bad(fx, "--on-reset halt: must be one of reboot, exit",
 		  "--on-reset", "halt");
-	parse_bad(fx, "--memory size=12Q: not a size; use a number with K, M "
-		      "or G, such as 512M",
+	parse_bad(fx,
+		  "--memory size=12Q: not a size; use a number with K, M "
+		  "or G, such as 512M",
 		  "--memory", "size=12Q");
 	parse_bad(fx, "--cpus boot=0: must be between 1 and 254", "--cpus",
 		  "0");

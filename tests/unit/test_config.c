@@ -85,8 +85,7 @@ static const struct device_class *disk_class(void)
 }
 
 /* A field of a device's config, by its key. */
-static const void *device_field(const struct device_config *dc,
-				const char *key)
+static const void *device_field(const struct device_config *dc, const char *key)
 {
 	const struct param *p = param_find(dc->class->params, key);
 
@@ -234,8 +233,7 @@ static void test_devices_fill_up(void **state)
 	const struct device_class *class = disk_class();
 
 	for (unsigned int i = 0; i < CONFIG_MAX_DEVICES; i++)
-		assert_non_null(
-			vm_config_add_device(&fx->vc, class, &fx->err));
+		assert_non_null(vm_config_add_device(&fx->vc, class, &fx->err));
 	assert_null(vm_config_add_device(&fx->vc, class, &fx->err));
 	assert_int_equal(fx->vc.nr_devices, CONFIG_MAX_DEVICES);
 	assert_message(fx, "too many devices");
@@ -260,8 +258,7 @@ static void test_rootfs_is_first(void **state)
 	set_rootfs(fx, fx->image, false);
 	assert_int_equal(vm_config_add_rootfs(&fx->vc, &fx->err), 0);
 	assert_int_equal(fx->vc.nr_devices, 2);
-	assert_string_equal(device_text(&fx->vc.devices[0], "path"),
-			    fx->image);
+	assert_string_equal(device_text(&fx->vc.devices[0], "path"), fx->image);
 	assert_false(device_flag(&fx->vc.devices[0], "readonly"));
 	assert_string_equal(device_text(&fx->vc.devices[1], "path"), "other");
 }
@@ -360,16 +357,11 @@ static void test_cmdline(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_defaults),
-		TEST(test_cpus),
-		TEST(test_memory),
-		TEST(test_serial),
-		TEST(test_devices_fill_up),
-		TEST(test_rootfs_is_first),
-		TEST(test_rootfs_readonly),
-		TEST(test_rootfs_not_writable),
-		TEST(test_rootfs_refused),
-		TEST(test_check_files),
+		TEST(test_defaults),	    TEST(test_cpus),
+		TEST(test_memory),	    TEST(test_serial),
+		TEST(test_devices_fill_up), TEST(test_rootfs_is_first),
+		TEST(test_rootfs_readonly), TEST(test_rootfs_not_writable),
+		TEST(test_rootfs_refused),  TEST(test_check_files),
 		TEST(test_cmdline),
 	};
 

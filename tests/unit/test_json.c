@@ -168,9 +168,15 @@ static void check_same(const json_t *sent, const json_t *shown,
 static void test_round_trip(void **state)
 {
 	struct fixture *fx = *state;
+	struct device_config *dc = &fx->m.config.devices[0];
 	json_t *sent = json_loads(GO_CREATE, 0, NULL), *shown;
 
 	assert_int_equal(read_config(fx, GO_CREATE), 0);
+	/* The machine gives ids; what was kept is found by them. */
+	assert_int_equal(param_assign(param_find(dc->class->params, "id"),
+				      dc->config, "d", &fx->err),
+			 0);
+	json_name_devices(&fx->m.config, fx->kept);
 	shown = json_write_config(&fx->m, fx->kept);
 	check_same(sent, shown, "");
 	json_decref(sent);

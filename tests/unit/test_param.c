@@ -44,19 +44,44 @@ static const struct param_choice color_choices[] = {
 
 static const struct param thing_table[] = {
 	{ .name = "path", .type = PARAM_PATH, AT(path), .help = "a file" },
-	{ .name = "label", .type = PARAM_STRING, AT(label), .max = 8,
+	{ .name = "label",
+	  .type = PARAM_STRING,
+	  AT(label),
+	  .max = 8,
 	  .help = "a name" },
 	{ .name = "lit", .type = PARAM_BOOL, AT(lit), .help = "shines" },
-	{ .name = "loud", .type = PARAM_BOOL, AT(loud), .def = true,
+	{ .name = "loud",
+	  .type = PARAM_BOOL,
+	  AT(loud),
+	  .def = true,
 	  .help = "sounds" },
-	{ .name = "count", .type = PARAM_UINT, AT(count), .def = 3, .min = 1,
-	  .max = 100, .unit = "ms", .help = "how often" },
-	{ .name = "slots", .type = PARAM_UINT, AT(slots), .def = 128, .min = 2,
-	  .max = 32768, .pow2 = true, .help = "how many" },
-	{ .name = "size", .type = PARAM_SIZE, AT(size), .def = 512 * MIB,
+	{ .name = "count",
+	  .type = PARAM_UINT,
+	  AT(count),
+	  .def = 3,
+	  .min = 1,
+	  .max = 100,
+	  .unit = "ms",
+	  .help = "how often" },
+	{ .name = "slots",
+	  .type = PARAM_UINT,
+	  AT(slots),
+	  .def = 128,
+	  .min = 2,
+	  .max = 32768,
+	  .pow2 = true,
+	  .help = "how many" },
+	{ .name = "size",
+	  .type = PARAM_SIZE,
+	  AT(size),
+	  .def = 512 * MIB,
 	  .help = "how much" },
-	{ .name = "color", .type = PARAM_ENUM, AT(color), .def = COLOR_GREEN,
-	  .choices = color_choices, .help = "which color" },
+	{ .name = "color",
+	  .type = PARAM_ENUM,
+	  AT(color),
+	  .def = COLOR_GREEN,
+	  .choices = color_choices,
+	  .help = "which color" },
 	{ .name = "fd", .type = PARAM_FD, AT(fd), .help = "an open file" },
 	{ .name = "id", .type = PARAM_UINT, AT(id), .help = "any number" },
 };
@@ -134,8 +159,8 @@ static void parse_bad_set(const struct param_set *set, struct thing *t,
 	assert_int_equal(param_parse(set, t, text, NULL), -EINVAL);
 }
 
-#define parse_bad(t, text, ...)                                                \
-	parse_bad_set(&thing_params, t, text,                                  \
+#define parse_bad(t, text, ...)               \
+	parse_bad_set(&thing_params, t, text, \
 		      (const char *const[]){ __VA_ARGS__, NULL })
 
 static void test_defaults(void **state)
@@ -324,8 +349,7 @@ static void test_numbers(void **state)
 
 	assert_int_equal(param_parse_uint("18446744073709551615", &v), 0);
 	assert_true(v == UINT64_MAX);
-	assert_int_equal(param_parse_uint("18446744073709551616", &v),
-			 -ERANGE);
+	assert_int_equal(param_parse_uint("18446744073709551616", &v), -ERANGE);
 	assert_int_equal(param_parse_uint("1K", &v), -EINVAL);
 	assert_int_equal(param_parse_uint("", &v), -EINVAL);
 	assert_true(v == UINT64_MAX);
@@ -347,8 +371,9 @@ static void test_power_of_two(void **state)
 
 	parse_ok(t, "slots=2");
 	parse_ok(t, "slots=32768");
-	parse_bad(t, "slots=3", "--thing slots=3: must be a power of two "
-				"between 2 and 32768");
+	parse_bad(t, "slots=3",
+		  "--thing slots=3: must be a power of two "
+		  "between 2 and 32768");
 	parse_bad(t, "slots=1", "power of two");
 	parse_bad(t, "slots=0", "power of two");
 	parse_bad(t, "slots=65536", "power of two");
@@ -406,10 +431,17 @@ static void test_empty_items(void **state)
 static void test_check(void **state)
 {
 	static const struct param table[] = {
-		{ .name = "path", .type = PARAM_PATH, AT(path),
-		  .required = true, .help = "" },
-		{ .name = "count", .type = PARAM_UINT, AT(count), .min = 3,
-		  .required = true, .help = "" },
+		{ .name = "path",
+		  .type = PARAM_PATH,
+		  AT(path),
+		  .required = true,
+		  .help = "" },
+		{ .name = "count",
+		  .type = PARAM_UINT,
+		  AT(count),
+		  .min = 3,
+		  .required = true,
+		  .help = "" },
 	};
 	static const struct param_set set = {
 		.option = "thing",
@@ -424,9 +456,9 @@ static void test_check(void **state)
 	parse_bad_set(&set, t, "count=5",
 		      (const char *const[]){ "--thing: path is missing",
 					     "path=PATH", NULL });
-	parse_bad_set(&set, t, "path=x",
-		      (const char *const[]){ "--thing: count is missing",
-					     NULL });
+	parse_bad_set(
+		&set, t, "path=x",
+		(const char *const[]){ "--thing: count is missing", NULL });
 	assert_int_equal(param_parse(&set, t, "path=x,count=3", NULL), 0);
 	/* what was required stays so */
 	parse_bad_set(&set, t, "path=",
@@ -485,15 +517,19 @@ static void test_words(void **state)
 static void test_nearest(void **state)
 {
 	static const char *const words[] = { "kernel", "rootfs", "memory",
-					     "fd", "id", "readonly" };
+					     "fd",     "id",	 "readonly" };
 	static const struct {
 		const char *word;
 		const char *best;
 	} cases[] = {
-		{ "kernal", "kernel" },	  { "mem", "memory" },
-		{ "raedonly", "readonly" }, { "roofs", "rootfs" },
-		{ "xyz", NULL },	  { "df", "fd" },
-		{ "", NULL },		  { "memory", "memory" },
+		{ "kernal", "kernel" },
+		{ "mem", "memory" },
+		{ "raedonly", "readonly" },
+		{ "roofs", "rootfs" },
+		{ "xyz", NULL },
+		{ "df", "fd" },
+		{ "", NULL },
+		{ "memory", "memory" },
 		{ "kernelkernelkernelkernelkernelkernel", NULL },
 	};
 

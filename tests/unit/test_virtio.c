@@ -678,6 +678,55 @@ static void test_threaded(void **state unused_param)
 	assert_true(toy.wakes > 0);
 }
 
+static void take_turn(void *arg unused_param)
+{
+}
+
+/* Paused, a queue takes nothing; resumed, it takes up where it was. */
+static void test_pause(void **state unused_param)
+{
+	struct loop *loop = fv.vm.io_loops[0];
+	struct device *device = &toy.dev.device;
+
+	bring_up();
+	guest_ring_offer(&rings[0], 0);
+	virtio_notify_write(&toy.dev, 0);
+	fake_vm_turn(&fv);
+	finish_one(0);
+	assert_int_equal(loop_thread_start(loop, NULL), 0);
+	device->ops->pause(device);
+	assert_int_equal(toy.stops, 2);
+	guest_ring_offer(&rings[0], 5);
+	virtio_notify_write(&toy.dev, 0);
+	loop_call_sync(loop, take_turn, NULL);
+	assert_int_equal(toy.nr_held[0], 0);
+	device->ops->resume(device);
+	loop_call_sync(loop, take_turn, NULL);
+	loop_thread_stop(loop);
+	assert_int_equal(toy.nr_held[0], 1);
+	assert_int_equal(toy.held[0][0], 5);
+	finish_one(0);
+	assert_int_equal(guest_ring_used_idx(&rings[0]), 2);
+	assert_int_equal(status() & VIRTIO_STATUS_NEEDS_RESET, 0);
+}
+
+/* A machine reset while paused. */
+static void test_reset_while_paused(void **state unused_param)
+{
+	struct loop *loop = fv.vm.io_loops[0];
+	struct device *device = &toy.dev.device;
+
+	bring_up();
+	assert_int_equal(loop_thread_start(loop, NULL), 0);
+	device->ops->pause(device);
+	device->ops->reset(device);
+	device->ops->resume(device);
+	loop_call_sync(loop, take_turn, NULL);
+	loop_thread_stop(loop);
+	assert_int_equal(status(), 0);
+	assert_int_equal(toy.starts, 2);
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -702,6 +751,8 @@ int main(void)
 		UNIT(test_reset_over_queue_reset),
 		UNIT(test_config_changed),
 		UNIT(test_threaded),
+		UNIT(test_pause),
+		UNIT(test_reset_while_paused),
 	};
 
 	log_init(STDERR_FILENO, LOG_ERROR); /* warnings are expected */

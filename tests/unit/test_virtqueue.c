@@ -36,6 +36,7 @@ static struct fixture fix;
 
 static void start(struct fixture *f, bool event_idx)
 {
+	f->vq.start_avail = f->vq.start_used = 0; /* as after a reset */
 	assert_int_equal(virtqueue_start(&f->vq, &f->gm, event_idx, true), 0);
 }
 
@@ -685,6 +686,33 @@ static void test_restart(void **state)
 	assert_true(virtqueue_publish(&f->vq));
 }
 
+/* A stop without a reset: the next start takes up where it was. */
+static void test_resume(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id, len;
+
+	start(f, false);
+	guest_ring_desc(&f->ring, 0, DATA, 1, 0, 0);
+	complete(f);
+	complete(f);
+	virtqueue_publish(&f->vq);
+	virtqueue_stop(&f->vq);
+	virtqueue_stop(&f->vq); /* again: nothing */
+	guest_ring_offer(&f->ring, 0);
+	assert_int_equal(virtqueue_start(&f->vq, &f->gm, false, true), 0);
+	assert_false(virtqueue_publish(&f->vq));
+	assert_int_equal(pop(f), 1);
+	assert_int_equal(pop(f), 0);
+	virtqueue_push(&f->vq, 0, 7);
+	assert_true(virtqueue_publish(&f->vq));
+	assert_int_equal(guest_ring_used_idx(&f->ring), 3);
+	assert_true(guest_ring_take(&f->ring, &id, &len));
+	assert_true(guest_ring_take(&f->ring, &id, &len));
+	assert_true(guest_ring_take(&f->ring, &id, &len));
+	assert_int_equal(len, 7);
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -719,6 +747,7 @@ int main(void)
 		UNIT(test_used_event),
 		UNIT(test_avail_event),
 		UNIT(test_restart),
+		UNIT(test_resume),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,9 +3,7 @@
 
 import os
 import re
-import select
 import subprocess
-import time
 
 MOUNT = "/sys/kernel/tracing"
 
@@ -42,39 +40,12 @@ class Tracing:
     def clear(self):
         self._write("trace", "")
 
-    def parse(self, text):
-        """(nanoseconds, event, text) in the order of time."""
-        return [(int(s) * 10**9 + int(us) * 1000, event, words)
-                for _, s, us, event, words in self.LINE.findall(text)]
-
     def read(self):
-        """All there is."""
+        """(nanoseconds, event, text) in the order of time."""
         with open(self.dir + "/trace", encoding="utf-8") as f:
-            return self.parse(f.read())
-
-    def follow(self, event, timeout, pidfd):
-        """What comes until this event does, as soon as that is; without it
-        when the time is over or the process has ended."""
-        text = ""
-        deadline = time.monotonic() + timeout
-        self._write("buffer_percent", "0")
-        pipe = os.open(self.dir + "/trace_pipe", os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            poll = select.poll()
-            poll.register(pipe, select.POLLIN)
-            poll.register(pidfd, select.POLLIN)
-            while f": {event}: " not in text:
-                left = deadline - time.monotonic()
-                left = max(0, left * 1000)
-                if pipe not in (fd for fd, _ in poll.poll(left)):
-                    break
-                try:
-                    text += os.read(pipe, 65536).decode()
-                except BlockingIOError:
-                    pass
-        finally:
-            os.close(pipe)
-        return self.parse(text)
+            found = self.LINE.findall(f.read())
+        return [(int(s) * 10**9 + int(us) * 1000, event, words)
+                for _, s, us, event, words in found]
 
     def close(self):
         try:

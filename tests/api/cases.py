@@ -1,0 +1,611 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What clients of the control socket rely on, one function each. A function
+with the argument `profile` runs once for every way of talking."""
+
+import contextlib
+import functools
+import inspect
+import json
+import os
+import re
+import signal
+import socket
+import tempfile
+import time
+
+from client import CurlProfile, Monitor, PROFILES, PREFIX, Wire
+
+MIB = 1 << 20
+
+
+class Context:
+    def __init__(self, program, guest, name):
+        self.program = program
+        self.guest = guest
+        self.profile = name.partition("/")[2]
+
+    @contextlib.contextmanager
+    def monitor(self, *arguments, **popen):
+        monitor = Monitor(self.program, *arguments, **popen)
+        try:
+            yield monitor
+            assert "Sanitizer" not in monitor.errors(), monitor.errors()
+        except BaseException:
+            print(monitor.errors())
+            raise
+        finally:
+            monitor.close()
+
+    @contextlib.contextmanager
+    def client(self, monitor, profile=None):
+        client = PROFILES[profile or self.profile or "go"](monitor.path)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    @contextlib.contextmanager
+    def session(self):
+        with self.monitor() as monitor, self.client(monitor) as client:
+            yield monitor, client
+
+    def config(self, **more):
+        return {"payload": {"kernel": self.guest}, "cpus": {"boot_vcpus": 1, "max_vcpus": 1},
+                "memory": {"size": 64 * MIB}, **more}
+
+
+def all_cases():
+    for name, function in list(globals().items()):
+        if not name.startswith("test_"):
+            continue
+        if "profile" in inspect.signature(function).parameters:
+            for profile in PROFILES:
+                yield f"{name}/{profile}", functools.partial(function, profile=profile)
+        else:
+            yield name, function
+
+
+def check(reply, status):
+    assert reply.status == status, f"{reply.status_line}: {reply.body!r}"
+    return reply
+
+
+def check_chain(reply, status, *texts):
+    chain = check(reply, status).json()
+    assert isinstance(chain, list) and all(isinstance(t, str) for t in chain), chain
+    for text in texts:
+        assert any(text in t for t in chain), f"'{text}' is not in {chain}"
+    return chain
+
+
+def state(client):
+    return check(client.request("GET", "vm.info"), 200).json()["state"]
+
+
+# ---- the shape of replies ----
+
+def test_shape(context, profile):
+    with context.session() as (monitor, client):
+        reply = check(client.request("GET", "vmm.ping"), 200)
+        assert reply.status_line == "HTTP/1.1 200 ", repr(reply.status_line)
+        assert list(reply.headers) == ["Server", "Connection", "Content-Type", "Content-Length"]
+        assert reply.headers["Server"] == "Cloud Hypervisor API"
+        assert reply.headers["Connection"] == "keep-alive"
+        assert reply.headers["Content-Type"] == "application/json"
+        ping = reply.json()
+        assert ping["pid"] == monitor.process.pid and ping["version"]
+        assert isinstance(ping["features"], list)
+        reply = check(client.request("PUT", "vm.delete"), 204)
+        assert list(reply.headers) == ["Server", "Connection"] and not reply.body
+
+
+def test_ping_opens_no_kvm(context):
+    with context.session() as (monitor, client):
+        check(client.request("GET", "vmm.ping"), 200)
+        folder = f"/proc/{monitor.process.pid}/fd"
+        names = [os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)]
+        assert not [n for n in names if "kvm" in n], names
+
+
+def test_wrong_requests(context, profile):
+    with context.session() as (_, client):
+        check_chain(client.request("GET", "vm.nothing"), 404, "Not Found")
+        check_chain(client.request("GET", "vmm.ping?x=1"), 404, "Not Found")
+        check_chain(client.request("GET", "vm.create"), 400, "Bad Request")
+        check_chain(client.request("PUT", "vmm.ping"), 400, "Bad Request")
+        check_chain(client.request("PUT", "vm.boot", {}), 400, "Bad Request")
+        check_chain(client.request("PUT", "vm.add-disk"), 400, "Bad Request")
+        assert check(client.request("PUT", "vm.create"), 400).body == b""
+        assert check(client.request("PATCH", "vm.info"), 400).body == b""
+        reply = check(client.request("POST", "vm.boot"), 400)
+        assert set(reply.json()) == {"error"}
+        check(client.request("GET", "vmm.ping"), 200)
+
+
+def test_not_created(context, profile):
+    with context.session() as (_, client):
+        for method, verb, body in (("GET", "vm.info", None), ("PUT", "vm.resize", {}),
+                                   ("PUT", "vm.add-disk", {"path": "/x"}),
+                                   ("PUT", "vm.remove-device", {"id": "x"})):
+            check_chain(client.request(method, verb, body), 404, "Error from API")
+        for verb in ("boot", "pause", "resume", "shutdown", "reboot", "power-button", "nmi"):
+            check_chain(client.request("PUT", "vm." + verb), 500, "Error from API")
+        check_chain(client.request("GET", "vm.counters"), 500, "Error from API")
+
+
+def test_not_there(context, profile):
+    with context.session() as (_, client):
+        for verb, top in (("add-device", "The device could not be added to the VM"),
+                          ("add-user-device", ""), ("add-vdpa", ""), ("add-pmem", ""),
+                          ("snapshot", "The VM could not be snapshotted"),
+                          ("restore", "The VM could not be restored"), ("coredump", ""),
+                          ("resize-zone", ""), ("send-migration", ""),
+                          ("receive-migration", "")):
+            check_chain(client.request("PUT", "vm." + verb, {"path": "/x"}), 501,
+                        "Error from API", top)
+
+
+# ---- the life of a machine ----
+
+def test_life(context, profile):
+    with context.session() as (monitor, client):
+        check(client.request("PUT", "vm.create", context.config()), 204)
+        assert state(client) == "Created"
+        check_chain(client.request("PUT", "vm.create", context.config()), 500, "already")
+        check(client.request("PUT", "vm.boot"), 204)
+        assert state(client) == "Running"
+        check_chain(client.request("PUT", "vm.boot"), 500, "The VM could not boot")
+        check(client.request("PUT", "vm.pause"), 204)
+        assert state(client) == "Paused"
+        check_chain(client.request("PUT", "vm.pause"), 500, "The VM could not be paused")
+        check(client.request("PUT", "vm.resume"), 204)
+        check_chain(client.request("PUT", "vm.resume"), 500, "The VM could not resume")
+        check(client.request("PUT", "vm.reboot"), 204)
+        assert state(client) == "Running"
+        check(client.request("PUT", "vm.shutdown"), 204)
+        assert state(client) == "Created"
+        check_chain(client.request("PUT", "vm.shutdown"), 500, "not running")
+        check(client.request("PUT", "vm.boot"), 204)
+        check(client.request("PUT", "vm.pause"), 204)
+        check(client.request("PUT", "vm.delete"), 204)
+        check(client.request("PUT", "vm.delete"), 204)
+        check(client.request("GET", "vm.info"), 404)
+        names = [n for s, n in monitor.event_names() if s == "vm"]
+        assert names == ["booting", "booted", "pausing", "paused", "resuming", "resumed",
+                         "rebooting", "rebooted", "shutdown", "booting", "booted", "pausing",
+                         "paused", "shutdown", "deleted"], names
+
+
+def test_shutdown_answers_first(context, profile):
+    with context.session() as (monitor, client):
+        check(client.request("PUT", "vm.create", context.config()), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        reply = check(client.request("PUT", "vmm.shutdown"), 200)
+        assert reply.headers["Content-Length"] == "0" and not reply.body
+        assert monitor.process.wait(3) == 0
+        assert not os.path.exists(monitor.path)
+        assert monitor.event_names()[-1] == ("vmm", "shutdown")
+
+
+def test_events(context):
+    with context.session() as (monitor, client):
+        check(client.request("PUT", "vm.create", context.config()), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        last = (0, 0)
+        for event in monitor.events():
+            assert set(event) == {"timestamp", "source", "event", "properties"}
+            stamp = (event["timestamp"]["secs"], event["timestamp"]["nanos"])
+            assert stamp >= last and stamp[1] < 10**9
+            last = stamp
+        assert monitor.event_names()[0] == ("vmm", "starting")
+
+
+def test_threads(context):
+    with context.session() as (monitor, client):
+        config = context.config(cpus={"boot_vcpus": 2, "max_vcpus": 2},
+                                disks=[{"path": monitor.file("d", MIB)}])
+        check(client.request("PUT", "vm.create", config), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        names = sorted(n for n in monitor.threads() if n.startswith("vcpu"))
+        assert names == ["vcpu0", "vcpu1"], names
+
+
+def test_stop_by_signal(context):
+    with context.session() as (monitor, client):
+        check(client.request("PUT", "vm.create", context.config()), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        monitor.process.send_signal(signal.SIGTERM)
+        assert monitor.process.wait(5) == 0
+        assert not os.path.exists(monitor.path) and not os.path.exists(monitor.path + ".lock")
+
+
+# ---- vm.create and vm.info ----
+
+def go_config(context, monitor):
+    return {
+        "console": {"iommu": False, "mode": "Off"},
+        "cpus": {"boot_vcpus": 1, "kvm_hyperv": False, "max_vcpus": 1, "nested": True,
+                 "topology": {"cores_per_die": 1, "dies_per_package": 1, "packages": 1,
+                              "threads_per_core": 1}},
+        "disks": [{"backing_files": False, "direct": False, "image_type": "Raw",
+                   "iommu": False, "num_queues": 1, "path": monitor.file("root.img", MIB),
+                   "queue_size": 128, "readonly": True, "sparse": True, "vhost_user": False}],
+        "iommu": False, "landlock_enable": False,
+        "memory": {"hotplug_method": "Acpi", "hugepages": False, "mergeable": False,
+                   "prefault": False, "shared": False, "size": 64 * MIB, "thp": True},
+        "payload": {"cmdline": 'root=/dev/vda1 dm-mod.create="x,y" a=<b>', "kernel": context.guest},
+        "platform": {"num_pci_segments": 2, "sev_snp": False, "tdx": False},
+        "pvpanic": False, "rng": {"iommu": False, "src": "/dev/urandom"},
+        "serial": {"iommu": False, "mode": "Off"}, "watchdog": False,
+    }
+
+
+def check_same(sent, shown, path=""):
+    if isinstance(sent, dict):
+        for key, value in sent.items():
+            assert key in shown, f"{path}.{key} is not shown"
+            check_same(value, shown[key], f"{path}.{key}")
+    elif isinstance(sent, list):
+        for i, value in enumerate(sent):
+            check_same(value, shown[i], f"{path}[{i}]")
+    else:
+        assert sent == shown and type(sent) is type(shown), f"{path}: {sent} is shown as {shown}"
+
+
+def check_strict(config):
+    """What clients insist on."""
+    assert isinstance(config["cpus"]["max_phys_bits"], int)
+    for mode in (config["serial"]["mode"], config["console"]["mode"]):
+        assert mode in ("Off", "Pty", "Tty", "File", "Null")
+    for disk in config.get("disks", []):
+        assert isinstance(disk["num_queues"], int) and isinstance(disk["queue_size"], int)
+    assert isinstance(config["memory"]["size"], int)
+    assert "null" not in json.dumps(config)
+
+
+def test_round_trip(context, profile):
+    with context.session() as (monitor, client):
+        config = go_config(context, monitor)
+        body = json.dumps(config).replace("<", "\\u003c").replace(">", "\\u003e").encode()
+        check(client.request("PUT", "vm.create", body), 204)
+        for _ in range(2):
+            reply = check(client.request("GET", "vm.info"), 200)
+            assert all(byte < 0x7f for byte in reply.body)
+            info = reply.json()
+            check_same(config, info["config"])
+            check_strict(info["config"])
+            assert info["memory_actual_size"] == 64 * MIB
+            if info["state"] == "Created":
+                check(client.request("PUT", "vm.boot"), 204)
+
+
+def test_liberal(context, profile):
+    with context.session() as (_, client):
+        config = context.config(devices=[], fs=[], net=None, vsock=None, disks=None, numa=[],
+                                unknown={"a": [1, None]}, balloon=None, landlock_rules=None)
+        config["payload"].update(firmware=None, initramfs=None, host_data=None)
+        config["cpus"].update(topology=None, affinity=None, features={"amx": False})
+        config["memory"].update(zones=None, hotplug_size=None)
+        check(client.request("PUT", "vm.create", config), 204)
+        check_strict(client.request("GET", "vm.info").json()["config"])
+
+
+def test_unicode(context):
+    with context.session() as (_, client):
+        config = context.config()
+        config["payload"]["cmdline"] = "\u00e4\u20ac\U0001f600"
+        check(client.request("PUT", "vm.create", json.dumps(config, ensure_ascii=False).encode()),
+              204)
+        reply = client.request("GET", "vm.info")
+        assert all(byte < 0x7f for byte in reply.body)
+        assert reply.json()["config"]["payload"]["cmdline"] == "\u00e4\u20ac\U0001f600"
+
+
+def test_bad_bodies(context, profile):
+    bad = ((b"{", None), (b"[]", None), (b'"x"', None), (b"{} x", None),
+           (b'{"a":1,"a":1}', "duplicate"), (b'{"a":"\xff"}', None),
+           (b'{"a":"\\u0000"}', None), (b"[" * 5000, "depth"),
+           ({"payload": 3}, "payload"), ({"payload": {"kernel": []}}, "payload.kernel"),
+           ({"payload": {"kernel": "k"}, "memory": {"size": -1}}, "memory.size"),
+           (b'{"payload":{"kernel":"k"},"memory":{"size":1e999}}', None),
+           (b'{"payload":{"kernel":"k"},"memory":{"size":99999999999999999999}}', None))
+    with context.session() as (_, client):
+        for body, field in bad:
+            chain = check_chain(client.request("PUT", "vm.create", body), 400,
+                                "Failed to deserialize JSON")
+            assert not field or field in chain[-1], chain
+        for section in ({"devices": [{"path": "/x"}]}, {"pmem": [{}]}, {"numa": [{}]},
+                        {"tpm": {"socket": "/s"}}, {"iommu": True}, {"vdpa": [{}]},
+                        {"memory": {"size": 64 * MIB, "zones": [{}]}},
+                        {"platform": {"tdx": True}}):
+            chain = check_chain(client.request("PUT", "vm.create", context.config(**section)),
+                                400, "Error from API", "The VM could not be created")
+            assert list(section)[0] in chain[-1], chain
+        check(client.request("GET", "vm.info"), 404)
+        check(client.request("PUT", "vm.create", context.config()), 204)
+
+
+# ---- devices and size ----
+
+def test_add_before_boot(context, profile):
+    with context.session() as (monitor, client):
+        path = monitor.file("d", MIB)
+        check(client.request("PUT", "vm.create", context.config(disks=[{"path": path}])), 204)
+        check(client.request("PUT", "vm.add-disk", {"path": path, "readonly": True,
+                                                    "image_type": "Raw", "id": "two"}), 204)
+        check_chain(client.request("PUT", "vm.add-disk", {"path": path, "id": "two"}), 409,
+                    "The disk could not be added to the VM")
+        check_chain(client.request("PUT", "vm.add-disk", {"path": path, "id": "__x"}), 400)
+        check_chain(client.request("PUT", "vm.add-disk", {"path": path, "queue_size": 3}), 400,
+                    "queue_size")
+        disks = client.request("GET", "vm.info").json()["config"]["disks"]
+        assert [d["id"] for d in disks] == ["_disk0", "two"], disks
+        assert disks[1]["readonly"] is True and disks[1]["image_type"] == "Raw"
+        check_chain(client.request("PUT", "vm.remove-device", {"id": "none"}), 404)
+        check(client.request("PUT", "vm.remove-device", {"id": "_disk0"}), 204)
+        disks = client.request("GET", "vm.info").json()["config"]["disks"]
+        assert [d["id"] for d in disks] == ["two"], disks
+        check(client.request("PUT", "vm.boot"), 204)
+
+
+def test_disk_by_descriptor(context):
+    for profile in ("go", "rust"):
+        with context.monitor() as monitor, context.client(monitor, profile) as client:
+            with open(monitor.file("d", MIB), "r+b") as disk, open(context.guest, "rb") as kernel:
+                config = context.config(payload={"kernel_fd": 1}, disks=[{"fd": 0}])
+                check(client.request("PUT", "vm.create", config,
+                                     (disk.fileno(), kernel.fileno())), 204)
+            check(client.request("PUT", "vm.boot"), 204)
+            check(client.request("PUT", "vm.shutdown"), 204)
+            check(client.request("PUT", "vm.boot"), 204)
+            check(client.request("PUT", "vm.delete"), 204)
+
+
+def test_resize(context, profile):
+    with context.session() as (_, client):
+        config = context.config(cpus={"boot_vcpus": 1, "max_vcpus": 2})
+        check(client.request("PUT", "vm.create", config), 204)
+        check(client.request("PUT", "vm.resize", {"desired_vcpus": 2, "desired_ram": 96 * MIB,
+                                                  "desired_balloon": None}), 204)
+        info = client.request("GET", "vm.info").json()["config"]
+        assert info["cpus"]["boot_vcpus"] == 2 and info["memory"]["size"] == 96 * MIB
+        check(client.request("PUT", "vm.resize", {"desired_vcpus": 1}), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        check(client.request("PUT", "vm.resize", {"desired_vcpus": 1}), 204)
+        check(client.request("PUT", "vm.resize", {"desired_vcpus": 1, "desired_ram": None,
+                                                  "desired_balloon": None}), 204)
+        check_chain(client.request("PUT", "vm.resize", {"desired_vcpus": 3}), 500,
+                    "The VM could not be resized")
+        check_chain(client.request("PUT", "vm.resize", {"desired_vcpus": "1"}), 400)
+
+
+def test_figures(context, profile):
+    with context.session() as (monitor, client):
+        config = context.config(disks=[{"path": monitor.file("d", MIB), "id": "d"}])
+        check(client.request("PUT", "vm.create", config), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        counters = check(client.request("GET", "vm.counters"), 200).json()
+        for name in ("read_bytes", "write_bytes", "read_ops", "write_ops", "read_latency_min",
+                     "read_latency_max", "read_latency_avg", "write_latency_min",
+                     "write_latency_max", "write_latency_avg"):
+            assert isinstance(counters["d"][name], int), counters
+        stats = check(client.request("GET", "vm.stats"), 200).json()
+        assert stats["memory"]["guest_rss_bytes"] > 0
+        assert stats["memory"]["vmm_private_bytes"] > 0
+        assert "vcpu0" in stats["threads"]
+        reply = check(client.request("GET", "vmm.metrics"), 200)
+        assert reply.headers["Content-Type"].startswith("text/plain")
+        for line in reply.body.decode().splitlines():
+            assert re.fullmatch(r'# TYPE \w+ \w+|\w+\{(\w+="[^"]*",?)+\} -?\d+', line), line
+
+
+# ---- the wire ----
+
+PING = f"GET {PREFIX}vmm.ping HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def test_single_bytes(context):
+    with context.monitor() as monitor:
+        wire = Wire(monitor.path)
+        body = json.dumps(context.config()).encode()
+        data = (f"PUT {PREFIX}vm.create HTTP/1.1\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+                + body + PING)
+        for i in range(len(data)):
+            wire.send(data[i:i + 1])
+        check(wire.reply(), 204)
+        check(wire.reply(), 200)
+
+
+def test_pipeline(context):
+    with context.monitor() as monitor:
+        wire = Wire(monitor.path)
+        wire.send(PING * 200 + PING.replace(b"vmm.ping", b"vm.xxxx"))
+        for _ in range(200):
+            check(wire.reply(), 200)
+        check(wire.reply(), 404)
+
+
+def test_pipeline_not_read(context):
+    """A client that sends and does not read holds up itself, and nobody else."""
+    with context.monitor() as monitor:
+        wire = Wire(monitor.path)
+        wire.socket.setblocking(False)
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while sent < 64 * MIB:
+                sent += wire.socket.send(PING * 64)
+        other = Wire(monitor.path)
+        start = time.monotonic()
+        other.send(PING)
+        check(other.reply(), 200)
+        assert time.monotonic() - start < 2
+        with open(f"/proc/{monitor.process.pid}/statm", encoding="ascii") as f:
+            assert int(f.read().split()[1]) * 4096 < 256 * MIB
+
+
+def test_broken_request_drops_earlier(context):
+    with context.monitor() as monitor:
+        wire = Wire(monitor.path)
+        wire.send(PING + PING + b"FROB / HTTP/1.1\r\n\r\n")
+        reply = check(wire.reply(), 400)
+        assert set(reply.json()) == {"error"}
+        wire.send(PING)
+        check(wire.reply(), 200)
+
+
+def test_framing(context):
+    bad = (b"PUT /x HTTP/1.1\r\nContent-Length: abc\r\n\r\n",
+           b"PUT /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+           b"GET /x HTTP/1.1\r\nno colon\r\n\r\n",
+           b"GET /x HTTP/1.1\r\nX: " + b"y" * 1100 + b"\r\n\r\n",
+           b"GET /x HTTP/1.1\r\nAccept-Encoding: identity;q=0\r\n\r\n",
+           b"GET /x HTTP/3.0\r\n\r\n", b"\x16\x03\x01\x02\x00\x01")
+    with context.monitor() as monitor:
+        for data in bad:
+            wire = Wire(monitor.path)
+            wire.send(data)
+            assert "error" in check(wire.reply(), 400).json(), data
+            wire.send(PING)
+            check(wire.reply(), 200)
+            wire.close()
+
+
+def test_expect(context):
+    with context.monitor() as monitor:
+        wire = Wire(monitor.path)
+        body = json.dumps(context.config()).encode()
+        wire.send(f"PUT {PREFIX}vm.create HTTP/1.1\r\nExpect: 100-continue\r\n"
+                  f"Content-Length: {len(body)}\r\n\r\n".encode())
+        reply = check(wire.reply(), 100)
+        assert reply.status_line == "HTTP/1.1 100 "
+        assert list(reply.headers) == ["Server", "Connection"]
+        wire.send(body)
+        check(wire.reply(), 204)
+
+
+def test_large_body(context, profile):
+    with context.session() as (_, client):
+        body = json.dumps(context.config()).encode()
+        check(client.request("PUT", "vm.create", body + b" " * (4 * MIB - 1 - len(body))), 204)
+        reply = check(client.request("PUT", "vm.add-disk", b" " * (4 * MIB + 10)), 400)
+        assert "error" in reply.json()
+
+
+def test_eleven_connections(context):
+    with context.monitor() as monitor:
+        wires = [Wire(monitor.path) for _ in range(10)]
+        for wire in wires:
+            wire.send(PING)
+            check(wire.reply(), 200)
+        extra = Wire(monitor.path)
+        reply = check(extra.reply(), 503)
+        assert reply.headers["Connection"] == "close" and "error" in reply.json()
+        assert extra.at_eof()
+        wires.pop().close()
+        time.sleep(0.2)
+        again = Wire(monitor.path)
+        again.send(PING)
+        check(again.reply(), 200)
+        # Those that are idle are not closed, those that are half way do no harm.
+        wires[0].send(PING[:20])
+        wires[1].send(PING)
+        check(wires[1].reply(), 200)
+
+
+def test_half_closed(context):
+    with context.monitor() as monitor:
+        wire = Wire(monitor.path)
+        wire.send(PING)
+        wire.socket.shutdown(socket.SHUT_WR)
+        check(wire.reply(), 200)
+        assert wire.at_eof()
+
+
+# ---- descriptors ----
+
+def test_rejected_descriptors(context):
+    with context.monitor() as monitor, open("/dev/null", "rb") as null:
+        before = None
+        fds = [null.fileno()] * 5
+        for i in range(1000):
+            wire = Wire(monitor.path) if i % 50 == 0 else wire
+            data = (PING, b"FROB / HTTP/1.1\r\n\r\n",
+                    f"PUT {PREFIX}vm.create HTTP/1.1\r\nContent-Length: 2\r\n\r\n{{}}".encode(),
+                    (f"PUT {PREFIX}vm.create HTTP/1.1\r\nContent-Length: 72\r\n\r\n" +
+                     '{"payload":{"kernel_fd":0},"disks":[{"fd":1},{"fd":2},{"fd":3,"id":7}]}'
+                     .ljust(72)).encode())[i % 4]
+            wire.send(data, fds)
+            assert wire.reply().status in (200, 400)
+            if i % 50 == 49:
+                wire.close()
+                time.sleep(0.01)
+                if before is None:
+                    before = monitor.fds()
+        time.sleep(0.1)
+        assert monitor.fds() == before, (before, monitor.fds())
+
+
+def test_many_descriptors(context):
+    with context.monitor() as monitor, open("/dev/null", "rb") as null:
+        wire = Wire(monitor.path)
+        wire.send(PING[:10], [null.fileno()] * 253)
+        wire.send(PING[10:])
+        check(wire.reply(), 200)
+        wire.send(PING[:10], [null.fileno()] * 200)
+        time.sleep(0.1)
+        wire.send(PING[10:], [null.fileno()] * 200)
+        check(wire.reply(), 400)
+        wire.send(PING)
+        check(wire.reply(), 200)
+
+
+# ---- the socket ----
+
+def test_socket_mode(context):
+    with context.monitor() as monitor:
+        assert os.stat(monitor.path).st_mode & 0o777 == 0o700
+
+
+def test_stale_socket(context):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "s")
+        stale = socket.socket(socket.AF_UNIX)
+        stale.bind(path)
+        stale.close()
+        with context.monitor("--api-socket", "path=" + path) as monitor:
+            monitor.wait_for(lambda: "x" and os.path.exists(path + ".lock"))
+            client = CurlProfile(path)
+            time.sleep(0.3)
+            check(client.request("GET", "vmm.ping"), 200)
+            with context.monitor("--api-socket", path) as second:
+                assert second.process.wait(5) == 1
+                assert path in second.errors()
+            check(client.request("GET", "vmm.ping"), 200)
+            check(client.request("PUT", "vmm.shutdown"), 200)
+            assert monitor.process.wait(3) == 0
+        assert os.listdir(folder) == []
+
+
+def test_inherited_socket(context):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "s")
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        with context.monitor("--api-socket", f"fd={listener.fileno()}",
+                             pass_fds=[listener.fileno()]) as monitor:
+            monitor.path = path
+            with context.client(monitor) as client:
+                check(client.request("GET", "vmm.ping"), 200)
+                check(client.request("PUT", "vmm.shutdown"), 200)
+            assert monitor.process.wait(3) == 0
+
+
+def test_two_clients_race(context):
+    with context.monitor() as monitor:
+        wires = [Wire(monitor.path) for _ in range(4)]
+        body = json.dumps(context.config()).encode()
+        for wire in wires:
+            wire.send(f"PUT {PREFIX}vm.create HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+                      .encode() + body)
+        assert sorted(w.reply().status for w in wires) == [204, 500, 500, 500]

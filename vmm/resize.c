@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * vCPUs and memory that come and go. Each has a queue of requests; the first
+ * one is under way. Growing is done at once and then told to the guest;
+ * shrinking asks the guest for one vCPU or DIMM after the other.
+ *
+ * Memory comes in DIMMs of as few blocks as the number of places allows, for
+ * the guest gives back whole DIMMs only, and those that it can empty.
+ */
+#include "vmm/resize.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "arch/arch.h"
+#include "vmm/hotplug.h"
+#include "vmm/log.h"
+#include "vmm/util.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+#define RESIZE_QUEUE_MAX 64u
+
+/* Linux' memory block on machines with that much RAM (and more). */
+#define BIG_GUEST (64 * GIB)
+#define BIG_BLOCK (2 * GIB)
+
+struct resizer;
+
+struct resizer_ops {
+	uint64_t (*size)(const struct vm *vm);
+	int (*grow)(struct vm *vm, uint64_t wanted, struct error *err);
+	/* What to ask for on the way down; false: there is nothing. */
+	bool (*choose)(struct resizer *rz, uint64_t wanted,
+		       unsigned int *index);
+	void (*remove)(struct vm *vm, unsigned int index);
+	enum hotplug_kind kind;
+};
+
+struct resizer {
+	struct vm *vm;
+	const struct resizer_ops *ops;
+	uint64_t queue[RESIZE_QUEUE_MAX]; /* sizes wanted, first one first */
+	unsigned int nr;
+	uint64_t began; /* size when the first one began */
+	uint32_t refused; /* DIMMs, for this request */
+	struct hotplug_ask ask;
+	struct loop_call call;
+};
+
+struct resize {
+	struct resizer cpus;
+	struct resizer memory;
+	struct resize_dimm dimms[RESIZE_MAX_DIMMS];
+	unsigned int nr_dimms;
+};
+
+/* ---- the queue ---- */
+
+static void resizer_step(struct resizer *rz);
+
+/* The first request is over. why: NULL when it came out as wanted. */
+static void resizer_finish(struct resizer *rz, const char *why)
+{
+	struct vm *vm = rz->vm;
+	const struct vm_resize report = {
+		.memory = rz->ops->kind == HOTPLUG_MEMORY,
+		.wanted = rz->queue[0],
+		.actual = rz->ops->size(vm),
+	};
+	unsigned int i;
+
+	for (i = 1; i < rz->nr; i++)
+		rz->queue[i - 1] = rz->queue[i];
+	rz->nr--;
+	rz->began = report.actual;
+	rz->refused = 0;
+	if (rz->nr)
+		loop_post(vm->main_loop, &rz->call);
+	if (why && vm->on_resize_failed)
+		vm->on_resize_failed(vm, &report, why);
+	else if (!why && vm->on_resize_done)
+		vm->on_resize_done(vm, &report);
+}
+
+static void resizer_give_up(struct resizer *rz, const char *why)
+{
+	bool memory = rz->ops->kind == HOTPLUG_MEMORY;
+	uint64_t now = rz->ops->size(rz->vm);
+	unsigned int shift = memory ? 20 : 0;
+	char text[160];
+
+	snprintf(text, sizeof(text), "%s; it gave %llu of %llu %s", why,
+		 (unsigned long long)(rz->began - now) >> shift,
+		 (unsigned long long)(rz->began - rz->queue[0]) >> shift,
+		 memory ? "MiB" : "vCPUs");
+	log_warn("%s: %s", memory ? "memory" : "vCPUs", text);
+	resizer_finish(rz, text);
+}
+
+static void resizer_on_answer(struct hotplug_ask *ask,
+			      enum hotplug_answer answer)
+{
+	struct resizer *rz = container_of(ask, struct resizer, ask);
+
+	if (answer == HOTPLUG_EJECTED) {
+		rz->ops->remove(rz->vm, ask->index);
+		resizer_step(rz);
+	} else if (answer == HOTPLUG_REFUSED && ask->kind == HOTPLUG_MEMORY) {
+		rz->refused |= 1u << ask->index;
+		resizer_step(rz);
+	} else {
+		resizer_give_up(rz, hotplug_answer_text(answer));
+	}
+}
+
+/* Go on with the first request. */
+static void resizer_step(struct resizer *rz)
+{
+	uint64_t now = rz->ops->size(rz->vm), wanted = rz->queue[0];
+	struct error err;
+
+	if (now == wanted) {
+		resizer_finish(rz, NULL);
+	} else if (now < wanted) {
+		/* Only one that waited comes here. */
+		if (rz->ops->grow(rz->vm, wanted, &err))
+			resizer_finish(rz, err.msg);
+		else
+			resizer_finish(rz, NULL);
+	} else if (rz->ops->choose(rz, wanted, &rz->ask.index)) {
+		hotplug_ask(&rz->ask);
+	} else {
+		resizer_give_up(rz, "the guest cannot free what is asked");
+	}
+}
+
+static void resizer_on_call(struct loop_call *lc)
+{
+	struct resizer *rz = container_of(lc, struct resizer, call);
+
+	if (rz->nr && !rz->ask.pending)
+		resizer_step(rz);
+}
+
+static int resizer_request(struct resizer *rz, uint64_t wanted,
+			   struct error *err)
+{
+	struct vm *vm = rz->vm;
+	uint64_t now = rz->ops->size(vm);
+	int r = hotplug_check_guest(vm, err);
+
+	if (r)
+		return r;
+	if (rz->nr == RESIZE_QUEUE_MAX)
+		return error_set(err, EBUSY,
+				 "%u resize requests wait for the guest already",
+				 rz->nr);
+	if (!rz->nr) {
+		if (wanted == now)
+			return 0;
+		rz->began = now;
+		if (wanted > now)
+			r = rz->ops->grow(vm, wanted, err);
+		if (r)
+			return r;
+	}
+	rz->queue[rz->nr++] = wanted;
+	/* Callbacks come from the loop, not from in here. */
+	loop_post(vm->main_loop, &rz->call);
+	return 0;
+}
+
+static void resizer_init(struct resizer *rz, struct vm *vm,
+			 const struct resizer_ops *ops)
+{
+	rz->vm = vm;
+	rz->ops = ops;
+	rz->call.fn = resizer_on_call;
+	rz->ask.vm = vm;
+	rz->ask.kind = ops->kind;
+	rz->ask.done = resizer_on_answer;
+}
+
+static void resizer_fini(struct resizer *rz)
+{
+	hotplug_drop(&rz->ask);
+	loop_cancel(rz->vm->main_loop, &rz->call);
+}
+
+/* ---- vCPUs ---- */
+
+static uint64_t cpus_size(const struct vm *vm)
+{
+	return vm->cpus_present;
+}
+
+static int cpus_grow(struct vm *vm, uint64_t wanted, struct error *err)
+{
+	unsigned int i, from = vm->cpus_present;
+	int r = 0;
+
+	for (i = from; i < wanted && !r; i++)
+		r = vm_start_vcpu(vm, i, err);
+	if (r) {
+		while (i-- > from)
+			vm_stop_vcpu(vm, i);
+		return r;
+	}
+	vm->cpus_present = (unsigned int)wanted;
+	for (i = from; i < wanted; i++) {
+		hotplug_set_cpu(vm, i, true);
+		hotplug_check(vm, HOTPLUG_CPU, i);
+	}
+	return 0;
+}
+
+/* From the top, so that what is left is always 0 to n. */
+static bool cpus_choose(struct resizer *rz, uint64_t wanted unused_param,
+			unsigned int *index)
+{
+	*index = rz->vm->cpus_present - 1;
+	return true;
+}
+
+static void cpus_remove(struct vm *vm, unsigned int index)
+{
+	vm_stop_vcpu(vm, index);
+	vm->cpus_present = index;
+}
+
+static const struct resizer_ops cpus_ops = {
+	.size = cpus_size,
+	.grow = cpus_grow,
+	.choose = cpus_choose,
+	.remove = cpus_remove,
+	.kind = HOTPLUG_CPU,
+};
+
+int vm_resize_vcpus(struct vm *vm, unsigned int nr, struct error *err)
+{
+	if (nr < 1 || nr > cpus_max(&vm->config->cpus))
+		return error_set(err, EINVAL,
+				 "%u vCPUs: must be between 1 and %u", nr,
+				 cpus_max(&vm->config->cpus));
+	return resizer_request(&vm->resize->cpus, nr, err);
+}
+
+/* ---- memory ---- */
+
+static uint64_t memory_size(const struct vm *vm)
+{
+	const struct resize *rs = vm->resize;
+	uint64_t size = gmem_boot_size(&vm->gmem);
+	unsigned int i;
+
+	for (i = 0; i < rs->nr_dimms; i++)
+		size += rs->dimms[i].len;
+	return size;
+}
+
+uint64_t vm_memory_size(const struct vm *vm)
+{
+	return memory_size(vm);
+}
+
+/* The first free range at a multiple of unit, up to max bytes; 0: none. */
+static uint64_t memory_find(const struct vm *vm, uint64_t unit, uint64_t max,
+			    gpa_t *gpa)
+{
+	const struct resize *rs = vm->resize;
+	gpa_t start = vm->gmem.hot.gpa, end = start + vm->gmem.hot.len;
+	uint64_t len = 0;
+	unsigned int i;
+
+	for (; start + unit <= end && !len; start += unit) {
+		len = MIN(max, end - start);
+		for (i = 0; i < rs->nr_dimms; i++) {
+			const struct resize_dimm *d = &rs->dimms[i];
+
+			if (d->len && d->gpa + d->len > start)
+				len = d->gpa > start ? MIN(len, d->gpa - start)
+						     : 0;
+		}
+		len = ALIGN_DOWN(len, unit);
+		*gpa = start;
+	}
+	return len;
+}
+
+static int memory_insert(struct vm *vm, unsigned int index, gpa_t gpa,
+			 uint64_t len, struct error *err)
+{
+	int r = gmem_plug(&vm->gmem, gpa, len, err);
+
+	if (r)
+		return r;
+	r = vm_set_slot(vm, GMEM_MAX_REGIONS + index, gpa, len, err);
+	if (r) {
+		gmem_unplug(&vm->gmem, gpa, len);
+		return r;
+	}
+	vm->resize->dimms[index] = (struct resize_dimm){ gpa, len };
+	return 0;
+}
+
+static void memory_remove(struct vm *vm, unsigned int index)
+{
+	struct resize_dimm *d = &vm->resize->dimms[index];
+	struct error err;
+
+	/* The guest first; what it reads there from now on is nobody's. */
+	if (vm_set_slot(vm, GMEM_MAX_REGIONS + index, d->gpa, 0, &err))
+		log_warn("memory: %s", err.msg);
+	gmem_unplug(&vm->gmem, d->gpa, d->len);
+	*d = (struct resize_dimm){ 0, 0 };
+}
+
+/* How large a DIMM is to be, so that later requests find places too. */
+static uint64_t memory_piece(const struct vm *vm, uint64_t missing,
+			     uint64_t unit)
+{
+	const struct resize *rs = vm->resize;
+	uint64_t room = vm->gmem.hot.len, places = 0;
+	unsigned int i;
+
+	for (i = 0; i < rs->nr_dimms; i++) {
+		places += !rs->dimms[i].len;
+		room -= rs->dimms[i].len;
+	}
+	if (!places || room / unit <= places)
+		return unit;
+	places = MAX(places / 4, 1ull);
+	return ALIGN_UP((missing + places - 1) / places, unit);
+}
+
+/* DIMMs for all that is missing; *added: bit per DIMM. */
+static int memory_fill(struct vm *vm, uint64_t missing, uint32_t *added,
+		       struct error *err)
+{
+	struct resize *rs = vm->resize;
+	bool big = gmem_boot_size(&vm->gmem) >= BIG_GUEST &&
+		   missing % BIG_BLOCK == 0;
+	uint64_t unit = big ? BIG_BLOCK : GMEM_BLOCK, len;
+	uint64_t piece = memory_piece(vm, missing, unit);
+	unsigned int i;
+	gpa_t gpa;
+	int r;
+
+	for (i = 0; i < rs->nr_dimms && missing; i++) {
+		if (rs->dimms[i].len)
+			continue;
+		len = memory_find(vm, unit, MIN(piece, missing), &gpa);
+		if (!len)
+			break;
+		r = memory_insert(vm, i, gpa, len, err);
+		if (r)
+			return r;
+		*added |= 1u << i;
+		missing -= len;
+	}
+	if (missing)
+		return error_set(err, ENOSPC,
+				 "memory: no place for another DIMM of %llu MiB; %u are there",
+				 (unsigned long long)(missing / MIB),
+				 rs->nr_dimms);
+	return 0;
+}
+
+static int memory_grow(struct vm *vm, uint64_t wanted, struct error *err)
+{
+	struct resize *rs = vm->resize;
+	uint32_t added = 0;
+	unsigned int i;
+	int r = memory_fill(vm, wanted - memory_size(vm), &added, err);
+
+	for (i = 0; i < rs->nr_dimms; i++) {
+		if (!(added >> i & 1))
+			continue;
+		if (r) {
+			memory_remove(vm, i);
+			continue;
+		}
+		hotplug_set_memory(vm, i, rs->dimms[i].gpa, rs->dimms[i].len);
+		hotplug_check(vm, HOTPLUG_MEMORY, i);
+	}
+	return r;
+}
+
+/* The last one that is not too large and was not refused. */
+static bool memory_choose(struct resizer *rz, uint64_t wanted,
+			  unsigned int *index)
+{
+	const struct resize *rs = rz->vm->resize;
+	uint64_t excess = memory_size(rz->vm) - wanted;
+	unsigned int i;
+
+	for (i = rs->nr_dimms; i-- > 0;) {
+		if (!rs->dimms[i].len || rs->dimms[i].len > excess ||
+		    rz->refused >> i & 1)
+			continue;
+		*index = i;
+		return true;
+	}
+	return false;
+}
+
+static const struct resizer_ops memory_ops = {
+	.size = memory_size,
+	.grow = memory_grow,
+	.choose = memory_choose,
+	.remove = memory_remove,
+	.kind = HOTPLUG_MEMORY,
+};
+
+int vm_resize_memory(struct vm *vm, uint64_t bytes, struct error *err)
+{
+	uint64_t boot = gmem_boot_size(&vm->gmem);
+	uint64_t max = boot + vm->gmem.hot.len;
+
+	if (bytes < boot || bytes > max)
+		return error_set(err, EINVAL,
+				 "memory of %llu MiB: must be between %llu MiB, the size at start, and %llu MiB, which hotplug_size allows",
+				 (unsigned long long)(bytes / MIB),
+				 (unsigned long long)(boot / MIB),
+				 (unsigned long long)(max / MIB));
+	if ((bytes - boot) % GMEM_BLOCK)
+		return error_set(err, EINVAL,
+				 "memory of %llu bytes: must be %llu MiB, the size at start, and a multiple of 128 MiB",
+				 (unsigned long long)bytes,
+				 (unsigned long long)(boot / MIB));
+	return resizer_request(&vm->resize->memory, bytes, err);
+}
+
+/* ---- life ---- */
+
+unsigned int resize_dimms(const struct vm *vm, const struct resize_dimm **out)
+{
+	*out = vm->resize->dimms;
+	return vm->resize->nr_dimms;
+}
+
+int resize_set_slots(struct vm *vm, struct error *err)
+{
+	const struct resize *rs = vm->resize;
+	unsigned int i;
+	int r = 0;
+
+	for (i = 0; i < rs->nr_dimms && !r; i++)
+		if (rs->dimms[i].len)
+			r = vm_set_slot(vm, GMEM_MAX_REGIONS + i,
+					rs->dimms[i].gpa, rs->dimms[i].len,
+					err);
+	return r;
+}
+
+int resize_create(struct vm *vm, struct error *err)
+{
+	struct resize *rs = calloc(1, sizeof(*rs));
+
+	if (!rs)
+		return error_set(err, ENOMEM, "out of memory");
+	resizer_init(&rs->cpus, vm, &cpus_ops);
+	resizer_init(&rs->memory, vm, &memory_ops);
+	rs->nr_dimms = (unsigned int)MIN(vm->gmem.hot.len / GMEM_BLOCK,
+					 (uint64_t)RESIZE_MAX_DIMMS);
+	vm->resize = rs;
+	return 0;
+}
+
+void resize_destroy(struct vm *vm)
+{
+	struct resize *rs = vm->resize;
+
+	if (!rs)
+		return;
+	resizer_fini(&rs->cpus);
+	resizer_fini(&rs->memory);
+	free(rs);
+	vm->resize = NULL;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_RESIZE_H
+#define VMM_RESIZE_H
+
+#include <stdint.h>
+
+#include "vmm/error.h"
+#include "vmm/gmem.h"
+
+/*
+ * vCPUs and memory that come and go while the guest runs; verbs for users are
+ * in vmm/vm.h. Main thread.
+ */
+struct vm;
+struct resize;
+
+/* Places for DIMMs, as the guest is told at boot. */
+#define RESIZE_MAX_DIMMS 32u
+
+struct resize_dimm {
+	gpa_t gpa;
+	uint64_t len; /* 0: the place is free */
+};
+
+/* Life, with that of the machine. -errno with a message. */
+int resize_create(struct vm *vm, struct error *err);
+void resize_destroy(struct vm *vm);
+
+/* The places; returns how many there are, 0 without hotplug_size. */
+unsigned int resize_dimms(const struct vm *vm, const struct resize_dimm **out);
+/* KVM's memory slots of what is plugged; for a VM that is built anew. */
+int resize_set_slots(struct vm *vm, struct error *err);
+
+#endif
