@@ -230,8 +230,10 @@ static void hotplug_take_away(struct vm *vm, struct device *dev, bool forced)
 	vm_quiesce_vcpus(vm);
 	list_remove(&dev->node);
 	dev->ops->destroy(dev);
+	/* Linux looks for what is missing only when it is to let go. */
 	if (forced && vm->running)
-		hotplug_check(vm, HOTPLUG_PCI, slot);
+		vm->hotplug->ops->ask(vm->hotplug->opaque, HOTPLUG_PCI, slot,
+				      true);
 	log_info("%s: removed from %s", was.id, was.bdf);
 	if (vm->on_removed)
 		vm->on_removed(vm, was.id, was.bdf);

@@ -35,7 +35,7 @@ enum hotplug_kind {
 
 /* What the chip does for the machine. Main thread. */
 struct hotplug_guest_ops {
-	/* Tell the guest to look at what came or went by force. */
+	/* Tell the guest to look at what came. */
 	void (*check)(void *opaque, enum hotplug_kind kind, unsigned int index);
 	/* Ask it to let go; on false, do not take its yes for one any more. */
 	void (*ask)(void *opaque, enum hotplug_kind kind, unsigned int index,

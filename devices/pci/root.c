@@ -33,6 +33,10 @@ struct pci_root {
 	pthread_mutex_t lock; /* guards the slots and every config space */
 	struct pci_dev *slots[PCI_SLOTS];
 	uint32_t stale; /* free, but the guest may not know: bit per slot */
+	struct pci_grave {
+		gpa_t gpa;
+		uint64_t len; /* 0: none */
+	} graves[PCI_SLOTS]; /* BARs of what was taken away by force */
 };
 
 /* ---- capabilities and MSI-X ---- */
@@ -124,9 +128,56 @@ static void pci_bar_unmap(struct pci_dev *dev)
 		dev->ops->bar_moved(dev, dev->bar_gpa, false);
 }
 
+/*
+ * Where a device was taken away by force, its BAR reads as zero, not as ones,
+ * until the guest has another use for the addresses: Linux' driver waits for a
+ * status of 0 before it lets go.
+ */
+static void grave_read(void *opaque unused_param, uint64_t off unused_param,
+		       void *data, unsigned int len)
+{
+	memset(data, 0, len);
+}
+
+static void grave_write(void *opaque unused_param, uint64_t off unused_param,
+			const void *data unused_param,
+			unsigned int len unused_param)
+{
+}
+
+static const struct bus_ops grave_ops = {
+	.read = grave_read,
+	.write = grave_write,
+};
+
+static void root_dig_locked(struct pci_root *root, unsigned int slot, gpa_t gpa,
+			    uint64_t len)
+{
+	if (!bus_add(&root->vm->mmio, gpa, len, &grave_ops, root))
+		root->graves[slot] = (struct pci_grave){ gpa, len };
+}
+
+static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
+				     uint64_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < PCI_SLOTS; i++) {
+		struct pci_grave *g = &root->graves[i];
+
+		if (!g->len || gpa >= g->gpa + g->len || g->gpa >= gpa + len)
+			continue;
+		bus_remove(&root->vm->mmio, g->gpa);
+		g->len = 0;
+	}
+}
+
 static void pci_bar_map(struct pci_dev *dev, gpa_t gpa)
 {
-	int r = bus_add(&dev->vm->mmio, gpa, dev->bar_size, &dev->ops->bar,
+	int r;
+
+	root_clear_graves_locked(dev->root, gpa, dev->bar_size);
+	r = bus_add(&dev->vm->mmio, gpa, dev->bar_size, &dev->ops->bar,
 			dev);
 
 	if (r) {
@@ -296,6 +347,8 @@ int pci_plug(struct pci_dev *dev, struct error *err)
 	pci_power_on(dev);
 	root->slots[slot] = dev;
 	root->stale &= ~(1u << slot);
+	root_clear_graves_locked(root, root->graves[slot].gpa,
+				 root->graves[slot].len);
 	pthread_mutex_unlock(&root->lock);
 	return 0;
 }
@@ -303,11 +356,15 @@ int pci_plug(struct pci_dev *dev, struct error *err)
 void pci_detach(struct pci_dev *dev, bool forced)
 {
 	struct pci_root *root = dev->root;
+	bool dig;
 
 	if (!dev->plugged)
 		return;
 	pthread_mutex_lock(&root->lock);
+	dig = forced && dev->bar_mapped;
 	pci_bar_unmap(dev);
+	if (dig)
+		root_dig_locked(root, dev->slot, dev->bar_gpa, dev->bar_size);
 	if (dev->msix_cap)
 		msix_set_control(&dev->msix, false, true);
 	root->slots[dev->slot] = NULL;
@@ -342,12 +399,14 @@ static void root_reset(struct device *device)
 
 	pci_power_on(&root->bridge);
 	root->stale = 0;
+	root_clear_graves_locked(root, 0, UINT64_MAX);
 }
 
 static void root_destroy(struct device *device)
 {
 	struct pci_root *root = container_of(device, struct pci_root, device);
 
+	root_clear_graves_locked(root, 0, UINT64_MAX);
 	bus_remove(&root->vm->mmio, arch_pci.ecam_base);
 	pthread_mutex_destroy(&root->lock);
 	free(root);

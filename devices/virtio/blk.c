@@ -18,6 +18,7 @@
 #include "devices/backend/block.h"
 #include "devices/registry.h"
 #include "devices/virtio/io_counters.h"
+#include "devices/virtio/blk_params.h"
 #include "devices/virtio/transport_pci.h"
 #include "devices/virtio/virtio.h"
 #include "vmm/byteorder.h"
@@ -54,7 +55,6 @@
 #define BLK_ZEROES_UNMAP 1u
 
 #define BLK_SECTOR 512u
-#define BLK_ID_LEN 20u
 #define BLK_SEG_MAX 254u
 /* Header, status and a buffer cut by a memory region's border. */
 #define BLK_SEG_EXTRA 4u
@@ -96,23 +96,6 @@ struct blk_range {
 	le64 sector;
 	le32 nr_sectors;
 	le32 flags;
-};
-
-/* --disk; the fields that the parameter table fills. */
-struct blk_config {
-	char *path;
-	int fd;
-	bool readonly;
-	bool direct;
-	int engine; /* enum block_engine_kind */
-	uint64_t num_queues;
-	uint64_t queue_size;
-	char *serial;
-	char *id;
-	bool discard;
-	uint64_t poll_us;
-	uint64_t bw_size, bw_burst, bw_refill_ms;
-	uint64_t ops_size, ops_burst, ops_refill_ms;
 };
 
 struct blk_queue;
@@ -191,7 +174,8 @@ static void blk_say_error(struct blk_queue *bq, const struct block_req *be)
 	log_warn("%s: %s of %llu bytes at %llu: %s (%llu errors so far)",
 		 bq->blk->dev.device.id, names[be->op],
 		 (unsigned long long)be->len, (unsigned long long)be->offset,
-		 strerror(-be->result), (unsigned long long)bq->counters.errors);
+		 strerror(-be->result),
+		 (unsigned long long)bq->counters.errors);
 }
 
 static void blk_done(void *opaque, struct block_req *be)
@@ -707,149 +691,12 @@ static int blk_create(struct vm *vm, const void *config, struct device **out,
 	return 0;
 }
 
-/* ---- parameters ---- */
-
-/* clang-format off: one line, one thing to say */
-static const struct param_choice blk_engines[] = {
-	[BLOCK_ENGINE_AUTO] = { "auto", NULL },
-	[BLOCK_ENGINE_URING] = { "uring", NULL },
-	[BLOCK_ENGINE_AIO] = { "aio", NULL },
-	[BLOCK_ENGINE_SYNC] = { "sync", NULL },
-	{ 0 },
-};
-
-#define BLK_FIELD(f) .offset = offsetof(struct blk_config, f)
-
-static const struct param blk_params[] = {
-	{ .name = "path",
-	  .type = PARAM_PATH,
-	  BLK_FIELD(path),
-	  .help = "raw image file or block device" },
-	{ .name = "fd",
-	  .type = PARAM_FD,
-	  BLK_FIELD(fd),
-	  .help = "an open file descriptor of the image, instead of path" },
-	{ .name = "readonly",
-	  .type = PARAM_BOOL,
-	  BLK_FIELD(readonly),
-	  .help = "the guest cannot write; other readers may share the image" },
-	{ .name = "direct",
-	  .type = PARAM_BOOL,
-	  BLK_FIELD(direct),
-	  .help = "bypass the host's page cache (O_DIRECT)" },
-	{ .name = "engine",
-	  .type = PARAM_ENUM,
-	  BLK_FIELD(engine),
-	  .choices = blk_engines,
-	  .help = "how the host is asked: io_uring, Linux AIO or plain calls" },
-	{ .name = "num_queues",
-	  .type = PARAM_UINT,
-	  BLK_FIELD(num_queues),
-	  .def = 1,
-	  .min = 1,
-	  .max = VIRTIO_QUEUES_MAX,
-	  .help = "request queues; more than vCPUs are of no use" },
-	{ .name = "queue_size",
-	  .type = PARAM_UINT,
-	  BLK_FIELD(queue_size),
-	  .def = 128,
-	  .min = 4,
-	  .max = 32768,
-	  .pow2 = true,
-	  .help = "requests a queue can hold" },
-	{ .name = "serial",
-	  .type = PARAM_STRING,
-	  BLK_FIELD(serial),
-	  .max = BLK_ID_LEN,
-	  .help = "serial number the guest reads" },
-	{ .name = "id",
-	  .type = PARAM_STRING,
-	  BLK_FIELD(id),
-	  .max = 63,
-	  .help = "name of the device for later requests" },
-	{ .name = "discard",
-	  .json = "sparse",
-	  .type = PARAM_BOOL,
-	  BLK_FIELD(discard),
-	  .def = 1,
-	  .help = "let the guest give unused blocks back to the host" },
-	{ .name = "poll_us",
-	  .type = PARAM_UINT,
-	  BLK_FIELD(poll_us),
-	  .unit = "us",
-	  .def = 32,
-	  .max = 1000,
-	  .help = "longest busy wait for the guest's next request" },
-	{ .name = "bw_size",
-	  .type = PARAM_SIZE,
-	  BLK_FIELD(bw_size),
-	  .json = "rate_limiter_config.bandwidth.size",
-	  .unit = "bytes",
-	  .help = "bytes allowed per bw_refill_time; 0: no limit" },
-	{ .name = "bw_one_time_burst",
-	  .type = PARAM_SIZE,
-	  BLK_FIELD(bw_burst),
-	  .json = "rate_limiter_config.bandwidth.one_time_burst",
-	  .unit = "bytes",
-	  .help = "bytes allowed once, on top" },
-	{ .name = "bw_refill_time",
-	  .type = PARAM_UINT,
-	  BLK_FIELD(bw_refill_ms),
-	  .json = "rate_limiter_config.bandwidth.refill_time",
-	  .unit = "ms",
-	  .def = 1000,
-	  .min = 1,
-	  .max = 86400000,
-	  .help = "time in which bw_size bytes come back" },
-	{ .name = "ops_size",
-	  .type = PARAM_UINT,
-	  BLK_FIELD(ops_size),
-	  .json = "rate_limiter_config.ops.size",
-	  .unit = "requests",
-	  .help = "requests allowed per ops_refill_time; 0: no limit" },
-	{ .name = "ops_one_time_burst",
-	  .type = PARAM_UINT,
-	  BLK_FIELD(ops_burst),
-	  .unit = "requests",
-	  .json = "rate_limiter_config.ops.one_time_burst",
-	  .help = "requests allowed once, on top" },
-	{ .name = "ops_refill_time",
-	  .type = PARAM_UINT,
-	  BLK_FIELD(ops_refill_ms),
-	  .unit = "ms",
-	  .json = "rate_limiter_config.ops.refill_time",
-	  .def = 1000,
-	  .min = 1,
-	  .max = 86400000,
-	  .help = "time in which ops_size requests come back" },
-};
-/* clang-format on */
-
-static int blk_check(const void *config, struct error *err)
-{
-	const struct blk_config *c = config;
-
-	if (!c->path == (c->fd < 0))
-		return error_set(err, EINVAL, "give either path=FILE or fd=N");
-	return 0;
-}
-
-static const struct param_set blk_set = {
-	.option = "disk",
-	.help = "add a disk",
-	.params = blk_params,
-	.nr_params = ARRAY_SIZE(blk_params),
-	.size = sizeof(struct blk_config),
-	.shorthand = "path",
-	.check = blk_check,
-};
-
 const struct device_class blk_class = {
 	.name = "blk",
 	.kind = DEVICE_VIRTIO,
 	.option = "disk",
 	.json_list = "disks",
-	.params = &blk_set,
+	.params = &blk_param_set,
 	.root_device = "/dev/vda",
 	.create = blk_create,
 };

@@ -424,7 +424,8 @@ static void virtio_counters(struct device *device,
 					 uint64_t value),
 			    void *arg)
 {
-	struct virtio_dev *dev = virtio_of(device);
+	struct virtio_dev *dev =
+		container_of(device, struct virtio_dev, device);
 
 	if (dev->ops->counters)
 		dev->ops->counters(dev, emit, arg);

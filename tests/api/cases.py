@@ -22,6 +22,9 @@ class Context:
     def __init__(self, program, guest, name):
         self.program = program
         self.guest = guest
+        # The guest reads it and halts; without one it powers off.
+        self.disk = tempfile.NamedTemporaryFile(prefix="vmm-api-")
+        self.disk.truncate(MIB)
         self.profile = name.partition("/")[2]
 
     @contextlib.contextmanager
@@ -51,7 +54,7 @@ class Context:
 
     def config(self, **more):
         return {"payload": {"kernel": self.guest}, "cpus": {"boot_vcpus": 1, "max_vcpus": 1},
-                "memory": {"size": 64 * MIB}, **more}
+                "memory": {"size": 64 * MIB}, "disks": [{"path": self.disk.name}], **more}
 
 
 def all_cases():
@@ -572,12 +575,10 @@ def test_stale_socket(context):
         stale = socket.socket(socket.AF_UNIX)
         stale.bind(path)
         stale.close()
-        with context.monitor("--api-socket", "path=" + path) as monitor:
-            monitor.wait_for(lambda: "x" and os.path.exists(path + ".lock"))
+        with context.monitor("--api-socket", "path=" + path, path=path) as monitor:
             client = CurlProfile(path)
-            time.sleep(0.3)
             check(client.request("GET", "vmm.ping"), 200)
-            with context.monitor("--api-socket", path) as second:
+            with context.monitor("--api-socket", path, path=path) as second:
                 assert second.process.wait(5) == 1
                 assert path in second.errors()
             check(client.request("GET", "vmm.ping"), 200)
@@ -593,8 +594,7 @@ def test_inherited_socket(context):
         listener.bind(path)
         listener.listen()
         with context.monitor("--api-socket", f"fd={listener.fileno()}",
-                             pass_fds=[listener.fileno()]) as monitor:
-            monitor.path = path
+                             path=path, pass_fds=[listener.fileno()]) as monitor:
             with context.client(monitor) as client:
                 check(client.request("GET", "vmm.ping"), 200)
                 check(client.request("PUT", "vmm.shutdown"), 200)

@@ -147,9 +147,9 @@ PROFILES = {"go": GoProfile, "rust": RustProfile, "curl": CurlProfile}
 class Monitor:
     """A vmm of this build, waiting on its control socket."""
 
-    def __init__(self, program, *arguments, **popen):
+    def __init__(self, program, *arguments, path=None, **popen):
         self.folder = tempfile.TemporaryDirectory(prefix="vmm-api-")
-        self.path = os.path.join(self.folder.name, "api.sock")
+        self.path = path or os.path.join(self.folder.name, "api.sock")
         self.events_path = os.path.join(self.folder.name, "events")
         self.log = os.path.join(self.folder.name, "log")
         arguments = arguments or ("--api-socket", self.path, "--event-monitor",
@@ -157,7 +157,11 @@ class Monitor:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([program, *arguments], stdin=subprocess.DEVNULL,
                                             stdout=subprocess.DEVNULL, stderr=log, **popen)
-        self.wait_for(lambda: self._answers() or self.process.poll() is not None)
+        try:
+            self.wait_for(lambda: self._answers() or self.process.poll() is not None)
+        except BaseException:
+            self.close()
+            raise
 
     def _answers(self):
         try:

@@ -11,6 +11,7 @@
 #include "vmm/byteorder.h"
 #include "vmm/hotplug.h"
 #include "vmm/irq.h"
+#include "vmm/resize.h"
 #include "vmm/util.h"
 #include "vmm/vcpu.h"
 
@@ -65,6 +66,14 @@ void vm_raise(struct vm *vm, enum vm_event event)
 {
 	if (fake_of(vm)->raised == VM_EVENT_NONE)
 		fake_of(vm)->raised = event;
+}
+
+/* Memory never grows in units. */
+unsigned int resize_dimms(const struct vm *vm unused_param,
+			  const struct resize_dimm **out)
+{
+	*out = NULL;
+	return 0;
 }
 
 /* The hot-plug chip's way to the machine: units of it record on their own. */

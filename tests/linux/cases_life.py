@@ -76,6 +76,7 @@ def panic_exit(t):
 def power_button(t):
     """SIGPWR presses it; the guest's acpid powers off."""
     guest = t.guest("""
+pidof acpid >/dev/null || acpid -l /dev/null
 say ready
 sleep 30
 tell slept grep ACPI /proc/interrupts
