@@ -122,7 +122,7 @@ static void check_huge_pages(FILE *out)
 	if (f)
 		fclose(f);
 	mode = strchr(line, '[');
-	row(out, "transparent pages", mode && strncmp(mode, "[never", 6),
+	row(out, "transparent pages", mode && strncmp(mode, "[never", 6) != 0,
 	    "guest memory is mapped in 4 KiB pieces: slower page faults",
 	    "%.*s", mode ? (int)strcspn(mode + 1, "]") : 7,
 	    mode ? mode + 1 : "missing");

@@ -53,6 +53,7 @@ struct error_value error_value(const char *s)
 
 		ev.text[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
 	}
-	strcpy(ev.text + i, s[i] ? "..." : i ? "" : "''");
+	snprintf(ev.text + i, sizeof(ev.text) - i, "%s",
+		 s[i] ? "..." : i ? "" : "''");
 	return ev;
 }

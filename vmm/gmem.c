@@ -239,9 +239,8 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 		}
 	}
 	gm->regions[nr] = (struct gmem_region){
-		.gpa = gpa, .len = len, .hva = hva, .fd = fd
+		.gpa = gpa, .len = len, .hva = hva, .fd = take_fd(&fd)
 	};
-	fd = -1;
 	atomic_store_explicit(&gm->nr, nr + 1, memory_order_release);
 	return 0;
 }

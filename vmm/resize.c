@@ -14,11 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "arch/arch.h"
 #include "vmm/hotplug.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
 #define RESIZE_QUEUE_MAX 64u

@@ -30,6 +30,15 @@ static inline void close_fd(int *fd)
 	*fd = -1;
 }
 
+/* Hand a descriptor over to who owns it from now on. */
+static inline int take_fd(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
 /* A local that closes itself; for set-up code only. Starts at -1. */
 #define cleanup_fd __attribute__((cleanup(close_fd)))
 

@@ -32,7 +32,7 @@ struct aio_engine {
 static void aio_push(struct aio_engine *ae, struct block_req *req)
 {
 	int fd = ae->be.config.image->fd;
-	long long pos = (long long)(req->offset + req->progress);
+	off_t pos = (off_t)(req->offset + req->progress);
 	const struct iovec *iov;
 	struct iovec one;
 	struct iocb *iocb;
@@ -95,7 +95,7 @@ static void aio_flush(struct aio_engine *ae)
 	}
 	ae->nr_queued -= sent;
 	memmove(ae->queue, ae->queue + sent,
-		ae->nr_queued * sizeof(*ae->queue));
+		ae->nr_queued * sizeof(struct iocb *));
 	ae->be.stuck = ae->nr_queued != 0;
 }
 

@@ -312,7 +312,7 @@ static int image_bytes(const struct block_image *img, uint64_t *bytes)
 
 int block_image_refresh(struct block_image *img)
 {
-	uint64_t bytes;
+	uint64_t bytes = 0;
 	int r = image_bytes(img, &bytes);
 
 	if (r)
@@ -327,7 +327,7 @@ int block_image_refresh(struct block_image *img)
 static int image_measure(struct block_image *img, const struct image_name *name,
 			 struct error *err)
 {
-	uint64_t bytes;
+	uint64_t bytes = 0;
 	int r = image_bytes(img, &bytes);
 
 	if (r)

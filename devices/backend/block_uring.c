@@ -433,7 +433,7 @@ static void uring_register_fixed(struct uring_engine *ur)
 {
 	const struct block_engine_config *config = &ur->be.config;
 	struct iovec *pieces = NULL;
-	unsigned int i, nr = 0;
+	unsigned int i, nr = 1; /* never none, for calloc() */
 	size_t off;
 	int r = -ENOMEM;
 

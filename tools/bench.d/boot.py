@@ -34,6 +34,7 @@ COUNTERS = {
     "exits_total": "exits",
     "exits_io": "io_exits",
     "exits_mmio": "mmio_exits",
+    "exits_page_fault": "pf_taken",
     "exits_halt": "halt_exits",
     "exits_irq": "irq_exits",
     "exits_irq_window": "irq_window_exits",

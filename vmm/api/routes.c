@@ -537,6 +537,12 @@ void api_handle(struct api *api, const struct http_request *req,
 			api_reply_failure(&c, -EBADMSG);
 			return;
 		}
+		if (!json_is_object(c.body)) {
+			error_set(&err, EBADMSG, "the body must be an object");
+			api_reply_failure(&c, -EBADMSG);
+			json_decref(c.body);
+			return;
+		}
 	}
 	api_run(&c);
 	json_decref(c.body);

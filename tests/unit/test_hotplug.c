@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * Hot-plug with a guest that is this test: it reads event words, ejects and
+ * refuses through the chip's registers, and looks at what stands in its memory.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "arch/x86_64/layout.h"
+#include "boot/acpi.h"
+#include "boot/layout_x86.h"
+#include "devices/pci/pci.h"
+#include "tests/lib/fake_vm.h"
+#include "vmm/byteorder.h"
+#include "vmm/hotplug.h"
+#include "vmm/resize.h"
+#include "vmm/util.h"
+
+#define CHECK 1u
+#define EJECT_REQUEST 3u
+#define HOT_GPA (8 * GIB)
+#define HOT_BLOCKS 12u
+#define NR_CPUS 4u
+
+static struct fake_vm fv;
+static struct device *chip;
+static char image[] = "/tmp/vmm-hotplug-XXXXXX";
+static char said[256]; /* the last callback */
+static unsigned int nr_said;
+static unsigned int cpu_threads; /* bit per vCPU */
+static unsigned int refuse_cpu; /* this one cannot start */
+static unsigned int nr_slots; /* KVM memory slots in use */
+
+/* ---- doubles of vmm/vm.c ---- */
+
+int vm_start_vcpu(struct vm *vm unused_param, unsigned int index,
+		  struct error *err)
+{
+	if (index == refuse_cpu)
+		return error_set(err, ENOMEM, "no memory for vCPU %u", index);
+	assert_false(cpu_threads >> index & 1);
+	cpu_threads |= 1u << index;
+	return 0;
+}
+
+void vm_stop_vcpu(struct vm *vm unused_param, unsigned int index)
+{
+	cpu_threads &= ~(1u << index);
+}
+
+int vm_set_slot(struct vm *vm, unsigned int slot, gpa_t gpa, uint64_t len,
+		struct error *err unused_param)
+{
+	assert_true(slot >= GMEM_MAX_REGIONS);
+	/* KVM lets go before memory does. */
+	assert_non_null(gmem_ptr(&vm->gmem, gpa, len ? len : 1));
+	nr_slots += len ? 1 : -1u;
+	return 0;
+}
+
+/* ---- callbacks ---- */
+
+static void on_removed(struct vm *vm unused_param, const char *id,
+		       const char *bdf)
+{
+	snprintf(said, sizeof(said), "removed %s %s", id, bdf);
+	nr_said++;
+}
+
+static void on_remove_failed(struct vm *vm unused_param, const char *id,
+			     const char *why)
+{
+	snprintf(said, sizeof(said), "kept %s: %s", id, why);
+	nr_said++;
+}
+
+static void on_resize_done(struct vm *vm unused_param,
+			   const struct vm_resize *r)
+{
+	snprintf(said, sizeof(said), "%s %llu", r->memory ? "memory" : "vcpus",
+		 (unsigned long long)r->actual >> (r->memory ? 27 : 0));
+	nr_said++;
+}
+
+static void on_resize_failed(struct vm *vm unused_param,
+			     const struct vm_resize *r, const char *why)
+{
+	snprintf(said, sizeof(said), "%s stays %llu: %s",
+		 r->memory ? "memory" : "vcpus",
+		 (unsigned long long)r->actual >> (r->memory ? 27 : 0), why);
+	nr_said++;
+}
+
+/* ---- the guest ---- */
+
+static uint32_t next_event(void)
+{
+	return (uint32_t)fake_pio_read(
+		&fv, X86_HOTPLUG_PORT + ACPI_HOTPLUG_EVENT, 4);
+}
+
+static void expect_event(unsigned int kind, unsigned int index,
+			 unsigned int value)
+{
+	assert_int_equal(next_event(), ACPI_HOTPLUG_WORD(kind, index, value));
+}
+
+static void eject(unsigned int kind, unsigned int index)
+{
+	fake_pio_write(&fv, X86_HOTPLUG_PORT + ACPI_HOTPLUG_EJECT,
+		       ACPI_HOTPLUG_WORD(kind, index, 0), 4);
+	fake_vm_turn(&fv);
+}
+
+static void status(unsigned int kind, unsigned int index, unsigned int value)
+{
+	fake_pio_write(&fv, X86_HOTPLUG_PORT + ACPI_HOTPLUG_STATUS,
+		       ACPI_HOTPLUG_WORD(kind, index, value), 4);
+	fake_vm_turn(&fv);
+}
+
+static uint8_t cpu_sta(unsigned int index)
+{
+	const uint8_t *p = gmem_ptr(&fv.vm.gmem, BOOT_HOTPLUG, ACPI_STATE_LEN);
+
+	return p[ACPI_STATE_CPUS + index];
+}
+
+/* 0 base, 1 length, 2 _STA */
+static uint64_t dimm(unsigned int index, unsigned int word)
+{
+	const uint8_t *p = gmem_ptr(&fv.vm.gmem, BOOT_HOTPLUG, ACPI_STATE_LEN);
+
+	return le_load(p + ACPI_STATE_DIMMS + index * ACPI_STATE_DIMM_LEN +
+			       8ull * word,
+		       8);
+}
+
+static uint64_t blocks(unsigned int nr)
+{
+	return gmem_boot_size(&fv.vm.gmem) + nr * GMEM_BLOCK;
+}
+
+/* ---- fixture ---- */
+
+static int setup(void **state unused_param)
+{
+	static const struct chip_place place = {
+		.class_name = "acpi_hotplug",
+		.pio = true,
+		.base = X86_HOTPLUG_PORT,
+		.gsi = X86_HOTPLUG_GSI,
+	};
+	struct error err;
+
+	fake_vm_init(&fv);
+	fv.config.cpus.boot = 1;
+	fv.config.cpus.max = NR_CPUS;
+	fv.vm.cpus_present = 1;
+	fv.vm.running = true;
+	fv.vm.on_removed = on_removed;
+	fv.vm.on_remove_failed = on_remove_failed;
+	fv.vm.on_resize_done = on_resize_done;
+	fv.vm.on_resize_failed = on_resize_failed;
+	cpu_threads = 1;
+	refuse_cpu = NR_CPUS;
+	nr_slots = nr_said = 0;
+	said[0] = '\0';
+	assert_int_equal(hotplug_create(&fv.vm, &err), 0);
+	assert_int_equal(gmem_reserve(&fv.vm.gmem, HOT_GPA,
+				      HOT_BLOCKS * GMEM_BLOCK, &err),
+			 0);
+	assert_int_equal(resize_create(&fv.vm, &err), 0);
+	chip = fake_vm_add(&fv, device_class_find("acpi_hotplug"), &place);
+	assert_non_null(chip);
+	fake_vm_add_pci(&fv);
+	return 0;
+}
+
+static int teardown(void **state unused_param)
+{
+	struct vm *vm = &fv.vm;
+
+	resize_destroy(vm);
+	while (!list_is_empty(&vm->devices)) {
+		struct device *dev = container_of(vm->devices.prev,
+						  struct device, node);
+
+		if (dev == chip)
+			break;
+		fake_vm_remove(&fv, dev);
+	}
+	fake_vm_remove(&fv, chip);
+	hotplug_destroy(vm);
+	fake_vm_fini(&fv);
+	return 0;
+}
+
+static void *disk_config(const char *id)
+{
+	const struct param_set *set = device_class_find("blk")->params;
+	void *config = calloc(1, set->size);
+	struct error err;
+
+	assert_non_null(config);
+	param_defaults(set, config);
+	assert_int_equal(param_assign(param_find(set, "path"), config, image,
+				      &err),
+			 0);
+	assert_int_equal(param_assign(param_find(set, "readonly"), config,
+				      "on", &err),
+			 0);
+	assert_int_equal(param_assign(param_find(set, "id"), config, id, &err),
+			 0);
+	return config;
+}
+
+static void free_config(void *config)
+{
+	param_free(device_class_find("blk")->params, config);
+	free(config);
+}
+
+static int plug(void *config, struct vm_plugged *out, struct error *err)
+{
+	return vm_plug(&fv.vm, device_class_find("blk"), config, out, err);
+}
+
+/* ---- PCI ---- */
+
+static void test_plug_unplug(void **state unused_param)
+{
+	void *config = disk_config("one");
+	struct vm_plugged out;
+	struct error err;
+
+	assert_int_equal(plug(config, &out, &err), 0);
+	assert_string_equal(out.id, "one");
+	assert_string_equal(out.bdf, "0000:00:01.0");
+	assert_int_equal(fv.line_changes, 2);
+	expect_event(HOTPLUG_PCI, 1, CHECK);
+	assert_int_equal(next_event(), 0);
+	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
+	/* The id is taken: nothing is left of the second. */
+	assert_int_equal(plug(config, &out, &err), -EEXIST);
+	assert_int_equal(next_event(), 0);
+
+	eject(HOTPLUG_PCI, 1); /* nobody asked */
+	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
+	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	expect_event(HOTPLUG_PCI, 1, EJECT_REQUEST);
+	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	expect_event(HOTPLUG_PCI, 1, EJECT_REQUEST);
+	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
+	assert_int_equal(nr_said, 0);
+	eject(HOTPLUG_PCI, 1);
+	assert_string_equal(said, "removed one 0000:00:01.0");
+	assert_int_equal(nr_said, 1);
+	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0xffff);
+	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), -ENOENT);
+	free_config(config);
+}
+
+static void test_no_answer(void **state unused_param)
+{
+	void *config = disk_config("one");
+	struct vm_plugged out;
+	struct error err;
+
+	assert_int_equal(plug(config, &out, &err), 0);
+	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	status(HOTPLUG_PCI, 1, 0x84); /* in progress: no answer yet */
+	assert_int_equal(nr_said, 0);
+	status(HOTPLUG_PCI, 1, 1);
+	assert_string_equal(said, "kept one: the guest refuses");
+	eject(HOTPLUG_PCI, 1); /* too late */
+	assert_int_equal(nr_said, 1);
+	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	eject(HOTPLUG_PCI, 1);
+	assert_string_equal(said, "removed one 0000:00:01.0");
+	free_config(config);
+}
+
+static void test_force(void **state unused_param)
+{
+	void *config[2] = { disk_config("one"), disk_config("two") };
+	struct vm_plugged out;
+	struct error err;
+	gpa_t bar;
+
+	assert_int_equal(plug(config[0], &out, &err), 0);
+	expect_event(HOTPLUG_PCI, 1, CHECK);
+	fake_cfg_write(&fv, 1, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	bar = fake_cfg_read(&fv, 1, PCI_BAR0, 8) & ~0xfull;
+	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	assert_int_equal(vm_unplug(&fv.vm, "one", true, &err), 0);
+	assert_string_equal(said, "removed one 0000:00:01.0");
+	expect_event(HOTPLUG_PCI, 1, EJECT_REQUEST);
+	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0xffff);
+	/* A driver that waits for status 0 does not wait for ever. */
+	assert_int_equal(fake_mmio_read(&fv, bar + 0x14, 1), 0);
+	/* The slot is not used again before the others. */
+	assert_int_equal(plug(config[1], &out, &err), 0);
+	assert_string_equal(out.bdf, "0000:00:02.0");
+	/* Its addresses are, when the guest gives them to another. */
+	fake_cfg_write(&fv, 2, PCI_BAR0, bar, 8);
+	fake_cfg_write(&fv, 2, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
+	assert_int_equal(fake_mmio_read(&fv, bar + 0x12, 2), 1); /* queues */
+	eject(HOTPLUG_PCI, 1);
+	assert_int_equal(nr_said, 1);
+	assert_int_equal(vm_unplug(&fv.vm, "two", true, &err), 0);
+	free_config(config[0]);
+	free_config(config[1]);
+}
+
+static void test_full_bus(void **state unused_param)
+{
+	void *config[PCI_SLOTS];
+	struct vm_plugged out;
+	struct error err;
+	unsigned int i;
+	char id[8];
+
+	for (i = 1; i < PCI_SLOTS; i++) {
+		snprintf(id, sizeof(id), "d%u", i);
+		config[i] = disk_config(id);
+		assert_int_equal(plug(config[i], &out, &err), 0);
+	}
+	assert_string_equal(out.bdf, "0000:00:1f.0");
+	config[0] = disk_config("extra");
+	assert_int_equal(plug(config[0], &out, &err), -ENOSPC);
+	assert_non_null(strstr(err.msg, "31"));
+	for (i = 1; i < PCI_SLOTS; i++)
+		expect_event(HOTPLUG_PCI, i, CHECK);
+	assert_int_equal(next_event(), 0);
+	for (i = 1; i < PCI_SLOTS; i++) {
+		snprintf(id, sizeof(id), "d%u", i);
+		assert_int_equal(vm_unplug(&fv.vm, id, i % 2, &err), 0);
+	}
+	assert_int_equal(nr_said, 16);
+	chip->ops->reset(chip);
+	hotplug_reset(&fv.vm); /* the guest is gone: so are the others */
+	assert_int_equal(nr_said, 31);
+	for (i = 0; i < PCI_SLOTS; i++)
+		free_config(config[i]);
+}
+
+/* ---- vCPUs ---- */
+
+static void test_vcpus(void **state unused_param)
+{
+	struct error err;
+	unsigned int i;
+
+	assert_int_equal(vm_resize_vcpus(&fv.vm, 1, &err), 0);
+	assert_int_equal(vm_resize_vcpus(&fv.vm, 0, &err), -EINVAL);
+	assert_int_equal(vm_resize_vcpus(&fv.vm, 5, &err), -EINVAL);
+	fake_vm_turn(&fv);
+	assert_int_equal(nr_said, 0);
+	assert_int_equal(vm_resize_vcpus(&fv.vm, 4, &err), 0);
+	assert_int_equal(cpu_threads, 0xf);
+	fake_vm_turn(&fv);
+	assert_string_equal(said, "vcpus 4");
+	for (i = 1; i < 4; i++) {
+		expect_event(HOTPLUG_CPU, i, CHECK);
+		assert_int_equal(cpu_sta(i), 0xf);
+	}
+	assert_int_equal(vm_resize_vcpus(&fv.vm, 2, &err), 0);
+	/* This one waits. */
+	assert_int_equal(vm_resize_vcpus(&fv.vm, 3, &err), 0);
+	fake_vm_turn(&fv);
+	expect_event(HOTPLUG_CPU, 3, EJECT_REQUEST);
+	eject(HOTPLUG_CPU, 3);
+	assert_int_equal(cpu_sta(3), 0);
+	assert_int_equal(cpu_threads, 0x7);
+	assert_int_equal(nr_said, 1);
+	expect_event(HOTPLUG_CPU, 2, EJECT_REQUEST);
+	eject(HOTPLUG_CPU, 2);
+	expect_event(HOTPLUG_CPU, 2, CHECK);
+	assert_string_equal(said, "vcpus 3");
+	assert_int_equal(nr_said, 3);
+	assert_int_equal(cpu_threads, 0x7);
+}
+
+static void test_vcpus_fail(void **state unused_param)
+{
+	struct error err;
+
+	refuse_cpu = 3;
+	assert_int_equal(vm_resize_vcpus(&fv.vm, 4, &err), -ENOMEM);
+	assert_int_equal(cpu_threads, 1);
+	assert_int_equal(next_event(), 0);
+	assert_int_equal(vm_resize_vcpus(&fv.vm, 3, &err), 0);
+	assert_int_equal(vm_resize_vcpus(&fv.vm, 1, &err), 0);
+	fake_vm_turn(&fv);
+	expect_event(HOTPLUG_CPU, 1, CHECK);
+	expect_event(HOTPLUG_CPU, 2, EJECT_REQUEST);
+	eject(HOTPLUG_CPU, 2);
+	status(HOTPLUG_CPU, 1, 0x82);
+	assert_string_equal(
+		said,
+		"vcpus stays 2: the guest refuses; it gave 1 of 2 vCPUs");
+	assert_int_equal(fv.vm.cpus_present, 2);
+	assert_int_equal(cpu_sta(1), 0xf);
+}
+
+/* ---- memory ---- */
+
+static void test_memory(void **state unused_param)
+{
+	struct gmem *gm = &fv.vm.gmem;
+	uint64_t len = 4 * GIB;
+	struct error err;
+	uint8_t *p;
+	unsigned int i;
+
+	assert_null(gmem_ptr(gm, HOT_GPA, 1));
+	assert_int_equal(vm_resize_memory(&fv.vm, blocks(1) + 4096, &err),
+			 -EINVAL);
+	assert_non_null(strstr(err.msg, "128 MiB"));
+	assert_int_equal(vm_resize_memory(&fv.vm, blocks(13), &err), -EINVAL);
+	assert_int_equal(vm_resize_memory(&fv.vm, blocks(3), &err), 0);
+	fake_vm_turn(&fv);
+	assert_string_equal(said, "memory 3");
+	assert_int_equal(nr_slots, 3);
+	for (i = 0; i < 3; i++) {
+		expect_event(HOTPLUG_MEMORY, i, CHECK);
+		assert_int_equal(dimm(i, 0), HOT_GPA + i * GMEM_BLOCK);
+		assert_int_equal(dimm(i, 1), GMEM_BLOCK);
+		assert_int_equal(dimm(i, 2), 0xf);
+	}
+	/* One piece for devices, wherever its DIMMs meet. */
+	p = gmem_span(gm, HOT_GPA + 4096, &len);
+	assert_non_null(p);
+	assert_int_equal(len, 3 * GMEM_BLOCK - 4096);
+	memset(p, 0x5a, 4096);
+
+	assert_int_equal(vm_resize_memory(&fv.vm, blocks(0), &err), 0);
+	fake_vm_turn(&fv);
+	expect_event(HOTPLUG_MEMORY, 2, EJECT_REQUEST);
+	eject(HOTPLUG_MEMORY, 2);
+	assert_int_equal(dimm(2, 2), 0);
+	expect_event(HOTPLUG_MEMORY, 1, EJECT_REQUEST);
+	status(HOTPLUG_MEMORY, 1, 0x81);
+	expect_event(HOTPLUG_MEMORY, 0, EJECT_REQUEST);
+	eject(HOTPLUG_MEMORY, 0);
+	assert_non_null(strstr(said, "it gave 256 of 384 MiB"));
+	assert_int_equal(nr_slots, 1);
+	assert_null(gmem_ptr(gm, HOT_GPA + 4096, 1));
+	assert_int_equal(p[0], 0); /* given back, and still ours to touch */
+	assert_int_equal(vm_memory_size(&fv.vm), blocks(1));
+	/* Holes are filled first. */
+	assert_int_equal(vm_resize_memory(&fv.vm, blocks(12), &err), 0);
+	assert_int_equal(nr_slots, 12);
+	assert_int_equal(*(uint8_t *)gmem_ptr(gm, HOT_GPA + 4096, 1), 0);
+}
+
+/* The guest goes away with a request under way. */
+static void test_memory_reset(void **state unused_param)
+{
+	struct error err;
+
+	assert_int_equal(vm_resize_memory(&fv.vm, blocks(4), &err), 0);
+	fake_vm_turn(&fv);
+	assert_int_equal(vm_resize_memory(&fv.vm, blocks(1), &err), 0);
+	fake_vm_turn(&fv);
+	chip->ops->reset(chip);
+	hotplug_reset(&fv.vm);
+	assert_string_equal(said, "memory 1");
+	assert_int_equal(nr_slots, 1);
+	assert_int_equal(next_event(), 0);
+}
+
+static int make_image(void **state unused_param)
+{
+	int fd = mkstemp(image);
+
+	if (fd < 0 || ftruncate(fd, MIB))
+		return -1;
+	return close(fd);
+}
+
+static int remove_image(void **state unused_param)
+{
+	return unlink(image);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		CASE(test_plug_unplug), CASE(test_no_answer),
+		CASE(test_force),	CASE(test_full_bus),
+		CASE(test_vcpus),	CASE(test_vcpus_fail),
+		CASE(test_memory),	CASE(test_memory_reset),
+	};
+
+	return cmocka_run_group_tests_name("hotplug", tests, make_image,
+					   remove_image);
+}

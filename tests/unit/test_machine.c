@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/machine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "vmm/util.h"
+
+/* The states and verbs on a machine that does nothing. */
+
+struct fake {
+	struct vm vm; /* first */
+	bool exists;
+	bool refuse; /* the next call */
+};
+
+static struct fake fake;
+
+static int fake_answer(struct error *err)
+{
+	if (!fake.refuse)
+		return 0;
+	fake.refuse = false;
+	return error_set(err, EPERM, "the host refuses");
+}
+
+static int fake_create(struct vm **out,
+		       const struct vm_config *config unused_param,
+		       struct loop *loop unused_param, struct error *err)
+{
+	int r = fake_answer(err);
+
+	if (r)
+		return r;
+	assert_false(fake.exists);
+	memset(&fake.vm, 0, sizeof(fake.vm));
+	fake.exists = true;
+	*out = &fake.vm;
+	return 0;
+}
+
+static void fake_destroy(struct vm *vm)
+{
+	assert_ptr_equal(vm, &fake.vm);
+	assert_true(fake.exists);
+	fake.exists = false;
+}
+
+static int fake_verb(struct vm *vm unused_param, struct error *err)
+{
+	assert_true(fake.exists);
+	return fake_answer(err);
+}
+
+static void fake_void(struct vm *vm unused_param)
+{
+	assert_true(fake.exists);
+}
+
+static int fake_plug(struct vm *vm unused_param,
+		     const struct device_class *class unused_param,
+		     const void *config unused_param, struct vm_plugged *out,
+		     struct error *err)
+{
+	strcpy(out->bdf, "0000:00:05.0");
+	return fake_answer(err);
+}
+
+static int fake_unplug(struct vm *vm, const char *id, bool force,
+		       struct error *err)
+{
+	int r = fake_answer(err);
+
+	if (!r && force)
+		vm->on_removed(vm, id, "0000:00:05.0");
+	return r;
+}
+
+static const struct machine_ops fake_ops = {
+	.create = fake_create,
+	.destroy = fake_destroy,
+	.boot = fake_verb,
+	.stop = fake_void,
+	.reset = fake_verb,
+	.pause = fake_verb,
+	.resume = fake_verb,
+	.nmi = fake_verb,
+	.power_button = fake_void,
+	.plug = fake_plug,
+	.unplug = fake_unplug,
+};
+
+struct fixture {
+	struct machine m;
+	struct error err;
+	char kernel[32];
+	enum vm_event end;
+};
+
+static void on_end(struct machine *m, enum vm_event event)
+{
+	((struct fixture *)m->opaque)->end = event;
+}
+
+static int setup(void **state)
+{
+	struct fixture *fx = calloc(1, sizeof(*fx));
+	int fd;
+
+	if (!fx)
+		return -1;
+	memset(&fake, 0, sizeof(fake));
+	strcpy(fx->kernel, "/tmp/test_machine.XXXXXX");
+	fd = mkstemp(fx->kernel);
+	if (fd < 0)
+		return -1;
+	close(fd);
+	fx->m.ops = &fake_ops;
+	fx->m.on_end = on_end;
+	fx->m.opaque = fx;
+	machine_init(&fx->m);
+	*state = fx;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fx = *state;
+
+	machine_fini(&fx->m);
+	assert_false(fake.exists);
+	unlink(fx->kernel);
+	free(fx);
+	return 0;
+}
+
+static const struct device_class *disk_class(void)
+{
+	const struct device_class *class = device_class_find("blk");
+
+	assert_non_null(class);
+	return class;
+}
+
+static void *disk_config(const char *id)
+{
+	const struct param_set *set = disk_class()->params;
+	void *config = calloc(1, set->size);
+
+	assert_non_null(config);
+	param_defaults(set, config);
+	if (id)
+		assert_int_equal(
+			param_assign(param_find(set, "id"), config, id, NULL),
+			0);
+	return config;
+}
+
+static int create(struct fixture *fx)
+{
+	struct machine_files files = { -1, -1 };
+	struct vm_config vc;
+	int r;
+
+	vm_config_init(&vc);
+	vc.kernel = strdup(fx->kernel);
+	vc.cpus.max = 2;
+	r = machine_create(&fx->m, &vc, &files, &fx->err);
+	machine_free_config(&vc, &files);
+	return r;
+}
+
+static void boot(struct fixture *fx)
+{
+	assert_int_equal(create(fx), 0);
+	assert_int_equal(machine_boot(&fx->m, &fx->err), 0);
+	assert_int_equal(fx->m.state, MACHINE_RUNNING);
+}
+
+static int add(struct fixture *fx, const char *id, struct vm_plugged *out)
+{
+	void *config = disk_config(id);
+	int r = machine_add_device(&fx->m, disk_class(), &config, out,
+				   &fx->err);
+
+	assert_true(!r == !config);
+	machine_free_device(disk_class(), config);
+	return r;
+}
+
+static void test_states(void **state)
+{
+	struct fixture *fx = *state;
+	struct machine *m = &fx->m;
+	struct error *err = &fx->err;
+
+	assert_null(machine_state_name(m));
+	assert_int_equal(machine_boot(m, err), -EIO);
+	assert_int_equal(machine_delete(m, err), 0);
+	boot(fx);
+	assert_int_equal(create(fx), -EIO);
+	assert_int_equal(machine_boot(m, err), -EIO);
+	assert_int_equal(machine_resume(m, err), -EIO);
+	assert_int_equal(machine_pause(m, err), 0);
+	assert_string_equal(machine_state_name(m), "Paused");
+	assert_int_equal(machine_pause(m, err), -EIO);
+	assert_int_equal(machine_resume(m, err), 0);
+	assert_int_equal(machine_nmi(m, err), 0);
+	assert_int_equal(machine_power_button(m, err), 0);
+	assert_int_equal(machine_pause(m, err), 0);
+	assert_int_equal(machine_reboot(m, err), 0);
+	assert_string_equal(machine_state_name(m), "Running");
+	assert_int_equal(machine_shutdown(m, err), 0);
+	assert_string_equal(machine_state_name(m), "Created");
+	assert_int_equal(machine_pause(m, err), -EIO);
+	assert_int_equal(machine_nmi(m, err), -EIO);
+	assert_int_equal(machine_boot(m, err), 0);
+	assert_int_equal(machine_delete(m, err), 0);
+	assert_int_equal(m->state, MACHINE_EMPTY);
+}
+
+/* What the host refuses leaves the state as it was. */
+static void test_refusals(void **state)
+{
+	struct fixture *fx = *state;
+	struct machine *m = &fx->m;
+
+	assert_int_equal(create(fx), 0);
+	fake.refuse = true;
+	assert_int_equal(machine_boot(m, &fx->err), -EIO);
+	assert_int_equal(m->state, MACHINE_CREATED);
+	assert_int_equal(machine_boot(m, &fx->err), 0);
+	fake.refuse = true;
+	assert_int_equal(machine_pause(m, &fx->err), -EIO);
+	assert_int_equal(m->state, MACHINE_RUNNING);
+	assert_int_equal(machine_pause(m, &fx->err), 0);
+	fake.refuse = true;
+	assert_int_equal(machine_resume(m, &fx->err), -EIO);
+	assert_int_equal(m->state, MACHINE_PAUSED);
+}
+
+static void test_guest_ends(void **state)
+{
+	struct fixture *fx = *state;
+
+	boot(fx);
+	fake.vm.on_event(&fake.vm, VM_EVENT_RESET);
+	assert_int_equal(fx->end, VM_EVENT_NONE);
+	assert_int_equal(fx->m.state, MACHINE_RUNNING);
+	fake.vm.on_event(&fake.vm, VM_EVENT_POWEROFF);
+	assert_int_equal(fx->end, VM_EVENT_POWEROFF);
+	assert_string_equal(machine_state_name(&fx->m), "Shutdown");
+	assert_int_equal(machine_pause(&fx->m, &fx->err), -EIO);
+	assert_int_equal(machine_boot(&fx->m, &fx->err), -EIO);
+}
+
+static void test_ids(void **state)
+{
+	struct fixture *fx = *state;
+	struct vm_plugged at;
+
+	assert_int_equal(add(fx, "a", &at), -ENOENT);
+	assert_int_equal(create(fx), 0);
+	assert_int_equal(add(fx, "_disk0", &at), 0);
+	assert_string_equal(at.bdf, "");
+	assert_int_equal(add(fx, NULL, &at), 0);
+	assert_string_equal(at.id, "_disk1");
+	assert_int_equal(add(fx, "_disk1", &at), -EEXIST);
+	assert_int_equal(add(fx, "__x", &at), -EINVAL);
+	assert_int_equal(fx->m.config.nr_devices, 2);
+	assert_int_equal(machine_remove_device(&fx->m, "x", false, &fx->err),
+			 -ENOENT);
+	assert_int_equal(
+		machine_remove_device(&fx->m, "_disk0", false, &fx->err), 0);
+	assert_int_equal(fx->m.config.nr_devices, 1);
+	assert_int_equal(add(fx, "_disk0", &at), 0);
+}
+
+static void test_too_many(void **state)
+{
+	struct fixture *fx = *state;
+	struct vm_plugged at;
+
+	assert_int_equal(create(fx), 0);
+	for (unsigned int i = 0; i < CONFIG_MAX_DEVICES; i++)
+		assert_int_equal(add(fx, NULL, &at), 0);
+	assert_int_equal(add(fx, NULL, &at), -EIO);
+	assert_non_null(strstr(fx->err.msg, "31"));
+}
+
+static void test_plug(void **state)
+{
+	struct fixture *fx = *state;
+	struct vm_plugged at;
+
+	boot(fx);
+	assert_int_equal(add(fx, "a", &at), 0);
+	assert_string_equal(at.bdf, "0000:00:05.0");
+	fake.refuse = true;
+	assert_int_equal(add(fx, "b", &at), -EIO);
+	assert_int_equal(fx->m.config.nr_devices, 1);
+	/* The id is taken until the guest lets go. */
+	assert_int_equal(machine_remove_device(&fx->m, "a", false, &fx->err),
+			 0);
+	assert_int_equal(add(fx, "a", &at), -EEXIST);
+	fake.vm.on_remove_failed(&fake.vm, "a", "late");
+	assert_int_equal(fx->m.config.nr_devices, 1);
+	assert_int_equal(machine_remove_device(&fx->m, "a", true, &fx->err), 0);
+	assert_int_equal(fx->m.config.nr_devices, 0);
+	assert_int_equal(add(fx, "a", &at), 0);
+}
+
+static int resize(struct fixture *fx, uint64_t vcpus, uint64_t ram)
+{
+	const struct machine_size size = { vcpus != 0, ram != 0, vcpus, ram };
+
+	return machine_resize(&fx->m, &size, &fx->err);
+}
+
+static void test_resize(void **state)
+{
+	struct fixture *fx = *state;
+
+	assert_int_equal(resize(fx, 1, 0), -ENOENT);
+	assert_int_equal(create(fx), 0);
+	assert_int_equal(resize(fx, 3, 0), -EIO);
+	assert_int_equal(resize(fx, 2, 64 * MIB), 0);
+	assert_int_equal(fx->m.config.cpus.boot, 2);
+	assert_int_equal(fx->m.config.memory.size, 64 * MIB);
+	assert_int_equal(resize(fx, 1, 5), -EIO);
+	assert_int_equal(fx->m.config.cpus.boot, 2);
+	assert_int_equal(machine_boot(&fx->m, &fx->err), 0);
+	assert_int_equal(resize(fx, 2, 64 * MIB), 0);
+	assert_int_equal(resize(fx, 1, 0), -ENOTSUP);
+	assert_int_equal(resize(fx, 0, 128 * MIB), -ENOTSUP);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_states), TEST(test_refusals), TEST(test_guest_ends),
+		TEST(test_ids),	   TEST(test_too_many), TEST(test_plug),
+		TEST(test_resize),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

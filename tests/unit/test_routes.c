@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/api/routes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "vmm/util.h"
+
+/* Requests to replies, as far as no machine has to run. */
+
+struct fixture {
+	struct machine m;
+	struct api api;
+	struct api_reply reply;
+};
+
+static int setup(void **state)
+{
+	struct fixture *fx = calloc(1, sizeof(*fx));
+
+	if (!fx)
+		return -1;
+	fx->m.ops = &machine_vm_ops;
+	machine_init(&fx->m);
+	fx->api.machine = &fx->m;
+	fx->api.version = "1.2.3";
+	*state = fx;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *fx = *state;
+
+	free(fx->reply.body);
+	machine_fini(&fx->m);
+	api_fini(&fx->api);
+	free(fx);
+	return 0;
+}
+
+static void request(struct fixture *fx, enum http_verb verb, const char *path,
+		    const char *body)
+{
+	const struct json_fds fds = { NULL, 0 };
+	struct http_request req = {
+		.verb = verb,
+		.target = strdup(path),
+		.body = body ? strdup(body) : NULL,
+		.body_len = body ? strlen(body) : 0,
+	};
+
+	free(fx->reply.body);
+	api_handle(&fx->api, &req, &fds, &fx->reply);
+	http_request_fini(&req);
+}
+
+static void check_put(struct fixture *fx, const char *verb, const char *body,
+		      unsigned int status, const char *reply)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/api/v1/%s", verb);
+	request(fx, HTTP_VERB_PUT, path, body);
+	assert_int_equal(fx->reply.status, status);
+	if (!reply)
+		assert_null(fx->reply.body);
+	else
+		assert_string_equal(fx->reply.body, reply);
+}
+
+static void test_dispatch(void **state)
+{
+	struct fixture *fx = *state;
+
+	request(fx, HTTP_VERB_GET, "/api/v1/vmm.ping", NULL);
+	assert_int_equal(fx->reply.status, 200);
+	assert_non_null(strstr(fx->reply.body, "\"version\":\"1.2.3\""));
+	request(fx, HTTP_VERB_GET, "/api/v1/vmm.pin", NULL);
+	assert_int_equal(fx->reply.status, 404);
+	assert_string_equal(fx->reply.body, "[\"Not Found\"]");
+	request(fx, HTTP_VERB_GET, "/api/v1/", NULL);
+	assert_int_equal(fx->reply.status, 404);
+	request(fx, HTTP_VERB_GET, "/vmm.ping", NULL);
+	assert_int_equal(fx->reply.status, 404);
+	request(fx, HTTP_VERB_GET, "/api/v1/vm.boot", NULL);
+	assert_int_equal(fx->reply.status, 400);
+	assert_string_equal(fx->reply.body, "[\"Bad Request\"]");
+	request(fx, HTTP_VERB_OTHER, "/api/v1/vm.boot", NULL);
+	assert_int_equal(fx->reply.status, 400);
+	assert_null(fx->reply.body);
+	check_put(fx, "vm.boot", "{}", 400, "[\"Bad Request\"]");
+	check_put(fx, "vm.resize", NULL, 400, "[\"Bad Request\"]");
+	check_put(fx, "vm.create", NULL, 400, NULL);
+}
+
+static void test_errors(void **state)
+{
+	struct fixture *fx = *state;
+
+	check_put(fx, "vm.pause", NULL, 500,
+		  "[\"Error from API\",\"The VM could not be paused\","
+		  "\"VM is not running\"]");
+	check_put(fx, "vm.boot", NULL, 500,
+		  "[\"Error from API\",\"The VM could not boot\","
+		  "\"VM config is missing\"]");
+	check_put(fx, "vm.resize", "{}", 404,
+		  "[\"Error from API\",\"The VM could not be resized\","
+		  "\"VM is not created\"]");
+	check_put(fx, "vm.delete", NULL, 204, NULL);
+	check_put(fx, "vm.remove-device", "{}", 400,
+		  "[\"Failed to deserialize JSON\",\"id: is missing\"]");
+	check_put(fx, "vm.remove-device", "{\"id\":3}", 400,
+		  "[\"Failed to deserialize JSON\",\"id: must be a string\"]");
+	check_put(fx, "vm.resize", "[]", 400,
+		  "[\"Failed to deserialize JSON\",\"the body must be an "
+		  "object\"]");
+	check_put(fx, "vm.add-device", "{}", 501,
+		  "[\"Error from API\",\"The device could not be added to the "
+		  "VM\",\"VFIO is not supported by this monitor\"]");
+}
+
+static void test_configure(void **state)
+{
+	struct fixture *fx = *state;
+
+	check_put(fx, "vm.create",
+		  "{\"payload\":{\"kernel\":\"/k\"},"
+		  "\"disks\":[{\"path\":\"/a\",\"image_type\":\"Raw\"}]}",
+		  204, NULL);
+	check_put(fx, "vm.add-disk",
+		  "{\"path\":\"/b\",\"pci_segment\":0,\"id\":\"b\"}", 204,
+		  NULL);
+	request(fx, HTTP_VERB_PUT, "/api/v1/vm.add-disk",
+		"{\"path\":\"/b\",\"id\":\"b\"}");
+	assert_int_equal(fx->reply.status, 409);
+	request(fx, HTTP_VERB_PUT, "/api/v1/vm.add-disk",
+		"{\"path\":\"/c\",\"iommu\":true}");
+	assert_int_equal(fx->reply.status, 400);
+	check_put(fx, "vm.resize", "{\"desired_ram\":67108864}", 204, NULL);
+	request(fx, HTTP_VERB_GET, "/api/v1/vm.info", NULL);
+	assert_int_equal(fx->reply.status, 200);
+	assert_non_null(strstr(fx->reply.body, "\"state\":\"Created\""));
+	assert_non_null(strstr(fx->reply.body, "\"memory_actual_size\":"
+					       "67108864"));
+	assert_non_null(strstr(fx->reply.body,
+			       "{\"image_type\":\"Raw\",\"id\":\"_disk0\""));
+	assert_non_null(
+		strstr(fx->reply.body, "{\"pci_segment\":0,\"id\":\"b\""));
+	check_put(fx, "vm.remove-device", "{\"id\":\"_disk0\"}", 204, NULL);
+	request(fx, HTTP_VERB_GET, "/api/v1/vm.info", NULL);
+	assert_null(strstr(fx->reply.body, "_disk0"));
+	check_put(fx, "vm.delete", NULL, 204, NULL);
+	request(fx, HTTP_VERB_GET, "/api/v1/vm.info", NULL);
+	assert_int_equal(fx->reply.status, 404);
+}
+
+static void test_quit(void **state)
+{
+	struct fixture *fx = *state;
+
+	check_put(fx, "vmm.shutdown", NULL, 200, NULL);
+	assert_true(fx->api.quit);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_dispatch),
+		TEST(test_errors),
+		TEST(test_configure),
+		TEST(test_quit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
