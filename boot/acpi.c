@@ -420,8 +420,7 @@ int acpi_build(struct gmem *gm, gpa_t base, uint64_t room,
 	root = acpi_alloc(&area, RSDP_LEN);
 	if (!root || acpi_write_dsdt(&area, c) || acpi_write_fadt(&area, c) ||
 	    acpi_write_madt(&area, c) || acpi_write_mcfg(&area, c) ||
-	    acpi_write_srat(&area, c) ||
-	    acpi_write_roots(&area, root))
+	    acpi_write_srat(&area, c) || acpi_write_roots(&area, root))
 		return error_set(
 			err, ENOSPC,
 			"ACPI: tables need more than %llu KiB; give fewer --cpus",

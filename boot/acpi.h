@@ -39,7 +39,7 @@
 #define ACPI_HOTPLUG_EJECT 4
 #define ACPI_HOTPLUG_STATUS 8
 #define ACPI_HOTPLUG_PORTS 12
-#define ACPI_HOTPLUG_WORD(kind, index, value)                                  \
+#define ACPI_HOTPLUG_WORD(kind, index, value) \
 	((uint32_t)(kind) << 24 | (uint32_t)(index) << 8 | (uint32_t)(value))
 
 /*
@@ -52,8 +52,7 @@
 #define ACPI_STATE_DIMMS ACPI_STATE_MAX_CPUS
 #define ACPI_STATE_DIMM_LEN 24
 #define ACPI_MAX_DIMMS 32
-#define ACPI_STATE_LEN                                                         \
-	(ACPI_STATE_DIMMS + ACPI_MAX_DIMMS * ACPI_STATE_DIMM_LEN)
+#define ACPI_STATE_LEN (ACPI_STATE_DIMMS + ACPI_MAX_DIMMS * ACPI_STATE_DIMM_LEN)
 #define ACPI_STA_PRESENT 0x0f /* 6.3.7: present, enabled, shown, working */
 
 /* A range of bus addresses; len 0 when there is none. */

@@ -80,8 +80,7 @@ void dsdt_write_getter(struct aml *a, const char *name, const char *value)
 	aml_end(a);
 }
 
-void dsdt_write_notify_if(struct aml *a, unsigned int index,
-			  const char *device)
+void dsdt_write_notify_if(struct aml *a, unsigned int index, const char *device)
 {
 	aml_if(a);
 	aml_op(a, AML_LEQUAL);
@@ -139,8 +138,7 @@ static void dsdt_write_dispatch(struct aml *a, unsigned int kind,
 }
 
 /* The end of HSCN's loop body: take the word apart, call who knows the rest. */
-static void dsdt_write_hotplug_event(struct aml *a,
-				     const struct acpi_config *c)
+static void dsdt_write_hotplug_event(struct aml *a, const struct acpi_config *c)
 {
 	aml_op(a, AML_SHIFT_RIGHT);
 	aml_local(a, 0);

@@ -51,22 +51,22 @@ static int gmem_check_new(const struct gmem *gm, gpa_t gpa, uint64_t len,
 	unsigned int i, nr = atomic_load(&gm->nr);
 
 	if (!len || gpa % align || len % align || gpa + len < gpa)
-		return error_set(err, EINVAL,
-				 "--memory: %llu bytes at %#llx is not a multiple of %llu KiB; give a size that is",
-				 (unsigned long long)len,
-				 (unsigned long long)gpa,
-				 (unsigned long long)align / 1024);
+		return error_set(
+			err, EINVAL,
+			"--memory: %llu bytes at %#llx is not a multiple of %llu KiB; give a size that is",
+			(unsigned long long)len, (unsigned long long)gpa,
+			(unsigned long long)align / 1024);
 	for (i = 0; i < nr; i++) {
 		const struct gmem_region *r = &gm->regions[i];
 
 		if (gpa < r->gpa + r->len && r->gpa < gpa + len)
-			return error_set(err, EINVAL,
-					 "--memory: region at %#llx overlaps another",
-					 (unsigned long long)gpa);
+			return error_set(
+				err, EINVAL,
+				"--memory: region at %#llx overlaps another",
+				(unsigned long long)gpa);
 	}
 	if (nr == GMEM_MAX_REGIONS)
-		return error_set(err, ENOSPC,
-				 "--memory: more than %d regions",
+		return error_set(err, ENOSPC, "--memory: more than %d regions",
 				 GMEM_MAX_REGIONS);
 	return 0;
 }
@@ -177,9 +177,10 @@ static int gmem_prefault(void *hva, uint64_t len, struct error *err)
 			r = jobs[started].result;
 	}
 	if (r)
-		return error_set(err, r,
-				 "--memory prefault=on: cannot populate %llu MiB: %s; lower size or free memory on the host",
-				 (unsigned long long)(len / MIB), strerror(-r));
+		return error_set(
+			err, r,
+			"--memory prefault=on: cannot populate %llu MiB: %s; lower size or free memory on the host",
+			(unsigned long long)(len / MIB), strerror(-r));
 	return 0;
 }
 
@@ -196,10 +197,10 @@ static int gmem_memfd(const struct gmem_config *c, uint64_t len,
 		int code = errno;
 
 		close_fd(&fd);
-		return error_set(err, code,
-				 "--memory shared=on: cannot make a memfd of %llu MiB: %s",
-				 (unsigned long long)(len / MIB),
-				 strerror(code));
+		return error_set(
+			err, code,
+			"--memory shared=on: cannot make a memfd of %llu MiB: %s",
+			(unsigned long long)(len / MIB), strerror(code));
 	}
 	return fd;
 }
@@ -223,12 +224,12 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 	hva = gmem_map(c, len, fd);
 	if (hva == MAP_FAILED) {
 		r = errno;
-		return error_set(err, r,
-				 "--memory: cannot map %llu MiB: %s; %s",
-				 (unsigned long long)(len / MIB), strerror(r),
-				 c->hugepages ?
-					 "reserve huge pages in /proc/sys/vm/nr_hugepages or drop hugepages=on" :
-					 "lower size");
+		return error_set(
+			err, r, "--memory: cannot map %llu MiB: %s; %s",
+			(unsigned long long)(len / MIB), strerror(r),
+			c->hugepages
+				? "reserve huge pages in /proc/sys/vm/nr_hugepages or drop hugepages=on"
+				: "lower size");
 	}
 	gmem_advise(c, hva, len);
 	if (c->prefault) {
@@ -260,9 +261,10 @@ int gmem_reserve(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 	hot->plugged = calloc(words, sizeof(*hot->plugged));
 	hot->hva = hot->plugged ? gmem_map_room(len) : MAP_FAILED;
 	if (hot->hva == MAP_FAILED)
-		return error_set(err, ENOMEM,
-				 "--memory hotplug_size: no room for %llu MiB of addresses; lower it",
-				 (unsigned long long)(len / MIB));
+		return error_set(
+			err, ENOMEM,
+			"--memory hotplug_size: no room for %llu MiB of addresses; lower it",
+			(unsigned long long)(len / MIB));
 	hot->gpa = gpa;
 	hot->len = len;
 	return 0;
@@ -356,8 +358,7 @@ void gmem_unplug(struct gmem *gm, gpa_t gpa, uint64_t len)
 			 (unsigned long long)(len / MIB), strerror(errno));
 }
 
-static void *gmem_hot_span(const struct gmem_hot *hot, gpa_t gpa,
-			   uint64_t *len)
+static void *gmem_hot_span(const struct gmem_hot *hot, gpa_t gpa, uint64_t *len)
 {
 	uint64_t off = gpa - hot->gpa, end;
 

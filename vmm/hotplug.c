@@ -41,8 +41,7 @@ static void hotplug_answer(struct hotplug *hp, _Atomic uint64_t *bits,
 	loop_post(hp->vm->main_loop, &hp->mail);
 }
 
-void hotplug_on_eject(struct vm *vm, enum hotplug_kind kind,
-		      unsigned int index)
+void hotplug_on_eject(struct vm *vm, enum hotplug_kind kind, unsigned int index)
 {
 	hotplug_answer(vm->hotplug, vm->hotplug->ejected[kind], index);
 }
@@ -124,8 +123,7 @@ void hotplug_set_guest(struct vm *vm, const struct hotplug_guest_ops *ops,
 int hotplug_check_guest(struct vm *vm, struct error *err)
 {
 	if (!vm->hotplug->ops)
-		return error_set(err, ENOTSUP,
-				 "this machine has no hot-plug");
+		return error_set(err, ENOTSUP, "this machine has no hot-plug");
 	return 0;
 }
 
@@ -200,8 +198,8 @@ static void hotplug_bdf(const struct device *dev, char bdf[VM_BDF_LEN])
 	snprintf(bdf, VM_BDF_LEN, "0000:00:%02x.0", dev->slot & 0x1f);
 }
 
-int vm_plug(struct vm *vm, const struct device_class *class,
-	    const void *config, struct vm_plugged *out, struct error *err)
+int vm_plug(struct vm *vm, const struct device_class *class, const void *config,
+	    struct vm_plugged *out, struct error *err)
 {
 	struct device *dev = NULL;
 	int r = hotplug_check_guest(vm, err);
@@ -249,8 +247,8 @@ static void hotplug_leaver_free(struct hotplug_leaver *l)
 static void hotplug_leaver_done(struct hotplug_ask *ask,
 				enum hotplug_answer answer)
 {
-	struct hotplug_leaver *l = container_of(ask, struct hotplug_leaver,
-						ask);
+	struct hotplug_leaver *l =
+		container_of(ask, struct hotplug_leaver, ask);
 	struct device *dev = l->dev;
 	struct vm *vm = ask->vm;
 
@@ -350,9 +348,9 @@ void hotplug_reset(struct vm *vm)
 	struct hotplug *hp = vm->hotplug;
 
 	while (!list_is_empty(&hp->asks))
-		hotplug_end(container_of(hp->asks.next, struct hotplug_ask,
-					 node),
-			    HOTPLUG_EJECTED);
+		hotplug_end(
+			container_of(hp->asks.next, struct hotplug_ask, node),
+			HOTPLUG_EJECTED);
 }
 
 void hotplug_destroy(struct vm *vm)
@@ -362,8 +360,8 @@ void hotplug_destroy(struct vm *vm)
 	if (!hp)
 		return;
 	while (!list_is_empty(&hp->leaving))
-		hotplug_leaver_free(container_of(
-			hp->leaving.next, struct hotplug_leaver, node));
+		hotplug_leaver_free(container_of(hp->leaving.next,
+						 struct hotplug_leaver, node));
 	loop_cancel(vm->main_loop, &hp->mail);
 	free(hp);
 	vm->hotplug = NULL;

@@ -153,9 +153,10 @@ static int resizer_request(struct resizer *rz, uint64_t wanted,
 	if (r)
 		return r;
 	if (rz->nr == RESIZE_QUEUE_MAX)
-		return error_set(err, EBUSY,
-				 "%u resize requests wait for the guest already",
-				 rz->nr);
+		return error_set(
+			err, EBUSY,
+			"%u resize requests wait for the guest already",
+			rz->nr);
 	if (!rz->nr) {
 		if (wanted == now)
 			return 0;
@@ -360,10 +361,10 @@ static int memory_fill(struct vm *vm, uint64_t missing, uint32_t *added,
 		missing -= len;
 	}
 	if (missing)
-		return error_set(err, ENOSPC,
-				 "memory: no place for another DIMM of %llu MiB; %u are there",
-				 (unsigned long long)(missing / MIB),
-				 rs->nr_dimms);
+		return error_set(
+			err, ENOSPC,
+			"memory: no place for another DIMM of %llu MiB; %u are there",
+			(unsigned long long)(missing / MIB), rs->nr_dimms);
 	return 0;
 }
 
@@ -419,16 +420,18 @@ int vm_resize_memory(struct vm *vm, uint64_t bytes, struct error *err)
 	uint64_t max = boot + vm->gmem.hot.len;
 
 	if (bytes < boot || bytes > max)
-		return error_set(err, EINVAL,
-				 "memory of %llu MiB: must be between %llu MiB, the size at start, and %llu MiB, which hotplug_size allows",
-				 (unsigned long long)(bytes / MIB),
-				 (unsigned long long)(boot / MIB),
-				 (unsigned long long)(max / MIB));
+		return error_set(
+			err, EINVAL,
+			"memory of %llu MiB: must be between %llu MiB, the size at start, and %llu MiB, which hotplug_size allows",
+			(unsigned long long)(bytes / MIB),
+			(unsigned long long)(boot / MIB),
+			(unsigned long long)(max / MIB));
 	if ((bytes - boot) % GMEM_BLOCK)
-		return error_set(err, EINVAL,
-				 "memory of %llu bytes: must be %llu MiB, the size at start, and a multiple of 128 MiB",
-				 (unsigned long long)bytes,
-				 (unsigned long long)(boot / MIB));
+		return error_set(
+			err, EINVAL,
+			"memory of %llu bytes: must be %llu MiB, the size at start, and a multiple of 128 MiB",
+			(unsigned long long)bytes,
+			(unsigned long long)(boot / MIB));
 	return resizer_request(&vm->resize->memory, bytes, err);
 }
 

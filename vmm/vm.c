@@ -68,7 +68,8 @@ void vm_report_fault(struct vcpu *vcpu, const char *what)
 	}
 	speed = arch_kernel_speed(vcpu->vm->kvm_fd);
 	if (speed >= 0 && speed < 20)
-		log_error("this host interprets guest kernels (kvm-pvm, no nested virtualisation): Linux guests do not get through boot here; see --check-host");
+		log_error(
+			"this host interprets guest kernels (kvm-pvm, no nested virtualisation): Linux guests do not get through boot here; see --check-host");
 	vm_raise(vcpu->vm, VM_EVENT_FAULT);
 }
 
@@ -191,13 +192,15 @@ int vm_assign_id(struct vm *vm, struct device *dev, const char *wanted,
 	}
 	if (!*wanted || !strncmp(wanted, "__", 2) ||
 	    strlen(wanted) >= sizeof(dev->id))
-		return error_set(err, EINVAL,
-				 "--%s id=%s: an id has 1 to %zu characters and does not start with \"__\"",
-				 option, wanted, sizeof(dev->id) - 1);
+		return error_set(
+			err, EINVAL,
+			"--%s id=%s: an id has 1 to %zu characters and does not start with \"__\"",
+			option, wanted, sizeof(dev->id) - 1);
 	if (vm_id_is_taken(vm, wanted))
-		return error_set(err, EEXIST,
-				 "--%s id=%s: another device has this id; choose one of its own",
-				 option, wanted);
+		return error_set(
+			err, EEXIST,
+			"--%s id=%s: another device has this id; choose one of its own",
+			option, wanted);
 	snprintf(dev->id, sizeof(dev->id), "%s", wanted);
 	return 0;
 }
@@ -242,8 +245,8 @@ static int vm_add_devices(struct vm *vm, struct error *err)
 static void vm_remove_devices(struct vm *vm)
 {
 	while (!list_is_empty(&vm->devices)) {
-		struct device *dev = container_of(vm->devices.prev,
-						  struct device, node);
+		struct device *dev =
+			container_of(vm->devices.prev, struct device, node);
 
 		list_remove(&dev->node);
 		dev->ops->destroy(dev);
@@ -266,8 +269,8 @@ struct loop *vm_io_loop(struct vm *vm, struct error *err)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	unsigned int max = (unsigned int)MIN(
-		(uint64_t)MAX(cpus, 1), MIN(vm->config->cpus.boot,
-					    (uint64_t)VM_MAX_IO_THREADS));
+		(uint64_t)MAX(cpus, 1),
+		MIN(vm->config->cpus.boot, (uint64_t)VM_MAX_IO_THREADS));
 	unsigned int i = vm->next_io_loop++ % max;
 	char name[16];
 
@@ -293,11 +296,11 @@ static int vm_open_kvm(struct vm *vm, struct error *err)
 
 	vm->kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (vm->kvm_fd < 0)
-		return error_set(err, errno,
-				 "/dev/kvm: %s; %s", strerror(errno),
-				 errno == EACCES ?
-					 "join the group that owns it (usually kvm) or run as root" :
-					 "load the module kvm-intel or kvm-amd; --check-host tells more");
+		return error_set(
+			err, errno, "/dev/kvm: %s; %s", strerror(errno),
+			errno == EACCES
+				? "join the group that owns it (usually kvm) or run as root"
+				: "load the module kvm-intel or kvm-amd; --check-host tells more");
 	if (ioctl(vm->kvm_fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
 		return error_set(err, ENOSYS,
 				 "/dev/kvm: not the KVM API version %d",
@@ -314,8 +317,9 @@ static int vm_open_file(const char *option, const char *path, int *fd,
 {
 	*fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (*fd < 0)
-		return error_set(err, errno, "--%s %s: %s; give a readable file",
-				 option, path, strerror(errno));
+		return error_set(err, errno,
+				 "--%s %s: %s; give a readable file", option,
+				 path, strerror(errno));
 	return 0;
 }
 

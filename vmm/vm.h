@@ -156,8 +156,8 @@ void vm_quiesce_vcpus(struct vm *vm);
  * as for class->create(), so borrowed until on_removed() or vm_destroy().
  * -errno with a message: nothing is left behind. Main thread.
  */
-int vm_plug(struct vm *vm, const struct device_class *class,
-	    const void *config, struct vm_plugged *out, struct error *err);
+int vm_plug(struct vm *vm, const struct device_class *class, const void *config,
+	    struct vm_plugged *out, struct error *err);
 
 /*
  * Ask the guest to let go of a device. It and its id stay until the guest

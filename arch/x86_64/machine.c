@@ -109,8 +109,7 @@ static unsigned int machine_memory_map(const struct gmem *gm,
 					BOOT_ACPI_ROOM + BOOT_HOTPLUG_ROOM,
 					BOOT_RANGE_RESERVED };
 	for (i = 0; i < gm->nr; i++) {
-		gpa_t start = MAX(gm->regions[i].gpa,
-				  (gpa_t)BOOT_HIGH_MEMORY);
+		gpa_t start = MAX(gm->regions[i].gpa, (gpa_t)BOOT_HIGH_MEMORY);
 		gpa_t end = gm->regions[i].gpa + gm->regions[i].len;
 
 		if (start < end)
@@ -129,8 +128,8 @@ static unsigned int machine_dimms(const struct vm *vm,
 	unsigned int i, nr = resize_dimms(vm, &plugged);
 
 	for (i = 0; i < nr; i++)
-		dimms[i] = (struct acpi_window){ plugged[i].gpa,
-						 plugged[i].len };
+		dimms[i] =
+			(struct acpi_window){ plugged[i].gpa, plugged[i].len };
 	return nr;
 }
 

@@ -442,7 +442,7 @@ static void uring_register_fixed(struct uring_engine *ur)
 				     URING_FIXED_MAX) +
 		      1;
 	pieces = calloc(nr, sizeof(*pieces));
-	ur->fixed = calloc(config->nr_fixed, sizeof(*ur->fixed));
+	ur->fixed = calloc(MAX(config->nr_fixed, 1u), sizeof(*ur->fixed));
 	nr = 0;
 	for (i = 0; pieces && ur->fixed && i < config->nr_fixed; i++) {
 		const struct iovec *iov = &config->fixed[i];

@@ -177,8 +177,7 @@ static void pci_bar_map(struct pci_dev *dev, gpa_t gpa)
 	int r;
 
 	root_clear_graves_locked(dev->root, gpa, dev->bar_size);
-	r = bus_add(&dev->vm->mmio, gpa, dev->bar_size, &dev->ops->bar,
-			dev);
+	r = bus_add(&dev->vm->mmio, gpa, dev->bar_size, &dev->ops->bar, dev);
 
 	if (r) {
 		/* As on real hardware, two devices at one address is the

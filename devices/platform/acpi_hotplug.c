@@ -55,8 +55,7 @@ static uint32_t ahp_next_event(struct acpi_hotplug *ahp)
 		for (i = 0; i < HOTPLUG_MAX_INDEX && !word; i++) {
 			if (!ahp->events[kind][i])
 				continue;
-			word = ACPI_HOTPLUG_WORD(kind, i,
-						 ahp->events[kind][i]);
+			word = ACPI_HOTPLUG_WORD(kind, i, ahp->events[kind][i]);
 			ahp->events[kind][i] = 0;
 		}
 	}
@@ -198,8 +197,8 @@ static const struct hotplug_guest_ops ahp_guest_ops = {
 
 static void ahp_reset(struct device *device)
 {
-	struct acpi_hotplug *ahp = container_of(device, struct acpi_hotplug,
-						device);
+	struct acpi_hotplug *ahp =
+		container_of(device, struct acpi_hotplug, device);
 
 	pthread_mutex_lock(&ahp->lock);
 	memset(ahp->events, 0, sizeof(ahp->events));
@@ -209,8 +208,8 @@ static void ahp_reset(struct device *device)
 
 static void ahp_destroy(struct device *device)
 {
-	struct acpi_hotplug *ahp = container_of(device, struct acpi_hotplug,
-						device);
+	struct acpi_hotplug *ahp =
+		container_of(device, struct acpi_hotplug, device);
 
 	hotplug_set_guest(ahp->vm, NULL, NULL);
 	bus_remove(&ahp->vm->pio, ahp->base);

@@ -68,30 +68,32 @@ void vm_raise(struct vm *vm, enum vm_event event)
 		fake_of(vm)->raised = event;
 }
 
-/* Memory never grows in units. */
-unsigned int resize_dimms(const struct vm *vm unused_param,
-			  const struct resize_dimm **out)
+/* Memory never grows in units, but in that of it. */
+__attribute__((weak)) unsigned int
+resize_dimms(const struct vm *vm unused_param, const struct resize_dimm **out)
 {
 	*out = NULL;
 	return 0;
 }
 
-/* The hot-plug chip's way to the machine: units of it record on their own. */
-void hotplug_set_guest(struct vm *vm unused_param,
-		       const struct hotplug_guest_ops *ops unused_param,
-		       void *opaque unused_param)
+/* The hot-plug chip's way to the machine; its unit links the real one. */
+__attribute__((weak)) void
+hotplug_set_guest(struct vm *vm unused_param,
+		  const struct hotplug_guest_ops *ops unused_param,
+		  void *opaque unused_param)
 {
 }
 
-void hotplug_on_eject(struct vm *vm unused_param,
-		      enum hotplug_kind kind unused_param,
-		      unsigned int index unused_param)
+__attribute__((weak)) void hotplug_on_eject(struct vm *vm unused_param,
+					    enum hotplug_kind kind unused_param,
+					    unsigned int index unused_param)
 {
 }
 
-void hotplug_on_refuse(struct vm *vm unused_param,
-		       enum hotplug_kind kind unused_param,
-		       unsigned int index unused_param)
+__attribute__((weak)) void
+hotplug_on_refuse(struct vm *vm unused_param,
+		  enum hotplug_kind kind unused_param,
+		  unsigned int index unused_param)
 {
 }
 

@@ -58,6 +58,10 @@ void vm_stop_vcpu(struct vm *vm unused_param, unsigned int index)
 	cpu_threads &= ~(1u << index);
 }
 
+void vm_quiesce_vcpus(struct vm *vm unused_param)
+{
+}
+
 int vm_set_slot(struct vm *vm, unsigned int slot, gpa_t gpa, uint64_t len,
 		struct error *err unused_param)
 {
@@ -193,8 +197,8 @@ static int teardown(void **state unused_param)
 
 	resize_destroy(vm);
 	while (!list_is_empty(&vm->devices)) {
-		struct device *dev = container_of(vm->devices.prev,
-						  struct device, node);
+		struct device *dev =
+			container_of(vm->devices.prev, struct device, node);
 
 		if (dev == chip)
 			break;
@@ -214,12 +218,11 @@ static void *disk_config(const char *id)
 
 	assert_non_null(config);
 	param_defaults(set, config);
-	assert_int_equal(param_assign(param_find(set, "path"), config, image,
-				      &err),
-			 0);
-	assert_int_equal(param_assign(param_find(set, "readonly"), config,
-				      "on", &err),
-			 0);
+	assert_int_equal(
+		param_assign(param_find(set, "path"), config, image, &err), 0);
+	assert_int_equal(
+		param_assign(param_find(set, "readonly"), config, "on", &err),
+		0);
 	assert_int_equal(param_assign(param_find(set, "id"), config, id, &err),
 			 0);
 	return config;
@@ -240,7 +243,7 @@ static int plug(void *config, struct vm_plugged *out, struct error *err)
 
 static void test_plug_unplug(void **state unused_param)
 {
-	void *config = disk_config("one");
+	void *config = disk_config("one"), *none = disk_config("none");
 	struct vm_plugged out;
 	struct error err;
 
@@ -251,8 +254,13 @@ static void test_plug_unplug(void **state unused_param)
 	expect_event(HOTPLUG_PCI, 1, CHECK);
 	assert_int_equal(next_event(), 0);
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
-	/* The id is taken: nothing is left of the second. */
-	assert_int_equal(plug(config, &out, &err), -EEXIST);
+	/* Nothing is left of one that cannot be. */
+	assert_int_equal(
+		param_assign(
+			param_find(device_class_find("blk")->params, "path"),
+			none, "/nonexistent", &err),
+		0);
+	assert_int_equal(plug(none, &out, &err), -ENOENT);
 	assert_int_equal(next_event(), 0);
 
 	eject(HOTPLUG_PCI, 1); /* nobody asked */
@@ -269,6 +277,7 @@ static void test_plug_unplug(void **state unused_param)
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0xffff);
 	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), -ENOENT);
 	free_config(config);
+	free_config(none);
 }
 
 static void test_no_answer(void **state unused_param)
@@ -408,8 +417,7 @@ static void test_vcpus_fail(void **state unused_param)
 	eject(HOTPLUG_CPU, 2);
 	status(HOTPLUG_CPU, 1, 0x82);
 	assert_string_equal(
-		said,
-		"vcpus stays 2: the guest refuses; it gave 1 of 2 vCPUs");
+		said, "vcpus stays 2: the guest refuses; it gave 1 of 2 vCPUs");
 	assert_int_equal(fv.vm.cpus_present, 2);
 	assert_int_equal(cpu_sta(1), 0xf);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
 /*
  * stamp: write 'A' to I/O port 0x80, so that a boot timer outside sees when
  * the first userspace of a guest ran. The kernels we boot have no /dev/port;

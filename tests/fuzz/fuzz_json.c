@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include <assert.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vmm/api/json.h"
+#include "vmm/util.h"
+
+/*
+ * Input: the body of vm.create. Checked: messages say something; what was
+ * accepted is shown in ASCII, and is accepted again when it is sent back.
+ */
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static char *fuzz_echo(const struct vm_config *vc, json_t *kept)
+{
+	struct machine m = { .ops = &machine_vm_ops, .config = *vc };
+	json_t *out;
+	char *text;
+
+	json_name_devices(vc, kept);
+	out = json_write_config(&m, kept);
+	text = json_write_text(out);
+	assert(text);
+	for (const char *s = text; *s; s++)
+		assert(*s >= 0x20 && *s < 0x7f);
+	json_decref(out);
+	return text;
+}
+
+/* The echo of what was accepted, NULL: it was not. */
+static char *fuzz_read(const char *text, size_t len, const struct json_fds *fds)
+{
+	struct machine_files files = { -1, -1 };
+	struct error err = { "" };
+	json_t *root, *kept = NULL;
+	struct vm_config vc;
+	char *echo = NULL;
+	int r;
+
+	root = json_read_text(text, len, &err);
+	if (!root) {
+		assert(*err.msg);
+		return NULL;
+	}
+	vm_config_init(&vc);
+	r = json_read_config(&vc, &files, root, fds, &kept, &err);
+	json_decref(root);
+	assert(!r == !*err.msg);
+	assert(!r == !!kept);
+	assert(!r || r == -EBADMSG || r == -EINVAL);
+	if (!r)
+		echo = fuzz_echo(&vc, kept);
+	machine_free_config(&vc, &files);
+	json_decref(kept);
+	return echo;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static int fd = -1;
+	const struct json_fds none = { NULL, 0 };
+	struct json_fds fds = { &fd, 1 };
+	char *echo, *again;
+
+	if (fd < 0)
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	free(fuzz_read((const char *)data, size, &fds));
+	echo = fuzz_read((const char *)data, size, &none);
+	if (!echo)
+		return 0;
+	again = fuzz_read(echo, strlen(echo), &none);
+	assert(again);
+	free(echo);
+	free(again);
+	return 0;
+}
