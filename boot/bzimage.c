@@ -152,8 +152,9 @@ static int bz_load(struct boot_job *job, struct error *err)
 	job->res->entry = gpa + BZ_ENTRY64;
 	job->cmdline_max = bz_field(job, ZP_CMDLINE_SIZE, 4);
 	job->initrd_max = bz_field(job, ZP_INITRD_ADDR_MAX, 4);
+	/* It unpacks itself over its own place. */
 	return image_load(&job->kernel, bz.setup_len, bz.payload_len,
-			  job->req->gm, gpa, err);
+			  job->req->gm, gpa, false, err);
 }
 
 static int bz_describe(struct boot_job *job, struct error *err)

@@ -174,7 +174,7 @@ static int elf_load_segments(struct boot_job *job, const struct elf *elf,
 		if (ph->p_type != PT_LOAD || !ph->p_memsz)
 			continue;
 		r = image_load(&job->kernel, ph->p_offset, ph->p_filesz, gm,
-			       ph->p_paddr, err);
+			       ph->p_paddr, !(ph->p_flags & PF_W), err);
 		if (!r && elf_clear_tail(gm, ph))
 			r = error_set(err, EFAULT,
 				      "segment %u is not inside RAM", i);

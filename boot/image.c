@@ -70,7 +70,7 @@ int image_read(const struct image *img, uint64_t off, void *buf, size_t len,
 }
 
 int image_load(const struct image *img, uint64_t off, uint64_t len,
-	       struct gmem *gm, gpa_t gpa, struct error *err)
+	       struct gmem *gm, gpa_t gpa, bool map, struct error *err)
 {
 	int r;
 
@@ -78,7 +78,7 @@ int image_load(const struct image *img, uint64_t off, uint64_t len,
 		return image_truncated(img, off, len, err);
 	if (!len)
 		return 0;
-	r = gmem_load_file(gm, gpa, len, img->fd, off);
+	r = gmem_load_file(gm, gpa, len, img->fd, off, map);
 	if (r == -EFAULT)
 		return error_set(
 			err, EFAULT,

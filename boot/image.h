@@ -35,9 +35,10 @@ int image_read(const struct image *img, uint64_t off, void *buf, size_t len,
 
 /*
  * Fill [gpa, gpa + len) of guest memory from the file at off, by
- * gmem_load_file(). len may be 0. Errors as image_read(), -EFAULT outside RAM.
+ * gmem_load_file(), which explains map. len may be 0. Errors as image_read(),
+ * -EFAULT outside RAM.
  */
 int image_load(const struct image *img, uint64_t off, uint64_t len,
-	       struct gmem *gm, gpa_t gpa, struct error *err);
+	       struct gmem *gm, gpa_t gpa, bool map, struct error *err);
 
 #endif

@@ -32,7 +32,7 @@ int initrd_load(struct gmem *gm, struct space *space, int fd, gpa_t max,
 	r = space_claim(space, gpa, room, "the initramfs", err);
 	if (r)
 		return r;
-	r = image_load(&img, 0, img.size, gm, gpa, err);
+	r = image_load(&img, 0, img.size, gm, gpa, true, err);
 	if (r)
 		return r;
 	out->gpa = gpa;

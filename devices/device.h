@@ -33,6 +33,7 @@ struct chip_place {
 	bool pio; /* base is a port number, else a guest address */
 	uint64_t base;
 	uint32_t gsi; /* interrupt line */
+	uint64_t memory; /* guest memory that the chip fills; 0: none */
 };
 
 struct device_class {

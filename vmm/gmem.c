@@ -455,7 +455,7 @@ static int gmem_pread(int fd, uint8_t *p, uint64_t len, uint64_t off)
 }
 
 int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
-		   uint64_t off)
+		   uint64_t off, bool map)
 {
 	const uint64_t page = 4096;
 	uint8_t *p = gmem_ptr(gm, gpa, len);
@@ -464,7 +464,7 @@ int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
 
 	if (!p)
 		return -EFAULT;
-	if (gm->config.shared || gm->config.hugepages ||
+	if (!map || gm->config.shared || gm->config.hugepages ||
 	    (uintptr_t)p % page != off % page)
 		return gmem_pread(fd, p, len, off);
 	head = MIN((page - off % page) % page, len);

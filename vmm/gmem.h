@@ -111,15 +111,18 @@ int gmem_write(const struct gmem *gm, gpa_t gpa, const void *buf, size_t len);
 int gmem_read(const struct gmem *gm, gpa_t gpa, void *buf, size_t len);
 
 /*
- * Fill [gpa, gpa+len) with bytes [off, off+len) of fd. When memory is private
- * and gpa, off share their offset in a page, whole pages are mapped MAP_PRIVATE
- * from the file (page cache shared by every guest that boots the same file,
- * copied on write); the rest, and every other case, is read with pread(2).
+ * Fill [gpa, gpa+len) with bytes [off, off+len) of fd.
+ * @map: the guest will hardly write there. When memory is private and gpa, off
+ * share their offset in a page, whole pages are then mapped MAP_PRIVATE from
+ * the file (page cache shared by every guest that boots the same file, copied
+ * on write). The rest, and every other case, is read with pread(2) into memory
+ * that can have huge pages: a page that is written costs two faults when it is
+ * mapped, and none then.
  * Main thread, before vCPUs run.
  * Errors: -EFAULT outside RAM, -EIO short file, others from pread/mmap.
  */
 int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
-		   uint64_t off);
+		   uint64_t off, bool map);
 
 /* Give all pages back: memory reads as zero again. Main thread, no vCPU runs.
  * -errno from madvise(2)/mmap(2). */

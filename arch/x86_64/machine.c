@@ -21,12 +21,22 @@
 const char arch_console[] = "ttyS0";
 
 const struct chip_place arch_chips[] = {
-	{ "ioapic", false, X86_IOAPIC_BASE, 0 },
-	{ "debug_port", true, X86_DEBUG_PORT, 0 },
-	{ "acpi_power", true, X86_ACPI_PORT, X86_GED_GSI },
-	{ "acpi_hotplug", true, X86_HOTPLUG_PORT, X86_HOTPLUG_GSI },
-	{ "serial_8250", true, X86_COM1_PORT, X86_COM1_GSI },
-	{ "pci_root", false, X86_ECAM_BASE, 0 },
+	{ .class_name = "ioapic", .base = X86_IOAPIC_BASE },
+	{ .class_name = "debug_port", .pio = true, .base = X86_DEBUG_PORT },
+	{ .class_name = "acpi_power",
+	  .pio = true,
+	  .base = X86_ACPI_PORT,
+	  .gsi = X86_GED_GSI },
+	{ .class_name = "acpi_hotplug",
+	  .pio = true,
+	  .base = X86_HOTPLUG_PORT,
+	  .gsi = X86_HOTPLUG_GSI,
+	  .memory = BOOT_HOTPLUG },
+	{ .class_name = "serial_8250",
+	  .pio = true,
+	  .base = X86_COM1_PORT,
+	  .gsi = X86_COM1_GSI },
+	{ .class_name = "pci_root", .base = X86_ECAM_BASE },
 	{ 0 },
 };
 

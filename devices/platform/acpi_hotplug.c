@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "boot/acpi.h"
-#include "boot/layout_x86.h"
 #include "devices/registry.h"
 #include "vmm/byteorder.h"
 #include "vmm/hotplug.h"
@@ -34,6 +33,7 @@ struct acpi_hotplug {
 	struct vm *vm;
 	uint64_t base;
 	uint32_t gsi;
+	gpa_t state; /* ACPI_STATE_* */
 
 	/* any thread, under lock (a leaf) */
 	pthread_mutex_t lock;
@@ -79,7 +79,7 @@ static bool ahp_end_ask(struct acpi_hotplug *ahp, unsigned int kind,
 /* Where a byte or a DIMM's words of the state area are; NULL: no RAM there. */
 static void *ahp_state(struct acpi_hotplug *ahp, uint64_t off, uint64_t len)
 {
-	return gmem_ptr(&ahp->vm->gmem, BOOT_HOTPLUG + off, len);
+	return gmem_ptr(&ahp->vm->gmem, ahp->state + off, len);
 }
 
 static void ahp_set_cpu(void *opaque, unsigned int index, bool present)
@@ -236,6 +236,7 @@ static int ahp_create(struct vm *vm, const void *config, struct device **out,
 	ahp->vm = vm;
 	ahp->base = place->base;
 	ahp->gsi = place->gsi;
+	ahp->state = place->memory;
 	pthread_mutex_init(&ahp->lock, NULL);
 	r = bus_add(&vm->pio, place->base, ACPI_HOTPLUG_PORTS, &ahp_bus_ops,
 		    ahp);

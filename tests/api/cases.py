@@ -382,6 +382,36 @@ def test_resize(context, profile):
         check_chain(client.request("PUT", "vm.resize", {"desired_vcpus": "1"}), 400)
 
 
+def test_hot_add(context, profile):
+    """A guest that does not know of hot-plug: only force takes a device away."""
+    with context.session() as (monitor, client):
+        check(client.request("PUT", "vm.create", context.config()), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        # Its queues are open files, too.
+        monitor.wait_for(lambda: client.request("GET", "vm.counters").json()["_disk0"]["read_ops"])
+        path = monitor.file("d", MIB)
+        before = None
+        for _ in range(3):
+            added = check(client.request("PUT", "vm.add-disk", {"path": path}), 200).json()
+            assert re.fullmatch("0000:00:[0-9a-f]{2}.0", added["bdf"]), added
+            info = client.request("GET", "vm.info").json()["config"]
+            assert added["id"] in [d["id"] for d in info["disks"]]
+            check_chain(client.request("PUT", "vm.add-disk", {"path": path, "id": added["id"]}),
+                        409)
+            check(client.request("PUT", "vm.remove-device", {"id": added["id"]}), 204)
+            check(client.request("PUT", "vm.remove-device", {"id": added["id"], "force": True}),
+                  204)
+            check_chain(client.request("PUT", "vm.remove-device", {"id": added["id"]}), 404)
+            last = monitor.events()[-1]
+            assert last["event"] == "device-removed"
+            assert last["properties"] == added, last
+            before = before or monitor.settled_fds()
+        assert monitor.settled_fds() == before
+        check_chain(client.request("PUT", "vm.add-disk", {"path": "/nonexistent"}), 500,
+                    "The disk could not be added to the VM", "/nonexistent")
+        assert monitor.settled_fds() == before
+
+
 def test_figures(context, profile):
     with context.session() as (monitor, client):
         config = context.config(disks=[{"path": monitor.file("d", MIB), "id": "d"}])

@@ -186,6 +186,11 @@ class Monitor:
     def fds(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def settled_fds(self):
+        """Without connections that were closed, but not yet on the other side."""
+        time.sleep(0.2)
+        return self.fds()
+
     def threads(self):
         folder = f"/proc/{self.process.pid}/task"
         names = []

@@ -189,7 +189,7 @@ static void check_loaded(gpa_t gpa, uint64_t len, uint64_t off)
 
 static void load(int fd, gpa_t gpa, uint64_t len, uint64_t off)
 {
-	assert_int_equal(gmem_load_file(&gm, gpa, len, fd, off), 0);
+	assert_int_equal(gmem_load_file(&gm, gpa, len, fd, off, true), 0);
 	check_loaded(gpa, len, off);
 }
 
@@ -236,11 +236,11 @@ static void test_load_fails(void **state unused_param)
 {
 	int fd = make_file(PAGE);
 
-	assert_int_equal(gmem_load_file(&gm, 2 * LEN, 1, fd, 0), -EFAULT);
-	assert_int_equal(gmem_load_file(&gm, LEN - 1, 2, fd, 0), -EFAULT);
-	assert_int_equal(gmem_load_file(&gm, 0, UINT64_MAX, fd, 0), -EFAULT);
-	assert_int_equal(gmem_load_file(&gm, 1, PAGE, fd, 4), -EIO);
-	assert_int_equal(gmem_load_file(&gm, 0, PAGE + 1, fd, 0), -EIO);
+	assert_int_equal(gmem_load_file(&gm, 2 * LEN, 1, fd, 0, true), -EFAULT);
+	assert_int_equal(gmem_load_file(&gm, LEN - 1, 2, fd, 0, true), -EFAULT);
+	assert_int_equal(gmem_load_file(&gm, 0, UINT64_MAX, fd, 0, true), -EFAULT);
+	assert_int_equal(gmem_load_file(&gm, 1, PAGE, fd, 4, true), -EIO);
+	assert_int_equal(gmem_load_file(&gm, 0, PAGE + 1, fd, 0, true), -EIO);
 	close(fd);
 }
 

@@ -164,6 +164,7 @@ static int setup(void **state unused_param)
 		.pio = true,
 		.base = X86_HOTPLUG_PORT,
 		.gsi = X86_HOTPLUG_GSI,
+		.memory = BOOT_HOTPLUG,
 	};
 	struct error err;
 
