@@ -54,6 +54,8 @@ struct error_value error_value(const char *s)
 		ev.text[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
 	}
 	snprintf(ev.text + i, sizeof(ev.text) - i, "%s",
-		 s[i] ? "..." : i ? "" : "''");
+		 s[i] ? "..."
+		 : i  ? ""
+		      : "''");
 	return ev;
 }

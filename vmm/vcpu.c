@@ -69,9 +69,9 @@ static enum vcpu_next vcpu_on_internal_error(struct vcpu *vcpu)
 
 	snprintf(what, sizeof(what), "internal error, suberror %u%s",
 		 vcpu->run->internal.suberror,
-		 vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION ?
-			 " (an instruction that KVM cannot emulate)" :
-			 "");
+		 vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION
+			 ? " (an instruction that KVM cannot emulate)"
+			 : "");
 	vm_report_fault(vcpu, what);
 	return VCPU_LEAVE;
 }
@@ -80,7 +80,8 @@ static enum vcpu_next vcpu_on_fail_entry(struct vcpu *vcpu)
 {
 	char what[96];
 
-	snprintf(what, sizeof(what), "the CPU refused to enter the guest, reason %#llx",
+	snprintf(what, sizeof(what),
+		 "the CPU refused to enter the guest, reason %#llx",
 		 (unsigned long long)
 			 vcpu->run->fail_entry.hardware_entry_failure_reason);
 	vm_report_fault(vcpu, what);

@@ -238,7 +238,8 @@ static void test_load_fails(void **state unused_param)
 
 	assert_int_equal(gmem_load_file(&gm, 2 * LEN, 1, fd, 0, true), -EFAULT);
 	assert_int_equal(gmem_load_file(&gm, LEN - 1, 2, fd, 0, true), -EFAULT);
-	assert_int_equal(gmem_load_file(&gm, 0, UINT64_MAX, fd, 0, true), -EFAULT);
+	assert_int_equal(gmem_load_file(&gm, 0, UINT64_MAX, fd, 0, true),
+			 -EFAULT);
 	assert_int_equal(gmem_load_file(&gm, 1, PAGE, fd, 4, true), -EIO);
 	assert_int_equal(gmem_load_file(&gm, 0, PAGE + 1, fd, 0, true), -EIO);
 	close(fd);

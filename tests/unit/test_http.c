@@ -167,6 +167,7 @@ static void test_refusals(void **state unused_param)
 	check_bad("GET /a HTTP/2.0\r\n\r\n", "HTTP/1.");
 	check_bad("GET /a\r\n\r\n", "HTTP/1.");
 	check_bad("GET /a HTTP/1.1\r\nHost localhost\r\n\r\n", "header");
+	check_bad("PUT /a HTTP/1.1\r\nContent-Length: 2\r\n\rab\n", "CR");
 	check_bad("PUT /a HTTP/1.1\r\nContent-Length: x\r\n\r\n",
 		  "content-length");
 	check_bad("PUT /a HTTP/1.1\r\nContent-Length: -1\r\n\r\n",

@@ -95,7 +95,9 @@ static void type(const char *text)
 
 static struct fake_vm fv;
 static struct device *dev;
-static const struct chip_place place = { .class_name = "serial_8250", .pio = true, .base = PORT, .gsi = GSI };
+static const struct chip_place place = {
+	.class_name = "serial_8250", .pio = true, .base = PORT, .gsi = GSI
+};
 
 static int setup(void **state unused_param)
 {

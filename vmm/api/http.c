@@ -25,6 +25,7 @@ struct http {
 	bool begun; /* a byte of a request came */
 	bool in_value; /* of a header; its name is complete */
 	bool in_body; /* the head is complete */
+	bool after_cr; /* the last byte of the head was one */
 	bool complete;
 	bool expects; /* Expect: 100-continue, not yet answered */
 	size_t line_len; /* of the line being read, without its end */
@@ -239,7 +240,7 @@ static void http_restart(struct http *h)
 	h->parser.data = h;
 	memset(&h->req, 0, sizeof(h->req));
 	h->begun = h->in_value = h->in_body = h->complete = false;
-	h->expects = false;
+	h->expects = h->after_cr = false;
 	h->line_len = h->name_len = h->value_len = h->target_len = 0;
 	h->why = NULL;
 }
@@ -324,9 +325,29 @@ static bool http_parse(struct http *h, const char *data, size_t n)
 	return true;
 }
 
+/* In a head, CR comes before LF only; the library takes any byte for LF. */
+static bool http_has_stray_cr(struct http *h, const char *data, size_t n)
+{
+	bool after_cr = h->after_cr;
+
+	for (size_t i = 0; i < n; i++) {
+		if (after_cr && data[i] != '\n')
+			return true;
+		after_cr = data[i] == '\r';
+	}
+	h->after_cr = after_cr;
+	return false;
+}
+
 static bool http_take(struct http *h, const char *data, size_t n)
 {
-	bool ok = http_parse(h, data, n);
+	bool ok;
+
+	if (!h->in_body && http_has_stray_cr(h, data, n)) {
+		http_refuse(h, "a CR without its LF");
+		return false;
+	}
+	ok = http_parse(h, data, n);
 
 	if (data[n - 1] == '\n')
 		h->line_len = 0;
