@@ -27,6 +27,9 @@
 #define BOOT_HOTPLUG 0xff000
 #define BOOT_HOTPLUG_ROOM 0x1000
 
+/* Where a processor begins after a reset; in the same page as BOOT_HOTPLUG. */
+#define BOOT_RESET_VECTOR 0xffff0
+
 #define BOOT_HIGH_MEMORY 0x100000 /* first byte above the ISA hole */
 
 #endif

@@ -190,6 +190,25 @@ static int machine_acpi(struct vm *vm, gpa_t *rsdp, struct error *err)
 	return acpi_build(&vm->gmem, BOOT_ACPI, BOOT_ACPI_ROOM, &ac, rsdp, err);
 }
 
+/*
+ * With hardware-reduced ACPI Linux reboots by EFI, and without that by a jump
+ * to the reset vector in real mode, where a firmware would be. Ours writes to
+ * the reset register.
+ */
+static int machine_reset_vector(struct gmem *gm)
+{
+	const uint16_t port = X86_ACPI_PORT + ACPI_POWER_RESET;
+	const uint8_t code[] = {
+		0xb0, ACPI_POWER_RESET_VALUE, /* mov $value, %al */
+		0xba, port & 0xff, port >> 8, /* mov $port, %dx */
+		0xee, /* out %al, (%dx) */
+		0xf4, /* hlt */
+		0xeb, 0xfd, /* jmp to the hlt */
+	};
+
+	return gmem_write(gm, BOOT_RESET_VECTOR, code, sizeof(code));
+}
+
 int arch_boot(struct vm *vm, const char *cmdline, struct error *err)
 {
 	struct boot_range map[BOOT_MAX_RANGES];
@@ -207,6 +226,9 @@ int arch_boot(struct vm *vm, const char *cmdline, struct error *err)
 	int r;
 
 	r = machine_acpi(vm, &req.rsdp, err);
+	if (!r && machine_reset_vector(&vm->gmem))
+		r = error_set(err, EFAULT, "--memory: no RAM at %#x",
+			      BOOT_RESET_VECTOR);
 	if (!r)
 		r = boot_load(&req, &res, err);
 	if (!r)
