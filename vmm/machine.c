@@ -21,6 +21,8 @@ const struct machine_ops machine_vm_ops = {
 	.power_button = vm_power_button,
 	.plug = vm_plug,
 	.unplug = vm_unplug,
+	.resize_vcpus = vm_resize_vcpus,
+	.resize_memory = vm_resize_memory,
 };
 
 const char *machine_state_name(const struct machine *m)
@@ -324,6 +326,42 @@ static void machine_on_remove_failed(struct vm *vm, const char *id,
 		    why, NULL);
 }
 
+/* vm.info shows what there is; it is also what the next boot starts with. */
+static void machine_note_size(struct machine *m, const struct vm_resize *r)
+{
+	if (r->memory)
+		m->config.memory.size = r->actual;
+	else
+		m->config.cpus.boot = r->actual;
+}
+
+static void machine_resize_event(struct machine *m, const struct vm_resize *r,
+				 const char *event, const char *why)
+{
+	char wanted[24], actual[24];
+
+	machine_note_size(m, r);
+	snprintf(wanted, sizeof(wanted), "%llu", (unsigned long long)r->wanted);
+	snprintf(actual, sizeof(actual), "%llu", (unsigned long long)r->actual);
+	events_emit(m->events, "vm", event, "what",
+		    r->memory ? "memory" : "vcpus", "wanted", wanted, "actual",
+		    actual, why ? "error" : NULL, why, NULL);
+}
+
+static void machine_on_resize_done(struct vm *vm, const struct vm_resize *r)
+{
+	machine_resize_event(vm->opaque, r, "resize-done", NULL);
+}
+
+static void machine_on_resize_failed(struct vm *vm, const struct vm_resize *r,
+				     const char *why)
+{
+	log_warn("%s: %llu wanted, %llu there: %s",
+		 r->memory ? "memory" : "vCPUs", (unsigned long long)r->wanted,
+		 (unsigned long long)r->actual, why);
+	machine_resize_event(vm->opaque, r, "resize-failed", why);
+}
+
 int machine_remove_device(struct machine *m, const char *id, bool force,
 			  struct error *err)
 {
@@ -366,6 +404,8 @@ int machine_boot(struct machine *m, struct error *err)
 	m->vm->on_event = machine_on_vm_event;
 	m->vm->on_removed = machine_on_removed;
 	m->vm->on_remove_failed = machine_on_remove_failed;
+	m->vm->on_resize_done = machine_on_resize_done;
+	m->vm->on_resize_failed = machine_on_resize_failed;
 	m->vm->opaque = m;
 	r = m->ops->boot(m->vm, err);
 	if (r) {
@@ -530,10 +570,11 @@ static int machine_resize_config(struct machine *m,
 static int machine_resize_vm(struct machine *m, const struct machine_size *size,
 			     struct error *err)
 {
-	if (size->has_vcpus && size->vcpus != m->config.cpus.boot &&
+	/* Not compared with what there is: a request may be under way. */
+	if (size->has_vcpus && m->ops->resize_vcpus &&
 	    m->ops->resize_vcpus(m->vm, (unsigned int)size->vcpus, err))
 		return -EIO;
-	if (size->has_ram && size->ram != m->config.memory.size &&
+	if (size->has_ram && m->ops->resize_memory &&
 	    m->ops->resize_memory(m->vm, size->ram, err))
 		return -EIO;
 	return 0;

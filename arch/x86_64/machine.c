@@ -199,11 +199,12 @@ static int machine_reset_vector(struct gmem *gm)
 {
 	const uint16_t port = X86_ACPI_PORT + ACPI_POWER_RESET;
 	const uint8_t code[] = {
-		0xb0, ACPI_POWER_RESET_VALUE, /* mov $value, %al */
-		0xba, port & 0xff, port >> 8, /* mov $port, %dx */
+		0xb0,	   ACPI_POWER_RESET_VALUE, /* mov $value, %al */
+		0xba,	   port & 0xff,
+		port >> 8, /* mov $port, %dx */
 		0xee, /* out %al, (%dx) */
 		0xf4, /* hlt */
-		0xeb, 0xfd, /* jmp to the hlt */
+		0xeb,	   0xfd, /* jmp to the hlt */
 	};
 
 	return gmem_write(gm, BOOT_RESET_VECTOR, code, sizeof(code));
