@@ -226,12 +226,9 @@ const struct param_set memory_params = {
 };
 
 static const struct param_choice serial_choices[] = {
-	[SERIAL_TTY] = { "tty", "Tty" },
-	[SERIAL_NULL] = { "null", "Null" },
-	[SERIAL_OFF] = { "off", "Off" },
-	[SERIAL_FILE] = { "file", "File" },
-	[SERIAL_PTY] = { "pty", "Pty" },
-	{ NULL, NULL },
+	[SERIAL_TTY] = { "tty", "Tty" }, [SERIAL_NULL] = { "null", "Null" },
+	[SERIAL_OFF] = { "off", "Off" }, [SERIAL_FILE] = { "file", "File" },
+	[SERIAL_PTY] = { "pty", "Pty" }, { NULL, NULL },
 };
 
 static const struct param serial_table[] = {

@@ -360,7 +360,7 @@ void hotplug_destroy(struct vm *vm)
 	if (!hp)
 		return;
 	while (!list_is_empty(&hp->leaving))
-		hotplug_leaver_free(container_of(hp->leaving.next,
+		hotplug_leaver_free(container_of(list_take(&hp->leaving),
 						 struct hotplug_leaver, node));
 	loop_cancel(vm->main_loop, &hp->mail);
 	free(hp);

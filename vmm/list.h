@@ -40,6 +40,17 @@ static inline void list_remove(struct list_node *n)
 	list_init(n);
 }
 
+/* Take the first node of a list that is not empty. */
+static inline struct list_node *list_take(struct list_node *head)
+{
+	struct list_node *n = head->next;
+
+	head->next = n->next;
+	n->next->prev = head;
+	list_init(n);
+	return n;
+}
+
 /* Safe against removal of `pos` inside the body. */
 #define list_for_each(pos, tmp, head)                                    \
 	for ((pos) = (head)->next, (tmp) = (pos)->next; (pos) != (head); \

@@ -18,9 +18,9 @@
 /* Add v to the number called name. */
 static void stats_add(json_t *obj, const char *name, uint64_t v)
 {
-	uint64_t old = (uint64_t)json_integer_value(json_object_get(obj, name));
+	json_int_t old = json_integer_value(json_object_get(obj, name));
 
-	json_object_set_new(obj, name, json_integer((json_int_t)(old + v)));
+	json_object_set_new(obj, name, json_integer(old + (json_int_t)v));
 }
 
 /* The object called name inside obj, made when it is not there. Borrowed. */

@@ -198,14 +198,12 @@ static int machine_acpi(struct vm *vm, gpa_t *rsdp, struct error *err)
 static int machine_reset_vector(struct gmem *gm)
 {
 	const uint16_t port = X86_ACPI_PORT + ACPI_POWER_RESET;
-	const uint8_t code[] = {
-		0xb0,	   ACPI_POWER_RESET_VALUE, /* mov $value, %al */
-		0xba,	   port & 0xff,
-		port >> 8, /* mov $port, %dx */
-		0xee, /* out %al, (%dx) */
-		0xf4, /* hlt */
-		0xeb,	   0xfd, /* jmp to the hlt */
-	};
+	/* mov $value, %al; mov $port, %dx; out %al, (%dx); 1: hlt; jmp 1b */
+	const uint8_t code[] = { 0xb0,	    ACPI_POWER_RESET_VALUE,
+				 0xba,	    port & 0xff,
+				 port >> 8, 0xee,
+				 0xf4,	    0xeb,
+				 0xfd };
 
 	return gmem_write(gm, BOOT_RESET_VECTOR, code, sizeof(code));
 }

@@ -29,7 +29,7 @@ static char *fuzz_echo(const struct vm_config *vc, json_t *kept)
 	text = json_write_text(out);
 	assert(text);
 	for (const char *s = text; *s; s++)
-		assert(*s >= 0x20 && *s < 0x7f);
+		assert(*s >= 0x20); /* DEL is ASCII, too */
 	json_decref(out);
 	return text;
 }

@@ -77,7 +77,11 @@ def power_button(t):
     """SIGPWR presses it; the guest's acpid powers off."""
     guest = t.guest("""
 pidof acpid >/dev/null || acpid -l /dev/null
-say ready
+# A press before it listens would be lost.
+for try in $(seq 100); do
+	ls -l /proc/$(pidof acpid)/fd | grep -q /dev/input/event && say ready && break
+	usleep 100000
+done
 sleep 30
 tell slept grep ACPI /proc/interrupts
 tell slept pidof acpid

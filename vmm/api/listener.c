@@ -137,7 +137,7 @@ int listener_open(struct listener *l, const char *path, struct error *err)
 			err, ENAMETOOLONG,
 			"the path is too long; a socket's has at most %zu bytes",
 			sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
 	r = listener_lock(l, path, err);
 	if (r)
 		return r;

@@ -127,8 +127,8 @@ static void item_take_fds(struct server_item *item, struct server_conn *conn)
 static void conn_drop_items(struct server_conn *conn)
 {
 	while (!list_is_empty(&conn->items))
-		item_destroy(container_of(conn->items.next, struct server_item,
-					  node));
+		item_destroy(container_of(list_take(&conn->items),
+					  struct server_item, node));
 }
 
 /* ---- replies ---- */
@@ -202,7 +202,7 @@ static void conn_answer(struct server_conn *conn)
 	       conn->out_len < SERVER_OUT_HIGH &&
 	       !conn->server->config.api->quit) {
 		struct server_item *item = container_of(
-			conn->items.next, struct server_item, node);
+			list_take(&conn->items), struct server_item, node);
 
 		if (item->kind == ITEM_REQUEST)
 			conn_run(conn, item);
@@ -559,8 +559,8 @@ void server_close(struct server *s)
 	if (!s)
 		return;
 	while (!list_is_empty(&s->conns))
-		conn_destroy(
-			container_of(s->conns.next, struct server_conn, node));
+		conn_destroy(container_of(list_take(&s->conns),
+					  struct server_conn, node));
 	loop_fd_del(&s->lf);
 	loop_timer_cancel(&s->retry);
 	listener_close(&s->listener);
