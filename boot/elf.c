@@ -8,7 +8,10 @@
  * boot protocol.
  *
  * Segments are aligned to pages in memory and in the file by every usual
- * linker, so loading maps them and reads nothing but their last bytes.
+ * linker, so read-only data is mapped and shared with every guest that boots
+ * the same file. What the kernel writes is read into memory of its own, which
+ * can have huge pages: its data, and its code too, as Linux patches nearly
+ * every page of it while it starts.
  */
 #include "boot/format.h"
 
@@ -22,6 +25,7 @@
 
 #define ELF_MAX_PHDRS 64
 #define ELF_MAX_NOTES 1024
+#define ELF_MAX_SECTIONS 64 /* looked at; code comes first */
 #define ELF_PAGE 4096
 #define ELF_ENTRY_END (1ULL << 32) /* the identity map ends there */
 
@@ -161,6 +165,55 @@ static int elf_clear_tail(struct gmem *gm, const Elf64_Phdr *ph)
 	return 0;
 }
 
+/*
+ * How many bytes at the front of a segment hold code, as the section headers
+ * say. Only a hint for what to map: 0 when they are not there, or odd.
+ */
+static uint64_t elf_code_len(const struct boot_job *job, const struct elf *elf,
+			     const Elf64_Phdr *ph)
+{
+	Elf64_Shdr table[ELF_MAX_SECTIONS];
+	unsigned int i, nr = MIN(elf->eh.e_shnum, ELF_MAX_SECTIONS);
+	uint64_t len = 0;
+
+	if (elf->eh.e_shentsize != sizeof(table[0]) ||
+	    !image_holds(&job->kernel, elf->eh.e_shoff,
+			 nr * sizeof(table[0])) ||
+	    image_read(&job->kernel, elf->eh.e_shoff, table,
+		       nr * sizeof(table[0]), NULL))
+		return 0;
+	for (i = 0; i < nr; i++) {
+		const Elf64_Shdr *sh = &table[i];
+		uint64_t off = sh->sh_offset - ph->p_offset;
+
+		if (sh->sh_type == SHT_PROGBITS &&
+		    sh->sh_flags & SHF_EXECINSTR &&
+		    sh->sh_offset >= ph->p_offset && off <= ph->p_filesz &&
+		    sh->sh_size <= ph->p_filesz - off)
+			len = MAX(len, off + sh->sh_size);
+	}
+	return len;
+}
+
+static int elf_load_segment(struct boot_job *job, const struct elf *elf,
+			    const Elf64_Phdr *ph, struct error *err)
+{
+	struct gmem *gm = job->req->gm;
+	uint64_t copy = ph->p_filesz;
+	int r;
+
+	if (!(ph->p_flags & PF_W))
+		copy = MIN(copy,
+			   ALIGN_UP(elf_code_len(job, elf, ph), ELF_PAGE));
+	r = image_load(&job->kernel, ph->p_offset, copy, gm, ph->p_paddr, false,
+		       err);
+	if (!r)
+		r = image_load(&job->kernel, ph->p_offset + copy,
+			       ph->p_filesz - copy, gm, ph->p_paddr + copy,
+			       true, err);
+	return r;
+}
+
 static int elf_load_segments(struct boot_job *job, const struct elf *elf,
 			     struct error *err)
 {
@@ -173,8 +226,7 @@ static int elf_load_segments(struct boot_job *job, const struct elf *elf,
 
 		if (ph->p_type != PT_LOAD || !ph->p_memsz)
 			continue;
-		r = image_load(&job->kernel, ph->p_offset, ph->p_filesz, gm,
-			       ph->p_paddr, !(ph->p_flags & PF_W), err);
+		r = elf_load_segment(job, elf, ph, err);
 		if (!r && elf_clear_tail(gm, ph))
 			r = error_set(err, EFAULT,
 				      "segment %u is not inside RAM", i);
