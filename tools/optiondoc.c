@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/vmmctl/verbs.h"
 #include "vmm/cli.h"
 #include "vmm/param.h"
 #include "vmm/util.h"
@@ -15,9 +16,11 @@
  *   optiondoc man FILE   the man page FILE with the options in place of its
  *                        marker, on stdout
  *   optiondoc bash       a completion script for bash, on stdout
+ *   optiondoc ctl-man FILE, ctl-bash   the same of vmmctl and its verbs
  */
 
-#define DOC_MARKER ".\\\" @OPTIONS@\n"
+#define DOC_OPTIONS ".\\\" @OPTIONS@\n"
+#define DOC_VERBS ".\\\" @VERBS@\n"
 #define DOC_WIDTH 76
 
 /* ---- man page (mdoc) ---- */
@@ -141,10 +144,51 @@ static void doc_man_option(const struct cli_option *opt, void *arg)
 	}
 }
 
-static int doc_man(const char *path)
+static void doc_man_options(void)
+{
+	const char *group = NULL;
+
+	cli_options_visit(doc_man_option, &group);
+	puts(".El");
+}
+
+static void doc_man_verb(const struct verb *v, unused_param void *arg)
+{
+	char args[192];
+
+	verbs_args_text(v, args, sizeof(args));
+	printf(".It Cm %s", v->name);
+	if (*args)
+		printf(" Ar \"%s\"", args);
+	putchar('\n');
+	doc_man_sentence(v->help);
+	if (v->more)
+		doc_man_text(v->more);
+	if (v->class)
+		printf("The keys are those of\n.Fl -%s\nin\n.Xr vmm 1 .\n",
+		       v->class->option);
+	if (!v->set)
+		return;
+	puts(".Bl -tag -width Ds");
+	for (unsigned int i = 0; i < v->set->nr_params; i++) {
+		const struct param *p = &v->set->params[i];
+
+		param_value_text(p, args, sizeof(args));
+		printf(".It Fl -%s Ar \"%s\"\n", p->name, args);
+		doc_man_sentence(p->help);
+	}
+	puts(".El");
+}
+
+static void doc_man_verbs(void)
+{
+	verbs_visit(doc_man_verb, NULL);
+}
+
+/* FILE with what put() prints in place of the line marker. */
+static int doc_man(const char *path, const char *marker, void (*put)(void))
 {
 	FILE *in = fopen(path, "re");
-	const char *group = NULL;
 	bool found = false;
 	char line[1024];
 
@@ -153,17 +197,16 @@ static int doc_man(const char *path)
 		return 1;
 	}
 	while (fgets(line, sizeof(line), in)) {
-		if (strcmp(line, DOC_MARKER) != 0) {
+		if (strcmp(line, marker) != 0) {
 			fputs(line, stdout);
 			continue;
 		}
 		found = true;
-		cli_options_visit(doc_man_option, &group);
-		puts(".El");
+		put();
 	}
 	fclose(in);
 	if (!found)
-		fprintf(stderr, "%s: has no line %s", path, DOC_MARKER);
+		fprintf(stderr, "%s: has no line %s", path, marker);
 	return found ? 0 : 1;
 }
 
@@ -340,16 +383,95 @@ static void doc_bash(void)
 	fputs(doc_bash_tail, stdout);
 }
 
+/* ---- bash completion of vmmctl ---- */
+
+static const char doc_ctl_tail[] =
+	"_vmmctl()\n"
+	"{\n"
+	"\tlocal cur=${COMP_WORDS[COMP_CWORD]} verb= w list files=\n"
+	"\n"
+	"\tCOMPREPLY=()\n"
+	"\tfor w in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+	"\t\t[[ \" $_vmmctl_verbs \" == *\" $w \"* ]] && verb=$w && break\n"
+	"\tdone\n"
+	"\tif [[ $verb == create ]] && declare -F _vmm >/dev/null; then\n"
+	"\t\t_vmm\n"
+	"\t\treturn\n"
+	"\tfi\n"
+	"\tlist='--api-socket --json --help --version'\n"
+	"\tif [[ $verb ]]; then\n"
+	"\t\t_vmmctl_words \"$verb\"\n"
+	"\telse\n"
+	"\t\tlist+=\" $_vmmctl_verbs\"\n"
+	"\tfi\n"
+	"\tif [[ ${COMP_WORDS[COMP_CWORD-1]} == --api-socket ||\n"
+	"\t      $cur == = || ${COMP_WORDS[COMP_CWORD-1]} == = ]]; then\n"
+	"\t\tlist= files=1\n"
+	"\tfi\n"
+	"\tif [[ $files ]]; then\n"
+	"\t\tCOMPREPLY=($(compgen -f -- \"${cur#=}\"))\n"
+	"\tfi\n"
+	"\tCOMPREPLY+=($(compgen -W \"$list\" -- \"$cur\"))\n"
+	"\tif [[ ${COMPREPLY[0]} == *= ]]; then\n"
+	"\t\tcompopt -o nospace 2>/dev/null\n"
+	"\tfi\n"
+	"}\n"
+	"\n"
+	"complete -F _vmmctl vmmctl\n";
+
+static void doc_ctl_name(const struct verb *v, void *arg)
+{
+	const char **sep = arg;
+
+	printf("%s%s", *sep, v->name);
+	*sep = " ";
+}
+
+static void doc_ctl_words(const struct verb *v, unused_param void *arg)
+{
+	const struct param_set *set = v->class ? v->class->params : v->set;
+
+	if (!set && !v->args)
+		return;
+	printf("\t%s)\n\t\tlist='", v->name);
+	for (unsigned int i = 0; set && i < set->nr_params; i++)
+		printf(v->class ? "%s%s=" : "%s--%s", i ? " " : "",
+		       set->params[i].name);
+	if (v->args && strchr(v->args, '['))
+		fputs("--once", stdout);
+	printf("'%s ;;\n", v->args && !strchr(v->args, '[') ? " files=1" : "");
+}
+
+static void doc_ctl_bash(void)
+{
+	const char *sep = "";
+
+	puts("# bash completion for vmmctl(1), made from its table of verbs\n"
+	     "# SPDX-License-Identifier: Apache-2.0\n");
+	fputs("_vmmctl_verbs='", stdout);
+	verbs_visit(doc_ctl_name, &sep);
+	puts("'\n\n# What may stand behind verb $1.\n"
+	     "_vmmctl_words()\n{\n\tcase \"$1\" in");
+	verbs_visit(doc_ctl_words, NULL);
+	puts("\tesac\n}\n");
+	fputs(doc_ctl_tail, stdout);
+}
+
 int main(int argc, char **argv)
 {
 	int status = 0;
 
 	if (argc == 3 && strcmp(argv[1], "man") == 0) {
-		status = doc_man(argv[2]);
+		status = doc_man(argv[2], DOC_OPTIONS, doc_man_options);
+	} else if (argc == 3 && strcmp(argv[1], "ctl-man") == 0) {
+		status = doc_man(argv[2], DOC_VERBS, doc_man_verbs);
+	} else if (argc == 2 && strcmp(argv[1], "ctl-bash") == 0) {
+		doc_ctl_bash();
 	} else if (argc == 2 && strcmp(argv[1], "bash") == 0) {
 		doc_bash();
 	} else {
-		fputs("usage: optiondoc man FILE | optiondoc bash\n", stderr);
+		fputs("usage: optiondoc [ctl-]man FILE | optiondoc [ctl-]bash\n",
+		      stderr);
 		return 1;
 	}
 	if (fflush(stdout) || ferror(stdout)) {

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tools/vmmctl/follow.h"
+#include "tools/vmmctl/table.h"
+#include "tools/vmmctl/top.h"
+#include "tools/vmmctl/verbs.h"
+#include "vmm/api/json.h"
+#include "vmm/util.h"
+
+/* The words of a verb, and the body they make. */
+static int make_body(struct body *b, struct error *err, int argc, char **argv)
+{
+	struct nearest near;
+	struct verb v;
+	bool nothing;
+
+	assert_true(verbs_find(argv[0], &v, &near));
+	assert_int_equal(body_init(b, err), 0);
+	return verbs_body(&v, b, &nothing, argc, argv, err);
+}
+
+#define WORDS(...)                                          \
+	(int)ARRAY_SIZE(((const char *[]){ __VA_ARGS__ })), \
+		(char **)(uintptr_t)(const char *[])        \
+	{                                                   \
+		__VA_ARGS__, NULL                           \
+	}
+
+static void expect_json(const struct body *b, const char *text)
+{
+	char *made = json_write_text(b->json);
+
+	assert_string_equal(made, text);
+	free(made);
+}
+
+static void test_bodies(void **state)
+{
+	struct error err = { "" };
+	struct body b;
+
+	(void)state;
+	assert_int_equal(
+		make_body(&b, &err,
+			  WORDS("resize", "--cpus", "2", "--memory=1G")),
+		0);
+	expect_json(&b, "{\"desired_vcpus\":2,\"desired_ram\":1073741824}");
+	body_fini(&b);
+	assert_int_equal(
+		make_body(&b, &err, WORDS("remove-device", "data", "--force")),
+		0);
+	expect_json(&b, "{\"id\":\"data\",\"force\":true}");
+	body_fini(&b);
+	assert_int_equal(
+		make_body(&b, &err,
+			  WORDS("resize-disk", "--disk", "a", "--size", "2M")),
+		0);
+	expect_json(&b, "{\"id\":\"a\",\"desired_size\":2097152}");
+	body_fini(&b);
+}
+
+static void test_device(void **state)
+{
+	struct error err = { "" };
+	struct body b;
+
+	(void)state;
+	assert_int_equal(
+		make_body(&b, &err,
+			  WORDS("add-disk", "path=/x,readonly=on,id=y")),
+		0);
+	expect_json(&b, "{\"path\":\"/x\",\"readonly\":true,\"id\":\"y\"}");
+	body_fini(&b);
+	assert_int_equal(make_body(&b, &err, WORDS("add-disk", "fd=9")), 0);
+	expect_json(&b, "{\"fd\":0}");
+	assert_int_equal(b.nr_fds, 1);
+	assert_int_equal(b.fds[0], 9);
+	body_fini(&b);
+	/* A relative name is this process's. */
+	assert_int_equal(make_body(&b, &err, WORDS("add-disk", "x.img")), 0);
+	assert_int_equal(json_string_value(json_object_get(b.json, "path"))[0],
+			 '/');
+	body_fini(&b);
+}
+
+static void test_machine(void **state)
+{
+	struct error err = { "" };
+	struct body b;
+
+	(void)state;
+	assert_int_equal(make_body(&b, &err,
+				   WORDS("create", "--kernel", "/proc/self/exe",
+					 "--cpus", "2", "--serial", "tty")),
+			 0);
+	expect_json(&b, "{\"payload\":{\"kernel\":\"/proc/self/exe\"},"
+			"\"cpus\":{\"boot_vcpus\":2},"
+			"\"serial\":{\"mode\":\"Tty\"}}");
+	body_fini(&b);
+}
+
+static void expect_refusal(const char *text, int argc, char **argv)
+{
+	struct error err = { "" };
+	struct body b;
+
+	assert_true(make_body(&b, &err, argc, argv) < 0);
+	assert_non_null(strstr(err.msg, text));
+	body_fini(&b);
+}
+
+static void test_refusals(void **state)
+{
+	struct nearest near;
+	struct verb v;
+
+	(void)state;
+	expect_refusal("takes no words", WORDS("boot", "now"));
+	expect_refusal("--cpus", WORDS("resize"));
+	expect_refusal("--cpus abc", WORDS("resize", "--cpus", "abc"));
+	expect_refusal("has no value", WORDS("resize", "--cpus"));
+	expect_refusal("--id", WORDS("remove-device", "--now"));
+	expect_refusal("give --id", WORDS("remove-device"));
+	expect_refusal("--disk", WORDS("add-disk", "pth=x"));
+	expect_refusal("takes one word", WORDS("add-disk"));
+	expect_refusal("kernel", WORDS("create", "--cpus", "2"));
+	expect_refusal("vmm's options", WORDS("create", "--version"));
+	expect_refusal("No such file", WORDS("create", "/nonexistent"));
+	assert_false(verbs_find("bot", &v, &near));
+	assert_string_equal(near.best, "boot");
+}
+
+/* What put() writes, malloc'd. */
+static char *event_line(const char *event, bool json, int expected)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_int_equal(follow_put_event(event, strlen(event), json, out),
+			 expected);
+	fclose(out);
+	return text;
+}
+
+static void test_events(void **state)
+{
+	char *text;
+
+	(void)state;
+	text = event_line("{\"timestamp\":{\"secs\":1,\"nanos\":2000},"
+			  "\"source\":\"vm\",\"event\":\"device-added\","
+			  "\"properties\":{\"id\":\"a\\u001b\"}}",
+			  false, 0);
+	assert_string_equal(text, "     1.000002  vm device-added id=a?\n");
+	free(text);
+	text = event_line("{\"source\":\"vmm\",\n\"event\":\"shutdown\"}", true,
+			  1);
+	assert_string_equal(text,
+			    "{\"source\":\"vmm\",\"event\":\"shutdown\"}\n");
+	free(text);
+	free(event_line("[1]", false, -EINVAL));
+	free(event_line("{", false, -EINVAL));
+}
+
+static void test_top(void **state)
+{
+	json_t *a = json_pack("{s:{s:{s:i}},s:{s:{s:i}}}", "threads", "vcpu0",
+			      "cpu_ns", 0, "devices", "_disk0", "read_bytes",
+			      1024);
+	json_t *b = json_pack("{s:{s:{s:i}},s:{s:{s:i}}}", "threads", "vcpu0",
+			      "cpu_ns", 500000000, "devices", "_disk0",
+			      "read_bytes", 3072);
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	top_show(out, NULL, a, b, 2000000000ull);
+	fclose(out);
+	assert_non_null(strstr(text, "machine none"));
+	assert_non_null(strstr(text, "vcpu0                   25.0"));
+	assert_non_null(strstr(text, " 1K "));
+	free(text);
+	json_decref(a);
+	json_decref(b);
+}
+
+static void test_connection(void **state)
+{
+	struct error err = { "" };
+	struct client c;
+
+	(void)state;
+	assert_int_equal(client_open(&c, "/nonexistent/s", &err), -ENOENT);
+	assert_non_null(strstr(err.msg, "vmm --api-socket /nonexistent/s"));
+	assert_int_equal(c.fd, -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_device),
+		cmocka_unit_test(test_machine),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_top),
+		cmocka_unit_test(test_connection),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef TOOLS_VMMCTL_BODY_H
+#define TOOLS_VMMCTL_BODY_H
+
+#include <jansson.h>
+
+#include "devices/device.h"
+#include "tools/vmmctl/client.h"
+#include "vmm/error.h"
+#include "vmm/param.h"
+
+/*
+ * What a request says, made from words by the parameter tables that the
+ * monitor reads it with. Only what differs from the defaults is said.
+ *
+ * File names are those of this process: relative ones become absolute. Open
+ * descriptors (fd=N, and /dev/fd/N of kernel and initramfs) go along with the
+ * request and are not closed.
+ */
+struct body {
+	json_t *json; /* object */
+	int fds[CLIENT_MAX_FDS];
+	unsigned int nr_fds;
+};
+
+/* -ENOMEM with a message. */
+int body_init(struct body *b, struct error *err);
+void body_fini(struct body *b);
+
+/* All return -errno with a message for the user. argv[0] is the verb. */
+
+/* The values in cfg. */
+int body_add_set(struct body *b, const struct param_set *set, const void *cfg,
+		 json_t *obj, struct error *err);
+/* "--key value", "--flag", and set->shorthand as a word alone. */
+int body_add_words(struct body *b, const struct param_set *set, int argc,
+		   char **argv, struct error *err);
+/* One "key=value,..." of the device's own option. */
+int body_add_device(struct body *b, const struct device_class *class, int argc,
+		    char **argv, struct error *err);
+/* The machine that vmm's own options describe; or one word, the name of a file
+ * ("-": standard input) that holds the whole body. */
+int body_add_machine(struct body *b, int argc, char **argv, struct error *err);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef TOOLS_VMMCTL_CLIENT_H
+#define TOOLS_VMMCTL_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vmm/error.h"
+
+/*
+ * The other end of the control socket: one connection, one request at a time.
+ * Waits as long as the monitor takes.
+ */
+struct client {
+	int fd; /* -1: not connected */
+};
+
+#define CLIENT_MAX_FDS 64u
+
+struct client_request {
+	bool get; /* else PUT */
+	const char *verb; /* "vm.boot" */
+	const char *body; /* NULL: none */
+	const int *fds; /* sent along; borrowed */
+	unsigned int nr_fds;
+};
+
+struct client_reply {
+	unsigned int status;
+	char *body; /* malloc'd, NUL behind it; NULL: empty */
+	size_t len;
+};
+
+/* -errno with a message that names the socket and what to do. */
+int client_open(struct client *c, const char *path, struct error *err);
+void client_close(struct client *c);
+
+/* 0 when there is an answer, whatever its status; reply->body is the caller's
+ * to free. -errno with a message when there is none. */
+int client_ask(struct client *c, const struct client_request *req,
+	       struct client_reply *reply, struct error *err);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "tools/vmmctl/follow.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/vmmctl/table.h"
+#include "tools/vmmctl/verbs.h"
+#include "vmm/api/json.h"
+#include "vmm/util.h"
+
+/*
+ * The stream of --event-monitor: JSON objects with an empty line behind each.
+ * A pipe ends with its writer; a file is looked at again and again.
+ */
+
+#define FOLLOW_MAX (256 * 1024u) /* bytes of one event */
+#define FOLLOW_WAIT_NS 100000000 /* between looks at a file */
+
+/* ---- one event ---- */
+
+static void follow_put_line(json_t *event, FILE *out)
+{
+	json_t *props = json_object_get(event, "properties"), *v;
+	json_t *stamp = json_object_get(event, "timestamp");
+	const char *key;
+
+	fprintf(out, "%6lld.%06lld  ",
+		(long long)json_integer_value(json_object_get(stamp, "secs")),
+		(long long)json_integer_value(json_object_get(stamp, "nanos")) /
+			1000);
+	table_put_text(out,
+		       json_string_value(json_object_get(event, "source")));
+	fputc(' ', out);
+	table_put_text(out, json_string_value(json_object_get(event, "event")));
+	json_object_foreach(props, key, v)
+	{
+		fputc(' ', out);
+		table_put_text(out, key);
+		fputc('=', out);
+		table_put_text(out,
+			       json_is_string(v) ? json_string_value(v) : "?");
+	}
+	fputc('\n', out);
+}
+
+int follow_put_event(const char *text, size_t len, bool json, FILE *out)
+{
+	json_t *event = json_read_text(text, len, NULL);
+	const char *source =
+		json_string_value(json_object_get(event, "source"));
+	const char *name = json_string_value(json_object_get(event, "event"));
+	char *compact;
+	int r;
+
+	if (!source || !name) {
+		json_decref(event);
+		return -EINVAL;
+	}
+	r = strcmp(source, "vmm") == 0 && strcmp(name, "shutdown") == 0;
+	if (json) {
+		compact = json_write_text(event);
+		fprintf(out, "%s\n", compact ? compact : "");
+		free(compact);
+	} else {
+		follow_put_line(event, out);
+	}
+	fflush(out);
+	json_decref(event);
+	return r;
+}
+
+/* ---- the stream ---- */
+
+struct follow {
+	int fd;
+	bool is_file;
+	bool json;
+	size_t len;
+	char buf[FOLLOW_MAX];
+};
+
+/* Show the whole events in the buffer. 1 after the last one. */
+static int follow_take(struct follow *f)
+{
+	char *end;
+
+	while ((end = memmem(f->buf, f->len, "\n\n", 2)) != NULL) {
+		size_t len = (size_t)(end - f->buf);
+		int r = follow_put_event(f->buf, len, f->json, stdout);
+
+		if (r < 0)
+			fputs("vmmctl: events: left out what is no event\n",
+			      stderr);
+		f->len -= len + 2;
+		memmove(f->buf, end + 2, f->len);
+		if (r == 1)
+			return 1;
+	}
+	/* Longer than any event. */
+	if (f->len == sizeof(f->buf))
+		f->len = 0;
+	return 0;
+}
+
+/* The monitor was started again, and its file begins anew. */
+static void follow_check_size(struct follow *f)
+{
+	struct stat st;
+
+	if (fstat(f->fd, &st) || st.st_size >= lseek(f->fd, 0, SEEK_CUR))
+		return;
+	lseek(f->fd, 0, SEEK_SET);
+	f->len = 0;
+}
+
+static int follow_stream(struct follow *f, struct error *err)
+{
+	const struct timespec wait = { 0, FOLLOW_WAIT_NS };
+	ssize_t n;
+
+	for (;;) {
+		n = read(f->fd, f->buf + f->len, sizeof(f->buf) - f->len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_set(err, errno, "%s", strerror(errno));
+		if (n == 0 && !f->is_file)
+			return 0;
+		if (n == 0) {
+			nanosleep(&wait, NULL);
+			follow_check_size(f);
+			continue;
+		}
+		f->len += (size_t)n;
+		if (follow_take(f))
+			return 0;
+	}
+}
+
+int follow_run(const struct ctl *ctl, int argc, char **argv, struct error *err)
+{
+	struct follow *f;
+	struct stat st;
+	int r;
+
+	if (argc != 2) {
+		error_set(err, EINVAL,
+			  "takes FILE, as given to --event-monitor; or -");
+		return CTL_USAGE;
+	}
+	f = calloc(1, sizeof(*f));
+	if (!f) {
+		error_set(err, ENOMEM, "out of memory");
+		return CTL_FAILED;
+	}
+	f->json = ctl->json;
+	f->fd = strcmp(argv[1], "-") == 0 ? STDIN_FILENO
+					  : open(argv[1], O_RDONLY | O_CLOEXEC);
+	if (f->fd < 0 || fstat(f->fd, &st)) {
+		r = error_set(err, errno, "%s", strerror(errno));
+	} else {
+		f->is_file = S_ISREG(st.st_mode);
+		r = follow_stream(f, err);
+	}
+	if (r)
+		error_prefix(err, r, "%s", error_value(argv[1]).text);
+	close_fd(&f->fd);
+	free(f);
+	return r ? CTL_FAILED : CTL_OK;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef TOOLS_VMMCTL_TABLE_H
+#define TOOLS_VMMCTL_TABLE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Answers as tables for a person. Texts lose their control characters. */
+
+void table_put_text(FILE *out, const char *text);
+/* "512M" when it comes out even, else with a fraction: "1.5G". */
+const char *table_bytes_text(uint64_t bytes, char *buf, size_t len);
+
+/* One line a value, groups indented. */
+void table_show_tree(const json_t *reply, FILE *out);
+/* The same without zeros. */
+void table_show_counters(const json_t *reply, FILE *out);
+void table_show_info(const json_t *reply, FILE *out);
+/* Id and place of a new device. */
+void table_show_added(const json_t *reply, FILE *out);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef TOOLS_VMMCTL_VERBS_H
+#define TOOLS_VMMCTL_VERBS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "devices/device.h"
+#include "tools/vmmctl/body.h"
+#include "vmm/error.h"
+#include "vmm/nearest.h"
+#include "vmm/param.h"
+
+/* What the words in front of the verb say. */
+struct ctl {
+	const char *socket; /* NULL: not given */
+	bool json;
+	bool once;
+};
+
+/* Exit statuses. */
+enum ctl_status {
+	CTL_OK,
+	CTL_FAILED, /* the monitor refused, or is not there */
+	CTL_USAGE, /* the words make no sense; nothing was asked */
+};
+
+/*
+ * A verb: what it takes (one of set, class, args, or nothing), what it asks,
+ * and how the answer is shown. Main program, man page and completion are made
+ * from the one table of them.
+ */
+struct verb {
+	const char *name; /* "add-disk" */
+	const char *help; /* one line, no full stop */
+	const char *more; /* more sentences for the man page, or NULL */
+	const char *path; /* of the request; NULL: there is none */
+	bool get; /* GET, else PUT */
+	bool machine; /* takes the options of vmm itself */
+	const struct param_set *set; /* takes --key value */
+	const struct device_class *class; /* takes its option's value */
+	const char *args; /* takes other words, which are these */
+	/* Show an answer that has a body; NULL: as it is. */
+	void (*show)(const json_t *reply, FILE *out);
+	/* Instead of a request. Returns enum ctl_status, with a message when
+	 * it is not CTL_OK. */
+	int (*run)(const struct ctl *ctl, int argc, char **argv,
+		   struct error *err);
+};
+
+/* Call visit() for every verb, those of devices too. */
+void verbs_visit(void (*visit)(const struct verb *v, void *arg), void *arg);
+/* Fill *out; false when there is none of that name, and *near has offers. */
+bool verbs_find(const char *name, struct verb *out, struct nearest *near);
+/* What stands behind the verb: "ID [--force on|off]"; "" for nothing. */
+void verbs_args_text(const struct verb *v, char *buf, size_t len);
+/* The body of v's request; -errno with a message. nothing: it has none. */
+int verbs_body(const struct verb *v, struct body *b, bool *nothing, int argc,
+	       char **argv, struct error *err);
+
+#endif
