@@ -3,6 +3,7 @@
 #ifndef DEVICES_DEVICE_H
 #define DEVICES_DEVICE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -72,6 +73,10 @@ struct device_ops {
 	void (*unplug)(struct device *dev, bool forced);
 	/* Somebody pressed the power button. NULL: not the chip for it. */
 	void (*power_button)(struct device *dev);
+	/* Make the storage behind it `bytes` large, or notice that it is, and
+	 * tell the driver. -errno with a message, nothing changed. NULL: it
+	 * has none. */
+	int (*resize)(struct device *dev, uint64_t bytes, struct error *err);
 	/* Call emit() for each counter; units as in vmm/stats.h. They are
 	 * counted on other threads meanwhile. NULL: there are none. */
 	void (*counters)(struct device *dev,
@@ -83,6 +88,13 @@ struct device_ops {
 	void (*destroy)(struct device *dev);
 };
 
+/* What a driver did with a device; for vm_driver_news(). */
+enum device_news {
+	DEVICE_FOUND = 1, /* it knows of the device */
+	DEVICE_ACTIVATED = 2, /* it drives it from now on */
+	DEVICE_RESET = 4, /* it let go of it again */
+};
+
 /* First member of every device's own struct. */
 struct device {
 	const struct device_class *class;
@@ -90,6 +102,10 @@ struct device {
 	char id[64];
 	unsigned int slot; /* on the PCI bus; 0: not there */
 	struct list_node node; /* in vm's list, in order of creation */
+	/* vmm/plug.c's own */
+	atomic_uint news; /* any thread: enum device_news, bits */
+	atomic_bool driver_active; /* any thread */
+	bool active; /* as was told last; main thread */
 };
 
 /* ---- registry ---- */

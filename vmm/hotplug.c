@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /*
- * Questions to the guest and its answers, and PCI devices. Answers come on
- * vCPU threads as bits; the main loop turns them into calls, in the order of
- * the questions.
+ * Questions to the guest and its answers. Answers come on vCPU threads as bits;
+ * the main loop turns them into calls, in the order of the questions.
  */
 #include "vmm/hotplug.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +22,7 @@ struct hotplug {
 	const struct hotplug_guest_ops *ops; /* NULL: no chip */
 	void *opaque;
 	struct list_node asks; /* struct hotplug_ask, pending */
-	struct list_node leaving; /* struct hotplug_leaver */
+	uint64_t deadline_ns; /* of a question */
 
 	/* any thread: answers that the main loop has not seen, by index */
 	_Atomic uint64_t ejected[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX / WORD_BITS];
@@ -127,6 +125,18 @@ int hotplug_check_guest(struct vm *vm, struct error *err)
 	return 0;
 }
 
+bool hotplug_is_heard(struct vm *vm)
+{
+	struct hotplug *hp = vm->hotplug;
+
+	return hp->ops && hp->ops->is_heard(hp->opaque);
+}
+
+void hotplug_set_deadline(struct vm *vm, uint64_t ns)
+{
+	vm->hotplug->deadline_ns = ns;
+}
+
 void hotplug_check(struct vm *vm, enum hotplug_kind kind, unsigned int index)
 {
 	struct hotplug *hp = vm->hotplug;
@@ -159,7 +169,7 @@ void hotplug_ask(struct hotplug_ask *ask)
 	ask->pending = true;
 	ask->deadline.on_expire = hotplug_on_deadline;
 	loop_timer_set(ask->vm->main_loop, &ask->deadline,
-		       loop_now_ns() + HOTPLUG_DEADLINE_NS);
+		       loop_now_ns() + hp->deadline_ns);
 	list_insert(&hp->asks, &ask->node);
 	hp->ops->ask(hp->opaque, ask->kind, ask->index, true);
 }
@@ -169,6 +179,14 @@ void hotplug_ask_again(struct hotplug_ask *ask)
 	struct hotplug *hp = ask->vm->hotplug;
 
 	hp->ops->ask(hp->opaque, ask->kind, ask->index, true);
+}
+
+void hotplug_tell_gone(struct vm *vm, enum hotplug_kind kind,
+		       unsigned int index)
+{
+	struct hotplug *hp = vm->hotplug;
+
+	hp->ops->ask(hp->opaque, kind, index, true);
 }
 
 void hotplug_drop(struct hotplug_ask *ask)
@@ -184,149 +202,6 @@ void hotplug_drop(struct hotplug_ask *ask)
 		hp->ops->ask(hp->opaque, ask->kind, ask->index, false);
 }
 
-/* ---- PCI devices ---- */
-
-/* A device that the guest was asked to let go of. */
-struct hotplug_leaver {
-	struct hotplug_ask ask;
-	struct device *dev;
-	struct list_node node;
-};
-
-static void hotplug_bdf(const struct device *dev, char bdf[VM_BDF_LEN])
-{
-	snprintf(bdf, VM_BDF_LEN, "0000:00:%02x.0", dev->slot & 0x1f);
-}
-
-int vm_plug(struct vm *vm, const struct device_class *class, const void *config,
-	    struct vm_plugged *out, struct error *err)
-{
-	struct device *dev = NULL;
-	int r = hotplug_check_guest(vm, err);
-
-	if (!r)
-		r = class->create(vm, config, &dev, err);
-	if (r)
-		return r;
-	list_insert(&vm->devices, &dev->node);
-	snprintf(out->id, sizeof(out->id), "%s", dev->id);
-	hotplug_bdf(dev, out->bdf);
-	if (vm->running)
-		hotplug_check(vm, HOTPLUG_PCI, dev->slot);
-	log_info("%s: plugged at %s", out->id, out->bdf);
-	return 0;
-}
-
-static void hotplug_take_away(struct vm *vm, struct device *dev, bool forced)
-{
-	unsigned int slot = dev->slot;
-	struct vm_plugged was;
-
-	snprintf(was.id, sizeof(was.id), "%s", dev->id);
-	hotplug_bdf(dev, was.bdf);
-	dev->ops->unplug(dev, forced);
-	vm_quiesce_vcpus(vm);
-	list_remove(&dev->node);
-	dev->ops->destroy(dev);
-	/* Linux looks for what is missing only when it is to let go. */
-	if (forced && vm->running)
-		vm->hotplug->ops->ask(vm->hotplug->opaque, HOTPLUG_PCI, slot,
-				      true);
-	log_info("%s: removed from %s", was.id, was.bdf);
-	if (vm->on_removed)
-		vm->on_removed(vm, was.id, was.bdf);
-}
-
-static void hotplug_leaver_free(struct hotplug_leaver *l)
-{
-	hotplug_drop(&l->ask);
-	list_remove(&l->node);
-	free(l);
-}
-
-static void hotplug_leaver_done(struct hotplug_ask *ask,
-				enum hotplug_answer answer)
-{
-	struct hotplug_leaver *l =
-		container_of(ask, struct hotplug_leaver, ask);
-	struct device *dev = l->dev;
-	struct vm *vm = ask->vm;
-
-	hotplug_leaver_free(l);
-	if (answer == HOTPLUG_EJECTED) {
-		hotplug_take_away(vm, dev, false);
-		return;
-	}
-	log_warn("%s: not removed: %s", dev->id, hotplug_answer_text(answer));
-	if (vm->on_remove_failed)
-		vm->on_remove_failed(vm, dev->id, hotplug_answer_text(answer));
-}
-
-static struct device *hotplug_find(struct vm *vm, const char *id)
-{
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &vm->devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
-		if (dev->ops->unplug && !strcmp(dev->id, id))
-			return dev;
-	}
-	return NULL;
-}
-
-static struct hotplug_leaver *hotplug_find_leaver(struct vm *vm,
-						  const struct device *dev)
-{
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &vm->hotplug->leaving) {
-		struct hotplug_leaver *l =
-			container_of(pos, struct hotplug_leaver, node);
-
-		if (l->dev == dev)
-			return l;
-	}
-	return NULL;
-}
-
-int vm_unplug(struct vm *vm, const char *id, bool force, struct error *err)
-{
-	struct device *dev = hotplug_find(vm, id);
-	struct hotplug_leaver *l;
-	int r = hotplug_check_guest(vm, err);
-
-	if (r)
-		return r;
-	if (!dev)
-		return error_set(err, ENOENT, "id %s: there is no such device",
-				 error_value(id).text);
-	l = hotplug_find_leaver(vm, dev);
-	if (force || !vm->running) {
-		if (l)
-			hotplug_leaver_free(l);
-		hotplug_take_away(vm, dev, true);
-		return 0;
-	}
-	if (l) {
-		hotplug_ask_again(&l->ask);
-		return 0;
-	}
-	l = calloc(1, sizeof(*l));
-	if (!l)
-		return error_set(err, ENOMEM, "out of memory");
-	l->dev = dev;
-	l->ask = (struct hotplug_ask){
-		.vm = vm,
-		.kind = HOTPLUG_PCI,
-		.index = dev->slot,
-		.done = hotplug_leaver_done,
-	};
-	list_insert(&vm->hotplug->leaving, &l->node);
-	hotplug_ask(&l->ask);
-	return 0;
-}
-
 /* ---- life ---- */
 
 int hotplug_create(struct vm *vm, struct error *err)
@@ -338,7 +213,7 @@ int hotplug_create(struct vm *vm, struct error *err)
 	hp->vm = vm;
 	hp->mail.fn = hotplug_on_mail;
 	list_init(&hp->asks);
-	list_init(&hp->leaving);
+	hp->deadline_ns = HOTPLUG_DEADLINE_NS;
 	vm->hotplug = hp;
 	return 0;
 }
@@ -359,9 +234,6 @@ void hotplug_destroy(struct vm *vm)
 
 	if (!hp)
 		return;
-	while (!list_is_empty(&hp->leaving))
-		hotplug_leaver_free(container_of(list_take(&hp->leaving),
-						 struct hotplug_leaver, node));
 	loop_cancel(vm->main_loop, &hp->mail);
 	free(hp);
 	vm->hotplug = NULL;

@@ -17,9 +17,9 @@
  * no, or does not answer in time; only then it is taken, or stays.
  *
  * A chip of the port carries messages; verbs for users are in vmm/vm.h.
+ * Devices that come and go: vmm/plug.h; vCPUs and memory: vmm/resize.h.
  */
 struct vm;
-struct device;
 struct hotplug;
 
 /* The numbers are known to the chip and to the guest's byte code. */
@@ -40,6 +40,8 @@ struct hotplug_guest_ops {
 	/* Ask it to let go; on false, do not take its yes for one any more. */
 	void (*ask)(void *opaque, enum hotplug_kind kind, unsigned int index,
 		    bool on);
+	/* Has the guest looked since its start, so that it will again? */
+	bool (*is_heard)(void *opaque);
 	/* What the guest finds where it looks. len 0: nothing. */
 	void (*set_cpu)(void *opaque, unsigned int index, bool present);
 	void (*set_memory)(void *opaque, unsigned int index, gpa_t gpa,
@@ -85,7 +87,13 @@ void hotplug_reset(struct vm *vm);
 
 /* Is there a chip? -ENOTSUP with a message. */
 int hotplug_check_guest(struct vm *vm, struct error *err);
+/* Does the guest listen yet? False while it boots, and for one that has no
+ * driver for the chip. */
+bool hotplug_is_heard(struct vm *vm);
 void hotplug_check(struct vm *vm, enum hotplug_kind kind, unsigned int index);
+/* Something was taken away from under the guest: have it look. */
+void hotplug_tell_gone(struct vm *vm, enum hotplug_kind kind,
+		       unsigned int index);
 void hotplug_set_cpu(struct vm *vm, unsigned int index, bool present);
 void hotplug_set_memory(struct vm *vm, unsigned int index, gpa_t gpa,
 			uint64_t len);
@@ -95,6 +103,9 @@ void hotplug_ask(struct hotplug_ask *ask);
 void hotplug_ask_again(struct hotplug_ask *ask);
 /* done() will not be called. */
 void hotplug_drop(struct hotplug_ask *ask);
+
+/* Of later questions; HOTPLUG_DEADLINE_NS unless set. For tests. */
+void hotplug_set_deadline(struct vm *vm, uint64_t ns);
 
 /* "did not answer in time", ... */
 const char *hotplug_answer_text(enum hotplug_answer answer);

@@ -21,6 +21,7 @@ const struct machine_ops machine_vm_ops = {
 	.power_button = vm_power_button,
 	.plug = vm_plug,
 	.unplug = vm_unplug,
+	.resize_disk = vm_resize_disk,
 	.resize_vcpus = vm_resize_vcpus,
 	.resize_memory = vm_resize_memory,
 };
@@ -256,6 +257,12 @@ static void machine_on_vm_event(struct vm *vm, enum vm_event event)
 
 /* ---- devices ---- */
 
+static void machine_event_added(struct machine *m, const struct vm_plugged *at)
+{
+	events_emit(m->events, "vm", "device-added", "id", at->id, "bdf",
+		    at->bdf, NULL);
+}
+
 int machine_add_device(struct machine *m, const struct device_class *class,
 		       void **config, struct vm_plugged *out, struct error *err)
 {
@@ -288,9 +295,8 @@ int machine_add_device(struct machine *m, const struct device_class *class,
 	}
 	*config = NULL;
 	snprintf(out->id, sizeof(out->id), "%s", machine_device_id(dc));
-	if (m->vm)
-		events_emit(m->events, "vm", "device-added", "id", out->id,
-			    "bdf", out->bdf, NULL);
+	if (m->vm && !out->pending)
+		machine_event_added(m, out);
 	return 0;
 }
 
@@ -302,6 +308,32 @@ static void machine_drop_device(struct machine *m, unsigned int i)
 	vc->nr_devices--;
 	memmove(&vc->devices[i], &vc->devices[i + 1],
 		(vc->nr_devices - i) * sizeof(vc->devices[0]));
+}
+
+static void machine_on_plugged(struct vm *vm, const struct vm_plugged *at,
+			       const char *why)
+{
+	struct machine *m = vm->opaque;
+	int i = machine_find(&m->config, m->config.nr_devices, at->id);
+
+	if (!why) {
+		machine_event_added(m, at);
+	} else {
+		events_emit(m->events, "vm", "device-add-failed", "id", at->id,
+			    "error", why, NULL);
+		if (i >= 0)
+			machine_drop_device(m, (unsigned int)i);
+	}
+	if (m->on_added)
+		m->on_added(m->added_opaque, at, why);
+}
+
+static void machine_on_driver(struct vm *vm, const char *id, bool active)
+{
+	struct machine *m = vm->opaque;
+
+	events_emit(m->events, "virtio-device", active ? "activated" : "reset",
+		    "id", id, NULL);
 }
 
 /* The guest let go of it, or it was taken away. */
@@ -385,6 +417,22 @@ int machine_remove_device(struct machine *m, const char *id, bool force,
 	return machine_host_code(m->ops->unplug(m->vm, id, force, err));
 }
 
+int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
+			struct error *err)
+{
+	int r = machine_need_created(m, err);
+
+	if (!r && machine_find(&m->config, m->config.nr_devices, id) < 0)
+		return error_set(err, ENOENT, "id %s: there is no such device",
+				 error_value(id).text);
+	if (!r)
+		r = machine_need_booted(m, err);
+	if (r)
+		return r;
+	r = m->ops->resize_disk(m->vm, id, bytes, err);
+	return r == -EINVAL || r == -ENOENT ? r : machine_host_code(r);
+}
+
 /* ---- verbs ---- */
 
 int machine_boot(struct machine *m, struct error *err)
@@ -402,6 +450,8 @@ int machine_boot(struct machine *m, struct error *err)
 	if (r)
 		return -EIO;
 	m->vm->on_event = machine_on_vm_event;
+	m->vm->on_plugged = machine_on_plugged;
+	m->vm->on_driver = machine_on_driver;
 	m->vm->on_removed = machine_on_removed;
 	m->vm->on_remove_failed = machine_on_remove_failed;
 	m->vm->on_resize_done = machine_on_resize_done;

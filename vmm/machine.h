@@ -53,6 +53,8 @@ struct machine_ops {
 		    struct error *err);
 	int (*unplug)(struct vm *vm, const char *id, bool force,
 		      struct error *err);
+	int (*resize_disk)(struct vm *vm, const char *id, uint64_t bytes,
+			   struct error *err);
 	int (*resize_vcpus)(struct vm *vm, unsigned int nr, struct error *err);
 	int (*resize_memory)(struct vm *vm, uint64_t bytes, struct error *err);
 };
@@ -73,6 +75,11 @@ struct machine {
 	/* The guest stopped for good; the process is to end. event is why. */
 	void (*on_end)(struct machine *m, enum vm_event event);
 	void *opaque; /* the caller's */
+	/* How a machine_add_device() with `pending` ended; why NULL: well. No
+	 * verbs from in here. NULL: nobody wants to know. */
+	void (*on_added)(void *opaque, const struct vm_plugged *at,
+			 const char *why);
+	void *added_opaque;
 
 	/* for reading only */
 	enum machine_state state;
@@ -109,7 +116,8 @@ int machine_nmi(struct machine *m, struct error *err);
 /*
  * Add a device: *config is a struct of class->params, on the heap. It is taken
  * over, and *config set to NULL, only when 0 is returned. out->bdf is "" when
- * the machine does not run yet.
+ * the machine does not run yet. out->pending: it is there, but on_added() will
+ * tell whether it stays.
  */
 int machine_add_device(struct machine *m, const struct device_class *class,
 		       void **config, struct vm_plugged *out,
@@ -121,6 +129,10 @@ int machine_add_device(struct machine *m, const struct device_class *class,
  */
 int machine_remove_device(struct machine *m, const char *id, bool force,
 			  struct error *err);
+
+/* Give a disk another size, in bytes, while the machine runs. */
+int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
+			struct error *err);
 
 /* What is wanted; has_x false: as it is. */
 struct machine_size {

@@ -139,8 +139,7 @@ static int process_run_vm(struct process *p, struct error *err)
 	p->machine.on_end = process_on_end;
 	p->machine.opaque = p;
 	machine_init(&p->machine);
-	p->api.machine = &p->machine;
-	p->api.version = VMM_VERSION;
+	api_init(&p->api, &p->machine, VMM_VERSION);
 	r = process_watch_signals(p, err);
 	if (!r)
 		r = process_open_api(p, err);

@@ -20,6 +20,7 @@
 #include "arch/arch.h"
 #include "vmm/hotplug.h"
 #include "vmm/log.h"
+#include "vmm/plug.h"
 #include "vmm/resize.h"
 #include "vmm/util.h"
 #include "vmm/vcpu.h"
@@ -390,6 +391,8 @@ int vm_create(struct vm **out, const struct vm_config *config,
 	bus_init(&vm->mmio);
 	r = hotplug_create(vm, err);
 	if (!r)
+		r = plug_create(vm, err);
+	if (!r)
 		r = vm_construct(vm, err);
 	if (r) {
 		vm_destroy(vm);
@@ -409,6 +412,7 @@ void vm_destroy(struct vm *vm)
 	loop_cancel(vm->main_loop, &vm->event_call);
 	vm_remove_devices(vm);
 	resize_destroy(vm);
+	plug_destroy(vm);
 	hotplug_destroy(vm);
 	for (i = 0; i < vm->nr_io_loops; i++) {
 		loop_thread_stop(vm->io_loops[i]);
@@ -496,6 +500,7 @@ void vm_stop(struct vm *vm)
 		vcpu_join(vm->vcpus[i]);
 	vm->running = false;
 	vm->paused = false;
+	plug_stop(vm);
 }
 
 int vm_pause(struct vm *vm, struct error *err)
@@ -516,6 +521,7 @@ int vm_pause(struct vm *vm, struct error *err)
 			dev->ops->pause(dev);
 	}
 	vm->paused = true;
+	plug_pause(vm);
 	return 0;
 }
 
@@ -587,6 +593,7 @@ int vm_reset(struct vm *vm, struct error *err)
 		if (dev->ops->reset)
 			dev->ops->reset(dev);
 	}
+	plug_reset(vm);
 	hotplug_reset(vm);
 	vm_unbuild(vm);
 	r = gmem_clear(&vm->gmem);

@@ -18,6 +18,7 @@
 
 struct vcpu;
 struct hotplug;
+struct plug;
 struct resize;
 
 #define VM_MAX_VCPUS 254
@@ -38,6 +39,7 @@ enum vm_event {
 struct vm_plugged {
 	char id[64];
 	char bdf[VM_BDF_LEN]; /* "0000:00:SS.0" */
+	bool pending; /* no driver has bound yet: on_plugged() will follow */
 };
 
 /* How a request for another size came out. */
@@ -87,9 +89,17 @@ struct vm {
 	bool paused;
 	unsigned int cpus_present; /* 0 .. are there for the guest */
 	struct hotplug *hotplug;
+	struct plug *plug;
 	struct resize *resize;
 	/* The guest stopped, on the main thread: vm_event() says why. */
 	void (*on_event)(struct vm *vm, enum vm_event event);
+	/* How a vm_plug() with `pending` ended: why NULL, a driver has bound,
+	 * or nothing is left of it, and its config is the caller's again. As
+	 * for on_removed(), below. */
+	void (*on_plugged)(struct vm *vm, const struct vm_plugged *at,
+			   const char *why);
+	/* A driver took the device, or gave it up. */
+	void (*on_driver)(struct vm *vm, const char *id, bool active);
 	/* Each vm_unplug() that returned 0 ends in one of these, except what
 	 * vm_destroy() ends. They may call any verb but vm_destroy() and
 	 * vm_reset(). id, bdf, why: good for the call. NULL: nobody listens. */
@@ -154,6 +164,9 @@ void vm_quiesce_vcpus(struct vm *vm);
 /*
  * Add a device to the machine, running or paused, and tell the guest. config:
  * as for class->create(), so borrowed until on_removed() or vm_destroy().
+ * out->pending: the guest listens, and has PLUG_DEADLINE_NS to bind a driver;
+ * on_plugged() tells how that ended, at the latest from vm_stop(). A guest that
+ * does not listen yet, or stands still, finds the device later.
  * -errno with a message: nothing is left behind. Main thread.
  */
 int vm_plug(struct vm *vm, const struct device_class *class, const void *config,
@@ -167,9 +180,22 @@ int vm_plug(struct vm *vm, const struct device_class *class, const void *config,
  * pending, another one only reminds the guest: there is one answer to both. A
  * guest that reboots has let go.
  * force: take it away at once, on_removed() is called before this returns.
- * -ENOENT: no such device. Main thread.
+ * -ENOENT: no such device; -EBUSY: it is still being added. Main thread.
  */
 int vm_unplug(struct vm *vm, const char *id, bool force, struct error *err);
+
+/*
+ * Give a disk another size, in bytes, a multiple of its block: a file is made
+ * longer or cut, a block device has to have that size already. The guest is
+ * told. -ENOENT: no such device, -EINVAL: no such size, else -errno of the
+ * host; with a message, nothing changed. Main thread.
+ */
+int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
+		   struct error *err);
+
+/* A driver did something with dev; the main loop will look into it. Any
+ * thread, with the device's lock or without. */
+void vm_driver_news(struct vm *vm, struct device *dev, enum device_news news);
 
 /*
  * Have nr vCPUs, 1 to cpus.max. 0: nothing is to do, or on_resize_done() or

@@ -20,7 +20,8 @@
 
 struct block_image {
 	int fd;
-	uint64_t size; /* bytes; a trailing part block is not shown */
+	/* bytes; a trailing part block is not shown. Any thread. */
+	_Atomic uint64_t size;
 	/* bytes: the device's own; for files 512, or what O_DIRECT asks for */
 	uint32_t logical_block;
 	uint32_t physical_block; /* bytes, >= logical_block */
@@ -49,8 +50,14 @@ int block_image_open(struct block_image *img,
 		     struct error *err);
 /* Accepts a half-open one (fd -1). Main thread. */
 void block_image_close(struct block_image *img);
-/* Read the size again (resize-disk). On -errno nothing changes. Main thread. */
-int block_image_refresh(struct block_image *img);
+/*
+ * Have an image of `bytes`, a multiple of the logical block: a file is made
+ * longer (with a hole) or cut, of a block device it is only checked that it
+ * has that size. -errno with a message, nothing changed: -EINVAL for a size
+ * that cannot be, -EROFS when read-only, else what the host said. Main thread.
+ */
+int block_image_resize(struct block_image *img, uint64_t bytes,
+		       struct error *err);
 
 /* ---- engine ---- */
 

@@ -310,18 +310,47 @@ static int image_bytes(const struct block_image *img, uint64_t *bytes)
 	return 0;
 }
 
-int block_image_refresh(struct block_image *img)
+static int image_set_bytes(const struct block_image *img, uint64_t now,
+			   uint64_t bytes, struct error *err)
 {
-	uint64_t bytes = 0;
-	int r = image_bytes(img, &bytes);
-
-	if (r)
-		return r;
-	bytes = ALIGN_DOWN(bytes, img->logical_block);
-	if (!bytes)
-		return -EINVAL;
-	img->size = bytes;
+	if (img->is_blockdev)
+		return error_set(err, EINVAL,
+				 "the block device has %" PRIu64 " bytes, not "
+				 "%" PRIu64 ": give it that size first",
+				 now, bytes);
+	if (img->readonly)
+		return error_set(err, EROFS,
+				 "the disk is read-only and its file has "
+				 "%" PRIu64 " bytes, not %" PRIu64,
+				 now, bytes);
+	if (ftruncate(img->fd, (off_t)bytes))
+		return error_set(err, errno,
+				 "cannot make the file %" PRIu64 " bytes "
+				 "large: %s",
+				 bytes, strerror(errno));
 	return 0;
+}
+
+int block_image_resize(struct block_image *img, uint64_t bytes,
+		       struct error *err)
+{
+	uint64_t now = 0;
+	int r;
+
+	if (!bytes || bytes > INT64_MAX || bytes % img->logical_block)
+		return error_set(err, EINVAL,
+				 "%" PRIu64 " bytes: must be a multiple of "
+				 "the disk's block of %u, and not 0",
+				 bytes, img->logical_block);
+	r = image_bytes(img, &now);
+	if (r)
+		return error_set(err, r, "cannot read the disk's size: %s",
+				 strerror(-r));
+	if (now != bytes)
+		r = image_set_bytes(img, now, bytes, err);
+	if (!r)
+		img->size = bytes;
+	return r;
 }
 
 static int image_measure(struct block_image *img, const struct image_name *name,

@@ -41,6 +41,7 @@ struct acpi_hotplug {
 	uint8_t events[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX];
 	/* the guest may eject it */
 	bool asked[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX];
+	bool heard; /* the guest has looked for events */
 };
 
 /* ---- guest: vCPU threads ---- */
@@ -51,6 +52,7 @@ static uint32_t ahp_next_event(struct acpi_hotplug *ahp)
 	uint32_t word = 0;
 
 	pthread_mutex_lock(&ahp->lock);
+	ahp->heard = true;
 	for (kind = 0; kind < HOTPLUG_KINDS && !word; kind++) {
 		for (i = 0; i < HOTPLUG_MAX_INDEX && !word; i++) {
 			if (!ahp->events[kind][i])
@@ -188,13 +190,30 @@ static void ahp_ask(void *opaque, enum hotplug_kind kind, unsigned int index,
 		ahp_raise(ahp);
 }
 
+static bool ahp_is_heard(void *opaque)
+{
+	struct acpi_hotplug *ahp = opaque;
+	bool heard;
+
+	pthread_mutex_lock(&ahp->lock);
+	heard = ahp->heard;
+	pthread_mutex_unlock(&ahp->lock);
+	return heard;
+}
+
 static const struct hotplug_guest_ops ahp_guest_ops = {
 	.check = ahp_check,
 	.ask = ahp_ask,
+	.is_heard = ahp_is_heard,
 	.set_cpu = ahp_set_cpu,
 	.set_memory = ahp_set_memory,
 };
 
+/*
+ * One interrupt waits for the guest from the start: it is taken, and the byte
+ * code looks for events, as soon as the Generic Event Device has its driver.
+ * From then on the guest listens.
+ */
 static void ahp_reset(struct device *device)
 {
 	struct acpi_hotplug *ahp =
@@ -203,7 +222,9 @@ static void ahp_reset(struct device *device)
 	pthread_mutex_lock(&ahp->lock);
 	memset(ahp->events, 0, sizeof(ahp->events));
 	memset(ahp->asked, 0, sizeof(ahp->asked));
+	ahp->heard = false;
 	pthread_mutex_unlock(&ahp->lock);
+	ahp_raise(ahp);
 }
 
 static void ahp_destroy(struct device *device)
@@ -246,6 +267,7 @@ static int ahp_create(struct vm *vm, const void *config, struct device **out,
 		return error_set(err, r, "ACPI hot-plug: %s", strerror(-r));
 	}
 	hotplug_set_guest(vm, &ahp_guest_ops, ahp);
+	ahp_reset(&ahp->device);
 	*out = &ahp->device;
 	return 0;
 }

@@ -565,6 +565,20 @@ static void blk_counters(struct virtio_dev *dev,
 		io_counters_emit_queue(&blk->queues[i].counters, i, emit, arg);
 }
 
+static int blk_resize(struct virtio_dev *dev, uint64_t bytes,
+		      struct error *err)
+{
+	struct blk *blk = blk_of(dev);
+	le64 capacity = le64_of(bytes / BLK_SECTOR);
+	int r = block_image_resize(&blk->image, bytes, err);
+
+	if (r)
+		return error_prefix(err, r, "id %s", dev->device.id);
+	virtio_config_set(dev, offsetof(struct blk_config_space, capacity),
+			  &capacity, sizeof(capacity));
+	return 0;
+}
+
 static void blk_destroy(struct virtio_dev *dev)
 {
 	struct blk *blk = blk_of(dev);
@@ -585,6 +599,7 @@ static const struct virtio_ops blk_ops = {
 	.queue_stop = blk_queue_stop,
 	.reset = blk_reset,
 	.config_write = blk_config_write,
+	.resize = blk_resize,
 	.counters = blk_counters,
 	.destroy = blk_destroy,
 };

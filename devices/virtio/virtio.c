@@ -2,6 +2,7 @@
 /* Copyright (c) The vmm authors */
 #include "devices/virtio/virtio.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -128,9 +129,12 @@ static void virtio_config_interrupt_locked(struct virtio_dev *dev)
 				      atomic_load(&dev->config_vector));
 }
 
-void virtio_config_changed(struct virtio_dev *dev)
+void virtio_config_set(struct virtio_dev *dev, uint32_t off, const void *data,
+		       uint32_t len)
 {
+	assert(off <= dev->config_len && len <= dev->config_len - off);
 	pthread_mutex_lock(&dev->lock);
+	memcpy((uint8_t *)dev->config + off, data, len);
 	dev->generation++;
 	virtio_config_interrupt_locked(dev);
 	pthread_mutex_unlock(&dev->lock);
@@ -275,9 +279,13 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 	if (dev->resetting)
 		return; /* not before the reset is acknowledged */
 	if (!status) {
+		if (dev->status & VIRTIO_STATUS_DRIVER_OK)
+			vm_driver_news(dev->vm, &dev->device, DEVICE_RESET);
 		virtio_reset_locked(dev);
 		return;
 	}
+	if (!dev->status)
+		vm_driver_news(dev->vm, &dev->device, DEVICE_FOUND);
 	if (set & VIRTIO_STATUS_FEATURES_OK && !virtio_features_are_ok(dev)) {
 		log_debug("%s: the driver's features %#llx are refused",
 			  dev->device.id, (unsigned long long)dev->features);
@@ -289,6 +297,7 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 		return;
 	if (dev->status & VIRTIO_STATUS_FEATURES_OK) {
 		virtio_driver_ok(dev);
+		vm_driver_news(dev->vm, &dev->device, DEVICE_ACTIVATED);
 	} else {
 		log_warn("%s: DRIVER_OK without FEATURES_OK", dev->device.id);
 		dev->status &= ~VIRTIO_STATUS_DRIVER_OK;
@@ -419,6 +428,18 @@ static void virtio_device_destroy(struct device *device)
 	dev->ops->destroy(dev);
 }
 
+static int virtio_device_resize(struct device *device, uint64_t bytes,
+				struct error *err)
+{
+	struct virtio_dev *dev =
+		container_of(device, struct virtio_dev, device);
+
+	if (!dev->ops->resize)
+		return error_set(err, EINVAL, "id %s: is not a disk",
+				 device->id);
+	return dev->ops->resize(dev, bytes, err);
+}
+
 static void virtio_counters(struct device *device,
 			    void (*emit)(void *arg, const char *name,
 					 uint64_t value),
@@ -432,6 +453,7 @@ static void virtio_counters(struct device *device,
 }
 
 const struct device_ops virtio_device_ops = {
+	.resize = virtio_device_resize,
 	.counters = virtio_counters,
 	.reset = virtio_device_reset,
 	.pause = virtio_device_pause,

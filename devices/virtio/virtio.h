@@ -103,6 +103,9 @@ struct virtio_ops {
 	 * stored in dev->config). vCPU thread, lock held. NULL: read only. */
 	void (*config_write)(struct virtio_dev *dev, uint32_t off,
 			     const void *data, uint32_t len);
+	/* As of struct device_ops. Main thread. NULL: it has no size. */
+	int (*resize)(struct virtio_dev *dev, uint64_t bytes,
+		      struct error *err);
 	/* As of struct device_ops. NULL: there are none. */
 	void (*counters)(struct virtio_dev *dev,
 			 void (*emit)(void *arg, const char *name,
@@ -199,9 +202,10 @@ void virtio_queue_idle(struct virtio_queue *q);
  */
 void virtio_fault(struct virtio_queue *q, const char *what);
 
-/* dev->config changed: new generation, configuration interrupt. Any thread,
- * lock not held. */
-void virtio_config_changed(struct virtio_dev *dev);
+/* Change len bytes of dev->config at off: new generation, configuration
+ * interrupt (section 2.5). Any thread, lock not held. */
+void virtio_config_set(struct virtio_dev *dev, uint32_t off, const void *data,
+		       uint32_t len);
 
 /* ---- for transports: vCPU threads, lock held ---- */
 

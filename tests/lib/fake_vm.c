@@ -97,6 +97,13 @@ hotplug_on_refuse(struct vm *vm unused_param,
 {
 }
 
+/* The unit of plugs links the real one. */
+__attribute__((weak)) void vm_driver_news(struct vm *vm unused_param,
+					  struct device *dev unused_param,
+					  enum device_news news unused_param)
+{
+}
+
 void vm_report_fault(struct vcpu *vcpu unused_param,
 		     const char *what unused_param)
 {

@@ -154,22 +154,51 @@ static void test_part_sector(void **state)
 	block_image_close(&img);
 }
 
-static void test_refresh(void **state)
+static void test_resize(void **state)
 {
 	struct fixture *f = *state;
 	struct block_image_config config = by_path(f->path);
 	struct block_image img;
+	struct error err;
+	struct stat st;
 
 	assert_int_equal(block_image_open(&img, &config, NULL), 0);
-	assert_int_equal(truncate(f->path, 2 * MIB + 1), 0);
-	assert_int_equal(img.size, MIB);
-	assert_int_equal(block_image_refresh(&img), 0);
+	assert_int_equal(block_image_resize(&img, 2 * MIB, &err), 0);
 	assert_int_equal(img.size, 2 * MIB);
-	assert_int_equal(truncate(f->path, 0), 0);
-	assert_int_equal(block_image_refresh(&img), -EINVAL);
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(st.st_size, 2 * MIB);
+	assert_int_equal(block_image_resize(&img, MIB / 2, &err), 0);
+	assert_int_equal(img.size, MIB / 2);
+	assert_int_equal(block_image_resize(&img, 0, &err), -EINVAL);
+	assert_int_equal(block_image_resize(&img, MIB + 1, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "block of 512"));
+	assert_int_equal(block_image_resize(&img, UINT64_MAX - 511, &err),
+			 -EINVAL);
+	/* Larger than any file. */
+	assert_true(block_image_resize(&img, 1ull << 62, &err) < 0);
+	assert_int_equal(img.size, MIB / 2);
+	assert_int_equal(stat(f->path, &st), 0);
+	assert_int_equal(st.st_size, MIB / 2);
+	block_image_close(&img);
+	assert_int_equal(block_image_resize(&img, MIB, &err), -EBADF);
+}
+
+/* Somebody else may give the file its size; we only look then. */
+static void test_resize_readonly(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+	struct block_image img;
+	struct error err;
+
+	config.readonly = true;
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	assert_int_equal(block_image_resize(&img, 2 * MIB, &err), -EROFS);
+	assert_int_equal(img.size, MIB);
+	assert_int_equal(truncate(f->path, 2 * MIB), 0);
+	assert_int_equal(block_image_resize(&img, 2 * MIB, &err), 0);
 	assert_int_equal(img.size, 2 * MIB);
 	block_image_close(&img);
-	assert_int_equal(block_image_refresh(&img), -EBADF);
 }
 
 static void test_refused_files(void **state)
@@ -323,7 +352,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_file),	  TEST(test_direct),
-		TEST(test_part_sector),	  TEST(test_refresh),
+		TEST(test_part_sector),	  TEST(test_resize),
+		TEST(test_resize_readonly),
 		TEST(test_refused_files), TEST(test_refused_socket),
 		TEST(test_no_permission), TEST(test_fd),
 		TEST(test_lock),	  TEST(test_lock_of_process),

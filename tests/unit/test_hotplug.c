@@ -20,9 +20,12 @@
 #include "boot/acpi.h"
 #include "boot/layout_x86.h"
 #include "devices/pci/pci.h"
+#include "devices/virtio/virtio.h"
 #include "tests/lib/fake_vm.h"
+#include "tests/lib/guest_virtio.h"
 #include "vmm/byteorder.h"
 #include "vmm/hotplug.h"
+#include "vmm/plug.h"
 #include "vmm/resize.h"
 #include "vmm/util.h"
 
@@ -37,6 +40,7 @@ static struct device *chip;
 static char image[] = "/tmp/vmm-hotplug-XXXXXX";
 static char said[256]; /* the last callback */
 static unsigned int nr_said;
+static char drivers[64]; /* "+id" and "-id" for each on_driver() */
 static unsigned int cpu_threads; /* bit per vCPU */
 static unsigned int refuse_cpu; /* this one cannot start */
 static unsigned int nr_slots; /* KVM memory slots in use */
@@ -73,6 +77,20 @@ int vm_set_slot(struct vm *vm, unsigned int slot, gpa_t gpa, uint64_t len,
 }
 
 /* ---- callbacks ---- */
+
+static void on_plugged(struct vm *vm unused_param, const struct vm_plugged *at,
+		       const char *why)
+{
+	snprintf(said, sizeof(said), "%s %s %s", why ? why : "plugged", at->id,
+		 at->bdf);
+	nr_said++;
+}
+
+static void on_driver(struct vm *vm unused_param, const char *id, bool active)
+{
+	strncat(drivers, active ? "+" : "-", 2);
+	strncat(drivers, id, 8);
+}
 
 static void on_removed(struct vm *vm unused_param, const char *id,
 		       const char *bdf)
@@ -173,6 +191,8 @@ static int setup(void **state unused_param)
 	fv.config.cpus.max = NR_CPUS;
 	fv.vm.cpus_present = 1;
 	fv.vm.running = true;
+	fv.vm.on_plugged = on_plugged;
+	fv.vm.on_driver = on_driver;
 	fv.vm.on_removed = on_removed;
 	fv.vm.on_remove_failed = on_remove_failed;
 	fv.vm.on_resize_done = on_resize_done;
@@ -180,8 +200,9 @@ static int setup(void **state unused_param)
 	cpu_threads = 1;
 	refuse_cpu = NR_CPUS;
 	nr_slots = nr_said = 0;
-	said[0] = '\0';
+	said[0] = drivers[0] = '\0';
 	assert_int_equal(hotplug_create(&fv.vm, &err), 0);
+	assert_int_equal(plug_create(&fv.vm, &err), 0);
 	assert_int_equal(gmem_reserve(&fv.vm.gmem, HOT_GPA,
 				      HOT_BLOCKS * GMEM_BLOCK, &err),
 			 0);
@@ -206,6 +227,7 @@ static int teardown(void **state unused_param)
 		fake_vm_remove(&fv, dev);
 	}
 	fake_vm_remove(&fv, chip);
+	plug_destroy(vm);
 	hotplug_destroy(vm);
 	fake_vm_fini(&fv);
 	return 0;
@@ -240,6 +262,25 @@ static int plug(void *config, struct vm_plugged *out, struct error *err)
 	return vm_plug(&fv.vm, device_class_find("blk"), config, out, err);
 }
 
+static uint8_t slot_status(struct guest_virtio *gv)
+{
+	return (uint8_t)gv_read(gv, GV_STATUS, 1);
+}
+
+/* A driver binds to what is in the slot. */
+static void bind(struct guest_virtio *gv, unsigned int slot)
+{
+	guest_virtio_probe(gv, &fv, slot);
+	assert_true(gv_negotiate(gv, VIRTIO_F(VIRTIO_F_VERSION_1)));
+	gv_driver_ok(gv);
+	fake_vm_turn(&fv);
+}
+
+static bool has_said(void *arg unused_param)
+{
+	return nr_said;
+}
+
 /* ---- PCI ---- */
 
 static void test_plug_unplug(void **state unused_param)
@@ -251,7 +292,10 @@ static void test_plug_unplug(void **state unused_param)
 	assert_int_equal(plug(config, &out, &err), 0);
 	assert_string_equal(out.id, "one");
 	assert_string_equal(out.bdf, "0000:00:01.0");
-	assert_int_equal(fv.line_changes, 2);
+	/* One interrupt is there from the start. */
+	assert_int_equal(fv.line_changes, 4);
+	/* It did not listen: nobody waits for its driver. */
+	assert_false(out.pending);
 	expect_event(HOTPLUG_PCI, 1, CHECK);
 	assert_int_equal(next_event(), 0);
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
@@ -301,6 +345,124 @@ static void test_no_answer(void **state unused_param)
 	free_config(config);
 }
 
+/* No answer at all: the guest keeps it, and may be asked again. */
+static void test_deadline(void **state unused_param)
+{
+	void *config = disk_config("one");
+	struct vm_plugged out;
+	struct error err;
+
+	hotplug_set_deadline(&fv.vm, 20000000);
+	assert_int_equal(plug(config, &out, &err), 0);
+	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	fake_vm_turn(&fv);
+	assert_int_equal(nr_said, 0);
+	assert_true(fake_vm_turn_until(&fv, has_said, NULL));
+	assert_string_equal(said,
+			    "kept one: the guest did not answer in time");
+	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
+	eject(HOTPLUG_PCI, 1); /* too late */
+	assert_int_equal(nr_said, 1);
+	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	eject(HOTPLUG_PCI, 1);
+	assert_string_equal(said, "removed one 0000:00:01.0");
+	assert_int_equal(nr_said, 2);
+	free_config(config);
+}
+
+static void test_bind(void **state unused_param)
+{
+	void *config = disk_config("one");
+	struct guest_virtio gv;
+	struct vm_plugged out;
+	struct error err;
+
+	assert_int_equal(next_event(), 0); /* the guest listens */
+	assert_int_equal(plug(config, &out, &err), 0);
+	assert_true(out.pending);
+	expect_event(HOTPLUG_PCI, 1, CHECK);
+	fake_vm_turn(&fv);
+	assert_int_equal(nr_said, 0);
+	assert_int_equal(vm_unplug(&fv.vm, "one", true, &err), -EBUSY);
+	bind(&gv, 1);
+	assert_string_equal(said, "plugged one 0000:00:01.0");
+	assert_int_equal(nr_said, 1);
+	/* The driver goes, and comes back before we look. */
+	gv_write(&gv, GV_STATUS, 0, 1);
+	fake_vm_turn(&fv);
+	assert_string_equal(drivers, "+one-one");
+	bind(&gv, 1);
+	bind(&gv, 1);
+	assert_string_equal(drivers, "+one-one+one-one+one");
+	assert_int_equal(nr_said, 1);
+	assert_int_equal(vm_unplug(&fv.vm, "one", true, &err), 0);
+	free_config(config);
+}
+
+/* No driver: nothing of it is left, and it can come again. */
+static void test_bind_late(void **state unused_param)
+{
+	void *config = disk_config("one");
+	struct guest_virtio gv;
+	struct vm_plugged out;
+	struct error err;
+	uint64_t start;
+
+	assert_int_equal(next_event(), 0);
+	plug_set_deadline(&fv.vm, 50000000);
+	assert_int_equal(plug(config, &out, &err), 0);
+	expect_event(HOTPLUG_PCI, 1, CHECK);
+	/* A guest that is at it gets more time. */
+	usleep(30000);
+	guest_virtio_probe(&gv, &fv, 1);
+	gv_write(&gv, GV_STATUS, VIRTIO_STATUS_ACKNOWLEDGE, 1);
+	start = loop_now_ns();
+	assert_true(fake_vm_turn_until(&fv, has_said, NULL));
+	assert_true(loop_now_ns() - start >= 50000000);
+	assert_string_equal(
+		said,
+		"no driver of the guest took it in time one 0000:00:01.0");
+	assert_int_equal(nr_said, 1);
+	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0xffff);
+	expect_event(HOTPLUG_PCI, 1, EJECT_REQUEST);
+	assert_int_equal(slot_status(&gv), 0);
+	plug_set_deadline(&fv.vm, PLUG_DEADLINE_NS);
+	assert_int_equal(plug(config, &out, &err), 0);
+	assert_string_equal(out.bdf, "0000:00:02.0");
+	bind(&gv, 2);
+	assert_string_equal(said, "plugged one 0000:00:02.0");
+	assert_int_equal(vm_unplug(&fv.vm, "one", true, &err), 0);
+	free_config(config);
+}
+
+/* A guest that stands still finds it later; one that is gone never does. */
+static void test_bind_not(void **state unused_param)
+{
+	void *config[2] = { disk_config("one"), disk_config("two") };
+	struct vm_plugged out;
+	struct error err;
+
+	assert_int_equal(next_event(), 0);
+	assert_int_equal(plug(config[0], &out, &err), 0);
+	assert_true(out.pending);
+	fv.vm.paused = true;
+	plug_pause(&fv.vm);
+	assert_string_equal(said, "plugged one 0000:00:01.0");
+	fv.vm.paused = false;
+	assert_int_equal(plug(config[1], &out, &err), 0);
+	assert_true(out.pending);
+	fv.vm.running = false;
+	plug_stop(&fv.vm);
+	assert_string_equal(said, "the guest stopped before a driver took it "
+				  "two 0000:00:02.0");
+	assert_int_equal(nr_said, 2);
+	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
+	assert_int_equal(fake_cfg_read(&fv, 2, PCI_VENDOR_ID, 2), 0xffff);
+	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	free_config(config[0]);
+	free_config(config[1]);
+}
+
 static void test_force(void **state unused_param)
 {
 	void *config[2] = { disk_config("one"), disk_config("two") };
@@ -320,7 +482,10 @@ static void test_force(void **state unused_param)
 	/* A driver that waits for status 0 does not wait for ever. */
 	assert_int_equal(fake_mmio_read(&fv, bar + 0x14, 1), 0);
 	/* The slot is not used again before the others. */
+	fv.vm.paused = true; /* no driver is waited for */
 	assert_int_equal(plug(config[1], &out, &err), 0);
+	fv.vm.paused = false;
+	assert_false(out.pending);
 	assert_string_equal(out.bdf, "0000:00:02.0");
 	/* Its addresses are, when the guest gives them to another. */
 	fake_cfg_write(&fv, 2, PCI_BAR0, bar, 8);
@@ -509,6 +674,8 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(test_plug_unplug), CASE(test_no_answer),
+		CASE(test_deadline),	CASE(test_bind),
+		CASE(test_bind_late),	CASE(test_bind_not),
 		CASE(test_force),	CASE(test_full_bus),
 		CASE(test_vcpus),	CASE(test_vcpus_fail),
 		CASE(test_memory),	CASE(test_memory_reset),

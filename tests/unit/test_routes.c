@@ -27,8 +27,7 @@ static int setup(void **state)
 		return -1;
 	fx->m.ops = &machine_vm_ops;
 	machine_init(&fx->m);
-	fx->api.machine = &fx->m;
-	fx->api.version = "1.2.3";
+	api_init(&fx->api, &fx->m, "1.2.3");
 	*state = fx;
 	return 0;
 }

@@ -327,6 +327,8 @@ static void test_ioeventfds_follow_bar(void **state unused_param)
 
 static void test_config_space(void **state unused_param)
 {
+	struct error err;
+
 	assert_int_equal(gv_config(&gv, 0, 8), DISK_LEN / 512);
 	assert_int_equal(gv_config(&gv, 0, 4), DISK_LEN / 512);
 	assert_int_equal(gv_config(&gv, 34, 2), QUEUES);
@@ -336,8 +338,12 @@ static void test_config_space(void **state unused_param)
 	fake_mmio_write(&fv, gv.bar + gv.offset[GV_DEVICE], 7, 4);
 	assert_int_equal(gv_config(&gv, 0, 8), DISK_LEN / 512);
 	assert_int_equal(gv_read(&gv, GV_GENERATION, 1), 0);
-	virtio_config_changed(
-		container_of(disk.dev, struct virtio_dev, device));
+	assert_int_equal(disk.dev->ops->resize(disk.dev, 2 * DISK_LEN, &err),
+			 0);
+	assert_int_equal(gv_config(&gv, 0, 8), 2 * DISK_LEN / 512);
+	assert_int_equal(gv_read(&gv, GV_GENERATION, 1), 1);
+	assert_int_equal(disk.dev->ops->resize(disk.dev, 1, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, disk.dev->id));
 	assert_int_equal(gv_read(&gv, GV_GENERATION, 1), 1);
 }
 

@@ -631,13 +631,16 @@ static void test_reset_over_queue_reset(void **state unused_param)
 
 static void test_config_changed(void **state unused_param)
 {
+	const uint8_t byte = 0x5a;
+
 	atomic_store(&toy.dev.config_vector, 1);
-	virtio_config_changed(&toy.dev);
+	virtio_config_set(&toy.dev, 1, &byte, 1);
+	assert_int_equal(((uint8_t *)toy.dev.config)[1], 0x5a);
 	assert_int_equal(toy.dev.generation, 1);
 	assert_int_equal(toy.interrupts, 0); /* nobody is listening */
 	bring_up();
 	atomic_store(&toy.dev.config_vector, 1);
-	virtio_config_changed(&toy.dev);
+	virtio_config_set(&toy.dev, 1, &byte, 1);
 	assert_int_equal(toy.dev.generation, 2);
 	assert_int_equal(toy.interrupts, 1);
 	assert_int_equal(toy.last_vector, 1);

@@ -269,6 +269,22 @@ static const struct device_class *api_find_class(const char *option)
 	return NULL;
 }
 
+/* A request for a device that the guest has yet to take. */
+struct api_waiter {
+	struct list_node node;
+	char id[64];
+	const struct api_route *route;
+	uint64_t ticket;
+};
+
+static void api_wait(struct api_call *c, struct api_waiter *w, const char *id)
+{
+	snprintf(w->id, sizeof(w->id), "%s", id);
+	w->route = c->route;
+	w->ticket = c->reply->ticket = ++c->api->last_ticket;
+	list_insert(&c->api->waiting, &w->node);
+}
+
 static void api_keep_device(struct api *api, const struct device_class *class,
 			    const char *id, json_t *kept)
 {
@@ -285,23 +301,56 @@ static void api_keep_device(struct api *api, const struct device_class *class,
 	json_array_append_new(list, kept);
 }
 
+/* A device that did not come after all. */
+static void api_forget_device(struct api *api, const char *id)
+{
+	const char *name;
+	json_t *list, *entry;
+	size_t i;
+
+	json_object_foreach (api->kept, name, list) {
+		json_array_foreach (list, i, entry) {
+			const char *other = json_string_value(
+				json_object_get(entry, "id"));
+
+			if (other && strcmp(other, id) == 0) {
+				json_array_remove(list, i);
+				return;
+			}
+		}
+	}
+}
+
+static void api_reply_added(struct api_reply *reply,
+			    const struct vm_plugged *at)
+{
+	api_reply_json(reply, 200,
+		       json_pack("{s:s,s:s}", "id", at->id, "bdf", at->bdf));
+}
+
 /* Take config and kept over, or free them. */
 static int api_add(struct api_call *c, const struct device_class *class,
 		   void *config, json_t *kept)
 {
+	struct api_waiter *w = calloc(1, sizeof(*w));
 	struct vm_plugged at;
-	int r = machine_add_device(c->machine, class, &config, &at, c->err);
+	int r = w ? machine_add_device(c->machine, class, &config, &at, c->err)
+		  : error_set(c->err, EIO, "out of memory");
 
 	machine_free_device(class, config);
 	if (r) {
+		free(w);
 		json_decref(kept);
 		return r;
 	}
-	if (*at.bdf)
-		api_reply_json(
-			c->reply, 200,
-			json_pack("{s:s,s:s}", "id", at.id, "bdf", at.bdf));
 	api_keep_device(c->api, class, at.id, kept);
+	if (at.pending) {
+		api_wait(c, w, at.id);
+		return 0;
+	}
+	free(w);
+	if (*at.bdf)
+		api_reply_added(c->reply, &at);
 	return 0;
 }
 
@@ -341,9 +390,8 @@ static int route_remove(struct api_call *c)
 
 static int route_resize_disk(struct api_call *c)
 {
-	struct machine *m = c->machine;
 	const char *id = NULL;
-	uint64_t size;
+	uint64_t size = 0;
 	bool has;
 	int r = api_read_text(c, "id", &id);
 
@@ -353,9 +401,7 @@ static int route_resize_disk(struct api_call *c)
 		return r;
 	if (!has)
 		return error_set(c->err, EBADMSG, "desired_size: is missing");
-	if (m->state == MACHINE_EMPTY)
-		return error_set(c->err, ENOENT, "VM is not created");
-	return error_set(c->err, ENOTSUP, "disks cannot be resized yet");
+	return machine_resize_disk(c->machine, id, size, c->err);
 }
 
 /* What other monitors have and we do not; arg says what it is. */
@@ -497,7 +543,7 @@ static void api_run(struct api_call *c)
 		free(c->reply->body);
 		c->reply->body = NULL;
 		api_reply_failure(c, r);
-	} else if (!c->reply->status) {
+	} else if (!c->reply->status && !c->reply->ticket) {
 		c->reply->status = 204;
 	}
 }
@@ -548,8 +594,63 @@ void api_handle(struct api *api, const struct http_request *req,
 	json_decref(c.body);
 }
 
+/* ---- replies that come later ---- */
+
+static struct api_waiter *api_find_waiter(struct api *api, const char *id)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &api->waiting) {
+		struct api_waiter *w =
+			container_of(pos, struct api_waiter, node);
+
+		if (strcmp(w->id, id) == 0)
+			return w;
+	}
+	return NULL;
+}
+
+static void api_on_added(void *opaque, const struct vm_plugged *at,
+			 const char *why)
+{
+	struct api *api = opaque;
+	struct api_waiter *w = api_find_waiter(api, at->id);
+	struct api_reply reply = { 0 };
+	uint64_t ticket;
+
+	if (why)
+		api_forget_device(api, at->id);
+	if (!w)
+		return;
+	if (why)
+		api_reply_chain(&reply, 500, "Error from API",
+				w->route->failure, why);
+	else
+		api_reply_added(&reply, at);
+	ticket = w->ticket;
+	list_remove(&w->node);
+	free(w);
+	if (api->on_reply)
+		api->on_reply(api->opaque, ticket, &reply);
+	else
+		free(reply.body);
+}
+
+void api_init(struct api *api, struct machine *machine, const char *version)
+{
+	memset(api, 0, sizeof(*api));
+	api->machine = machine;
+	api->version = version;
+	list_init(&api->waiting);
+	machine->on_added = api_on_added;
+	machine->added_opaque = api;
+}
+
 void api_fini(struct api *api)
 {
+	while (!list_is_empty(&api->waiting))
+		free(container_of(list_take(&api->waiting), struct api_waiter,
+				  node));
 	json_decref(api->kept);
 	api->kept = NULL;
 }

@@ -52,6 +52,8 @@ struct server_conn {
 	struct loop_timer stall;
 	struct http *http;
 	struct list_node items; /* in order */
+	uint64_t ticket; /* the reply that is waited for; 0: none */
+	struct loop_call go_on; /* it is there */
 	int fds[SERVER_MAX_FDS]; /* came since the last whole request */
 	unsigned int nr_fds;
 	bool too_many_fds;
@@ -161,6 +163,16 @@ static void conn_reply(struct server_conn *conn, const struct http_reply *head,
 	conn->out_len += head->body_len;
 }
 
+static void conn_take_reply(struct server_conn *conn, struct api_reply *reply)
+{
+	const struct http_reply head = { .status = reply->status,
+					 .type = reply->type,
+					 .body_len = reply->body_len };
+
+	conn_reply(conn, &head, reply->body);
+	free(reply->body);
+}
+
 static void conn_reply_error(struct server_conn *conn, const char *body)
 {
 	const struct http_reply head = {
@@ -177,7 +189,6 @@ static void conn_run(struct server_conn *conn, struct server_item *item)
 	const struct json_fds fds = { item->fds, item->nr_fds };
 	struct api *api = conn->server->config.api;
 	struct api_reply reply;
-	struct http_reply head;
 
 	if (item->too_many_fds) {
 		char *body = api_error_body("too many file descriptors");
@@ -187,18 +198,16 @@ static void conn_run(struct server_conn *conn, struct server_item *item)
 		return;
 	}
 	api_handle(api, &item->req, &fds, &reply);
-	head = (struct http_reply){ .status = reply.status,
-				    .type = reply.type,
-				    .body_len = reply.body_len };
-	conn_reply(conn, &head, reply.body);
-	free(reply.body);
+	conn->ticket = reply.ticket;
+	if (!reply.ticket)
+		conn_take_reply(conn, &reply);
 }
 
 static void conn_answer(struct server_conn *conn)
 {
 	const struct http_reply go_on = { .status = 100 };
 
-	while (!list_is_empty(&conn->items) &&
+	while (!list_is_empty(&conn->items) && !conn->ticket &&
 	       conn->out_len < SERVER_OUT_HIGH &&
 	       !conn->server->config.api->quit) {
 		struct server_item *item = container_of(
@@ -220,6 +229,7 @@ static void conn_destroy(struct server_conn *conn)
 {
 	loop_fd_del(&conn->lf);
 	loop_timer_cancel(&conn->stall);
+	loop_cancel(conn->server->config.loop, &conn->go_on);
 	close_fd(&conn->lf.fd);
 	conn_drop_items(conn);
 	server_close_fds(conn->fds, conn->nr_fds);
@@ -391,6 +401,50 @@ static bool conn_read(struct server_conn *conn)
 
 static void server_check_quit(struct server *s);
 
+/* Answer what can be answered, then wait for more, or end. */
+static void conn_go_on(struct server_conn *conn)
+{
+	struct server *s = conn->server;
+	bool ok;
+
+	conn_answer(conn);
+	ok = conn_flush(conn);
+	if (ok && (conn->eof || conn->close) && !conn->out_len &&
+	    !conn->ticket && list_is_empty(&conn->items))
+		ok = false;
+	if (ok)
+		conn_wait(conn);
+	else
+		conn_destroy(conn);
+	server_check_quit(s);
+}
+
+static void conn_on_go_on(struct loop_call *lc)
+{
+	conn_go_on(container_of(lc, struct server_conn, go_on));
+}
+
+/* Only put it down here: another connection's request may be under way. */
+static void server_on_reply(void *opaque, uint64_t ticket,
+			    struct api_reply *reply)
+{
+	struct server *s = opaque;
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &s->conns) {
+		struct server_conn *conn =
+			container_of(pos, struct server_conn, node);
+
+		if (conn->ticket != ticket)
+			continue;
+		conn->ticket = 0;
+		conn_take_reply(conn, reply);
+		loop_post(s->config.loop, &conn->go_on);
+		return;
+	}
+	free(reply->body); /* its client has left */
+}
+
 static void conn_on_event(struct loop_fd *lf, uint32_t events)
 {
 	struct server_conn *conn = container_of(lf, struct server_conn, lf);
@@ -404,16 +458,10 @@ static void conn_on_event(struct loop_fd *lf, uint32_t events)
 	    !s->quitting)
 		ok = conn_read(conn);
 	if (ok) {
-		conn_answer(conn);
-		ok = conn_flush(conn);
+		conn_go_on(conn);
+		return;
 	}
-	if (ok && (conn->eof || conn->close) && !conn->out_len &&
-	    list_is_empty(&conn->items))
-		ok = false;
-	if (ok)
-		conn_wait(conn);
-	else
-		conn_destroy(conn);
+	conn_destroy(conn);
 	server_check_quit(s);
 }
 
@@ -429,6 +477,7 @@ static int conn_create(struct server *s, int fd)
 	conn->http = http_create();
 	conn->lf.fd = fd;
 	conn->lf.on_event = conn_on_event;
+	conn->go_on.fn = conn_on_go_on;
 	conn->stall.on_expire = conn_on_stall;
 	conn->events = EPOLLIN;
 	list_init(&conn->items);
@@ -550,6 +599,8 @@ int server_open(struct server **out, const struct server_config *config,
 		server_close(s);
 		return error_set(err, r, "--api-socket: %s", strerror(-r));
 	}
+	config->api->on_reply = server_on_reply;
+	config->api->opaque = s;
 	*out = s;
 	return 0;
 }
@@ -558,9 +609,15 @@ void server_close(struct server *s)
 {
 	if (!s)
 		return;
-	while (!list_is_empty(&s->conns))
-		conn_destroy(container_of(list_take(&s->conns),
-					  struct server_conn, node));
+	s->config.api->on_reply = NULL;
+	while (!list_is_empty(&s->conns)) {
+		struct server_conn *conn = container_of(
+			list_take(&s->conns), struct server_conn, node);
+
+		/* A reply that the end itself brought. */
+		conn_flush(conn);
+		conn_destroy(conn);
+	}
 	loop_fd_del(&s->lf);
 	loop_timer_cancel(&s->retry);
 	listener_close(&s->listener);
