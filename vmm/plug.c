@@ -120,9 +120,9 @@ static void comer_on_deadline(struct loop_timer *lt)
 
 static void comer_set_deadline(struct plug_comer *c)
 {
-	loop_timer_set(c->vm->main_loop, &c->deadline,
-		       MIN(loop_now_ns() + c->vm->plug->deadline_ns,
-			   c->end_ns));
+	loop_timer_set(
+		c->vm->main_loop, &c->deadline,
+		MIN(loop_now_ns() + c->vm->plug->deadline_ns, c->end_ns));
 }
 
 static int comer_create(struct vm *vm, struct device *dev, struct error *err)

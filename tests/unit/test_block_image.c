@@ -351,12 +351,17 @@ static void test_lock_of_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_file),	  TEST(test_direct),
-		TEST(test_part_sector),	  TEST(test_resize),
+		TEST(test_file),
+		TEST(test_direct),
+		TEST(test_part_sector),
+		TEST(test_resize),
 		TEST(test_resize_readonly),
-		TEST(test_refused_files), TEST(test_refused_socket),
-		TEST(test_no_permission), TEST(test_fd),
-		TEST(test_lock),	  TEST(test_lock_of_process),
+		TEST(test_refused_files),
+		TEST(test_refused_socket),
+		TEST(test_no_permission),
+		TEST(test_fd),
+		TEST(test_lock),
+		TEST(test_lock_of_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

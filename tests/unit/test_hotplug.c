@@ -358,8 +358,7 @@ static void test_deadline(void **state unused_param)
 	fake_vm_turn(&fv);
 	assert_int_equal(nr_said, 0);
 	assert_true(fake_vm_turn_until(&fv, has_said, NULL));
-	assert_string_equal(said,
-			    "kept one: the guest did not answer in time");
+	assert_string_equal(said, "kept one: the guest did not answer in time");
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
 	eject(HOTPLUG_PCI, 1); /* too late */
 	assert_int_equal(nr_said, 1);

@@ -308,10 +308,12 @@ static void api_forget_device(struct api *api, const char *id)
 	json_t *list, *entry;
 	size_t i;
 
-	json_object_foreach (api->kept, name, list) {
-		json_array_foreach (list, i, entry) {
-			const char *other = json_string_value(
-				json_object_get(entry, "id"));
+	json_object_foreach(api->kept, name, list)
+	{
+		json_array_foreach(list, i, entry)
+		{
+			const char *other =
+				json_string_value(json_object_get(entry, "id"));
 
 			if (other && strcmp(other, id) == 0) {
 				json_array_remove(list, i);
