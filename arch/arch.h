@@ -41,6 +41,10 @@ struct arch_ram {
 };
 unsigned int arch_ram_layout(uint64_t size, struct arch_ram ram[2]);
 
+/* Do RAM, the memory that may come and the PCI window behind them have
+ * addresses that the host's processors know? -EINVAL with a message. */
+int arch_check_memory(const struct vm *vm, struct error *err);
+
 /* Where memory that comes later begins, behind RAM of `size` bytes. */
 gpa_t arch_hotplug_base(uint64_t size);
 

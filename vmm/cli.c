@@ -132,12 +132,25 @@ static const struct param_set api_params =
 static const struct param_set event_params =
 	ENDPOINT_SET("event-monitor", "write what happens there, as JSON");
 
+static const struct param_choice seccomp_choices[] = {
+	{ "false", NULL },
+	{ NULL, NULL },
+};
+
 static const struct param process_table[] = {
 	{
 		.name = "log-file",
 		.type = PARAM_PATH,
 		.offset = offsetof(struct run_config, log_file),
 		.help = "write the log there instead of to stderr",
+	},
+	{
+		.name = "seccomp",
+		.type = PARAM_ENUM,
+		.offset = offsetof(struct run_config, seccomp),
+		.choices = seccomp_choices,
+		.help = "filter system calls: this version has no filter, so "
+			"only false is taken",
 	},
 };
 
@@ -190,6 +203,9 @@ static const struct cli_entry cli_table[] = {
 	  .offset = offsetof(struct run_config, event_monitor),
 	  .apply = cli_apply_set },
 	{ .opt = { .name = "log-file", .group = "Process" },
+	  .home = &process_params,
+	  .apply = cli_apply_param },
+	{ .opt = { .name = "seccomp", .group = "Process" },
 	  .home = &process_params,
 	  .apply = cli_apply_param },
 	{ .opt = { .name = "verbose",

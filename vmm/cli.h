@@ -35,6 +35,7 @@ struct run_config {
 	struct endpoint_config event_monitor;
 	char *log_file; /* owned; NULL: stderr */
 	unsigned int verbosity; /* count of -v */
+	int seccomp; /* 0: no filter, the only choice */
 	struct vm_config vm;
 };
 

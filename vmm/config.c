@@ -39,6 +39,20 @@ static const struct param payload_table[] = {
 		.help = "initial RAM file system, as the kernel takes it",
 	},
 	{
+		.name = "kernel_fd",
+		.json = "payload.kernel_fd",
+		.type = PARAM_FD,
+		.offset = offsetof(struct vm_config, kernel_fd),
+		.help = "an open file descriptor instead of kernel",
+	},
+	{
+		.name = "initramfs_fd",
+		.json = "payload.initramfs_fd",
+		.type = PARAM_FD,
+		.offset = offsetof(struct vm_config, initramfs_fd),
+		.help = "an open file descriptor instead of initramfs",
+	},
+	{
 		.name = "cmdline",
 		.json = "payload.cmdline",
 		.type = PARAM_STRING,
@@ -58,10 +72,26 @@ static const struct param payload_table[] = {
 	},
 };
 
+static int payload_check(const void *config, struct error *err)
+{
+	const struct vm_config *vc = config;
+
+	if (vc->kernel && vc->kernel_fd >= 0)
+		return error_set(err, EINVAL,
+				 "payload.kernel_fd: a path is given, too; "
+				 "leave one of them out");
+	if (vc->initramfs && vc->initramfs_fd >= 0)
+		return error_set(err, EINVAL,
+				 "payload.initramfs_fd: a path is given, too; "
+				 "leave one of them out");
+	return 0;
+}
+
 const struct param_set payload_params = {
 	.option = "kernel",
 	.params = payload_table,
 	.nr_params = ARRAY_SIZE(payload_table),
+	.check = payload_check,
 	.size = sizeof(struct vm_config),
 };
 
@@ -424,13 +454,19 @@ int vm_config_add_rootfs(struct vm_config *vc, struct error *err)
 /* ---- checks ---- */
 
 /* A file that the boot loader can read. */
-static int config_check_file(const char *option, const char *path,
+/* fd: -1, or the file itself. */
+static int config_check_file(const char *option, const char *path, int fd,
 			     const char *what, struct error *err)
 {
-	struct error_value shown = error_value(path);
+	struct error_value shown = error_value(path ? path : "fd");
+	bool bad = fd < 0;
 	struct stat st;
 
-	if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+	if (bad)
+		bad = stat(path, &st) < 0 || access(path, R_OK) < 0;
+	else
+		bad = fstat(fd, &st) < 0;
+	if (bad)
 		return error_set(err, errno,
 				 "--%s %s: %s; give the path of %s that can be "
 				 "read",
@@ -447,15 +483,16 @@ int vm_config_check(const struct vm_config *vc, struct error *err)
 {
 	int rc;
 
-	if (!vc->kernel)
+	if (!vc->kernel && vc->kernel_fd < 0)
 		return error_set(err, EINVAL,
 				 "--kernel: is missing; a machine needs one, "
 				 "add --kernel PATH (--help lists all "
 				 "options)");
-	rc = config_check_file("kernel", vc->kernel, "a kernel", err);
-	if (!rc && vc->initramfs)
+	rc = config_check_file("kernel", vc->kernel, vc->kernel_fd, "a kernel",
+			       err);
+	if (!rc && (vc->initramfs || vc->initramfs_fd >= 0))
 		rc = config_check_file("initramfs", vc->initramfs,
-				       "an initramfs", err);
+				       vc->initramfs_fd, "an initramfs", err);
 	return rc;
 }
 

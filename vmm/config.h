@@ -70,6 +70,8 @@ struct device_config {
 struct vm_config {
 	char *kernel; /* path, owned; NULL: none */
 	char *initramfs;
+	int kernel_fd; /* an open one instead of its path; -1: none */
+	int initramfs_fd;
 	char *cmdline; /* as given; NULL: the default */
 	int on_reset; /* enum reset_action */
 	struct rootfs_config rootfs; /* path NULL: none */

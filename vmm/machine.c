@@ -80,11 +80,8 @@ const char *machine_device_id(const struct device_config *dc)
 	return id ? *id : NULL;
 }
 
-static void machine_close_device_fds(const struct device_class *class,
-				     void *config)
+static void machine_close_fds(const struct param_set *set, void *config)
 {
-	const struct param_set *set = class->params;
-
 	for (unsigned int i = 0; set && i < set->nr_params; i++) {
 		const struct param *p = &set->params[i];
 
@@ -97,20 +94,19 @@ void machine_free_device(const struct device_class *class, void *config)
 {
 	if (!config)
 		return;
-	machine_close_device_fds(class, config);
+	machine_close_fds(class->params, config);
 	if (class->params)
 		param_free(class->params, config);
 	free(config);
 }
 
-void machine_free_config(struct vm_config *vc, struct machine_files *files)
+void machine_free_config(struct vm_config *vc)
 {
+	machine_close_fds(&payload_params, vc);
 	for (unsigned int i = 0; i < vc->nr_devices; i++)
-		machine_close_device_fds(vc->devices[i].class,
-					 vc->devices[i].config);
+		machine_close_fds(vc->devices[i].class->params,
+				  vc->devices[i].config);
 	vm_config_free(vc);
-	close_fd(&files->kernel);
-	close_fd(&files->initramfs);
 }
 
 /* The device of that id among the first nr. */
@@ -177,8 +173,7 @@ static int machine_assign_ids(struct machine *m, struct vm_config *vc,
 	return 0;
 }
 
-int machine_create(struct machine *m, struct vm_config *vc,
-		   struct machine_files *files, struct error *err)
+int machine_create(struct machine *m, struct vm_config *vc, struct error *err)
 {
 	int r;
 
@@ -188,9 +183,7 @@ int machine_create(struct machine *m, struct vm_config *vc,
 	if (r)
 		return r;
 	m->config = *vc;
-	m->files = *files;
 	vm_config_init(vc);
-	*files = (struct machine_files){ -1, -1 };
 	m->state = MACHINE_CREATED;
 	return 0;
 }
@@ -206,7 +199,7 @@ int machine_delete(struct machine *m, struct error *err)
 		if (r)
 			return r;
 	}
-	machine_free_config(&m->config, &m->files);
+	machine_free_config(&m->config);
 	m->state = MACHINE_EMPTY;
 	m->next_id = 0;
 	events_emit(m->events, "vm", "deleted", NULL);
@@ -653,7 +646,6 @@ void machine_init(struct machine *m)
 {
 	m->state = MACHINE_EMPTY;
 	m->vm = NULL;
-	m->files = (struct machine_files){ -1, -1 };
 	m->next_id = 0;
 }
 
@@ -663,6 +655,6 @@ void machine_fini(struct machine *m)
 		m->ops->destroy(m->vm);
 	m->vm = NULL;
 	if (m->state != MACHINE_EMPTY)
-		machine_free_config(&m->config, &m->files);
+		machine_free_config(&m->config);
 	m->state = MACHINE_EMPTY;
 }

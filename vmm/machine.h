@@ -61,12 +61,6 @@ struct machine_ops {
 
 extern const struct machine_ops machine_vm_ops; /* KVM */
 
-/* Open files instead of paths, in struct machine's keeping. -1: none. */
-struct machine_files {
-	int kernel;
-	int initramfs;
-};
-
 struct machine {
 	/* set by machine_init(), borrowed */
 	const struct machine_ops *ops;
@@ -84,7 +78,6 @@ struct machine {
 	/* for reading only */
 	enum machine_state state;
 	struct vm_config config; /* unless EMPTY */
-	struct machine_files files;
 	struct vm *vm; /* RUNNING, PAUSED */
 	unsigned int next_id; /* of made-up device ids */
 };
@@ -98,11 +91,10 @@ void machine_fini(struct machine *m);
 const char *machine_state_name(const struct machine *m);
 
 /*
- * Keep *vc and *files as the machine's configuration; both are taken over, and
- * left empty, only when 0 is returned. Devices without an id get one.
+ * Keep *vc as the machine's configuration; it is taken over, fds too, and left
+ * empty, only when 0 is returned. Devices without an id get one.
  */
-int machine_create(struct machine *m, struct vm_config *vc,
-		   struct machine_files *files, struct error *err);
+int machine_create(struct machine *m, struct vm_config *vc, struct error *err);
 int machine_boot(struct machine *m, struct error *err);
 int machine_pause(struct machine *m, struct error *err);
 int machine_resume(struct machine *m, struct error *err);
@@ -149,6 +141,6 @@ const char *machine_device_id(const struct device_config *dc);
 /* Free one device's config struct with all it owns, fds too. */
 void machine_free_device(const struct device_class *class, void *config);
 /* Free a configuration that was not taken over, fds too. */
-void machine_free_config(struct vm_config *vc, struct machine_files *files);
+void machine_free_config(struct vm_config *vc);
 
 #endif

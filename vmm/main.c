@@ -118,12 +118,11 @@ static int process_open_api(struct process *p, struct error *err)
 
 static int process_boot(struct process *p, struct error *err)
 {
-	struct machine_files files = { -1, -1 };
 	int r;
 
 	if (!p->rc->vm.kernel)
 		return 0;
-	r = machine_create(&p->machine, &p->rc->vm, &files, err);
+	r = machine_create(&p->machine, &p->rc->vm, err);
 	return r ? r : machine_boot(&p->machine, err);
 }
 

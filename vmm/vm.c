@@ -313,14 +313,16 @@ static int vm_open_kvm(struct vm *vm, struct error *err)
 	return 0;
 }
 
-static int vm_open_file(const char *option, const char *path, int *fd,
+/* fd: -1, or the file itself, of which *out is a copy. */
+static int vm_open_file(const char *option, const char *path, int fd, int *out,
 			struct error *err)
 {
-	*fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (*fd < 0)
+	*out = fd < 0 ? open(path, O_RDONLY | O_CLOEXEC)
+		      : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (*out < 0)
 		return error_set(err, errno,
 				 "--%s %s: %s; give a readable file", option,
-				 path, strerror(errno));
+				 path ? path : "fd", strerror(errno));
 	return 0;
 }
 
@@ -346,9 +348,13 @@ static int vm_add_memory(struct vm *vm, struct error *err)
 		if (r)
 			return r;
 	}
-	return hot ? gmem_reserve(&vm->gmem, arch_hotplug_base(mc->size), hot,
-				  err)
-		   : 0;
+	if (hot) {
+		r = gmem_reserve(&vm->gmem, arch_hotplug_base(mc->size), hot,
+				 err);
+		if (r)
+			return r;
+	}
+	return arch_check_memory(vm, err);
 }
 
 static int vm_construct(struct vm *vm, struct error *err)
@@ -356,10 +362,11 @@ static int vm_construct(struct vm *vm, struct error *err)
 	const struct vm_config *vc = vm->config;
 	int r;
 
-	r = vm_open_file("kernel", vc->kernel, &vm->kernel_fd, err);
-	if (!r && vc->initramfs)
-		r = vm_open_file("initramfs", vc->initramfs, &vm->initramfs_fd,
-				 err);
+	r = vm_open_file("kernel", vc->kernel, vc->kernel_fd, &vm->kernel_fd,
+			 err);
+	if (!r && (vc->initramfs || vc->initramfs_fd >= 0))
+		r = vm_open_file("initramfs", vc->initramfs, vc->initramfs_fd,
+				 &vm->initramfs_fd, err);
 	if (!r)
 		r = vm_open_kvm(vm, err);
 	if (!r)

@@ -4,6 +4,7 @@
  * The x86_64 machine: in-kernel LAPICs, an IOAPIC, hardware-reduced ACPI, no
  * PIT, no PIC use, no i8042, no CMOS clock.
  */
+#include <cpuid.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <string.h>
@@ -107,6 +108,24 @@ static gpa_t machine_mmio64_base(const struct gmem *gm)
 	if (gm->hot.len)
 		end = gm->hot.gpa + gm->hot.len;
 	return ALIGN_UP(end, GIB);
+}
+
+/* CPUID 0x80000008 EAX[7:0], physical address bits, as the guest sees it. */
+int arch_check_memory(const struct vm *vm, struct error *err)
+{
+	gpa_t end = machine_mmio64_base(&vm->gmem) + X86_PCI_MMIO64_LEN;
+	unsigned int eax = 0, ebx, ecx, edx, bits;
+
+	__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx);
+	bits = eax & 0xff;
+	if (!bits || bits >= 64 || end <= 1ull << bits)
+		return 0;
+	return error_set(
+		err, EINVAL,
+		"--memory: size and hotplug_size, with %llu GiB for devices, end at %llu GiB, but this host's processors address %llu GiB; ask for less",
+		(unsigned long long)(X86_PCI_MMIO64_LEN / GIB),
+		(unsigned long long)(end / GIB),
+		(unsigned long long)((1ull << bits) / GIB));
 }
 
 static unsigned int machine_memory_map(const struct gmem *gm,
@@ -214,9 +233,10 @@ int arch_boot(struct vm *vm, const char *cmdline, struct error *err)
 	struct boot_request req = {
 		.gm = &vm->gmem,
 		.kernel_fd = vm->kernel_fd,
-		.kernel_name = vm->config->kernel,
+		.kernel_name = vm->config->kernel ? vm->config->kernel : "fd",
 		.initramfs_fd = vm->initramfs_fd,
-		.initramfs_name = vm->config->initramfs,
+		.initramfs_name = vm->config->initramfs ? vm->config->initramfs
+							: "fd",
 		.cmdline = cmdline,
 		.map = map,
 		.nr_map = machine_memory_map(&vm->gmem, map),

@@ -28,6 +28,7 @@ struct console {
 	int in_fd;
 	int out_fd;
 	bool own_fds;
+	char pty[32]; /* name of its other side */
 	bool out_is_plain; /* a plain file: cannot be polled, never blocks */
 	bool escaped; /* Ctrl-A was typed */
 	bool in_watched;
@@ -238,11 +239,10 @@ static void console_open_tty(struct console *con)
 
 static int console_open_pty(struct console *con, struct error *err)
 {
-	char name[64];
 	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0 || grantpt(fd) || unlockpt(fd) ||
-	    ptsname_r(fd, name, sizeof(name))) {
+	    ptsname_r(fd, con->pty, sizeof(con->pty))) {
 		int code = errno;
 
 		close_fd(&fd);
@@ -250,7 +250,7 @@ static int console_open_pty(struct console *con, struct error *err)
 	}
 	con->in_fd = con->out_fd = fd;
 	con->own_fds = true;
-	fprintf(stderr, "vmm: serial port on %s\n", name);
+	fprintf(stderr, "vmm: serial port on %s\n", con->pty);
 	return 0;
 }
 
@@ -318,6 +318,11 @@ int console_open(struct console **out, const struct console_config *config,
 	console_watch_in(con, true);
 	*out = con;
 	return 0;
+}
+
+const char *console_pty(const struct console *con)
+{
+	return con->pty;
 }
 
 void console_close(struct console *con)

@@ -43,6 +43,9 @@ int console_open(struct console **out, const struct console_config *config,
  * NULL is accepted. Main thread. */
 void console_close(struct console *con);
 
+/* Where the other side of CONSOLE_PTY is, "/dev/pts/N"; "" in other modes. */
+const char *console_pty(const struct console *con);
+
 /* Any thread; never blocks. */
 void console_write(struct console *con, uint8_t byte);
 

@@ -316,6 +316,7 @@ static int serial_create(struct vm *vm, const void *config, struct device **out,
 		serial_destroy(&s->device);
 		return r;
 	}
+	vm->console_pty = console_pty(s->con);
 	*out = &s->device;
 	return 0;
 }

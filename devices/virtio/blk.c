@@ -565,8 +565,7 @@ static void blk_counters(struct virtio_dev *dev,
 		io_counters_emit_queue(&blk->queues[i].counters, i, emit, arg);
 }
 
-static int blk_resize(struct virtio_dev *dev, uint64_t bytes,
-		      struct error *err)
+static int blk_resize(struct virtio_dev *dev, uint64_t bytes, struct error *err)
 {
 	struct blk *blk = blk_of(dev);
 	le64 capacity = le64_of(bytes / BLK_SECTOR);

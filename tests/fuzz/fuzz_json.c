@@ -37,7 +37,6 @@ static char *fuzz_echo(const struct vm_config *vc, json_t *kept)
 /* The echo of what was accepted, NULL: it was not. */
 static char *fuzz_read(const char *text, size_t len, const struct json_fds *fds)
 {
-	struct machine_files files = { -1, -1 };
 	struct error err = { "" };
 	json_t *root, *kept = NULL;
 	struct vm_config vc;
@@ -50,14 +49,14 @@ static char *fuzz_read(const char *text, size_t len, const struct json_fds *fds)
 		return NULL;
 	}
 	vm_config_init(&vc);
-	r = json_read_config(&vc, &files, root, fds, &kept, &err);
+	r = json_read_config(&vc, root, fds, &kept, &err);
 	json_decref(root);
 	assert(!r == !*err.msg);
 	assert(!r == !!kept);
 	assert(!r || r == -EBADMSG || r == -EINVAL);
 	if (!r)
 		echo = fuzz_echo(&vc, kept);
-	machine_free_config(&vc, &files);
+	machine_free_config(&vc);
 	json_decref(kept);
 	return echo;
 }

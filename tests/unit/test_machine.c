@@ -164,15 +164,14 @@ static void *disk_config(const char *id)
 
 static int create(struct fixture *fx)
 {
-	struct machine_files files = { -1, -1 };
 	struct vm_config vc;
 	int r;
 
 	vm_config_init(&vc);
 	vc.kernel = strdup(fx->kernel);
 	vc.cpus.max = 2;
-	r = machine_create(&fx->m, &vc, &files, &fx->err);
-	machine_free_config(&vc, &files);
+	r = machine_create(&fx->m, &vc, &fx->err);
+	machine_free_config(&vc);
 	return r;
 }
 

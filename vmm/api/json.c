@@ -332,58 +332,21 @@ static int json_read_sections(struct vm_config *vc, const json_t *root,
 	return r;
 }
 
-/* A boot file that is already open: its path is the descriptor's. */
-static int json_read_file(const json_t *root, const char *path,
-			  const struct json_fds *fds, int *fd, char **name,
-			  struct error *err)
-{
-	json_t *value;
-	int r = json_path_get(root, path, "", &value, err);
-
-	if (r || !value)
-		return r;
-	if (!json_fits(value, JSON_INTEGER))
-		return error_set(err, EBADMSG, "%s: must be %s", path,
-				 json_type_text(JSON_INTEGER));
-	if (*name)
-		return error_set(
-			err, EINVAL,
-			"%s: a path is given, too; leave one of them out",
-			path);
-	r = json_copy_fd(fds, value, fd, err);
-	if (r)
-		return error_prefix(err, r, "%s", path);
-	if (asprintf(name, "/proc/self/fd/%d", *fd) < 0) {
-		*name = NULL;
-		return error_set(err, ENOMEM, "out of memory");
-	}
-	return 0;
-}
-
-static int json_read_payload(struct vm_config *vc, struct machine_files *files,
-			     const json_t *root, const struct json_fds *fds,
-			     struct error *err)
+static int json_read_payload(struct vm_config *vc, const json_t *root,
+			     const struct json_fds *fds, struct error *err)
 {
 	json_t *payload = json_object_get(root, "payload");
-	int r;
 
 	if (!payload || json_is_null(payload))
 		return error_set(
 			err, EBADMSG,
 			"payload: is missing; give {\"payload\":{\"kernel\":PATH}}");
-	r = json_read_set(&payload_params, vc, root, "", NULL, err);
-	if (!r)
-		r = json_read_file(root, "payload.kernel_fd", fds,
-				   &files->kernel, &vc->kernel, err);
-	if (!r)
-		r = json_read_file(root, "payload.initramfs_fd", fds,
-				   &files->initramfs, &vc->initramfs, err);
-	return r;
+	return json_read_set(&payload_params, vc, root, "", fds, err);
 }
 
-int json_read_config(struct vm_config *vc, struct machine_files *files,
-		     const json_t *root, const struct json_fds *fds,
-		     json_t **kept, struct error *err)
+int json_read_config(struct vm_config *vc, const json_t *root,
+		     const struct json_fds *fds, json_t **kept,
+		     struct error *err)
 {
 	json_t *keep;
 	int r;
@@ -398,7 +361,7 @@ int json_read_config(struct vm_config *vc, struct machine_files *files,
 	vc->serial.mode = SERIAL_NULL;
 	r = json_peer_read(json_peer_config, root, "", keep, err);
 	if (!r)
-		r = json_read_payload(vc, files, root, fds, err);
+		r = json_read_payload(vc, root, fds, err);
 	if (!r)
 		r = json_read_sections(vc, root, err);
 	for (unsigned int i = 0; !r && device_classes[i]; i++)
@@ -513,6 +476,9 @@ json_t *json_write_config(const struct machine *m, const json_t *kept)
 	for (unsigned int i = 0; device_classes[i]; i++)
 		if (device_classes[i]->json_list)
 			json_write_devices(vc, device_classes[i], kept, out);
+	if (m->vm && m->vm->console_pty && *m->vm->console_pty)
+		json_path_set(out, "serial.file",
+			      json_string(m->vm->console_pty));
 	json_peer_write(json_peer_config, out);
 	json_write_limits(m, out);
 	return out;

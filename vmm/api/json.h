@@ -55,12 +55,13 @@ int json_read_device(const struct device_class *class, void *cfg,
 		     struct error *err);
 
 /*
- * A whole machine: the body of vm.create. vc: after vm_config_init(); files:
- * {-1, -1}. Both are to be freed by the caller in every case. *kept as above.
+ * A whole machine: the body of vm.create. vc: after vm_config_init(), to be
+ * freed by the caller in every case, with machine_free_config() as it has
+ * copies of fds. *kept as above.
  */
-int json_read_config(struct vm_config *vc, struct machine_files *files,
-		     const json_t *root, const struct json_fds *fds,
-		     json_t **kept, struct error *err);
+int json_read_config(struct vm_config *vc, const json_t *root,
+		     const struct json_fds *fds, json_t **kept,
+		     struct error *err);
 
 /* Note the ids that devices have by now in what was kept of them; both are in
  * the same order. */

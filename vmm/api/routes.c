@@ -185,16 +185,15 @@ static int route_vmm_shutdown(struct api_call *c)
 
 static int route_create(struct api_call *c)
 {
-	struct machine_files files = { -1, -1 };
 	struct vm_config vc;
 	json_t *kept = NULL;
 	int r;
 
 	vm_config_init(&vc);
-	r = json_read_config(&vc, &files, c->body, c->fds, &kept, c->err);
+	r = json_read_config(&vc, c->body, c->fds, &kept, c->err);
 	if (!r)
-		r = machine_create(c->machine, &vc, &files, c->err);
-	machine_free_config(&vc, &files);
+		r = machine_create(c->machine, &vc, c->err);
+	machine_free_config(&vc);
 	if (r) {
 		json_decref(kept);
 		return r;
