@@ -158,8 +158,6 @@ static int resizer_request(struct resizer *rz, uint64_t wanted,
 			"%u resize requests wait for the guest already",
 			rz->nr);
 	if (!rz->nr) {
-		if (wanted == now)
-			return 0;
 		rz->began = now;
 		if (wanted > now)
 			r = rz->ops->grow(vm, wanted, err);

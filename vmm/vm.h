@@ -107,7 +107,7 @@ struct vm {
 	void (*on_removed)(struct vm *vm, const char *id, const char *bdf);
 	void (*on_remove_failed)(struct vm *vm, const char *id,
 				 const char *why);
-	/* The same for resize verbs that had something to do. */
+	/* The same for resize verbs. */
 	void (*on_resize_done)(struct vm *vm, const struct vm_resize *r);
 	void (*on_resize_failed)(struct vm *vm, const struct vm_resize *r,
 				 const char *why);
@@ -199,8 +199,8 @@ int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
 void vm_driver_news(struct vm *vm, struct device *dev, enum device_news news);
 
 /*
- * Have nr vCPUs, 1 to cpus.max. 0: nothing is to do, or on_resize_done() or
- * on_resize_failed() will follow. More are there at once, and the guest may
+ * Have nr vCPUs, 1 to cpus.max. 0: on_resize_done() or on_resize_failed() will
+ * follow, also when there was nothing to do. More are there at once, and the guest may
  * bring them up; fewer need its help, and wait HOTPLUG_DEADLINE_NS for each.
  * A request waits for those before it. -errno with a message. Main thread.
  */
