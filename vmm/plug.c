@@ -370,14 +370,13 @@ void plug_set_deadline(struct vm *vm, uint64_t ns)
 
 void plug_stop(struct vm *vm)
 {
-	struct plug *plug = vm->plug;
+	struct list_node *pos, *tmp;
 
 	/* What a driver did at the last moment counts. */
 	while (plug_one_news(vm))
 		;
-	while (!list_is_empty(&plug->coming))
-		comer_fail(container_of(list_take(&plug->coming),
-					struct plug_comer, node),
+	list_for_each (pos, tmp, &vm->plug->coming)
+		comer_fail(container_of(pos, struct plug_comer, node),
 			   "the guest stopped before a driver took it");
 }
 
@@ -396,11 +395,10 @@ void plug_reset(struct vm *vm)
 
 void plug_pause(struct vm *vm)
 {
-	struct plug *plug = vm->plug;
+	struct list_node *pos, *tmp;
 
-	while (!list_is_empty(&plug->coming))
-		comer_complete(container_of(list_take(&plug->coming),
-					    struct plug_comer, node));
+	list_for_each (pos, tmp, &vm->plug->coming)
+		comer_complete(container_of(pos, struct plug_comer, node));
 }
 
 int plug_create(struct vm *vm, struct error *err)

@@ -334,7 +334,7 @@ static int api_add(struct api_call *c, const struct device_class *class,
 		   void *config, json_t *kept)
 {
 	struct api_waiter *w = calloc(1, sizeof(*w));
-	struct vm_plugged at;
+	struct vm_plugged at = { .pending = false };
 	int r = w ? machine_add_device(c->machine, class, &config, &at, c->err)
 		  : error_set(c->err, EIO, "out of memory");
 
