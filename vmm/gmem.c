@@ -293,6 +293,12 @@ static bool gmem_block_is_plugged(const struct gmem_hot *hot, uint64_t block)
 	       1;
 }
 
+bool gmem_hot_is_there(const struct gmem_hot *hot, const void *hva)
+{
+	return gmem_block_is_plugged(
+		hot, (uint64_t)((const uint8_t *)hva - hot->hva) / GMEM_BLOCK);
+}
+
 static void gmem_mark(struct gmem_hot *hot, gpa_t gpa, uint64_t len,
 		      bool plugged)
 {

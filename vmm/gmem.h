@@ -85,6 +85,9 @@ int gmem_plug(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err);
 void gmem_unplug(struct gmem *gm, gpa_t gpa, uint64_t len);
 /* Where the host has it, plugged or not. */
 void *gmem_hot_ptr(const struct gmem *gm, gpa_t gpa);
+/* Is the GMEM_BLOCK around this address of the host, inside what is reserved,
+ * plugged? Any thread. */
+bool gmem_hot_is_there(const struct gmem_hot *hot, const void *hva);
 
 /* Bytes of all regions, without what was plugged. */
 uint64_t gmem_boot_size(const struct gmem *gm);

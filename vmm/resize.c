@@ -287,6 +287,20 @@ static uint64_t memory_find(const struct vm *vm, uint64_t unit, uint64_t max,
 	return len;
 }
 
+/* Devices that know memory by more than its address look at it again. */
+static void memory_tell_devices(struct vm *vm, const struct resize_dimm *d)
+{
+	const struct iovec mem = { gmem_hot_ptr(&vm->gmem, d->gpa), d->len };
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &vm->devices) {
+		struct device *dev = container_of(pos, struct device, node);
+
+		if (dev->ops->memory)
+			dev->ops->memory(dev, &mem);
+	}
+}
+
 static int memory_insert(struct vm *vm, unsigned int index, gpa_t gpa,
 			 uint64_t len, struct error *err)
 {
@@ -300,6 +314,7 @@ static int memory_insert(struct vm *vm, unsigned int index, gpa_t gpa,
 		return r;
 	}
 	vm->resize->dimms[index] = (struct resize_dimm){ gpa, len };
+	memory_tell_devices(vm, &vm->resize->dimms[index]);
 	return 0;
 }
 
@@ -312,6 +327,7 @@ static void memory_remove(struct vm *vm, unsigned int index)
 	if (vm_set_slot(vm, GMEM_MAX_REGIONS + index, d->gpa, 0, &err))
 		log_warn("memory: %s", err.msg);
 	gmem_unplug(&vm->gmem, d->gpa, d->len);
+	memory_tell_devices(vm, d);
 	*d = (struct resize_dimm){ 0, 0 };
 }
 

@@ -105,6 +105,8 @@ typedef void (*block_done_fn)(void *opaque, struct block_req *req);
 
 struct block_engine;
 
+#define BLOCK_WINDOW_UNIT (128ul << 20) /* bytes */
+
 struct block_engine_config {
 	const struct block_image *image; /* borrowed, outlives the engine */
 	unsigned int depth; /* most requests in flight, 1..32768 */
@@ -115,6 +117,9 @@ struct block_engine_config {
 	 * kernel (uring only; a hint). Costs the host every page of it. */
 	const struct iovec *fixed;
 	unsigned int nr_fixed;
+	/* Where more of it may come, in pieces of BLOCK_WINDOW_UNIT; memory()
+	 * tells when. Nothing is there at first. Length 0: nowhere. */
+	struct iovec window;
 };
 
 struct block_engine_ops {
@@ -136,6 +141,10 @@ struct block_engine_ops {
 	 * that a device which never polls need not care. What completed
 	 * before the call makes an event too. */
 	void (*events)(struct block_engine *be, bool on);
+	/* This piece of config.window is there from now on, or is there no
+	 * more; said twice is fine. NULL: all the same to this mechanism. */
+	void (*memory)(struct block_engine *be, const struct iovec *piece,
+		       bool there);
 	void (*destroy)(struct block_engine *be); /* nothing in flight */
 };
 

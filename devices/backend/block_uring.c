@@ -36,12 +36,13 @@
 #define URING_WRITE_PAUSE 16u
 #define URING_RETRY_MAX 8u
 /* The kernel's limit for one registered buffer. */
-#define URING_FIXED_MAX GIB
+#define URING_FIXED_MAX BLOCK_WINDOW_UNIT
 
 struct uring_fixed {
 	uintptr_t base;
 	size_t len;
 	unsigned int first_index;
+	bool *there; /* of each piece; NULL: all of it always is */
 };
 
 struct uring_engine {
@@ -62,7 +63,7 @@ struct uring_engine {
 	struct block_req *backlog; /* the submission ring was full */
 	struct block_req **backlog_tail;
 	struct uring_fixed *fixed; /* regions known to the kernel */
-	unsigned int nr_fixed;
+	unsigned int nr_fixed; /* the window is the last one */
 };
 
 /* ---- towards the kernel ---- */
@@ -87,6 +88,8 @@ static int uring_fixed_index(const struct uring_engine *ur,
 		if (off >= f->len || iov->iov_len > f->len - off)
 			continue;
 		if (off % URING_FIXED_MAX + iov->iov_len > URING_FIXED_MAX)
+			return -1;
+		if (f->there && !f->there[off / URING_FIXED_MAX])
 			return -1;
 		return (int)(f->first_index + off / URING_FIXED_MAX);
 	}
@@ -428,43 +431,90 @@ static int uring_setup(struct uring_engine *ur, unsigned int depth)
 	return params.features & IORING_FEAT_RW_CUR_POS ? 0 : -ENOSYS;
 }
 
+static unsigned int uring_pieces(size_t len)
+{
+	return (unsigned int)((len + URING_FIXED_MAX - 1) / URING_FIXED_MAX);
+}
+
+/* Enter iov as a region; its pieces at the end of pieces[], empty ones for the
+ * window. */
+static void uring_add_region(struct uring_engine *ur, const struct iovec *iov,
+			     bool *there, struct iovec *pieces,
+			     unsigned int *nr)
+{
+	size_t off;
+
+	ur->fixed[ur->nr_fixed++] = (struct uring_fixed){
+		.base = (uintptr_t)iov->iov_base,
+		.len = iov->iov_len,
+		.first_index = *nr,
+		.there = there,
+	};
+	for (off = 0; off < iov->iov_len; off += URING_FIXED_MAX) {
+		if (!there)
+			pieces[*nr] = (struct iovec){
+				(char *)iov->iov_base + off,
+				MIN(iov->iov_len - off, URING_FIXED_MAX),
+			};
+		(*nr)++;
+	}
+}
+
 /* Without it everything works the same, a little slower. */
 static void uring_register_fixed(struct uring_engine *ur)
 {
 	const struct block_engine_config *config = &ur->be.config;
-	struct iovec *pieces = NULL;
-	unsigned int i, nr = 1; /* never none, for calloc() */
-	size_t off;
+	unsigned int i, window = uring_pieces(config->window.iov_len);
+	unsigned int nr = 1 + window; /* never none, for calloc() */
+	struct iovec *pieces;
+	bool *there;
 	int r = -ENOMEM;
 
 	for (i = 0; i < config->nr_fixed; i++)
-		nr += (unsigned int)(config->fixed[i].iov_len /
-				     URING_FIXED_MAX) +
-		      1;
+		nr += uring_pieces(config->fixed[i].iov_len);
 	pieces = calloc(nr, sizeof(*pieces));
-	ur->fixed = calloc(MAX(config->nr_fixed, 1u), sizeof(*ur->fixed));
+	there = calloc(window + 1, sizeof(*there));
+	ur->fixed = calloc(config->nr_fixed + 1, sizeof(*ur->fixed));
 	nr = 0;
-	for (i = 0; pieces && ur->fixed && i < config->nr_fixed; i++) {
-		const struct iovec *iov = &config->fixed[i];
-
-		ur->fixed[i] = (struct uring_fixed){
-			.base = (uintptr_t)iov->iov_base,
-			.len = iov->iov_len,
-			.first_index = nr,
-		};
-		for (off = 0; off < iov->iov_len; off += URING_FIXED_MAX)
-			pieces[nr++] = (struct iovec){
-				(char *)iov->iov_base + off,
-				MIN(iov->iov_len - off, URING_FIXED_MAX),
-			};
-	}
-	if (pieces && ur->fixed)
+	if (pieces && there && ur->fixed) {
+		for (i = 0; i < config->nr_fixed; i++)
+			uring_add_region(ur, &config->fixed[i], NULL, pieces,
+					 &nr);
+		uring_add_region(ur, &config->window, there, pieces, &nr);
 		r = io_uring_register_buffers(&ur->ring, pieces, nr);
-	if (!r)
-		ur->nr_fixed = config->nr_fixed;
-	else
-		log_info("disk buffers are not registered: %s", strerror(-r));
+	}
 	free(pieces);
+	if (!r)
+		return;
+	log_info("disk buffers are not registered: %s", strerror(-r));
+	ur->nr_fixed = 0;
+	free(there);
+}
+
+static void uring_memory(struct block_engine *be, const struct iovec *piece,
+			 bool there)
+{
+	struct uring_engine *ur = container_of(be, struct uring_engine, be);
+	const struct iovec none = { NULL, 0 };
+	const struct uring_fixed *f;
+	size_t i;
+	int r;
+
+	if (!ur->nr_fixed)
+		return;
+	f = &ur->fixed[ur->nr_fixed - 1];
+	i = ((uintptr_t)piece->iov_base - f->base) / URING_FIXED_MAX;
+	assert(i < uring_pieces(f->len));
+	if (f->there[i] == there)
+		return;
+	r = io_uring_register_buffers_update_tag(
+		&ur->ring, f->first_index + (unsigned int)i,
+		there ? piece : &none, NULL, 1);
+	/* A piece that the kernel does not take goes the ordinary way; one
+	 * that it does not give back is not used. */
+	f->there[i] = there && r == 1;
+	if (r != 1)
+		log_info("disk buffers are not registered: %s", strerror(-r));
 }
 
 static void uring_destroy(struct block_engine *be)
@@ -474,6 +524,8 @@ static void uring_destroy(struct block_engine *be)
 	block_engine_fini(be);
 	if (ur->ring.ring_fd >= 0)
 		io_uring_queue_exit(&ur->ring);
+	if (ur->nr_fixed)
+		free(ur->fixed[ur->nr_fixed - 1].there);
 	free(ur->fixed);
 	free(ur);
 }
@@ -500,7 +552,7 @@ static int uring_create(struct block_engine **out,
 		uring_destroy(&ur->be);
 		return r;
 	}
-	if (config->nr_fixed)
+	if (config->nr_fixed || config->window.iov_len)
 		uring_register_fixed(ur);
 	*out = &ur->be;
 	return 0;
@@ -513,5 +565,6 @@ const struct block_engine_ops block_uring_ops = {
 	.commit = uring_commit,
 	.poll = uring_poll,
 	.events = uring_events,
+	.memory = uring_memory,
 	.destroy = uring_destroy,
 };

@@ -9,6 +9,7 @@
  * chain's head; the engine's done() only marks the chain used, and the poll
  * that called it publishes all of them at once.
  */
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -438,16 +439,67 @@ static void blk_on_timer(struct loop_timer *lt)
  * Guest memory for the engine to register: only when all of it is there from
  * the start, as registering pins it; then it saves up to a tenth of the time.
  */
-static unsigned int blk_fixed_memory(const struct gmem *gm, struct iovec *out)
+static bool blk_registers_memory(const struct gmem *gm)
+{
+	return gm->config.prefault || gm->config.hugepages;
+}
+
+static unsigned int blk_fixed_memory(const struct gmem *gm, struct iovec *out,
+				     struct iovec *window)
 {
 	unsigned int i, nr = atomic_load(&gm->nr);
 
-	if (!gm->config.prefault && !gm->config.hugepages)
+	if (!blk_registers_memory(gm))
 		return 0;
+	*window = (struct iovec){ gm->hot.hva, gm->hot.len };
 	for (i = 0; i < nr; i++)
 		out[i] = (struct iovec){ gm->regions[i].hva,
 					 gm->regions[i].len };
 	return nr;
+}
+
+static_assert(BLOCK_WINDOW_UNIT == GMEM_BLOCK, "memory comes in such pieces");
+
+/* Tell the queue's engine what there is of [mem], by what gmem says now: what
+ * the main thread changes meanwhile comes as another call. Owner loop. */
+static void blk_queue_memory(struct blk_queue *bq, const struct iovec *mem)
+{
+	const struct gmem_hot *hot = &bq->blk->dev.vm->gmem.hot;
+	struct iovec piece = { mem->iov_base, GMEM_BLOCK };
+	uint8_t *end = (uint8_t *)mem->iov_base + mem->iov_len;
+
+	if (!bq->engine || !bq->engine->ops->memory)
+		return;
+	for (; (uint8_t *)piece.iov_base < end;
+	     piece.iov_base = (uint8_t *)piece.iov_base + GMEM_BLOCK)
+		bq->engine->ops->memory(bq->engine, &piece,
+					gmem_hot_is_there(hot, piece.iov_base));
+}
+
+struct blk_memory_call {
+	struct blk_queue *bq;
+	const struct iovec *mem;
+};
+
+static void blk_on_memory(void *arg)
+{
+	const struct blk_memory_call *call = arg;
+
+	blk_queue_memory(call->bq, call->mem);
+}
+
+static void blk_memory(struct virtio_dev *dev, const struct iovec *mem)
+{
+	struct blk *blk = blk_of(dev);
+	unsigned int i;
+
+	if (!blk_registers_memory(&dev->vm->gmem))
+		return;
+	for (i = 0; i < dev->nr_queues; i++) {
+		struct blk_memory_call call = { &blk->queues[i], mem };
+
+		loop_call_sync(dev->queues[i].loop, blk_on_memory, &call);
+	}
 }
 
 static int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
@@ -455,18 +507,18 @@ static int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 	struct blk *blk = blk_of(dev);
 	struct blk_queue *bq = &blk->queues[qidx];
 	struct iovec fixed[GMEM_MAX_REGIONS];
-	const struct block_engine_config ec = {
+	struct block_engine_config ec = {
 		.image = &blk->image,
 		.depth = bq->q->vq.size,
 		.loop = bq->q->loop,
 		.done = blk_done,
 		.opaque = bq,
 		.fixed = fixed,
-		.nr_fixed = blk_fixed_memory(&dev->vm->gmem, fixed),
 	};
 	unsigned int i, size = bq->q->vq.size;
 	int r;
 
+	ec.nr_fixed = blk_fixed_memory(&dev->vm->gmem, fixed, &ec.window);
 	bq->iov_max = blk->seg_max + BLK_SEG_EXTRA;
 	bq->reqs = calloc(size, sizeof(*bq->reqs));
 	bq->iovs = calloc((size_t)size * bq->iov_max, sizeof(*bq->iovs));
@@ -480,6 +532,7 @@ static int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 		free(bq->iovs);
 		return r;
 	}
+	blk_queue_memory(bq, &ec.window);
 	for (i = 0; i < size; i++)
 		bq->reqs[i].bq = bq;
 	return 0;
@@ -599,6 +652,7 @@ static const struct virtio_ops blk_ops = {
 	.reset = blk_reset,
 	.config_write = blk_config_write,
 	.resize = blk_resize,
+	.memory = blk_memory,
 	.counters = blk_counters,
 	.destroy = blk_destroy,
 };

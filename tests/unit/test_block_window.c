@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * Memory that comes and goes under an engine that registers it: a piece is
+ * registered while it is there and no longer, and a request never reaches the
+ * pages that were there before.
+ */
+#include "devices/backend/block.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "vmm/util.h"
+
+#define NR_PIECES 2
+#define LEN 4096u
+
+struct fixture {
+	struct loop *loop;
+	struct block_image image;
+	struct block_engine *be;
+	uint8_t *window; /* NR_PIECES pieces of addresses */
+};
+
+static void on_done(void *opaque unused_param,
+		    struct block_req *req unused_param)
+{
+}
+
+/* KiB of this process that the kernel holds for somebody. */
+static long pinned_kib(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[128];
+	long kib = -1;
+
+	assert_non_null(f);
+	while (kib < 0 && fgets(line, sizeof(line), f))
+		if (sscanf(line, "VmPin: %ld", &kib) != 1)
+			kib = -1;
+	fclose(f);
+	return kib;
+}
+
+static struct iovec piece_of(struct fixture *f, unsigned int i)
+{
+	return (struct iovec){ f->window + i * BLOCK_WINDOW_UNIT,
+			       BLOCK_WINDOW_UNIT };
+}
+
+/* New pages there, with this in the first of them. */
+static void put_pages(struct fixture *f, unsigned int i, const char *text)
+{
+	struct iovec piece = piece_of(f, i);
+
+	assert_ptr_equal(
+		mmap(piece.iov_base, piece.iov_len, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
+		     -1, 0),
+		piece.iov_base);
+	snprintf(piece.iov_base, LEN, "%s", text);
+}
+
+static void tell(struct fixture *f, unsigned int i, bool there)
+{
+	struct iovec piece = piece_of(f, i);
+
+	f->be->ops->memory(f->be, &piece, there);
+}
+
+static void run(struct fixture *f, enum block_op op, void *at)
+{
+	struct iovec iov = { at, LEN };
+	struct block_req req = {
+		.op = op, .len = LEN, .iov = &iov, .nr_iov = 1, .result = 1
+	};
+	uint64_t end = loop_now_ns() + 20000000000ull;
+
+	f->be->ops->submit(f->be, &req);
+	f->be->ops->commit(f->be);
+	while (f->be->in_flight) {
+		assert_true(loop_now_ns() < end);
+		f->be->ops->poll(f->be);
+	}
+	assert_int_equal(req.result, 0);
+}
+
+/* What is written is what stands there now, and what is read arrives there. */
+static void check_io(struct fixture *f, void *at, const char *text)
+{
+	char file[LEN];
+
+	snprintf(at, LEN, "%s", text);
+	run(f, BLOCK_WRITE, at);
+	assert_int_equal(pread(f->image.fd, file, LEN, 0), LEN);
+	assert_string_equal(file, text);
+	snprintf(file, LEN, "back to %s", text);
+	assert_int_equal(pwrite(f->image.fd, file, LEN, 0), LEN);
+	run(f, BLOCK_READ, at);
+	assert_string_equal(at, file);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct block_engine_config config;
+
+	assert_non_null(f);
+	f->window = mmap(NULL, NR_PIECES * BLOCK_WINDOW_UNIT, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	assert_true(f->window != MAP_FAILED);
+	f->loop = loop_create("test", NULL);
+	f->image =
+		(struct block_image){ .fd = memfd_create("disk", MFD_CLOEXEC),
+				      .size = LEN,
+				      .logical_block = 512,
+				      .physical_block = 4096,
+				      .memory_align = 1 };
+	assert_int_equal(ftruncate(f->image.fd, LEN), 0);
+	config = (struct block_engine_config){
+		.image = &f->image,
+		.depth = 4,
+		.loop = f->loop,
+		.done = on_done,
+		.window = { f->window, NR_PIECES * BLOCK_WINDOW_UNIT },
+	};
+	*state = f;
+	/* Refused by the host: the tests are skipped. */
+#ifndef VMM_NO_URING
+	if (block_uring_ops.create(&f->be, &config))
+		f->be = NULL;
+#endif
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	if (f->be)
+		f->be->ops->destroy(f->be);
+	close(f->image.fd);
+	loop_destroy(f->loop);
+	munmap(f->window, NR_PIECES * BLOCK_WINDOW_UNIT);
+	free(f);
+	return 0;
+}
+
+static struct fixture *fixture_of(void **state)
+{
+	struct fixture *f = *state;
+
+	if (!f->be)
+		skip();
+	return f;
+}
+
+static void test_comes_and_goes(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	long before = pinned_kib(), unit = BLOCK_WINDOW_UNIT / KIB;
+
+	put_pages(f, 1, "");
+	check_io(f, f->window + BLOCK_WINDOW_UNIT, "not told of");
+	assert_int_equal(pinned_kib(), before);
+	tell(f, 1, true);
+	assert_int_equal(pinned_kib(), before + unit);
+	/* Twice is fine. */
+	tell(f, 1, true);
+	assert_int_equal(pinned_kib(), before + unit);
+	check_io(f, f->window + BLOCK_WINDOW_UNIT, "there");
+	check_io(f, f->window + 2 * BLOCK_WINDOW_UNIT - LEN, "its end");
+	tell(f, 1, false);
+	assert_int_equal(pinned_kib(), before);
+	check_io(f, f->window + BLOCK_WINDOW_UNIT, "no more");
+}
+
+static void test_other_pages(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	char *at = (char *)f->window;
+	int round;
+
+	for (round = 0; round < 3; round++) {
+		put_pages(f, 0, "new");
+		tell(f, 0, true);
+		check_io(f, at, "one life");
+		/* The pages go first, as when a guest ejects them. */
+		put_pages(f, 0, "other");
+		tell(f, 0, false);
+		check_io(f, at, "another life");
+	}
+}
+
+static void test_over_a_border(void **state)
+{
+	struct fixture *f = fixture_of(state);
+
+	put_pages(f, 0, "");
+	put_pages(f, 1, "");
+	tell(f, 0, true);
+	check_io(f, f->window + BLOCK_WINDOW_UNIT - 512, "half is there");
+	tell(f, 1, true);
+	check_io(f, f->window + BLOCK_WINDOW_UNIT - 512, "both are there");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_comes_and_goes, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_other_pages, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_over_a_border, setup,
+						teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
