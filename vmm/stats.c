@@ -42,17 +42,21 @@ struct stats_mapping {
 	uint64_t rss, anon, huge, private; /* bytes, of this mapping */
 };
 
+static bool stats_is_inside(uint64_t addr, const void *start, uint64_t len)
+{
+	return addr - (uintptr_t)start < len;
+}
+
 static bool stats_is_guest(const struct vm *vm, uint64_t addr)
 {
-	unsigned int nr = vm ? atomic_load(&vm->gmem.nr) : 0;
+	const struct gmem *gm = vm ? &vm->gmem : NULL;
+	unsigned int nr = gm ? atomic_load(&gm->nr) : 0;
 
-	for (unsigned int i = 0; i < nr; i++) {
-		uint64_t start = (uintptr_t)vm->gmem.regions[i].hva;
-
-		if (addr >= start && addr - start < vm->gmem.regions[i].len)
+	for (unsigned int i = 0; i < nr; i++)
+		if (stats_is_inside(addr, gm->regions[i].hva,
+				    gm->regions[i].len))
 			return true;
-	}
-	return false;
+	return gm && stats_is_inside(addr, gm->hot.hva, gm->hot.len);
 }
 
 static void stats_end_mapping(json_t *out, struct stats_mapping *map)
