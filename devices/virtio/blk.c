@@ -465,15 +465,17 @@ static_assert(BLOCK_WINDOW_UNIT == GMEM_BLOCK, "memory comes in such pieces");
 static void blk_queue_memory(struct blk_queue *bq, const struct iovec *mem)
 {
 	const struct gmem_hot *hot = &bq->blk->dev.vm->gmem.hot;
-	struct iovec piece = { mem->iov_base, GMEM_BLOCK };
-	uint8_t *end = (uint8_t *)mem->iov_base + mem->iov_len;
+	uint64_t off;
 
 	if (!bq->engine || !bq->engine->ops->memory)
 		return;
-	for (; (uint8_t *)piece.iov_base < end;
-	     piece.iov_base = (uint8_t *)piece.iov_base + GMEM_BLOCK)
+	for (off = 0; off < mem->iov_len; off += GMEM_BLOCK) {
+		const struct iovec piece = { (uint8_t *)mem->iov_base + off,
+					     GMEM_BLOCK };
+
 		bq->engine->ops->memory(bq->engine, &piece,
 					gmem_hot_is_there(hot, piece.iov_base));
+	}
 }
 
 struct blk_memory_call {
