@@ -91,6 +91,6 @@ def measure(context):
                       for m in context.monitors()}
         contenders[LIMIT] = contender(LIMIT, run_fio, image, figure)
         # Each run has a warm-up of its own.
-        rounds(row.name, context.nr_runs(5), contenders, warm=False)
+        rounds(row.name, context.nr_runs(5), contenders, [row], warm=False)
         rows.append(row)
     return rows

@@ -102,7 +102,8 @@ def measure(context):
 
     try:
         rounds("boot", context.nr_runs(5),
-               {m.name: contender(m) for m in context.monitors()}, warm=False)
+               {m.name: contender(m) for m in context.monitors()},
+               [init_ms, *exits.values()], warm=False)
     finally:
         tracing.close()
     return [init_ms] + [row for row in exits.values() if row.values]

@@ -105,5 +105,6 @@ def measure(context):
         return run
 
     rounds("memory", context.nr_runs(5),
-           {m.name: contender(m) for m in context.monitors()})
+           {m.name: contender(m) for m in context.monitors()},
+           (pss, rss, threads))
     return [pss, rss, threads]

@@ -29,6 +29,10 @@ class Monitor:
     """A program that runs guests."""
 
     program = ""
+    # A machine that starts with firmware, whatever the kernel.
+    has_firmware = False
+    # Options for a machine that takes disks while it runs, where it can.
+    hot_words = None
 
     def __init__(self, name, path):
         self.name = name
@@ -44,6 +48,8 @@ class Monitor:
 
 class Vmm(Monitor):
     """What all is about."""
+
+    hot_words = []
 
     def argv(self, guest, tmp):
         argv = [self.path, "--kernel", guest.kernel,
@@ -102,7 +108,11 @@ class QemuIothread(Qemu):
 
 
 class QemuQ35(Qemu):
-    """QEMU's PC."""
+    """QEMU's PC with PCIe. Its root bus takes no devices later, a root port does."""
+
+    has_firmware = True
+    hot_words = ["-device", "pcie-root-port,id=hot-port,chassis=1"]
+    hot_bus = "hot-port"
 
     def machine(self, guest):
         return ["-M", "q35,accel=kvm,hpet=off,smbus=off,sata=off,usb=off"]
@@ -111,10 +121,21 @@ class QemuQ35(Qemu):
         return "virtio-blk-pci,disable-legacy=on"
 
 
+class QemuPc(QemuQ35):
+    """QEMU's older PC, whose root bus takes devices later."""
+
+    hot_words = []
+    hot_bus = "pci.0"
+
+    def machine(self, guest):
+        return ["-M", "pc,accel=kvm,hpet=off,smbus=off,sata=off,usb=off"]
+
+
 class CloudHypervisor(Monitor):
     """It starts a guest that resets again; so it has no process_ms."""
 
     program = "cloud-hypervisor"
+    hot_words = []
 
     def argv(self, guest, tmp):
         argv = [self.path, "--kernel", guest.kernel, "--cpus", "boot=1",
@@ -157,6 +178,7 @@ PEERS = {
     "qemu": Qemu,
     "qemu-iothread": QemuIothread,
     "qemu-q35": QemuQ35,
+    "qemu-pc": QemuPc,
     "cloud-hypervisor": CloudHypervisor,
     "firecracker": Firecracker,
 }

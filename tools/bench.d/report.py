@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from process import Failed, say
 
@@ -34,10 +34,11 @@ class Row:
         return [who for who in self.values if who not in (OURS, LIMIT)]
 
 
-def rounds(title, nr, contenders, warm=True):
+def rounds(title, nr, contenders, rows, warm=True):
     """Calls each contender in turn, round after round, after one round that is
     thrown away. contenders: name -> function(first) that adds to its rows, or
-    throws away what it measured when first. A peer that fails is left out."""
+    throws away what it measured when first. A peer that fails is left out of
+    the rows: what it did before is not measured in the same rounds as the rest."""
     failed = set()
     for i in range(0 if warm else 1, nr + 1):
         for who, run in contenders.items():
@@ -51,6 +52,8 @@ def rounds(title, nr, contenders, warm=True):
                     raise SystemExit(f"bench: {e}") from None
                 say(f"{who} is left out: {e}")
                 failed.add(who)
+                for row in rows:
+                    row.values.pop(who, None)
 
 
 def host():
@@ -78,8 +81,21 @@ def tidy(value):
     return round(value) if abs(value) >= 1000 else float(f"{value:.4g}")
 
 
-def write_json(path, bench, rows):
-    document = {"bench": bench, "host": host(), "rows": [
+def save(path, where, rows):
+    """All values, for another process to report."""
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump([where, [asdict(row) for row in rows]], f)
+
+
+def load(path):
+    """(host, rows) as they were saved."""
+    with open(path, encoding="utf-8") as f:
+        where, rows = json.load(f)
+    return where, [Row(**row) for row in rows]
+
+
+def write_json(path, bench, where, rows):
+    document = {"bench": bench, "host": where, "rows": [
         {"name": row.name, "unit": row.unit, "better": row.better,
          "ours": tidy(row.median(OURS)),
          "peers": {who: tidy(row.median(who)) for who in row.peers()},
@@ -116,7 +132,7 @@ def ratio(row, who):
     return f"{words} ({ours / theirs:.2f}x)" if theirs else words
 
 
-def print_table(bench, rows):
+def print_table(bench, where, rows):
     peers = list(dict.fromkeys(who for row in rows for who in row.peers()))
     others = peers + [LIMIT] * any(LIMIT in row.values for row in rows)
     lines = [[bench, "unit", "vmm", "middle half", *others]]
@@ -128,4 +144,5 @@ def print_table(bench, rows):
     for line in lines:
         print("  ".join(f"{cell:<{width}}" if i < 2 else f"{cell:>{width}}"
                         for i, (cell, width) in enumerate(zip(line, widths))))
-    print("Medians; in brackets how many times better vmm is.\n" + host())
+    print("Medians; in brackets how many times better vmm is.\n"
+          + where.replace("; ", "\n"))

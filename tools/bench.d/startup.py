@@ -17,11 +17,11 @@ PEERS = ["qemu"]
 TIMEOUT_S = 20
 
 
-def open_tracing():
+def open_tracing(row):
     try:
         return Tracing({"kvm/kvm_pio": "port == 0x80 && val == 1"})
     except OSError as e:
-        say(f"no exec_to_guest_ms: KVM's tracepoints need root and tracefs: {e}")
+        say(f"no {row}: KVM's tracepoints need root and tracefs: {e}")
         return None
 
 
@@ -31,7 +31,7 @@ def measure(context):
     first_ms = Row("exec_to_guest_ms", "ms", "lower")
     process_ms = Row("process_ms", "ms", "lower")
     cpu_ms = Row("cpu_ms", "ms", "lower")
-    tracing = open_tracing()
+    tracing = open_tracing("exec_to_guest_ms")
 
     def contender(monitor):
         argv = monitor.argv(guest, context.tmp)
@@ -55,7 +55,8 @@ def measure(context):
 
     try:
         rounds("startup", context.nr_runs(20),
-               {m.name: contender(m) for m in context.monitors()})
+               {m.name: contender(m) for m in context.monitors()},
+               (first_ms, process_ms, cpu_ms))
     finally:
         if tracing:
             tracing.close()
