@@ -19,8 +19,9 @@ MIB = 1 << 20
 
 
 class Context:
-    def __init__(self, program, guest, name):
+    def __init__(self, program, vmmctl, guest, name):
         self.program = program
+        self.vmmctl = vmmctl
         self.guest = guest
         # The guest reads it and halts; without one it powers off.
         self.disk = tempfile.NamedTemporaryFile(prefix="vmm-api-")
@@ -57,8 +58,8 @@ class Context:
                 "memory": {"size": 64 * MIB}, "disks": [{"path": self.disk.name}], **more}
 
 
-def all_cases():
-    for name, function in list(globals().items()):
+def all_cases(*modules):
+    for name, function in [item for module in modules for item in vars(module).items()]:
         if not name.startswith("test_"):
             continue
         if "profile" in inspect.signature(function).parameters:
@@ -102,7 +103,7 @@ def test_shape(context, profile):
         assert list(reply.headers) == ["Server", "Connection"] and not reply.body
 
 
-def test_ping_opens_no_kvm(context):
+def test_ping_opens_no_kvm(context, profile):
     with context.session() as (monitor, client):
         check(client.request("GET", "vmm.ping"), 200)
         folder = f"/proc/{monitor.process.pid}/fd"
@@ -190,7 +191,7 @@ def test_shutdown_answers_first(context, profile):
         assert monitor.event_names()[-1] == ("vmm", "shutdown")
 
 
-def test_events(context):
+def test_events(context, profile):
     with context.session() as (monitor, client):
         check(client.request("PUT", "vm.create", context.config()), 204)
         check(client.request("PUT", "vm.boot"), 204)
@@ -203,7 +204,7 @@ def test_events(context):
         assert monitor.event_names()[0] == ("vmm", "starting")
 
 
-def test_threads(context):
+def test_threads(context, profile):
     with context.session() as (monitor, client):
         config = context.config(cpus={"boot_vcpus": 2, "max_vcpus": 2},
                                 disks=[{"path": monitor.file("d", MIB)}])
@@ -293,7 +294,7 @@ def test_liberal(context, profile):
         check_strict(client.request("GET", "vm.info").json()["config"])
 
 
-def test_unicode(context):
+def test_unicode(context, profile):
     with context.session() as (_, client):
         config = context.config()
         config["payload"]["cmdline"] = "\u00e4\u20ac\U0001f600"
@@ -362,6 +363,17 @@ def test_disk_by_descriptor(context):
             check(client.request("PUT", "vm.shutdown"), 204)
             check(client.request("PUT", "vm.boot"), 204)
             check(client.request("PUT", "vm.delete"), 204)
+
+
+def test_fds_in_a_body(context, profile):
+    """Some clients send stale numbers there: they mean nothing."""
+    with context.session() as (monitor, client):
+        config = context.config(fds=[77], disks=[{"path": context.disk.name, "fds": [3, 4]}])
+        check(client.request("PUT", "vm.create", config), 204)
+        check(client.request("PUT", "vm.add-disk", {"path": monitor.file("d", MIB),
+                                                    "fds": [0, 99999]}), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        assert "fds" not in client.request("GET", "vm.info").body.decode()
 
 
 def test_resize(context, profile):

@@ -77,6 +77,10 @@ class GoProfile:
         self.wire = Wire(path)
 
     def request(self, method, verb, body=None, fds=()):
+        self.send(method, verb, body, fds)
+        return self.wire.reply()
+
+    def send(self, method, verb, body=None, fds=()):
         data = encode(body)
         if data and not data.endswith(b"\n"):
             data += b"\n"
@@ -88,7 +92,6 @@ class GoProfile:
             head += "Content-Type: application/json\r\n"
         head += "Accept-Encoding: gzip\r\n\r\n"
         self.wire.send(head.encode() + data, fds)
-        return self.wire.reply()
 
     def close(self):
         self.wire.close()
