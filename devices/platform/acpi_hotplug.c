@@ -104,13 +104,44 @@ static void ahp_set_memory(void *opaque, unsigned int index, gpa_t gpa,
 		acpi_store_dimm(p, gpa, len);
 }
 
+static void ahp_raise(struct acpi_hotplug *ahp)
+{
+	/* Edge triggered: one pulse. */
+	irq_line(ahp->vm, ahp->gsi, true);
+	irq_line(ahp->vm, ahp->gsi, false);
+}
+
+/* Have the guest look at it. Any thread. */
+static void ahp_check(void *opaque, enum hotplug_kind kind, unsigned int index)
+{
+	struct acpi_hotplug *ahp = opaque;
+
+	pthread_mutex_lock(&ahp->lock);
+	ahp->events[kind][index] = NOTIFY_DEVICE_CHECK;
+	pthread_mutex_unlock(&ahp->lock);
+	ahp_raise(ahp);
+}
+
+/*
+ * The guest let go of something that stays, because it was too slow or nobody
+ * asked. What it forgot of vCPUs and memory it finds again only when told to
+ * look; a device on the bus, whenever its slot is used.
+ */
+static void ahp_eject_unasked(struct acpi_hotplug *ahp, unsigned int kind,
+			      unsigned int index)
+{
+	log_debug("hot-plug: the guest ejects %u of kind %u unasked", index,
+		  kind);
+	if (kind != HOTPLUG_PCI)
+		ahp_check(ahp, (enum hotplug_kind)kind, index);
+}
+
 /* The guest looks at _STA again right after _EJ0: it is gone by then. */
 static void ahp_eject(struct acpi_hotplug *ahp, unsigned int kind,
 		      unsigned int index)
 {
 	if (!ahp_end_ask(ahp, kind, index)) {
-		log_debug("hot-plug: the guest ejects %u of kind %u unasked",
-			  index, kind);
+		ahp_eject_unasked(ahp, kind, index);
 		return;
 	}
 	if (kind == HOTPLUG_CPU)
@@ -156,23 +187,6 @@ static const struct bus_ops ahp_bus_ops = {
 };
 
 /* ---- machine: main thread ---- */
-
-static void ahp_raise(struct acpi_hotplug *ahp)
-{
-	/* Edge triggered: one pulse. */
-	irq_line(ahp->vm, ahp->gsi, true);
-	irq_line(ahp->vm, ahp->gsi, false);
-}
-
-static void ahp_check(void *opaque, enum hotplug_kind kind, unsigned int index)
-{
-	struct acpi_hotplug *ahp = opaque;
-
-	pthread_mutex_lock(&ahp->lock);
-	ahp->events[kind][index] = NOTIFY_DEVICE_CHECK;
-	pthread_mutex_unlock(&ahp->lock);
-	ahp_raise(ahp);
-}
 
 static void ahp_ask(void *opaque, enum hotplug_kind kind, unsigned int index,
 		    bool on)

@@ -656,6 +656,27 @@ static void test_memory_reset(void **state unused_param)
 	assert_int_equal(next_event(), 0);
 }
 
+/* The guest lets go of what stays: it is told to look again. */
+static void test_memory_late(void **state unused_param)
+{
+	struct error err;
+
+	hotplug_set_deadline(&fv.vm, 20000000);
+	assert_int_equal(vm_resize_memory(&fv.vm, blocks(1), &err), 0);
+	fake_vm_turn(&fv);
+	expect_event(HOTPLUG_MEMORY, 0, CHECK);
+	nr_said = 0;
+	assert_int_equal(vm_resize_memory(&fv.vm, blocks(0), &err), 0);
+	assert_true(fake_vm_turn_until(&fv, has_said, NULL));
+	assert_non_null(strstr(said, "did not answer in time"));
+	assert_int_equal(next_event(), 0);
+	eject(HOTPLUG_MEMORY, 0);
+	assert_int_equal(dimm(0, 2), 0xf);
+	assert_int_equal(vm_memory_size(&fv.vm), blocks(1));
+	expect_event(HOTPLUG_MEMORY, 0, CHECK);
+	assert_int_equal(next_event(), 0);
+}
+
 static int make_image(void **state unused_param)
 {
 	int fd = mkstemp(image);
@@ -680,6 +701,7 @@ int main(void)
 		CASE(test_force),	CASE(test_full_bus),
 		CASE(test_vcpus),	CASE(test_vcpus_fail),
 		CASE(test_memory),	CASE(test_memory_reset),
+		CASE(test_memory_late),
 	};
 
 	return cmocka_run_group_tests_name("hotplug", tests, make_image,
