@@ -48,6 +48,7 @@ class Case:
         self.name = name
         self.settings = settings    # vmm, kit, directory, logs, seconds
         self.failures = []
+        self.broke_off = False      # by silence or a crash, nothing else wrong
         self.guests = []
 
     # -- verdicts --------------------------------------------------------
@@ -74,11 +75,11 @@ class Case:
         self.tool("mke2fs", "-q", "-F", "-t", "ext4", disk.path)
         return disk
 
-    def tool(self, *argv):
-        """Runs a program of this machine, which has to succeed."""
+    def tool(self, *argv, good=(0,)):
+        """Runs a program of this machine, whose status has to be a good one."""
         done = subprocess.run(argv, capture_output=True, text=True, timeout=120,
                               check=False, stdin=subprocess.DEVNULL)
-        if done.returncode:
+        if done.returncode not in good:
             last = (done.stdout + done.stderr).strip().splitlines()[-1:]
             self.failures.append(f"{argv[0]} {os.path.basename(argv[-1])}: "
                                  f"status {done.returncode} {' '.join(last)}")
@@ -126,9 +127,21 @@ class Case:
         """A guest from its start to its end, which has to be a good one."""
         guest = self.guest(script, **how).start()
         self.end(guest)
+        if "vmm-guest: exit status" not in guest.text():
+            raise monitor.Ended("the guest ended before its job did")
         self.equal("the job's end", "vmm-guest: exit status 0" in guest.text(),
                    True)
         return guest
+
+    def shell(self, **how):
+        """A guest that do() tells what to do, and its control socket."""
+        guest = self.guest(monitor.SHELL, **how).start_shell()
+        return guest, guest.control
+
+    def end_shell(self, guest):
+        guest.type("over=1\n")
+        self.end(guest)
+        self.log_is_clean(guest)
 
     def end(self, guest, seconds=None):
         self.equal("vmm's exit status", guest.end(seconds), 0)

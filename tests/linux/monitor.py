@@ -11,16 +11,22 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
+import tempfile
 import termios
 import threading
 import time
 
+import autopsy
+import control
+
 LOG_OFFSET = 64 << 10
 JOB_BYTES = 1 << 20
 CONSOLE = "console=ttyS0"
-WORDS = CONSOLE + " quiet panic=-1"
+# An NMI makes a silent guest tell where it was: an autopsy sends one.
+WORDS = CONSOLE + " quiet panic=-1 sysctl.kernel.panic_on_unrecovered_nmi=1"
 
 PREAMBLE = """\
 JOB=/dev/{job}
@@ -29,6 +35,18 @@ tell() {{ key=$1; shift; "$@" 2>&1 | sed "s/^/T: $key /"; }}
 keep_log() {{ dmesg -r | dd of=$JOB bs=64k seek=1 conv=notrunc,fsync 2>/dev/null; }}
 """
 POSTAMBLE = "\nkeep_log\nexit 0\n"
+
+# What a guest runs that is told over its console what to do; see Guest.do().
+SHELL = """
+stty -echo
+say ready
+turn=0
+while [ -z "$over" ] && read -r line; do
+	turn=$((turn + 1))
+	eval "$line"
+	say done $turn
+done
+"""
 
 # What a kernel says when it breaks before its first userspace ran.
 CRASH = re.compile(r"Oops|BUG: |Kernel panic")
@@ -144,6 +162,11 @@ class Guest:
         self.terminal = -1      # our side of the guest's terminal
         self.job = None
         self.fds = []
+        self.api = None         # directory of its control socket and events
+        self.control = None
+        self.turn = 0           # how many lines it was told
+        self.findings = []      # what an autopsy found
+        self.said = None        # how much it had said before that
 
     # -- making it -------------------------------------------------------
     def add(self, *words):
@@ -161,10 +184,18 @@ class Guest:
         self.add("--disk", self.job.argument())
         return f'vmm.exec="sh /dev/vd{letter}"'
 
+    def add_api(self):
+        """A control socket, for the autopsy if for nothing else."""
+        # Not beside the logs: a socket's path is short and local.
+        self.api = tempfile.mkdtemp(prefix="vmm-api.")
+        self.add("--api-socket", os.path.join(self.api, "socket"),
+                 "--event-monitor", "path=" + os.path.join(self.api, "events"))
+
     # -- its life --------------------------------------------------------
     def start(self, mode="pipe"):
         """mode: stdin and stdout are a "pipe" whose output is recorded, a
         "terminal", or a "blocked" pipe that nobody reads."""
+        self.add_api()
         with open(self.base + ".command", "w", encoding="utf-8") as f:
             f.write(shlex.join(self.argv) + "\n")
         how = {"stdin": subprocess.DEVNULL}
@@ -196,8 +227,28 @@ class Guest:
         self.errors = Stream(err, self.base + ".stderr")
         return self
 
+    def start_shell(self):
+        """As a guest whose script is SHELL, to its first prompt."""
+        self.start("terminal")
+        self.wait("^T: ready")
+        self.control = control.Control(self.api)
+        return self
+
     def type(self, text):
         os.write(self.terminal, text.encode())
+
+    def do(self, line, seconds=None):
+        """Has the guest's shell run a line, and gives what it printed."""
+        start = len(self.text())
+        self.turn += 1
+        self.type(line + "\n")
+        self.wait(f"^T: done {self.turn}$", seconds, start)
+        return self.text()[start:]
+
+    def restarted(self, start):
+        """It boots again, after the text up to start: it counts anew."""
+        self.wait("^T: ready", start=start)
+        self.turn = 0
 
     def wait(self, pattern, seconds=None, start=0):
         return self.console.wait(pattern, seconds or self.seconds, start)
@@ -228,6 +279,10 @@ class Guest:
         for fd in self.fds:
             os.close(fd)
         self.fds = []
+        if self.control:
+            self.control.close()
+        if self.api:
+            shutil.rmtree(self.api, ignore_errors=True)
 
     # -- what it left ----------------------------------------------------
     def text(self):
@@ -253,7 +308,39 @@ class Guest:
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
             return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) >> 10
 
+    def nr_fds(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def vcpu_threads(self):
+        base = f"/proc/{self.process.pid}/task"
+        return sorted(name for name in (autopsy.read(f"{base}/{task}/comm") for
+                                        task in os.listdir(base))
+                      if name.startswith("vcpu"))
+
+    def cpu_ticks(self):
+        """Time that all threads together have run, in clock ticks."""
+        fields = autopsy.read(f"/proc/{self.process.pid}/stat").split()
+        return int(fields[13]) + int(fields[14])
+
+    def examine(self):
+        """While it still runs: says why it may be silent, in a log in full."""
+        try:
+            if self.process:
+                self.process.wait(1)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+        api = os.path.join(self.api, "socket")
+        self.said = len(self.text())
+        lines = autopsy.report(self.process.pid, api)
+        lines += autopsy.shake(api)
+        lines += [f"guest: {line}"
+                  for line in self.text()[self.said:].splitlines()]
+        with open(self.base + ".autopsy", "w", encoding="utf-8") as f:
+            f.writelines(line + "\n" for line in lines)
+        self.findings = autopsy.bounded(lines)
+
     def broke_early(self):
         """The guest's kernel crashed before it had any userspace."""
-        text = self.text()
+        text = self.text()[:self.said]
         return USERSPACE not in text and bool(CRASH.search(text))

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs of the control socket that a Linux guest notices."""
+
+from cases import case
+
+POWER_BUTTON = """pidof acpid >/dev/null || acpid -l /dev/null;
+for try in $(seq 100); do ls -l /proc/$(pidof acpid)/fd |
+grep -q /dev/input/event && say listens && break; usleep 100000; done""".replace(
+    "\n", " ")
+
+
+@case("control-boot-again")
+def control_boot_again(t):
+    """vm.shutdown leaves a process with a machine that can boot again; its
+    power button then ends both."""
+    disk = t.disk("disk", 4)
+    guest, vm = t.shell()
+    at = vm.put("add-disk", {"path": disk.path})
+    vm.put("shutdown")
+    t.equal("the state", vm.get("info")["state"], "Created")
+    t.check(not disk.is_locked(), "the image is locked after vm.shutdown")
+    t.equal("threads", guest.vcpu_threads(), [])
+    start = len(guest.text())
+    vm.put("boot")
+    guest.restarted(start)
+    guest.do(f"say slot $(ls -d /sys/devices/pci0000:00/{at['bdf']})")
+    t.check(guest.fact("slot"), f"no device at {at['bdf']} after the second boot")
+    guest.do(POWER_BUTTON)
+    t.check(guest.facts("listens"), "the guest does not listen to its power button")
+    vm.put("power-button")
+    t.end(guest)
+    t.check("reboot: Power down" in guest.text(), "no power down was seen")
+
+
+@case("control-nmi")
+def control_nmi(t):
+    """The guest is told to panic on an NMI, and does."""
+    guest, vm = t.shell()
+    vm.put("nmi")
+    t.end(guest)
+    t.check("Kernel panic - not syncing: NMI" in guest.text(),
+            "the guest did not panic of the NMI")
+
+
+@case("control-reboot")
+def control_reboot(t):
+    """vm.reboot, of a machine that runs and of one that is paused."""
+    guest, vm = t.shell(on_reset="reboot")
+    for verb in ("resume", "pause"):
+        vm.request("PUT", verb)
+        start = len(guest.text())
+        vm.put("reboot")
+        t.equal("the state", vm.get("info")["state"], "Running")
+        guest.restarted(start)
+    t.end_shell(guest)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vCPUs and memory that come and go while Linux runs."""
+
+from cases import case, MIB
+
+# Memory that the kernel keeps for itself cannot be given back.
+MOVABLE = "memhp_default_state=online_movable"
+
+LOAD = ("for n in 1 2 3 4; do (while [ ! -e /tmp/stop ]; do :; done) & "
+        "loads=\"$loads $!\"; done")
+ONLINE = ("for cpu in /sys/devices/system/cpu/cpu[1-9]; do "
+          "[ $(cat $cpu/online) = 1 ] || echo 1 >$cpu/online; done; "
+          "say cpus $(nproc) $(cat /sys/devices/system/cpu/present)")
+
+
+def resize_vcpus(t, vm, nr):
+    vm.put("resize", {"desired_vcpus": nr})
+    event = vm.wait_event("resize-done", "resize-failed", what="vcpus",
+                          wanted=str(nr), seconds=90)
+    t.equal("how it ended", event["event"], "resize-done")
+    t.equal("boot_vcpus", vm.get("info")["config"]["cpus"]["boot_vcpus"], nr)
+
+
+@case("resize-vcpus")
+def resize_vcpus_up_and_down(t):
+    """1 to 4 to 1, twice, with more work than there are processors."""
+    guest, vm = t.shell(cpus="boot=1,max=4")
+    guest.do("say cpus $(nproc) $(cat /sys/devices/system/cpu/present)")
+    t.equal("CPUs, and those present", guest.fact("cpus"), "1 0")
+    guest.do(LOAD)
+    for _ in range(2):
+        resize_vcpus(t, vm, 4)
+        guest.do(ONLINE)
+        t.equal("CPUs, and those present", guest.fact("cpus"), "4 0-3")
+        t.equal("threads", guest.vcpu_threads(), [f"vcpu{n}" for n in range(4)])
+        guest.do("for cpu in 0 1 2 3; do taskset $((1 << cpu)) true || "
+                 "say no work on $cpu; done")
+        t.equal("CPUs that do not work", guest.facts("no"), [])
+        resize_vcpus(t, vm, 1)
+        guest.do("say cpus $(nproc) $(cat /sys/devices/system/cpu/present)")
+        t.equal("CPUs, and those present", guest.fact("cpus"), "1 0")
+        t.equal("threads", guest.vcpu_threads(), ["vcpu0"])
+    guest.do("touch /tmp/stop; wait")
+    t.equal("the same number again, its status", vm.request(
+        "PUT", "resize", {"desired_vcpus": 1}).status, 204)
+    t.end_shell(guest)
+
+
+@case("resize-vcpus-queued")
+def resize_vcpus_queued(t):
+    """Requests that come while one is under way wait for it, and each has its
+    end."""
+    guest, vm = t.shell(cpus="boot=1,max=4")
+    for nr in (4, 2, 3, 1):
+        vm.put("resize", {"desired_vcpus": nr})
+    for nr in (4, 2, 3, 1):
+        event = vm.wait_event("resize-done", "resize-failed", what="vcpus",
+                              wanted=str(nr), seconds=90)
+        t.equal(f"the end of {nr}", event["event"], "resize-done")
+    guest.do("say cpus $(nproc) $(cat /sys/devices/system/cpu/present)")
+    t.equal("CPUs, and those present", guest.fact("cpus"), "1 0")
+    t.end_shell(guest)
+
+
+def resize_memory(t, vm, mib, event="resize-done"):
+    vm.put("resize", {"desired_ram": mib * MIB})
+    got = vm.wait_event("resize-done", "resize-failed", what="memory",
+                        wanted=str(mib * MIB), seconds=180)
+    t.equal(f"how the change to {mib} MiB ended", got["event"], event)
+    return got["properties"]
+
+
+TOTAL = "$(sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo)"
+
+
+def total_mib(guest, at_least=0):
+    """What the guest has, as soon as that is enough: new memory is told to it
+    and used by it a little later."""
+    guest.do(f"for try in $(seq 300); do [ {TOTAL} -lt {at_least << 10} ] || "
+             f"break; usleep 100000; done; say memory {TOTAL}")
+    return int(guest.fact("memory")) >> 10
+
+
+def fill(guest, mib):
+    """Takes that much of the guest's memory."""
+    guest.do(f"mount -o remount,size={mib + 64}m /dev/shm; dd if=/dev/zero "
+             f"bs=1M count={mib} 2>/dev/null | tr '\\0' x >/dev/shm/data; "
+             "say filled $(($(stat -c %s /dev/shm/data) >> 20))")
+    return guest.fact("filled") == str(mib)
+
+
+@case("resize-memory")
+def resize_memory_up_and_down(t):
+    """256 MiB to 2 GiB and back; the host gives what is used, and has it back
+    at once."""
+    guest, vm = t.shell(memory="size=256M,hotplug_size=1792M", words=MOVABLE)
+    small = total_mib(guest)
+    for mib in (2048, 512):
+        resize_memory(t, vm, mib)
+        # What describes new pages is taken of the old ones.
+        want = int(small + (mib - 256) * 0.97)
+        have = total_mib(guest, want)
+        t.check(have >= want, f"the guest has {have} MiB of {mib}")
+        t.equal("memory_actual_size", vm.get("info")["memory_actual_size"],
+                mib * MIB)
+        t.check(fill(guest, 300), "the guest cannot fill 300 MiB")
+        t.check(guest.rss_mib() > 300, f"vmm has {guest.rss_mib()} MiB of a "
+                "guest that filled 300")
+        figures = vm.get("stats")["memory"]
+        t.check(figures["guest_rss_bytes"] > 300 * MIB, f"vm.stats: {figures}")
+        guest.do("rm /dev/shm/data")
+        resize_memory(t, vm, 256)
+        t.check(guest.rss_mib() < 300, f"vmm still has {guest.rss_mib()} MiB")
+        have = total_mib(guest)
+        t.check(abs(have - small) < 16, f"the guest has {have} MiB, not {small}")
+    reply = vm.request("PUT", "resize", {"desired_ram": 300 * MIB})
+    t.check(reply.status >= 400 and b"128 MiB" in reply.body,
+            f"300 MiB: {reply.status} {reply.body}")
+    t.end_shell(guest)
+
+
+@case("resize-memory-partly")
+def resize_memory_partly(t):
+    """Memory that the guest cannot empty stays, and how much came is said. The
+    guest's next start has nothing in it, and gives it."""
+    guest, vm = t.shell(memory="size=256M,hotplug_size=512M",
+                        words="memhp_default_state=offline", on_reset="reboot")
+    resize_memory(t, vm, 512)
+    # The kernel's own data goes to the highest zone that is not movable.
+    guest.do("cd /sys/devices/system/memory; for try in $(seq 100); do "
+             "set -- $(grep -l offline memory*/state); [ $# -lt 2 ] || break; "
+             "usleep 100000; done; echo online_kernel >$1; "
+             "echo online_movable >$2; say online $(cat $1) $(cat $2); "
+             "seq 4000 | sed s:^:/run/: | xargs mkdir")
+    t.equal("the new blocks", guest.fact("online"), "online online")
+    how = resize_memory(t, vm, 256, "resize-failed")
+    t.equal("what is left", how["actual"], str(384 * MIB))
+    t.check("128 of 256 MiB" in how.get("error", ""), f"the event says {how}")
+    t.equal("memory_actual_size", vm.get("info")["memory_actual_size"],
+            384 * MIB)
+    start = len(guest.text())
+    guest.type("reboot -f\n")
+    guest.restarted(start)
+    resize_memory(t, vm, 256)
+    t.end_shell(guest)
+
+
+@case("resize-memory-io")
+def resize_memory_io(t):
+    """New memory is good for disks, with buffers that io_uring was told of."""
+    disk = t.disk("disk", 64, engine="uring", direct=True)
+    guest, vm = t.shell(memory="size=256M,hotplug_size=512M,prefault=on",
+                        words=MOVABLE, disks=[disk],
+                        root=t.root("test-rootfs.ext4"))
+    for _ in range(2):
+        resize_memory(t, vm, 768)
+        total_mib(guest, 640)
+        t.check(fill(guest, 200), "the guest cannot fill 200 MiB")
+        # With the old memory full, the pages that hold its data are new ones.
+        guest.do("fio --name=new --filename=/dev/vdb --rw=randwrite --bs=64k "
+                 "--size=64M --ioengine=libaio --iodepth=16 --direct=1 "
+                 "--mem=mmap --verify=crc32c --verify_fatal=1 >/tmp/fio 2>&1; "
+                 "say fio $?; rm /dev/shm/data", t.settings.seconds * 2)
+        t.equal("fio's status", guest.fact("fio"), "0")
+        resize_memory(t, vm, 256)
+    t.end_shell(guest)
