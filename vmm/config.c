@@ -315,6 +315,7 @@ void vm_config_init(struct vm_config *vc)
 	param_defaults(&cpus_params, &vc->cpus);
 	param_defaults(&memory_params, &vc->memory);
 	param_defaults(&serial_params, &vc->serial);
+	vc->serial.fd = vc->serial.pty_fd = -1;
 }
 
 void vm_config_free(struct vm_config *vc)
@@ -324,6 +325,8 @@ void vm_config_free(struct vm_config *vc)
 	param_free(&cpus_params, &vc->cpus);
 	param_free(&memory_params, &vc->memory);
 	param_free(&serial_params, &vc->serial);
+	close_fd(&vc->serial.fd);
+	close_fd(&vc->serial.pty_fd);
 	for (unsigned int i = 0; i < vc->nr_devices; i++) {
 		if (vc->devices[i].class->params)
 			param_free(vc->devices[i].class->params,

@@ -11,8 +11,8 @@
 #include "vmm/param.h"
 
 /*
- * A virtual machine as a person or client asked for it; nothing is opened yet.
- * Every part is described by a parameter table.
+ * A virtual machine as a person or client asked for it; nothing is opened yet,
+ * but for what came open and the serial port's other end. Every part is described by a parameter table.
  */
 
 struct cpus_config {
@@ -46,6 +46,10 @@ enum serial_mode {
 struct serial_config {
 	int mode; /* enum serial_mode */
 	char *file; /* SERIAL_FILE */
+	/* by serial_open() */
+	int fd; /* file, or main side of a pseudo-terminal; owned, -1: none */
+	int pty_fd; /* its other side, so that there always is one; or -1 */
+	char pty[32]; /* the name of that, "/dev/pts/N"; "": none */
 };
 
 struct rootfs_config {

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "vmm/log.h"
+#include "vmm/serial.h"
 #include "vmm/util.h"
 
 const struct machine_ops machine_vm_ops = {
+	.open_serial = serial_open,
 	.create = vm_create,
 	.destroy = vm_destroy,
 	.boot = vm_boot,
@@ -182,10 +184,20 @@ int machine_create(struct machine *m, struct vm_config *vc, struct error *err)
 	r = machine_assign_ids(m, vc, 0, err);
 	if (r)
 		return r;
+	if (m->ops->open_serial && m->ops->open_serial(&vc->serial, err))
+		return -EIO;
 	m->config = *vc;
 	vm_config_init(vc);
 	m->state = MACHINE_CREATED;
 	return 0;
+}
+
+static void machine_forget(struct machine *m)
+{
+	machine_free_config(&m->config);
+	m->state = MACHINE_EMPTY;
+	m->next_id = 0;
+	events_emit(m->events, "vm", "deleted", NULL);
 }
 
 int machine_delete(struct machine *m, struct error *err)
@@ -199,10 +211,7 @@ int machine_delete(struct machine *m, struct error *err)
 		if (r)
 			return r;
 	}
-	machine_free_config(&m->config);
-	m->state = MACHINE_EMPTY;
-	m->next_id = 0;
-	events_emit(m->events, "vm", "deleted", NULL);
+	machine_forget(m);
 	return 0;
 }
 
@@ -654,7 +663,8 @@ void machine_fini(struct machine *m)
 	if (m->vm)
 		m->ops->destroy(m->vm);
 	m->vm = NULL;
+	if (machine_is_booted(m))
+		events_emit(m->events, "vm", "shutdown", NULL);
 	if (m->state != MACHINE_EMPTY)
-		machine_free_config(&m->config);
-	m->state = MACHINE_EMPTY;
+		machine_forget(m);
 }

@@ -38,6 +38,7 @@ enum machine_state {
 /* The machine behind the verbs; tests have a fake one. All as in vmm/vm.h.
  * Members that are NULL stand for what cannot be done. */
 struct machine_ops {
+	int (*open_serial)(struct serial_config *sc, struct error *err);
 	int (*create)(struct vm **out, const struct vm_config *config,
 		      struct loop *main_loop, struct error *err);
 	void (*destroy)(struct vm *vm);

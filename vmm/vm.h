@@ -84,7 +84,6 @@ struct vm {
 	unsigned int nr_io_loops;
 	unsigned int next_io_loop;
 	unsigned int next_id; /* for made-up device ids */
-	const char *console_pty; /* of --serial pty; "" or NULL: none */
 	bool built; /* vm_fd and vCPUs are there */
 	bool running; /* vCPU threads are there */
 	bool paused;

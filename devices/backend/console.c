@@ -27,8 +27,7 @@ struct console {
 	/* loop thread */
 	int in_fd;
 	int out_fd;
-	bool own_fds;
-	char pty[32]; /* name of its other side */
+	int pty_fd; /* in_fd of CONSOLE_PTY, ours; else -1 */
 	bool out_is_plain; /* a plain file: cannot be polled, never blocks */
 	bool escaped; /* Ctrl-A was typed */
 	bool in_watched;
@@ -185,11 +184,6 @@ static void console_on_readable(struct loop_fd *lf,
 	n = read(con->in_fd, data, MIN(room, sizeof(data)));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n <= 0 && con->config.mode == CONSOLE_PTY) {
-		/* Nobody has the other side open; look again on output. */
-		console_watch_in(con, false);
-		return;
-	}
 	if (n <= 0) {
 		console_watch_in(con, false);
 		con->in_fd = -1;
@@ -237,39 +231,6 @@ static void console_open_tty(struct console *con)
 	con->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 }
 
-static int console_open_pty(struct console *con, struct error *err)
-{
-	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0 || grantpt(fd) || unlockpt(fd) ||
-	    ptsname_r(fd, con->pty, sizeof(con->pty))) {
-		int code = errno;
-
-		close_fd(&fd);
-		return error_set(err, code, "--serial pty: %s", strerror(code));
-	}
-	con->in_fd = con->out_fd = fd;
-	con->own_fds = true;
-	fprintf(stderr, "vmm: serial port on %s\n", con->pty);
-	return 0;
-}
-
-static int console_open_file(struct console *con, struct error *err)
-{
-	const char *file = con->config.file;
-
-	con->out_fd = open(file,
-			   O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY,
-			   0600);
-	if (con->out_fd < 0)
-		return error_set(
-			err, errno,
-			"--serial file=%s: %s; give a path that can be written",
-			file, strerror(errno));
-	con->own_fds = true;
-	return 0;
-}
-
 static bool console_is_plain(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
@@ -288,47 +249,38 @@ int console_open(struct console **out, const struct console_config *config,
 		 struct error *err)
 {
 	struct console *con = calloc(1, sizeof(*con));
-	int r = 0;
 
 	if (!con)
 		return error_set(err, ENOMEM, "out of memory");
 	con->config = *config;
-	con->in_fd = con->out_fd = -1;
+	con->in_fd = con->out_fd = con->pty_fd = -1;
 	con->flush_call.fn = console_on_flush;
 	con->input_call.fn = console_on_wanted;
 	pthread_mutex_init(&con->lock, NULL);
 	if (config->mode == CONSOLE_TTY)
 		console_open_tty(con);
-	else if (config->mode == CONSOLE_FILE)
-		r = console_open_file(con, err);
-	else if (config->mode == CONSOLE_PTY)
-		r = console_open_pty(con, err);
-	if (r) {
-		console_close(con);
-		return r;
-	}
-	con->out.fd = con->out_fd;
-	con->out.on_event = console_on_writable;
-	con->in.on_event = console_on_readable;
-	con->out_is_plain = con->out_fd >= 0 && console_is_plain(con->out_fd);
+	else if (config->mode != CONSOLE_NULL)
+		con->out_fd = config->fd;
 	/* One descriptor cannot be watched twice: a pty gets a second one. */
 	if (config->mode == CONSOLE_PTY)
-		con->in_fd = fcntl(con->out_fd, F_DUPFD_CLOEXEC, 0);
+		con->in_fd = con->pty_fd =
+			fcntl(con->out_fd, F_DUPFD_CLOEXEC, 0);
+	con->out.fd = con->out_fd;
+	con->out.on_event = console_on_writable;
 	con->in.fd = con->in_fd;
+	con->in.on_event = console_on_readable;
+	con->out_is_plain = con->out_fd >= 0 && console_is_plain(con->out_fd);
 	console_watch_in(con, true);
 	*out = con;
 	return 0;
-}
-
-const char *console_pty(const struct console *con)
-{
-	return con->pty;
 }
 
 void console_close(struct console *con)
 {
 	if (!con)
 		return;
+	loop_cancel(con->config.loop, &con->flush_call);
+	loop_cancel(con->config.loop, &con->input_call);
 	console_watch_in(con, false);
 	if (con->out_fd >= 0)
 		console_flush(con);
@@ -339,11 +291,7 @@ void console_close(struct console *con)
 		log_warn(
 			"serial: %llu bytes were lost, the host did not read them",
 			(unsigned long long)con->lost);
-	if (con->own_fds) {
-		if (con->in_fd != con->out_fd)
-			close_fd(&con->in_fd);
-		close_fd(&con->out_fd);
-	}
+	close_fd(&con->pty_fd);
 	pthread_mutex_destroy(&con->lock);
 	free(con);
 }

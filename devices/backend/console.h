@@ -19,13 +19,13 @@ struct console;
 enum console_mode {
 	CONSOLE_TTY, /* stdin and stdout; a terminal is put into raw mode */
 	CONSOLE_NULL, /* output is lost, no input */
-	CONSOLE_FILE, /* output to a file, truncated at open */
-	CONSOLE_PTY, /* a new pseudo terminal; its name is printed */
+	CONSOLE_FILE, /* output to a file */
+	CONSOLE_PTY, /* the main side of a pseudo-terminal; the other is open */
 };
 
 struct console_config {
 	enum console_mode mode;
-	const char *file; /* CONSOLE_FILE */
+	int fd; /* CONSOLE_FILE, CONSOLE_PTY: borrowed, outlives the console */
 	struct loop *loop; /* input arrives on its thread */
 	/* How many bytes the port can take now. Loop thread. */
 	size_t (*room)(void *opaque);
@@ -36,15 +36,12 @@ struct console_config {
 	void *opaque;
 };
 
-/* Main thread. -errno with a message that names --serial. */
+/* Main thread. -errno with a message. */
 int console_open(struct console **out, const struct console_config *config,
 		 struct error *err);
 /* Writes what is buffered and can be written at once, gives the terminal back.
  * NULL is accepted. Main thread. */
 void console_close(struct console *con);
-
-/* Where the other side of CONSOLE_PTY is, "/dev/pts/N"; "" in other modes. */
-const char *console_pty(const struct console *con);
 
 /* Any thread; never blocks. */
 void console_write(struct console *con, uint8_t byte);

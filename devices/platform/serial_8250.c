@@ -290,7 +290,7 @@ static int serial_create(struct vm *vm, const void *config, struct device **out,
 	struct serial *s = calloc(1, sizeof(*s));
 	struct console_config cc = {
 		.mode = serial_console_modes[sc->mode],
-		.file = sc->file,
+		.fd = sc->fd,
 		.loop = vm->main_loop,
 		.room = serial_room,
 		.input = serial_input,
@@ -316,7 +316,6 @@ static int serial_create(struct vm *vm, const void *config, struct device **out,
 		serial_destroy(&s->device);
 		return r;
 	}
-	vm->console_pty = console_pty(s->con);
 	*out = &s->device;
 	return 0;
 }

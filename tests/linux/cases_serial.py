@@ -34,15 +34,14 @@ def serial_terminal(t):
 
 @case("serial-pty")
 def serial_pty(t):
-    """A new pseudo-terminal, whose name vmm says."""
+    """A new pseudo-terminal, whose name vmm says. It is raw, and whoever watches
+    it may come, go and come again."""
     guest = t.guest(serial="pty").start()
     guest.errors.wait(r"serial port on /dev/pts/\d+$", 20)
     name = re.search(r"/dev/pts/\d+", guest.errors.text())[0]
+    os.close(os.open(name, os.O_RDWR | os.O_NOCTTY))
     fd = os.open(name, os.O_RDWR | os.O_NOCTTY)
     guest.fds.append(fd)
-    attributes = termios.tcgetattr(fd)
-    attributes[3] &= ~(termios.ECHO | termios.ICANON)
-    termios.tcsetattr(fd, termios.TCSANOW, attributes)
     guest.console = monitor.Stream(fd, guest.base + ".console")
     guest.wait(PROMPT)
     os.write(fd, b"echo sum=$((6*7)); poweroff -f\n")

@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -57,19 +59,18 @@ static void port_quit(void *opaque unused_param)
 	port.quits++;
 }
 
-static int open_console(enum console_mode mode, const char *file,
-			struct error *err)
+static void open_console(enum console_mode mode, int fd)
 {
 	const struct console_config cc = {
 		.mode = mode,
-		.file = file,
+		.fd = fd,
 		.loop = loop,
 		.room = port_room,
 		.input = port_input,
 		.quit = port_quit,
 	};
 
-	return console_open(&con, &cc, err);
+	assert_int_equal(console_open(&con, &cc, NULL), 0);
 }
 
 static void on_turn(struct loop_call *lc unused_param)
@@ -150,11 +151,12 @@ static void put(const char *text)
 
 static void test_output(void **state unused_param)
 {
-	bool ok = !open_console(CONSOLE_TTY, NULL, NULL);
+	bool ok;
 
+	open_console(CONSOLE_TTY, -1);
 	put("hello\r\n");
 	turn();
-	ok = ok && read(from_guest, data, sizeof(data)) == 7 &&
+	ok = read(from_guest, data, sizeof(data)) == 7 &&
 	     !memcmp(data, "hello\r\n", 7);
 	put("bye");
 	console_close(con); /* writes what is there */
@@ -169,7 +171,7 @@ static void test_blocked_pipe(void **state unused_param)
 	unsigned int sent = pipe_len + BUFFER + 1000, got = 0, lost = 0;
 	ssize_t n;
 
-	assert_int_equal(open_console(CONSOLE_TTY, NULL, NULL), 0);
+	open_console(CONSOLE_TTY, -1);
 	for (i = 0; i < sent; i++) {
 		console_write(con, (uint8_t)('a' + i % 26));
 		if (i % 1000 == 0)
@@ -204,7 +206,7 @@ static void test_closed_pipe(void **state unused_param)
 {
 	unsigned int i;
 
-	assert_int_equal(open_console(CONSOLE_TTY, NULL, NULL), 0);
+	open_console(CONSOLE_TTY, -1);
 	close_fd(&from_guest);
 	for (i = 0; i < 3 * BUFFER; i++) {
 		console_write(con, 'x');
@@ -219,7 +221,7 @@ static void test_closed_pipe(void **state unused_param)
 
 static void test_input_flow(void **state unused_param)
 {
-	assert_int_equal(open_console(CONSOLE_TTY, NULL, NULL), 0);
+	open_console(CONSOLE_TTY, -1);
 	port.room = 4;
 	assert_int_equal(write(to_guest, "0123456789", 10), 10);
 	turn();
@@ -256,7 +258,7 @@ static void test_input_flow(void **state unused_param)
 
 static void test_null(void **state unused_param)
 {
-	assert_int_equal(open_console(CONSOLE_NULL, NULL, NULL), 0);
+	open_console(CONSOLE_NULL, -1);
 	put("into the void");
 	console_input_wanted(con);
 	turn();
@@ -264,33 +266,70 @@ static void test_null(void **state unused_param)
 	console_close(NULL);
 }
 
+/* The port, opened anew, writes on. */
 static void test_file(void **state unused_param)
 {
-	char path[] = "/tmp/test_console.XXXXXX";
-	int fd = mkstemp(path);
+	int fd = memfd_create("console", MFD_CLOEXEC);
 	ssize_t n;
 
 	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "what was there before", 21), 21);
-	assert_int_equal(open_console(CONSOLE_FILE, path, NULL), 0);
+	open_console(CONSOLE_FILE, fd);
 	put("line one\n");
 	turn();
+	console_close(con);
+	open_console(CONSOLE_FILE, fd);
 	put("line two\n");
 	console_close(con);
 	n = pread(fd, data, sizeof(data), 0);
 	assert_int_equal(n, 18);
 	assert_memory_equal(data, "line one\nline two\n", 18);
 	close(fd);
-	unlink(path);
 }
 
-static void test_file_fails(void **state unused_param)
+static void test_pty(void **state unused_param)
 {
-	struct error err = { "" };
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	struct termios raw;
+	int other, i;
+	ssize_t n;
 
-	assert_int_equal(open_console(CONSOLE_FILE, "/nonexistent/x", &err),
-			 -ENOENT);
-	assert_non_null(strstr(err.msg, "--serial file=/nonexistent/x"));
+	assert_true(fd >= 0);
+	assert_int_equal(unlockpt(fd), 0);
+	other = open(ptsname(fd), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(other >= 0);
+	assert_int_equal(tcgetattr(other, &raw), 0);
+	cfmakeraw(&raw);
+	assert_int_equal(tcsetattr(other, TCSANOW, &raw), 0);
+	for (i = 0; i < 2; i++) {
+		open_console(CONSOLE_PTY, fd);
+		put("out");
+		turn();
+		n = read(other, data, sizeof(data));
+		assert_int_equal(n, 3);
+		assert_memory_equal(data, "out", 3);
+		port.nr = 0;
+		assert_int_equal(write(other, "in\n", 3), 3);
+		turn();
+		assert_int_equal(port.nr, 3);
+		assert_memory_equal(port.got, "in\n", 3);
+		console_close(con);
+	}
+	close(other);
+	close(fd);
+}
+
+/* What was still to be done does not come to a port that is gone. */
+static void test_close_busy(void **state unused_param)
+{
+	int fd = memfd_create("console", MFD_CLOEXEC);
+
+	open_console(CONSOLE_FILE, fd);
+	put("not flushed yet");
+	console_input_wanted(con);
+	console_close(con);
+	turn();
+	assert_int_equal(pread(fd, data, sizeof(data), 0), 15);
+	close(fd);
 }
 
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -302,7 +341,7 @@ int main(void)
 		PIPES(test_output),	 PIPES(test_blocked_pipe),
 		PIPES(test_closed_pipe), PIPES(test_input_flow),
 		UNIT(test_null),	 UNIT(test_file),
-		UNIT(test_file_fails),
+		UNIT(test_pty),		 UNIT(test_close_busy),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as main() does */

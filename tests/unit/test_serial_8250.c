@@ -57,11 +57,6 @@ void console_close(struct console *c unused_param)
 {
 }
 
-const char *console_pty(const struct console *c unused_param)
-{
-	return "";
-}
-
 void console_write(struct console *c, uint8_t byte)
 {
 	if (c->nr_out < sizeof(c->out))

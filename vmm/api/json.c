@@ -453,7 +453,7 @@ static void json_write_limits(const struct machine *m, json_t *out)
 	if (m->vm && !m->ops->resize_vcpus)
 		max = cpus->boot;
 	json_path_set(out, "cpus.max_vcpus", json_integer((json_int_t)max));
-	if (!m->ops->resize_memory)
+	if (!m->ops->resize_memory || !m->config.memory.hotplug_size)
 		json_object_del(json_object_get(out, "memory"), "hotplug_size");
 }
 
@@ -476,9 +476,8 @@ json_t *json_write_config(const struct machine *m, const json_t *kept)
 	for (unsigned int i = 0; device_classes[i]; i++)
 		if (device_classes[i]->json_list)
 			json_write_devices(vc, device_classes[i], kept, out);
-	if (m->vm && m->vm->console_pty && *m->vm->console_pty)
-		json_path_set(out, "serial.file",
-			      json_string(m->vm->console_pty));
+	if (*vc->serial.pty)
+		json_path_set(out, "serial.file", json_string(vc->serial.pty));
 	json_peer_write(json_peer_config, out);
 	json_write_limits(m, out);
 	return out;

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/serial.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+
+#include "vmm/util.h"
+
+/*
+ * The other side is raw from the start, for its echo would come back to the
+ * guest as input. We keep it open: else who watches it could leave but once.
+ */
+static int serial_open_other(struct serial_config *sc, int fd)
+{
+	struct termios raw;
+
+	if (grantpt(fd) || unlockpt(fd) ||
+	    ptsname_r(fd, sc->pty, sizeof(sc->pty)))
+		return -1;
+	sc->pty_fd = open(sc->pty, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (sc->pty_fd < 0 || tcgetattr(sc->pty_fd, &raw))
+		return -1;
+	cfmakeraw(&raw);
+	return tcsetattr(sc->pty_fd, TCSANOW, &raw);
+}
+
+static int serial_open_pty(struct serial_config *sc, struct error *err)
+{
+	cleanup_fd int fd =
+		posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || serial_open_other(sc, fd)) {
+		int code = errno;
+
+		close_fd(&sc->pty_fd);
+		*sc->pty = '\0';
+		return error_set(
+			err, code,
+			"--serial pty: %s; see that /dev/pts is mounted and /proc/sys/kernel/pty/max is not reached",
+			strerror(code));
+	}
+	sc->fd = take_fd(&fd);
+	fprintf(stderr, "vmm: serial port on %s\n", sc->pty);
+	return 0;
+}
+
+static int serial_open_file(struct serial_config *sc, struct error *err)
+{
+	/* A FIFO without a reader is an error rather than a wait. */
+	int fd = open(sc->file,
+		      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY |
+			      O_NONBLOCK,
+		      0600);
+	const char *fix = errno == ENXIO ? "open its other end first"
+					 : "give a path that can be written";
+
+	if (fd < 0)
+		return error_set(err, errno, "--serial file=%s: %s; %s",
+				 error_value(sc->file).text, strerror(errno),
+				 fix);
+	sc->fd = fd;
+	return 0;
+}
+
+int serial_open(struct serial_config *sc, struct error *err)
+{
+	switch (sc->mode) {
+	case SERIAL_PTY:
+		return serial_open_pty(sc, err);
+	case SERIAL_FILE:
+		return serial_open_file(sc, err);
+	default:
+		return 0;
+	}
+}
