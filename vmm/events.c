@@ -52,6 +52,19 @@ static void events_on_room(struct loop_fd *lf, uint32_t what unused_param)
 	events_flush(container_of(lf, struct events, lf));
 }
 
+static int events_open_path(const char *path)
+{
+	int fd = open(path,
+		      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY |
+			      O_NONBLOCK,
+		      0600);
+
+	/* A FIFO whose reader is still to come. */
+	if (fd < 0 && errno == ENXIO)
+		fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	return fd;
+}
+
 int events_open(struct events **out, struct loop *loop, const char *path,
 		int fd, struct error *err)
 {
@@ -59,10 +72,7 @@ int events_open(struct events **out, struct loop *loop, const char *path,
 	int flags;
 
 	if (path)
-		fd = open(path,
-			  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY |
-				  O_NONBLOCK,
-			  0600);
+		fd = events_open_path(path);
 	flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC))

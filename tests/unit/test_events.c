@@ -7,8 +7,10 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -112,6 +114,31 @@ static void test_gone_reader(void **state unused_param)
 	loop_destroy(loop);
 }
 
+/* The reader may come later. */
+static void test_fifo(void **state unused_param)
+{
+	struct loop *loop = loop_create("main", NULL);
+	char dir[] = "/tmp/test_events.XXXXXX", path[64], buf[4096];
+	struct events *ev = NULL;
+	int fd;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(events_open(&ev, loop, path, -1, NULL), 0);
+	events_emit(ev, "vmm", "starting", NULL);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_true(read(fd, buf, sizeof(buf)) > 0);
+	events_close(ev);
+	/* We are gone, and the reader is told. */
+	assert_int_equal(read(fd, buf, sizeof(buf)), 0);
+	close(fd);
+	unlink(path);
+	rmdir(dir);
+	loop_destroy(loop);
+}
+
 static void test_bad_path(void **state unused_param)
 {
 	struct events *ev = NULL;
@@ -130,6 +157,7 @@ int main(void)
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_gone_reader),
+		cmocka_unit_test(test_fifo),
 		cmocka_unit_test(test_bad_path),
 	};
 
