@@ -220,6 +220,8 @@ def test_stop_by_signal(context):
         check(client.request("PUT", "vm.boot"), 204)
         monitor.process.send_signal(signal.SIGTERM)
         assert monitor.process.wait(5) == 0
+        assert monitor.event_names()[-3:] == [("vm", "shutdown"), ("vm", "deleted"),
+                                              ("vmm", "shutdown")]
         assert not os.path.exists(monitor.path) and not os.path.exists(monitor.path + ".lock")
 
 
@@ -292,6 +294,45 @@ def test_liberal(context, profile):
         config["memory"].update(zones=None, hotplug_size=None)
         check(client.request("PUT", "vm.create", config), 204)
         check_strict(client.request("GET", "vm.info").json()["config"])
+
+
+def test_messages_are_plain(context, profile):
+    """Cloud Hypervisor's older clients cannot read a text with an escape in it."""
+    with context.session() as (monitor, client):
+        check(client.request("PUT", "vm.create", context.config()), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        for body in (b"{", b'{"path":1,"path":2}', {"path": "/no/such\u00e9\u20ac\"\\file\n"},
+                     {"path": "/" + "\u00e9" * 127}, {"path": context.disk.name, "id": "__x"},
+                     {"path": context.disk.name, "engine": "\u0007"}):
+            reply = client.request("PUT", "vm.add-disk", body)
+            assert b"\\" not in reply.body, reply.body
+            chain = reply.json()
+            assert all(all(" " <= c <= "~" for c in text) for text in chain), chain
+            assert "?" != chain[-1], chain
+
+
+def test_serial_from_create_on(context, profile):
+    """A pseudo-terminal and a file are there from vm.create to vm.delete."""
+    with context.session() as (monitor, client):
+        check(client.request("PUT", "vm.create", context.config(serial={"mode": "Pty"})), 204)
+        name = client.request("GET", "vm.info").json()["config"]["serial"]["file"]
+        assert re.fullmatch(r"/dev/pts/\d+", name) and os.path.exists(name)
+        check(client.request("PUT", "vm.boot"), 204)
+        check(client.request("PUT", "vm.reboot"), 204)
+        check(client.request("PUT", "vm.shutdown"), 204)
+        assert client.request("GET", "vm.info").json()["config"]["serial"]["file"] == name
+        fds = monitor.settled_fds()
+        check(client.request("PUT", "vm.delete"), 204)
+        assert monitor.settled_fds() == fds - 2
+        path = monitor.file("console")
+        config = context.config(serial={"mode": "File", "file": path})
+        check(client.request("PUT", "vm.create", config), 204)
+        assert os.path.getsize(path) == 0
+        check(client.request("PUT", "vm.delete"), 204)
+        config["serial"]["file"] = "/nonexistent/x"
+        check_chain(client.request("PUT", "vm.create", config), 500,
+                    "The VM could not be created", "serial file=/nonexistent/x")
+        check(client.request("GET", "vm.info"), 404)
 
 
 def test_unicode(context, profile):

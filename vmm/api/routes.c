@@ -53,6 +53,29 @@ static void api_reply_json(struct api_reply *reply, unsigned int status,
 	json_decref(value);
 }
 
+/*
+ * A message as all clients can read it: in Cloud Hypervisor's, up to version
+ * 51, a text that JSON has to escape makes the whole answer unreadable. What is
+ * an option on the command line is a field here.
+ */
+static json_t *api_text(const char *text)
+{
+	char plain[sizeof(struct error)], *p = plain;
+
+	if (strncmp(text, "--", 2) == 0)
+		text += 2;
+	for (; *text && p < plain + sizeof(plain) - 1; text++) {
+		if (*text == '"')
+			*p++ = '\'';
+		else if (*text >= 0x20 && *text < 0x7f && *text != '\\')
+			*p++ = *text;
+		else if ((*text & 0xc0) != 0x80) /* once a character */
+			*p++ = '?';
+	}
+	*p = '\0';
+	return json_string(plain);
+}
+
 /* Texts for a person, outermost first; NULL ones are left out. */
 static void api_reply_chain(struct api_reply *reply, unsigned int status,
 			    const char *a, const char *b, const char *c)
@@ -60,14 +83,9 @@ static void api_reply_chain(struct api_reply *reply, unsigned int status,
 	const char *texts[] = { a, b, c };
 	json_t *chain = json_array();
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(texts); i++) {
-		json_t *text = texts[i] ? json_string(texts[i]) : NULL;
-
-		/* A message may quote what is not UTF-8. */
+	for (unsigned int i = 0; i < ARRAY_SIZE(texts); i++)
 		if (texts[i])
-			json_array_append_new(chain,
-					      text ? text : json_string("?"));
-	}
+			json_array_append_new(chain, api_text(texts[i]));
 	api_reply_json(reply, status, chain);
 }
 
@@ -482,11 +500,11 @@ static const struct api_route api_routes[] = {
 	PUT_VERB("vm.reboot", "The VM could not reboot", machine_reboot),
 	PUT_VERB("vm.shutdown", "The VM could not shutdown", machine_shutdown),
 	PUT("vm.delete", "The VM could not be deleted", route_delete),
-	PUT_VERB("vm.power-button", "The power button could not be triggered",
+	PUT_VERB("vm.power-button", "Error triggering power button",
 		 machine_power_button),
-	PUT_VERB("vm.nmi", "The NMI could not be triggered", machine_nmi),
+	PUT_VERB("vm.nmi", "Error triggering NMI", machine_nmi),
 	PUT_BODY("vm.resize", "The VM could not be resized", route_resize),
-	GET("vm.counters", "The VM counters are not available", route_counters),
+	GET("vm.counters", "The VM info is not available", route_counters),
 	GET("vm.stats", "The VM stats are not available", route_stats),
 
 	PUT_ADD("vm.add-disk", "The disk could not be added to the VM", "disk"),
@@ -506,10 +524,12 @@ static const struct api_route api_routes[] = {
 		    "Restoring a machine's state"),
 	PUT_MISSING("vm.add-device", ADD_DEVICE, "VFIO"),
 	PUT_MISSING("vm.add-user-device", ADD_DEVICE, "vfio-user"),
-	PUT_MISSING("vm.add-vdpa", ADD_DEVICE, "vDPA"),
-	PUT_MISSING("vm.add-pmem", ADD_DEVICE, "pmem"),
+	PUT_MISSING("vm.add-vdpa",
+		    "The vDPA device could not be added to the VM", "vDPA"),
+	PUT_MISSING("vm.add-pmem",
+		    "The pmem device could not be added to the VM", "pmem"),
 	PUT_MISSING("vm.add-generic-vhost-user", ADD_DEVICE, "vhost-user"),
-	PUT_MISSING("vm.resize-zone", "The VM could not be resized",
+	PUT_MISSING("vm.resize-zone", "The memory zone could not be resized",
 		    "Resizing a memory zone"),
 	PUT_MISSING("vm.coredump", "The VM could not be coredumped",
 		    "A core dump of the guest"),
