@@ -119,13 +119,9 @@ struct vq_walk {
 
 static void desc_read(struct virtq_desc *d, const struct virtq_desc *from)
 {
-	/* The one read of guest memory; volatile keeps the compiler from
-	 * reading again later. */
-	const volatile uint64_t *s =
-		(const volatile uint64_t *)(const void *)from;
-	uint64_t words[2] = { s[0], s[1] };
-
-	memcpy(d, words, sizeof(*d));
+	memcpy(d, from, sizeof(*d));
+	/* The one read of guest memory: nothing is read again later. */
+	atomic_signal_fence(memory_order_seq_cst);
 }
 
 static int vq_enter_indirect(struct virtqueue *vq, const struct virtq_desc *d,
@@ -140,9 +136,6 @@ static int vq_enter_indirect(struct virtqueue *vq, const struct virtq_desc *d,
 		return vq_fault(vq, "indirect descriptor with next");
 	if (!len || len % sizeof(*d) || len / sizeof(*d) > VIRTQUEUE_SIZE_MAX)
 		return vq_fault(vq, "bad length of an indirect table");
-	/* Guests align it in practice; unaligned ones would tear on reads. */
-	if (gpa % 8)
-		return vq_fault(vq, "misaligned indirect table");
 	w->table = gmem_ptr(vq->gm, gpa, len);
 	if (!w->table)
 		return vq_fault(vq, "indirect table outside memory");
