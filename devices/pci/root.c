@@ -192,17 +192,39 @@ static void pci_bar_map(struct pci_dev *dev, gpa_t gpa)
 		dev->ops->bar_moved(dev, gpa, true);
 }
 
-/* Follow what command register and BAR say now. */
+/* What command register and BAR say. */
+static bool pci_bar_wanted(const struct pci_dev *dev, gpa_t *gpa)
+{
+	*gpa = le_load(dev->config + PCI_BAR0, 8) & ~0xfull;
+	return dev->bar_size && dev->config[PCI_COMMAND] & PCI_COMMAND_MEMORY;
+}
+
+/* Addresses are free again: there may be a second one that waits for them. */
+static void root_map_waiting_locked(struct pci_root *root)
+{
+	unsigned int i;
+	gpa_t gpa;
+
+	for (i = 0; i < PCI_SLOTS; i++) {
+		struct pci_dev *dev = root->slots[i];
+
+		if (dev && !dev->bar_mapped && pci_bar_wanted(dev, &gpa))
+			pci_bar_map(dev, gpa);
+	}
+}
+
 static void pci_bar_update(struct pci_dev *dev)
 {
-	uint64_t gpa = le_load(dev->config + PCI_BAR0, 8) & ~0xfull;
-	bool want = dev->bar_size &&
-		    dev->config[PCI_COMMAND] & PCI_COMMAND_MEMORY;
+	gpa_t gpa;
+	bool want = pci_bar_wanted(dev, &gpa), moves;
 
-	if (dev->bar_mapped && (!want || gpa != dev->bar_gpa))
+	moves = dev->bar_mapped && (!want || gpa != dev->bar_gpa);
+	if (moves)
 		pci_bar_unmap(dev);
 	if (want && !dev->bar_mapped)
 		pci_bar_map(dev, gpa);
+	if (moves)
+		root_map_waiting_locked(dev->root);
 }
 
 /* ---- configuration space ---- */

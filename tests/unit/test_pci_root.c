@@ -318,8 +318,14 @@ static void test_bar_overlap(void **state unused_param)
 	fake_mmio_read(&fv, first, 4);
 	assert_int_equal(cards[1].accesses, 1);
 	assert_int_equal(cards[2].accesses, 0);
+	/* Or until the first one goes away. */
+	enable(1, false);
+	assert_int_equal(cards[2].mapped_at, first);
+	enable(1, true);
+	assert_int_equal(cards[1].mapped_at, 0);
 	move(2, first + BAR_SIZE);
 	assert_int_equal(cards[2].mapped_at, first + BAR_SIZE);
+	assert_int_equal(cards[1].mapped_at, first);
 	/* Over the configuration space: it does not answer either. */
 	move(2, arch_pci.ecam_base);
 	assert_int_equal(cards[2].mapped_at, 0);
