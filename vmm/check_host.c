@@ -44,7 +44,8 @@ static const struct {
 	const char *meaning;
 } wanted_caps[] = {
 	{ KVM_CAP_USER_MEMORY, "guest memory", true, "no guest can run" },
-	{ KVM_CAP_IRQCHIP, "interrupt chips", true, "no guest can run" },
+	{ KVM_CAP_SPLIT_IRQCHIP, "local APIC alone", true,
+	  "no guest can run; Linux 4.5 is needed" },
 	{ KVM_CAP_SIGNAL_MSI, "message interrupts", true,
 	  "no device can interrupt" },
 	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, "ioeventfd", true,
@@ -55,8 +56,6 @@ static const struct {
 	{ KVM_CAP_MAX_VCPUS, "vCPUs", true, "no vCPU" },
 	{ KVM_CAP_BINARY_STATS_FD, "statistics", false,
 	  "no counters of exits and page tables" },
-	{ KVM_CAP_DIRTY_LOG_RING, "dirty ring", false,
-	  "tracking of written memory is slower" },
 };
 
 static bool check_caps(FILE *out, int kvm)
