@@ -392,6 +392,9 @@ static int gmem_clear_hot(struct gmem *gm)
 			continue;
 		gmem_unplug(gm, gpa, GMEM_BLOCK);
 		r = gmem_map_hot(gm, gpa, GMEM_BLOCK);
+		if (!r && gm->config.prefault)
+			r = gmem_prefault(gmem_hot_ptr(gm, gpa), GMEM_BLOCK,
+					  NULL);
 		gmem_mark(hot, gpa, GMEM_BLOCK, !r);
 	}
 	return r;
@@ -489,27 +492,32 @@ int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
 			  off + head + whole);
 }
 
-int gmem_clear(struct gmem *gm)
+static int gmem_clear_region(const struct gmem_config *c,
+			     const struct gmem_region *r)
 {
-	const struct gmem_config *c = &gm->config;
-	unsigned int i, nr = atomic_load(&gm->nr);
+	int flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS |
+		    (c->hugepages ? MAP_HUGETLB : MAP_NORESERVE);
 
-	for (i = 0; i < nr; i++) {
-		struct gmem_region *r = &gm->regions[i];
-		int flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS;
-
-		if (c->shared) {
-			/* Hole punching frees the memfd's pages in place. */
-			if (madvise(r->hva, r->len, MADV_REMOVE))
-				return -errno;
-			continue;
-		}
+	if (c->shared) {
+		/* Hole punching frees the memfd's pages in place. */
+		if (madvise(r->hva, r->len, MADV_REMOVE))
+			return -errno;
+	} else {
 		/* A new mapping also drops the files mapped over the old one. */
-		flags |= c->hugepages ? MAP_HUGETLB : MAP_NORESERVE;
 		if (mmap(r->hva, r->len, PROT_READ | PROT_WRITE, flags, -1,
 			 0) == MAP_FAILED)
 			return -errno;
 		gmem_advise(c, r->hva, r->len);
 	}
-	return gmem_clear_hot(gm);
+	return c->prefault ? gmem_prefault(r->hva, r->len, NULL) : 0;
+}
+
+int gmem_clear(struct gmem *gm)
+{
+	unsigned int i, nr = atomic_load(&gm->nr);
+	int r = 0;
+
+	for (i = 0; i < nr && !r; i++)
+		r = gmem_clear_region(&gm->config, &gm->regions[i]);
+	return r ? r : gmem_clear_hot(gm);
 }

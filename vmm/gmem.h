@@ -127,8 +127,8 @@ int gmem_read(const struct gmem *gm, gpa_t gpa, void *buf, size_t len);
 int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
 		   uint64_t off, bool map);
 
-/* Give all pages back: memory reads as zero again. Main thread, no vCPU runs.
- * -errno from madvise(2)/mmap(2). */
+/* Give all pages back: memory reads as zero again, prefaulted where the config
+ * says so. Main thread, no vCPU runs. -errno from madvise(2)/mmap(2). */
 int gmem_clear(struct gmem *gm);
 
 #endif
