@@ -30,6 +30,7 @@ struct block_image {
 	bool readonly;
 	bool direct; /* O_DIRECT */
 	bool is_blockdev;
+	bool lock_is_shared; /* with who gave us the descriptor */
 };
 
 struct block_image_config {

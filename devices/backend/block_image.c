@@ -90,12 +90,42 @@ static int image_open_path(const struct block_image_config *config,
 			 name->text, strerror(-r), image_open_hint(r, config));
 }
 
-static int image_dup(const struct block_image_config *config,
-		     const struct image_name *name, struct error *err)
+/*
+ * Open the same file once more: with an open file description of our own, the
+ * lock is ours, and O_DIRECT is no business of who gave us the descriptor.
+ * Where the file may not be opened any more, all copies of the descriptor share
+ * one lock.
+ */
+static int image_open_again(struct block_image *img,
+			    const struct block_image_config *config,
+			    const struct image_name *name, struct error *err)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", config->fd);
+	fd = open(path, (config->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC |
+				O_NONBLOCK | O_NOCTTY |
+				(config->direct ? O_DIRECT : 0));
+	if (fd >= 0)
+		return fd;
+	log_info(
+		"disk image %s: cannot be opened again (%s): its lock holds for all copies of the descriptor together",
+		name->text, strerror(errno));
+	img->lock_is_shared = true;
+	fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(err, errno, "cannot copy disk image %s: %s",
+				 name->text, strerror(errno));
+	return fd;
+}
+
+static int image_reopen(struct block_image *img,
+			const struct block_image_config *config,
+			const struct image_name *name, struct error *err)
 {
 	int flags = fcntl(config->fd, F_GETFL);
 	int mode = flags & O_ACCMODE;
-	int fd;
 
 	if (flags < 0 || (flags & O_PATH))
 		return error_set(err, EBADF,
@@ -115,11 +145,7 @@ static int image_dup(const struct block_image_config *config,
 				 "moves every write to its end: open it "
 				 "without",
 				 name->text);
-	fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return error_set(err, errno, "cannot copy disk image %s: %s",
-				 name->text, strerror(errno));
-	return fd;
+	return image_open_again(img, config, name, err);
 }
 
 /* O_DIRECT as asked; never O_NONBLOCK, which io_uring would obey. */
@@ -417,7 +443,7 @@ int block_image_open(struct block_image *img,
 		.direct = config->direct,
 	};
 	r = config->path ? image_open_path(config, &name, err)
-			 : image_dup(config, &name, err);
+			 : image_reopen(img, config, &name, err);
 	if (r < 0)
 		return r;
 	img->fd = r;
@@ -432,7 +458,7 @@ void block_image_close(struct block_image *img)
 	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 
 	/* An io_uring that had the file registered keeps it open a while. */
-	if (img->fd >= 0)
+	if (img->fd >= 0 && !img->lock_is_shared)
 		fcntl(img->fd, F_OFD_SETLK, &lock);
 	close_fd(&img->fd);
 }

@@ -258,6 +258,28 @@ static void test_no_permission(void **state)
 	expect_refusal(&config, -EACCES, f->path, "permissions");
 }
 
+/* A descriptor given twice is still one writer's; who comes second does not
+ * take the lock with him. */
+static void test_fd_lock(void **state)
+{
+	struct fixture *f = *state;
+	int fd = open(f->path, O_RDWR | O_CLOEXEC);
+	struct block_image_config given = by_fd(fd), named = by_path(f->path);
+	struct block_image img, other;
+	struct error err;
+
+	assert_int_equal(block_image_open(&img, &given, &err), 0);
+	expect_refusal(&given, -EBUSY, "fd ", "another disk");
+	expect_refusal(&named, -EBUSY, f->path, "another disk");
+	expect_refusal(&given, -EBUSY, "fd ", "another disk");
+	block_image_close(&img);
+	/* What the giver does with his is his affair. */
+	assert_int_equal(block_image_open(&other, &named, &err), 0);
+	expect_refusal(&given, -EBUSY, "fd ", "another disk");
+	block_image_close(&other);
+	close(fd);
+}
+
 static void test_fd(void **state)
 {
 	struct fixture *f = *state;
@@ -360,6 +382,7 @@ int main(void)
 		TEST(test_refused_socket),
 		TEST(test_no_permission),
 		TEST(test_fd),
+		TEST(test_fd_lock),
 		TEST(test_lock),
 		TEST(test_lock_of_process),
 	};
