@@ -522,6 +522,10 @@ static void uring_destroy(struct block_engine *be)
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
 
 	block_engine_fini(be);
+	/* The kernel takes a ring apart at leisure; the pages are to be free
+	 * when this returns, for there may be no others (hugetlbfs). */
+	if (ur->nr_fixed)
+		io_uring_unregister_buffers(&ur->ring);
 	if (ur->ring.ring_fd >= 0)
 		io_uring_queue_exit(&ur->ring);
 	if (ur->nr_fixed)
