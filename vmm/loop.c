@@ -349,13 +349,13 @@ static bool loop_poll_busy(struct loop *loop, uint64_t *last_work_ns)
 	unsigned int turn;
 
 	for (turn = 0; turn < POLL_TURNS; turn++) {
-		if (loop_poll_once(loop)) {
-			worked = true;
-			continue;
-		}
+		bool progress = loop_poll_once(loop);
+
+		worked |= progress;
 		if (atomic_load_explicit(&loop->calls, memory_order_relaxed))
 			return true;
-		arch_cpu_relax();
+		if (!progress)
+			arch_cpu_relax();
 	}
 	if (worked) {
 		*last_work_ns = loop_now_ns();

@@ -249,7 +249,8 @@ static int blk_prepare_range(struct blk *blk, struct blk_req *req, bool zeroes,
 
 	if (!virtio_has(&blk->dev, zeroes ? BLK_F_WRITE_ZEROES : BLK_F_DISCARD))
 		return BLK_S_UNSUPP;
-	if (iov_read(out, &range, sizeof(range)) != sizeof(range))
+	if (iov_read(out, &range, sizeof(range)) != sizeof(range) ||
+	    iov_skip(out, 1))
 		return BLK_S_IOERR;
 	sector = le64_get(range.sector);
 	len = (uint64_t)le32_get(range.nr_sectors) * BLK_SECTOR;
@@ -260,7 +261,9 @@ static int blk_prepare_range(struct blk *blk, struct blk_req *req, bool zeroes,
 	    len / BLK_SECTOR > BLK_DISCARD_MAX_SECTORS)
 		return BLK_S_IOERR;
 	req->be.op = zeroes ? BLOCK_WRITE_ZEROES : BLOCK_DISCARD;
-	req->be.flags = flags & BLK_ZEROES_UNMAP ? BLOCK_ZERO_MAY_UNMAP : 0;
+	req->be.flags = flags & BLK_ZEROES_UNMAP && blk->config->discard
+				? BLOCK_ZERO_MAY_UNMAP
+				: 0;
 	req->be.offset = sector * BLK_SECTOR;
 	req->be.len = len;
 	return BLK_S_OK;
@@ -345,8 +348,6 @@ static int blk_take(struct blk_queue *bq)
 	const struct iovec *last;
 	int r, status;
 
-	if (bq->held)
-		return 0;
 	r = virtqueue_pop(&bq->q->vq, &c);
 	if (r <= 0)
 		return r;
@@ -369,6 +370,7 @@ static int blk_take(struct blk_queue *bq)
 	} else {
 		bq->held = req;
 		bq->held_ns = loop_now_ns();
+		bq->q->held = true;
 		return 0;
 	}
 	return 1;
@@ -400,7 +402,7 @@ static bool blk_poll(struct virtio_dev *dev, unsigned int qidx)
 static void blk_on_kick(struct virtio_dev *dev, unsigned int qidx)
 {
 	struct blk_queue *bq = &blk_of(dev)->queues[qidx];
-	unsigned int n;
+	unsigned int n, all = 0;
 	int r;
 
 	do {
@@ -409,7 +411,8 @@ static void blk_on_kick(struct virtio_dev *dev, unsigned int qidx)
 		bq->engine->ops->commit(bq->engine);
 		bq->engine->ops->poll(bq->engine);
 		blk_publish(bq);
-	} while (r > 0);
+		all += n;
+	} while (r > 0 && all < bq->q->vq.size);
 	if (r < 0)
 		virtio_fault(bq->q, bq->q->vq.fault);
 }
@@ -419,6 +422,7 @@ static void blk_release_held(struct blk_queue *bq)
 	struct blk_req *req = bq->held;
 
 	bq->held = NULL;
+	bq->q->held = false;
 	io_count(&bq->counters.throttled_ns, loop_now_ns() - bq->held_ns);
 	bq->engine->ops->submit(bq->engine, &req->be);
 }
@@ -693,7 +697,8 @@ static void blk_fill_space(struct blk *blk)
 		MAX(img->discard_granularity, img->logical_block) / BLK_SECTOR);
 	s->max_write_zeroes_sectors = le32_of(BLK_DISCARD_MAX_SECTORS);
 	s->max_write_zeroes_seg = le32_of(1);
-	s->write_zeroes_may_unmap = img->discard_granularity != 0;
+	s->write_zeroes_may_unmap = img->discard_granularity != 0 &&
+				    blk->config->discard;
 }
 
 static void blk_init_limit(struct blk *blk)

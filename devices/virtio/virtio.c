@@ -14,11 +14,14 @@
 
 /* ---- owner loop ---- */
 
+static bool virtio_queue_takes(const struct virtio_queue *q)
+{
+	return q->vq.busy && !q->draining && !q->held && !q->vq.fault;
+}
+
 void virtio_kick(struct virtio_dev *dev, unsigned int qidx)
 {
-	struct virtio_queue *q = &dev->queues[qidx];
-
-	if (!q->draining && !q->vq.fault)
+	if (virtio_queue_takes(&dev->queues[qidx]))
 		dev->ops->kick(dev, qidx);
 }
 
@@ -38,7 +41,7 @@ static bool virtio_queue_poll(struct loop_poller *lp)
 	bool work = dev->ops->poll && dev->ops->poll(dev, q->index);
 
 	/* poll() may have finished the last request of a draining queue. */
-	if (!q->draining && q->vq.busy && virtqueue_has_avail(&q->vq)) {
+	if (virtio_queue_takes(q) && virtqueue_has_avail(&q->vq)) {
 		virtio_kick(dev, q->index);
 		work = true;
 	}
@@ -54,7 +57,7 @@ static bool virtio_queue_sleep(struct loop_poller *lp)
 		dev->ops->events(dev, q->index, true);
 	if (dev->ops->poll && dev->ops->poll(dev, q->index))
 		return true;
-	return !q->draining && !q->vq.fault && virtqueue_notify_enable(&q->vq);
+	return virtio_queue_takes(q) && virtqueue_notify_enable(&q->vq);
 }
 
 static void virtio_queue_wake(struct loop_poller *lp)
@@ -63,7 +66,7 @@ static void virtio_queue_wake(struct loop_poller *lp)
 
 	if (q->dev->ops->events)
 		q->dev->ops->events(q->dev, q->index, false);
-	if (!q->draining && !q->vq.fault)
+	if (virtio_queue_takes(q))
 		virtqueue_notify_disable(&q->vq);
 }
 
@@ -74,7 +77,7 @@ static void virtio_queue_on_start(struct loop_call *lc)
 	struct virtio_dev *dev = q->dev;
 	int r;
 
-	q->draining = false;
+	q->draining = q->held = false;
 	r = virtqueue_start(&q->vq, &dev->vm->gmem,
 			    virtio_has(dev, VIRTIO_F_EVENT_IDX),
 			    virtio_has(dev, VIRTIO_F_INDIRECT_DESC));
@@ -205,6 +208,7 @@ static void virtio_reset_finish_locked(struct virtio_dev *dev)
 	for (i = 0; i < dev->nr_queues; i++)
 		virtio_queue_clear(&dev->queues[i]);
 	dev->features = 0;
+	dev->alien_features = false;
 	dev->faulted = false;
 	atomic_store(&dev->config_vector, VIRTIO_NO_VECTOR);
 	atomic_store(&dev->isr, 0);
@@ -257,7 +261,7 @@ uint8_t virtio_get_status(const struct virtio_dev *dev)
 /* Sections 2.2.2 and 6.1: refuse what was not offered, insist on VERSION_1. */
 static bool virtio_features_are_ok(const struct virtio_dev *dev)
 {
-	return !(dev->features & ~dev->host_features) &&
+	return !dev->alien_features && !(dev->features & ~dev->host_features) &&
 	       virtio_has(dev, VIRTIO_F_VERSION_1);
 }
 
@@ -310,8 +314,12 @@ void virtio_set_features(struct virtio_dev *dev, unsigned int half,
 {
 	unsigned int shift = half * 32;
 
-	if (half > 1 || dev->status & VIRTIO_STATUS_FEATURES_OK)
+	if (dev->status & VIRTIO_STATUS_FEATURES_OK)
 		return;
+	if (half > 1) {
+		dev->alien_features |= value != 0;
+		return;
+	}
 	dev->features &= ~(0xffffffffull << shift);
 	dev->features |= (uint64_t)value << shift;
 }

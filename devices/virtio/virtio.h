@@ -76,6 +76,8 @@ struct virtio_queue {
 	struct virtqueue vq;
 	struct loop_poller poller;
 	bool draining;
+	/* The type takes no chains for now, and kicks itself when it does. */
+	bool held;
 };
 
 struct virtio_ops {
@@ -85,7 +87,8 @@ struct virtio_ops {
 	/* Make the queue ready for kicks. Owner loop. -errno: the device needs
 	 * a reset. NULL: nothing to do. */
 	int (*queue_start)(struct virtio_dev *dev, unsigned int qidx);
-	/* There may be chains in the queue: pop all that can be handled. Owner
+	/* There may be chains in the queue: pop what can be handled, a ring's
+	 * worth at most, as others share the loop; there is a next time. Owner
 	 * loop. */
 	void (*kick)(struct virtio_dev *dev, unsigned int qidx);
 	/* Look for finished host requests, no system call when there is none.
@@ -150,6 +153,7 @@ struct virtio_dev {
 	pthread_cond_t idle; /* a queue went off */
 	uint8_t status;
 	uint64_t features; /* the driver's choice */
+	bool alien_features; /* it chose some above bit 63, where none are */
 	bool resetting; /* status 0 was written, queues still drain */
 	bool faulted; /* said once since reset */
 	uint32_t generation; /* of the config space */

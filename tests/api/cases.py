@@ -465,6 +465,36 @@ def test_hot_add(context, profile):
         assert monitor.settled_fds() == before
 
 
+def test_disk_under_load(context):
+    """A guest that keeps its disk busy does not keep the disk's thread: it can be
+    paused, and the disk taken away, at once."""
+    took = {"pause": [], "remove-device": []}
+
+    def put(client, verb, body=None):
+        start = time.monotonic()
+        check(client.request("PUT", "vm." + verb, body), 204)
+        took.setdefault(verb, []).append(time.monotonic() - start)
+
+    for _ in range(5):
+        with context.session() as (monitor, client):
+            config = context.config(disks=[{"path": monitor.file("d", 16 * MIB), "id": "d"}])
+            config["payload"] = {
+                "kernel": os.path.join(os.path.dirname(context.guest), "blkbench.elf"),
+                "cmdline": "rw=randread bs=4K qd=128 warm_ms=20 run_ms=20000"}
+            put(client, "create", config)
+            put(client, "boot")
+            ops = lambda: client.request("GET", "vm.counters").json()["d"]["read_ops"]
+            monitor.wait_for(lambda: ops() > 1000)
+            put(client, "pause")
+            before = ops()
+            assert ops() == before
+            put(client, "resume")
+            monitor.wait_for(lambda: ops() > before + 1000)
+            put(client, "remove-device", {"id": "d", "force": True})
+    for verb in ("pause", "remove-device"):
+        assert sorted(took[verb])[2] < 0.1, took
+
+
 def test_figures(context, profile):
     with context.session() as (monitor, client):
         config = context.config(disks=[{"path": monitor.file("d", MIB), "id": "d"}])

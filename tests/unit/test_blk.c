@@ -35,6 +35,7 @@
 #define F_DISCARD 13
 #define F_WRITE_ZEROES 14
 #define CONFIG_WRITEBACK 32u
+#define CONFIG_MAY_UNMAP 56u
 
 #define BASE VIRTIO_F(VIRTIO_F_VERSION_1)
 
@@ -45,11 +46,16 @@ static struct guest_ring ring;
 
 static unsigned int nr_syncs;
 static int sync_error;
+static unsigned int refills; /* that often, a sync brings the next request */
 
 /* In front of the C library's. */
 int fdatasync(int fd unused_param)
 {
 	nr_syncs++;
+	if (refills) {
+		refills--;
+		guest_ring_offer(&ring, nr_syncs % 2 * 2);
+	}
 	errno = sync_error;
 	return sync_error ? -1 : 0;
 }
@@ -67,7 +73,7 @@ static void open_disk(const char *options, uint64_t features)
 
 static int setup(void **state unused_param)
 {
-	nr_syncs = 0;
+	nr_syncs = refills = 0;
 	sync_error = 0;
 	fake_vm_init(&fv);
 	fake_vm_add_pci(&fv);
@@ -386,12 +392,34 @@ static void test_write_zeroes(void **state unused_param)
 	}
 }
 
+/* With discard=off, zeroes are written, whatever the driver allows. */
+static void test_no_discard(void **state unused_param)
+{
+	struct stat before, after;
+
+	open_disk("engine=sync,discard=off", BASE | VIRTIO_F(F_WRITE_ZEROES));
+	assert_int_equal(gv_config(&gv, CONFIG_MAY_UNMAP, 1), 0);
+	fill(DATA, 65536, 5);
+	request(DISK_OUT, 0, DATA, 65536);
+	expect_done(DISK_OK, 1);
+	assert_int_equal(fstat(disk.fd, &before), 0);
+	request_range(DISK_WRITE_ZEROES, 8, 64, 1);
+	expect_done(DISK_OK, 1);
+	assert_int_equal(fstat(disk.fd, &after), 0);
+	assert_int_equal(after.st_blocks, before.st_blocks);
+}
+
 static void test_bad_ranges(void **state unused_param)
 {
 	static const uint32_t types[] = { DISK_DISCARD, DISK_WRITE_ZEROES };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		/* One segment is all that we allow. */
+		memset(mem(SEGMENT, 32), 0, 32);
+		mem(SEGMENT, 32)[8] = mem(SEGMENT, 32)[24] = 1;
+		request(types[i], 0, SEGMENT, 32);
+		expect_done(DISK_IOERR, 0);
 		request_range(types[i], SECTORS, 1, 0);
 		expect_done(DISK_IOERR, 0);
 		request_range(types[i], SECTORS - 1, 2, 0);
@@ -524,6 +552,51 @@ static void test_limit_holds(void **state unused_param)
 	assert_true(loop_now_ns() - start >= 140000000);
 }
 
+static struct virtio_dev *virtio_of(struct device *dev)
+{
+	return container_of(dev, struct virtio_dev, device);
+}
+
+/* A queue that waits for tokens does not keep its loop awake. */
+static void test_limit_sleeps(void **state unused_param)
+{
+	struct loop_poller *lp;
+
+	open_disk("engine=sync,ops_size=1,ops_refill_time=3600000", BASE);
+	lp = &virtio_of(disk.dev)->queues[0].poller;
+	request(DISK_IN, 0, DATA, 512);
+	expect_done(DISK_OK, 513);
+	go();
+	/* This one is held, and there is one more behind it. */
+	guest_ring_desc(&ring, 3, HEADER, 16, RING_NEXT, 1);
+	guest_ring_offer(&ring, 3);
+	assert_false(lp->poll(lp));
+	assert_false(lp->sleep(lp));
+	lp->wake(lp);
+	assert_false(lp->poll(lp));
+}
+
+/* A guest that refills its queue as fast as we empty it gets a ring's worth of
+ * our time, then others have their turn. */
+static void test_kick_is_bounded(void **state unused_param)
+{
+	struct virtio_dev *dev = virtio_of(disk.dev);
+	uint16_t want;
+	unsigned int head;
+
+	fake_disk_header(&fv, HEADER, DISK_FLUSH, 0);
+	for (head = 0; head < 4; head += 2) {
+		guest_ring_desc(&ring, head, HEADER, 16, RING_NEXT, head + 1);
+		guest_ring_desc(&ring, head + 1, STATUS, 1, RING_WRITE, 0);
+	}
+	refills = 10 * RING_SIZE;
+	want = (uint16_t)(refills + 1);
+	guest_ring_offer(&ring, 0);
+	virtio_kick(dev, 0);
+	assert_in_range(nr_syncs, 1, 2 * RING_SIZE);
+	assert_true(fake_vm_turn_until(&fv, has_used, &want));
+}
+
 /* A reset does not wait for an hour's tokens. */
 static void test_reset_while_held(void **state unused_param)
 {
@@ -608,12 +681,15 @@ int main(void)
 		UNIT(test_get_short_id),
 		PLAIN(test_discard),
 		PLAIN(test_write_zeroes),
+		UNIT(test_no_discard),
 		PLAIN(test_bad_ranges),
 		UNIT(test_not_negotiated),
 		UNIT(test_readonly),
 		UNIT(test_config),
 		UNIT(test_writeback_register),
 		UNIT(test_limit_holds),
+		UNIT(test_limit_sleeps),
+		PLAIN(test_kick_is_bounded),
 		UNIT(test_reset_while_held),
 		UNIT(test_flush_costs_no_bytes),
 		PLAIN(test_needs_reset),

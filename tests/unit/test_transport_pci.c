@@ -190,6 +190,11 @@ static void test_features(void **state unused_param)
 	gv_write(&gv, GV_DRIVER_FEATURE, 0xffffffff, 4);
 	assert_int_equal(gv_read(&gv, GV_DRIVER_FEATURE, 4), 0);
 	assert_int_equal(dev->features, 0);
+	/* But they are not forgotten: nobody offered those. */
+	gv_write(&gv, GV_DRIVER_FEATURE_SELECT, 1, 4);
+	gv_write(&gv, GV_DRIVER_FEATURE, offered >> 32, 4);
+	gv_write(&gv, GV_STATUS, VIRTIO_STATUS_FEATURES_OK, 1);
+	assert_false(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_FEATURES_OK);
 	assert_true(gv_negotiate(&gv, offered));
 	assert_int_equal(dev->features, offered);
 	gv_write(&gv, GV_DRIVER_FEATURE_SELECT, 1, 4);
