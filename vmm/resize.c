@@ -152,6 +152,9 @@ static int resizer_request(struct resizer *rz, uint64_t wanted,
 
 	if (r)
 		return r;
+	/* The same once more: there is one answer to both. */
+	if (rz->nr && rz->queue[rz->nr - 1] == wanted)
+		return 0;
 	if (rz->nr == RESIZE_QUEUE_MAX)
 		return error_set(
 			err, EBUSY,
@@ -435,21 +438,34 @@ int vm_resize_memory(struct vm *vm, uint64_t bytes, struct error *err)
 
 	if (bytes < boot || bytes > max)
 		return error_set(
-			err, EINVAL,
-			"memory of %llu MiB: must be between %llu MiB, the size at start, and %llu MiB, which hotplug_size allows",
-			(unsigned long long)(bytes / MIB),
+			err, ERANGE,
+			"memory must be between %llu MiB, the size at start, and %llu MiB, which hotplug_size allows",
 			(unsigned long long)(boot / MIB),
 			(unsigned long long)(max / MIB));
 	if ((bytes - boot) % GMEM_BLOCK)
 		return error_set(
 			err, EINVAL,
-			"memory of %llu bytes: must be %llu MiB, the size at start, and a multiple of 128 MiB",
-			(unsigned long long)bytes,
+			"memory must be %llu MiB, the size at start, and a multiple of 128 MiB",
 			(unsigned long long)(boot / MIB));
 	return resizer_request(&vm->resize->memory, bytes, err);
 }
 
 /* ---- life ---- */
+
+static void resizer_stop(struct resizer *rz)
+{
+	while (rz->nr) {
+		if (!rz->ask.pending)
+			resizer_step(rz);
+		hotplug_reset(rz->vm);
+	}
+}
+
+void resize_stop(struct vm *vm)
+{
+	resizer_stop(&vm->resize->cpus);
+	resizer_stop(&vm->resize->memory);
+}
 
 unsigned int resize_dimms(const struct vm *vm, const struct resize_dimm **out)
 {

@@ -27,6 +27,10 @@ struct resize_dimm {
 int resize_create(struct vm *vm, struct error *err);
 void resize_destroy(struct vm *vm);
 
+/* The guest is gone: what is under way, and what waits, is done. No vCPU
+ * runs. */
+void resize_stop(struct vm *vm);
+
 /* The places; returns how many there are, 0 without hotplug_size. */
 unsigned int resize_dimms(const struct vm *vm, const struct resize_dimm **out);
 /* KVM's memory slots of what is plugged; for a VM that is built anew. */

@@ -88,10 +88,11 @@ int vm_set_slot(struct vm *vm, unsigned int slot, gpa_t gpa, uint64_t len,
 	};
 
 	if (ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region))
-		return error_set(err, errno,
-				 "--memory: KVM refuses %llu MiB at %#llx: %s",
-				 (unsigned long long)(len / MIB),
-				 (unsigned long long)gpa, strerror(errno));
+		return error_set(
+			err, errno,
+			"--memory: KVM refuses %llu MiB at %#llx: %s; give less",
+			(unsigned long long)(len / MIB),
+			(unsigned long long)gpa, strerror(errno));
 	return 0;
 }
 
@@ -272,7 +273,8 @@ struct loop *vm_io_loop(struct vm *vm, struct error *err)
 	unsigned int max = (unsigned int)MIN(
 		(uint64_t)MAX(cpus, 1),
 		MIN(vm->config->cpus.boot, (uint64_t)VM_MAX_IO_THREADS));
-	unsigned int i = vm->next_io_loop++ % max;
+	/* max follows the number of vCPUs: the next new one comes in order. */
+	unsigned int i = MIN(vm->next_io_loop++ % max, vm->nr_io_loops);
 	char name[16];
 
 	if (i < vm->nr_io_loops)
@@ -508,6 +510,8 @@ void vm_stop(struct vm *vm)
 	vm->running = false;
 	vm->paused = false;
 	plug_stop(vm);
+	hotplug_reset(vm);
+	resize_stop(vm);
 }
 
 int vm_pause(struct vm *vm, struct error *err)
@@ -601,7 +605,6 @@ int vm_reset(struct vm *vm, struct error *err)
 			dev->ops->reset(dev);
 	}
 	plug_reset(vm);
-	hotplug_reset(vm);
 	vm_unbuild(vm);
 	r = gmem_clear(&vm->gmem);
 	if (r)

@@ -127,7 +127,8 @@ void vm_destroy(struct vm *vm);
 /* Load the boot images into memory and start the vCPU threads. */
 int vm_boot(struct vm *vm, struct error *err);
 
-/* Stop the vCPU threads; the guest's state is kept nowhere. */
+/* Stop the vCPU threads; the guest's state is kept nowhere. What it was asked
+ * for, it has let go of. */
 void vm_stop(struct vm *vm);
 
 /* Power-on again: vCPUs, memory and devices as new, same images, same
@@ -201,7 +202,8 @@ void vm_driver_news(struct vm *vm, struct device *dev, enum device_news news);
  * Have nr vCPUs, 1 to cpus.max. 0: on_resize_done() or on_resize_failed() will
  * follow, also when there was nothing to do. More are there at once, and the guest may
  * bring them up; fewer need its help, and wait HOTPLUG_DEADLINE_NS for each.
- * A request waits for those before it. -errno with a message. Main thread.
+ * A request waits for those before it; one for the same again adds nothing to
+ * them, and one answer is for both. -errno with a message. Main thread.
  */
 int vm_resize_vcpus(struct vm *vm, unsigned int nr, struct error *err);
 

@@ -603,7 +603,7 @@ static void test_memory(void **state unused_param)
 	assert_int_equal(vm_resize_memory(&fv.vm, blocks(1) + 4096, &err),
 			 -EINVAL);
 	assert_non_null(strstr(err.msg, "128 MiB"));
-	assert_int_equal(vm_resize_memory(&fv.vm, blocks(13), &err), -EINVAL);
+	assert_int_equal(vm_resize_memory(&fv.vm, blocks(13), &err), -ERANGE);
 	assert_int_equal(vm_resize_memory(&fv.vm, blocks(3), &err), 0);
 	fake_vm_turn(&fv);
 	assert_string_equal(said, "memory 3");
