@@ -124,16 +124,23 @@ static int machine_find(const struct vm_config *vc, unsigned int nr,
 	return -1;
 }
 
-static int machine_check_id(const char *id, struct error *err)
+static int machine_check_id(const char *option, const char *id,
+			    struct error *err)
 {
-	if (!*id)
-		return error_set(err, EINVAL,
-				 "id: is empty; leave it out, or give a name");
+	const char *c = id;
+
+	while (*c && (unsigned char)*c >= 0x20 && *c != 0x7f)
+		c++;
+	if (!*id || *c)
+		return error_set(
+			err, EINVAL,
+			"--%s id=%s: is empty or has control characters; leave it out, or give a name",
+			option, error_value(id).text);
 	if (strncmp(id, "__", 2) == 0)
 		return error_set(
 			err, EINVAL,
-			"id %s: ids that start with \"__\" are the machine's own",
-			error_value(id).text);
+			"--%s id=%s: ids that start with '__' are the machine's own; choose another",
+			option, error_value(id).text);
 	return 0;
 }
 
@@ -151,13 +158,15 @@ static int machine_assign_ids(struct machine *m, struct vm_config *vc,
 				      vc->devices[i].config);
 		if (!id || !*id)
 			continue;
-		r = machine_check_id(*id, err);
+		r = machine_check_id(vc->devices[i].class->option, *id, err);
 		if (r)
 			return r;
 		if (machine_find(vc, i, *id) >= 0)
-			return error_set(err, EEXIST,
-					 "id %s: another device has it",
-					 error_value(*id).text);
+			return error_set(
+				err, EEXIST,
+				"--%s id=%s: another device has it; choose another",
+				vc->devices[i].class->option,
+				error_value(*id).text);
 	}
 	for (i = first; i < vc->nr_devices; i++) {
 		id = machine_id_field(vc->devices[i].class,
@@ -187,6 +196,8 @@ int machine_create(struct machine *m, struct vm_config *vc, struct error *err)
 	if (m->ops->open_serial && m->ops->open_serial(&vc->serial, err))
 		return -EIO;
 	m->config = *vc;
+	/* boot will follow what there is, max is what was asked for. */
+	m->config.cpus.max = cpus_max(&vc->cpus);
 	vm_config_init(vc);
 	m->state = MACHINE_CREATED;
 	return 0;
@@ -269,6 +280,7 @@ int machine_add_device(struct machine *m, const struct device_class *class,
 		       void **config, struct vm_plugged *out, struct error *err)
 {
 	struct vm_config *vc = &m->config;
+	unsigned int next_id = m->next_id;
 	struct device_config *dc;
 	int r = machine_need_created(m, err);
 
@@ -293,6 +305,7 @@ int machine_add_device(struct machine *m, const struct device_class *class,
 			m->ops->plug(m->vm, class, dc->config, out, err));
 	if (r) {
 		vc->nr_devices--;
+		m->next_id = next_id;
 		return r;
 	}
 	*config = NULL;
@@ -306,6 +319,8 @@ static void machine_drop_device(struct machine *m, unsigned int i)
 {
 	struct vm_config *vc = &m->config;
 
+	if (m->on_dropped)
+		m->on_dropped(m->watcher, machine_device_id(&vc->devices[i]));
 	machine_free_device(vc->devices[i].class, vc->devices[i].config);
 	vc->nr_devices--;
 	memmove(&vc->devices[i], &vc->devices[i + 1],
@@ -327,7 +342,7 @@ static void machine_on_plugged(struct vm *vm, const struct vm_plugged *at,
 			machine_drop_device(m, (unsigned int)i);
 	}
 	if (m->on_added)
-		m->on_added(m->added_opaque, at, why);
+		m->on_added(m->watcher, at, why);
 }
 
 static void machine_on_driver(struct vm *vm, const char *id, bool active)
@@ -612,23 +627,30 @@ static int machine_resize_config(struct machine *m,
 			return error_prefix(err, EIO, "desired_ram %s", text);
 		m->config.memory.size = memory.size;
 	}
-	if (size->has_vcpus) {
-		m->config.cpus.max = cpus_max(&m->config.cpus);
+	if (size->has_vcpus)
 		m->config.cpus.boot = size->vcpus;
-	}
 	return 0;
 }
 
 static int machine_resize_vm(struct machine *m, const struct machine_size *size,
 			     struct error *err)
 {
-	/* Not compared with what there is: a request may be under way. */
-	if (size->has_vcpus && m->ops->resize_vcpus &&
-	    m->ops->resize_vcpus(m->vm, (unsigned int)size->vcpus, err))
-		return -EIO;
-	if (size->has_ram && m->ops->resize_memory &&
-	    m->ops->resize_memory(m->vm, size->ram, err))
-		return -EIO;
+	int r = 0;
+
+	/* Not compared with what there is: a request may be under way. Memory
+	 * first: the number of vCPUs was found good, and only a host in trouble
+	 * refuses it. */
+	if (size->has_ram && m->ops->resize_memory)
+		r = m->ops->resize_memory(m->vm, size->ram, err);
+	if (r)
+		return error_prefix(err, r == -EINVAL ? EINVAL : EIO,
+				    "desired_ram %llu",
+				    (unsigned long long)size->ram);
+	if (size->has_vcpus && m->ops->resize_vcpus)
+		r = m->ops->resize_vcpus(m->vm, (unsigned int)size->vcpus, err);
+	if (r)
+		return error_prefix(err, EIO, "desired_vcpus %llu",
+				    (unsigned long long)size->vcpus);
 	return 0;
 }
 

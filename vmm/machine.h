@@ -74,7 +74,9 @@ struct machine {
 	 * verbs from in here. NULL: nobody wants to know. */
 	void (*on_added)(void *opaque, const struct vm_plugged *at,
 			 const char *why);
-	void *added_opaque;
+	/* The configuration has this device no more. As on_added(). */
+	void (*on_dropped)(void *opaque, const char *id);
+	void *watcher; /* opaque of these two */
 
 	/* for reading only */
 	enum machine_state state;

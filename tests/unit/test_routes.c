@@ -114,8 +114,9 @@ static void test_errors(void **state)
 	check_put(fx, "vm.delete", NULL, 204, NULL);
 	check_put(fx, "vm.remove-device", "{}", 400,
 		  "[\"Failed to deserialize JSON\",\"id: is missing\"]");
-	check_put(fx, "vm.remove-device", "{\"id\":3}", 400,
-		  "[\"Failed to deserialize JSON\",\"id: must be a string\"]");
+	check_put(
+		fx, "vm.remove-device", "{\"id\":3}", 400,
+		"[\"Failed to deserialize JSON\",\"id: must be a string, not 3\"]");
 	check_put(fx, "vm.resize", "[]", 400,
 		  "[\"Failed to deserialize JSON\",\"the body must be an "
 		  "object\"]");

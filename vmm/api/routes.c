@@ -3,6 +3,7 @@
 #include "vmm/api/routes.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ struct api_route {
 };
 
 #define API_PREFIX "/api/v1/"
+#define API_LARGE_BODY (64 * 1024u) /* bytes */
 
 /* ---- replies ---- */
 
@@ -139,8 +141,9 @@ static int api_read_number(struct api_call *c, const char *key, bool *has,
 	if (r || !value)
 		return r;
 	if (!json_is_integer(value) || json_integer_value(value) < 0)
-		return error_set(c->err, EBADMSG, "%s: must be %s", key,
-				 json_type_text(JSON_INTEGER));
+		return error_set(c->err, EBADMSG, "%s: must be %s, not %s", key,
+				 json_type_text(JSON_INTEGER),
+				 json_shown(value).text);
 	*has = true;
 	*out = (uint64_t)json_integer_value(value);
 	return 0;
@@ -154,8 +157,9 @@ static int api_read_bool(struct api_call *c, const char *key, bool *out)
 	if (r || !value)
 		return r;
 	if (!json_is_boolean(value))
-		return error_set(c->err, EBADMSG, "%s: must be %s", key,
-				 json_type_text(JSON_TRUE));
+		return error_set(c->err, EBADMSG, "%s: must be %s, not %s", key,
+				 json_type_text(JSON_TRUE),
+				 json_shown(value).text);
 	*out = json_is_true(value);
 	return 0;
 }
@@ -171,7 +175,9 @@ static int api_read_text(struct api_call *c, const char *key, const char **text)
 	if (!value)
 		return error_set(c->err, EBADMSG, "%s: is missing", key);
 	if (!json_is_string(value))
-		return error_set(c->err, EBADMSG, "%s: must be a string", key);
+		return error_set(c->err, EBADMSG,
+				 "%s: must be a string, not %s", key,
+				 json_shown(value).text);
 	*text = json_string_value(value);
 	return 0;
 }
@@ -318,9 +324,10 @@ static void api_keep_device(struct api *api, const struct device_class *class,
 	json_array_append_new(list, kept);
 }
 
-/* A device that did not come after all. */
-static void api_forget_device(struct api *api, const char *id)
+/* A device that went, or did not come after all. */
+static void api_on_dropped(void *opaque, const char *id)
 {
+	struct api *api = opaque;
 	const char *name;
 	json_t *list, *entry;
 	size_t i;
@@ -613,6 +620,10 @@ void api_handle(struct api *api, const struct http_request *req,
 	}
 	api_run(&c);
 	json_decref(c.body);
+	/* A tree of values is many times as large as its text: give the memory
+	 * of a large one back. */
+	if (req->body_len > API_LARGE_BODY)
+		malloc_trim(0);
 }
 
 /* ---- replies that come later ---- */
@@ -639,8 +650,6 @@ static void api_on_added(void *opaque, const struct vm_plugged *at,
 	struct api_reply reply = { 0 };
 	uint64_t ticket;
 
-	if (why)
-		api_forget_device(api, at->id);
 	if (!w)
 		return;
 	if (why)
@@ -664,7 +673,8 @@ void api_init(struct api *api, struct machine *machine, const char *version)
 	api->version = version;
 	list_init(&api->waiting);
 	machine->on_added = api_on_added;
-	machine->added_opaque = api;
+	machine->on_dropped = api_on_dropped;
+	machine->watcher = api;
 }
 
 void api_fini(struct api *api)
