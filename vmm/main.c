@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -126,10 +127,22 @@ static int process_boot(struct process *p, struct error *err)
 	return r ? r : machine_boot(&p->machine, err);
 }
 
+/* A disk takes some descriptors for each of its queues. */
+static void process_raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit)) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int process_run_vm(struct process *p, struct error *err)
 {
 	int r;
 
+	process_raise_limits();
 	p->loop = loop_create("main", err);
 	if (!p->loop)
 		return -ENOMEM;

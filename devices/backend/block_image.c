@@ -26,7 +26,7 @@
  * io_uring apart, some milliseconds later: a restart must not fail on that.
  */
 #define LOCK_TRIES 10
-#define LOCK_WAIT_US 20000
+#define LOCK_WAIT_US 10000
 
 /* What the page cache moves, whatever a file's own blocks are. */
 #define FILE_BLOCK 4096u
@@ -39,11 +39,19 @@ struct image_name {
 static struct image_name image_name(const struct block_image_config *config)
 {
 	struct image_name name;
+	char link[32], path[200];
+	ssize_t n;
 
-	if (config->path)
+	if (config->path) {
 		snprintf(name.text, sizeof(name.text), "'%s'", config->path);
-	else
-		snprintf(name.text, sizeof(name.text), "fd %d", config->fd);
+		return name;
+	}
+	/* Its number is of use to nobody: it may be a copy. */
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", config->fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	path[MAX(n, 0)] = '\0';
+	snprintf(name.text, sizeof(name.text), "given as fd (%s)",
+		 n > 0 ? path : "not open");
 	return name;
 }
 
@@ -68,6 +76,9 @@ static const char *image_open_hint(int r, const struct block_image_config *c)
 			return "its file system may not know O_DIRECT: use "
 			       "direct=off";
 		break;
+	case -EMFILE:
+	case -ENFILE:
+		return "raise the limit of open files (ulimit -n)";
 	case -EBUSY:
 		return "something else on this host has it for itself";
 	}

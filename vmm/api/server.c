@@ -3,8 +3,8 @@
 /*
  * Each turn of the loop reads a connection once. All requests in what was read
  * are put in line first (a broken one throws those in front of it away), and
- * then answered, as far as the replies find room; what is left waits until the
- * client has taken some, and nothing more is read from it until then.
+ * then answered, one a turn, so that others have theirs, and as far as the
+ * replies find room; nothing more is read until all are answered.
  */
 #include "vmm/api/server.h"
 
@@ -22,6 +22,7 @@
 
 #define SERVER_MAX_CONNS 10u
 #define SERVER_MAX_FDS 253u /* of one request; SCM_MAX_FD */
+#define SERVER_ALL_FDS 512u /* of all requests that are being read */
 #define SERVER_READ (64 * 1024u) /* bytes a turn */
 #define SERVER_OUT_HIGH (256 * 1024u) /* bytes of replies that may wait */
 #define SERVER_STALL_NS 30000000000ull /* half a request, or a full socket */
@@ -71,7 +72,9 @@ struct server {
 	struct loop_timer retry; /* listen again; or: quit now */
 	struct list_node conns;
 	unsigned int nr_conns;
+	unsigned int nr_fds; /* of all connections, with no request yet */
 	bool quitting;
+	bool full; /* said that no more connections can be taken */
 	char in[SERVER_READ];
 };
 
@@ -122,6 +125,16 @@ static void item_take_fds(struct server_item *item, struct server_conn *conn)
 			item->too_many_fds = true;
 		}
 	}
+	conn->server->nr_fds -= conn->nr_fds;
+	conn->nr_fds = 0;
+	conn->too_many_fds = false;
+}
+
+/* Descriptors of a request that will not come. */
+static void conn_drop_fds(struct server_conn *conn)
+{
+	server_close_fds(conn->fds, conn->nr_fds);
+	conn->server->nr_fds -= conn->nr_fds;
 	conn->nr_fds = 0;
 	conn->too_many_fds = false;
 }
@@ -158,7 +171,7 @@ static void conn_reply(struct server_conn *conn, const struct http_reply *head,
 	if (!conn_reserve(conn, HTTP_HEAD_MAX + head->body_len))
 		return;
 	conn->out_len += http_head(conn->out + conn->out_len, head);
-	if (head->body_len)
+	if (body)
 		memcpy(conn->out + conn->out_len, body, head->body_len);
 	conn->out_len += head->body_len;
 }
@@ -203,24 +216,30 @@ static void conn_run(struct server_conn *conn, struct server_item *item)
 		conn_take_reply(conn, &reply);
 }
 
-static void conn_answer(struct server_conn *conn)
+static bool conn_can_answer(const struct server_conn *conn)
+{
+	return !list_is_empty(&conn->items) && !conn->ticket &&
+	       conn->out_len < SERVER_OUT_HIGH &&
+	       !conn->server->config.api->quit;
+}
+
+static void conn_answer_one(struct server_conn *conn)
 {
 	const struct http_reply go_on = { .status = 100 };
+	struct server_item *item;
 
-	while (!list_is_empty(&conn->items) && !conn->ticket &&
-	       conn->out_len < SERVER_OUT_HIGH &&
-	       !conn->server->config.api->quit) {
-		struct server_item *item = container_of(
-			list_take(&conn->items), struct server_item, node);
-
-		if (item->kind == ITEM_REQUEST)
-			conn_run(conn, item);
-		else if (item->kind == ITEM_CONTINUE)
-			conn_reply(conn, &go_on, NULL);
-		else
-			conn_reply_error(conn, item->error);
-		item_destroy(item);
-	}
+	if (!conn_can_answer(conn))
+		return;
+	item = container_of(list_take(&conn->items), struct server_item, node);
+	if (item->kind == ITEM_REQUEST)
+		conn_run(conn, item);
+	else if (item->kind == ITEM_CONTINUE)
+		conn_reply(conn, &go_on, NULL);
+	else
+		conn_reply_error(conn, item->error);
+	item_destroy(item);
+	if (conn_can_answer(conn))
+		loop_post(conn->server->config.loop, &conn->go_on);
 }
 
 /* ---- connections ---- */
@@ -232,7 +251,7 @@ static void conn_destroy(struct server_conn *conn)
 	loop_cancel(conn->server->config.loop, &conn->go_on);
 	close_fd(&conn->lf.fd);
 	conn_drop_items(conn);
-	server_close_fds(conn->fds, conn->nr_fds);
+	conn_drop_fds(conn);
 	http_destroy(conn->http);
 	free(conn->out);
 	list_remove(&conn->node);
@@ -276,9 +295,7 @@ static void conn_bad(struct server_conn *conn, const char *why)
 	struct server_item *item;
 
 	conn_drop_items(conn);
-	server_close_fds(conn->fds, conn->nr_fds);
-	conn->nr_fds = 0;
-	conn->too_many_fds = false;
+	conn_drop_fds(conn);
 	item = item_add(conn, ITEM_BAD);
 	if (item)
 		item->error = api_error_body(why);
@@ -296,7 +313,7 @@ static void conn_on_stall(struct loop_timer *lt)
 	}
 	conn->close = conn->eof = true;
 	conn_bad(conn, "the rest of the request did not come in time");
-	conn_answer(conn);
+	conn_answer_one(conn);
 	conn_flush(conn);
 	conn_destroy(conn);
 }
@@ -304,7 +321,8 @@ static void conn_on_stall(struct loop_timer *lt)
 /* Arm or cancel the timer, and wait for what there is to wait for. */
 static void conn_wait(struct server_conn *conn)
 {
-	bool stuck = conn->out_len || http_is_partial(conn->http);
+	bool stuck = conn->out_len || conn->nr_fds ||
+		     http_is_partial(conn->http);
 	uint32_t events = conn->out_len ? EPOLLOUT : 0;
 
 	if (!conn->eof && list_is_empty(&conn->items) &&
@@ -348,6 +366,7 @@ static void conn_parse(struct server_conn *conn, const char *data, size_t len)
 
 static void conn_take_fds(struct server_conn *conn, struct msghdr *msg)
 {
+	struct server *s = conn->server;
 	struct cmsghdr *c;
 	unsigned int nr, room, i;
 	int fd;
@@ -358,12 +377,14 @@ static void conn_take_fds(struct server_conn *conn, struct msghdr *msg)
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		nr = (unsigned int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		room = SERVER_MAX_FDS - conn->nr_fds;
+		room = MIN(SERVER_MAX_FDS - conn->nr_fds,
+			   SERVER_ALL_FDS - s->nr_fds);
 		for (i = 0; i < nr; i++) {
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int),
 			       sizeof(int));
 			if (i < room) {
 				conn->fds[conn->nr_fds++] = fd;
+				s->nr_fds++;
 			} else {
 				close(fd);
 				conn->too_many_fds = true;
@@ -407,7 +428,7 @@ static void conn_go_on(struct server_conn *conn)
 	struct server *s = conn->server;
 	bool ok;
 
-	conn_answer(conn);
+	conn_answer_one(conn);
 	ok = conn_flush(conn);
 	if (ok && (conn->eof || conn->close) && !conn->out_len &&
 	    !conn->ticket && list_is_empty(&conn->items))
@@ -533,12 +554,16 @@ static void server_on_client(struct loop_fd *lf, uint32_t events unused_param)
 		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM)
 			return;
 		/* It stays readable; do not spin. */
-		log_warn("control socket: %s", strerror(errno));
+		if (!s->full)
+			log_warn("control socket: no more clients: %s",
+				 strerror(errno));
+		s->full = true;
 		loop_fd_change(lf, 0);
 		loop_timer_set(s->config.loop, &s->retry,
 			       loop_now_ns() + SERVER_RETRY_NS);
 		return;
 	}
+	s->full = false;
 	if (s->nr_conns == SERVER_MAX_CONNS)
 		server_refuse(s, fd);
 	else if (conn_create(s, fd))
