@@ -57,6 +57,7 @@ static const struct param payload_table[] = {
 		.json = "payload.cmdline",
 		.type = PARAM_STRING,
 		.offset = offsetof(struct vm_config, cmdline),
+		.max = 65535, /* more than any kernel takes */
 		.help = "kernel command line, in place of the default, which "
 			"is the serial console alone",
 	},

@@ -70,7 +70,10 @@ void log_write(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 	if (m < 0)
 		return;
-	n = MIN(n + m, (int)sizeof(line) - 2);
+	/* What a client or guest wrote does not end the line. */
+	for (m = MIN(n + m, (int)sizeof(line) - 2); n < m; n++)
+		if ((unsigned char)line[n] < 0x20 || line[n] == 0x7f)
+			line[n] = '?';
 	line[n++] = '\n';
 	/* A line that cannot be written is lost: logging never stops work. */
 	if (write(log_fd, line, (size_t)n) < 0)

@@ -260,14 +260,15 @@ static int param_store_text(const struct param *p, void *cfg, const char *text,
 			    struct error *err)
 {
 	char **field = param_text_field(p, cfg);
+	uint64_t max = p->type == PARAM_PATH ? PATH_MAX - 1 : p->max;
 	char *copy;
 
 	if (p->type == PARAM_PATH && !*text)
 		return error_set(err, EINVAL, "no file name; give a path");
-	if (p->max && strlen(text) > p->max)
+	if (max && strlen(text) > max)
 		return error_set(err, EINVAL,
 				 "too long; at most %llu bytes are possible",
-				 (unsigned long long)p->max);
+				 (unsigned long long)max);
 	copy = strdup(text);
 	if (!copy)
 		return error_set(err, ENOMEM, "no memory for the text");

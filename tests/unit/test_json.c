@@ -336,10 +336,12 @@ static void test_bad_text(void **state)
 	check_bad(fx, "", -EBADMSG, "");
 	check_bad(fx, "{", -EBADMSG, "");
 	check_bad(fx, "{} {}", -EBADMSG, "");
-	check_bad(fx, "{\"a\":1,\"a\":2}", -EBADMSG, "duplicate object key");
-	check_bad(fx, "{\"a\":99999999999999999999}", -EBADMSG, "too big");
-	check_bad(fx, "{\"a\":\"\xff\"}", -EBADMSG, "unable to decode");
-	check_bad(fx, "{\"a\":\"\\u0000\"}", -EBADMSG, "\\u0000");
+	check_bad(fx, "{\"x\":{},\"a\":[{\"b\":\"c\",\"d\" :1e999}]}", -EBADMSG,
+		  "a.d: ");
+	check_bad(fx, "{\"a\":1,\"a\":2}", -EBADMSG, "a: duplicate object key");
+	check_bad(fx, "{\"a\":99999999999999999999}", -EBADMSG, "a: too big");
+	check_bad(fx, "{\"a\":\"\xff\"}", -EBADMSG, "a: unable to decode");
+	check_bad(fx, "{\"a\":\"\\u0000\"}", -EBADMSG, "a: \\u0000");
 	memset(deep, '[', sizeof(deep));
 	deep[sizeof(deep) - 1] = '\0';
 	check_bad(fx, deep, -EBADMSG, "maximum parsing depth");

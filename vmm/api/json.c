@@ -13,15 +13,76 @@
 
 /* ---- text ---- */
 
+#define JSON_KEYS_SHOWN 8u
+
+/* A string at text[at], behind its quote: where it ends. */
+static size_t json_string_end(const char *text, size_t at, size_t end)
+{
+	while (at < end && text[at] != '"')
+		at += text[at] == '\\' ? 2 : 1;
+	return MIN(at, end);
+}
+
+static bool json_is_key(const char *text, size_t at, size_t end)
+{
+	while (at < end && strchr(" \t\r\n", text[at]))
+		at++;
+	return at < end && text[at] == ':';
+}
+
+/*
+ * Which field text[end] belongs to, "memory.size: ", where the text up to there
+ * may be all that is right with it. "": none.
+ */
+static void json_where(const char *text, size_t end, char *out, size_t size)
+{
+	struct iovec keys[JSON_KEYS_SHOWN] = { { NULL, 0 } };
+	size_t i = 0, len = 0, depth = 0, start;
+
+	while (i < end) {
+		char c = text[i++];
+
+		if (c == '{' || c == '[') {
+			if (depth++ < JSON_KEYS_SHOWN)
+				keys[depth - 1].iov_len = 0;
+		} else if (c == '}' || c == ']') {
+			depth -= depth > 0;
+		} else if (c == '"') {
+			start = i;
+			i = json_string_end(text, i, end);
+			if (depth && depth <= JSON_KEYS_SHOWN &&
+			    json_is_key(text, i + 1, end))
+				keys[depth - 1] = (struct iovec){
+					(char *)(uintptr_t)text + start,
+					i - start
+				};
+			i++;
+		}
+	}
+	*out = '\0';
+	for (i = 0; i < MIN(depth, JSON_KEYS_SHOWN) && len < size; i++)
+		if (keys[i].iov_len)
+			len += (size_t)snprintf(out + len, size - len, "%s%.*s",
+						len ? "." : "",
+						(int)MIN(keys[i].iov_len, 40u),
+						(const char *)keys[i].iov_base);
+	if (len && len < size)
+		snprintf(out + len, size - len, ": ");
+}
+
 json_t *json_read_text(const char *text, size_t len, struct error *err)
 {
+	char where[JSON_KEYS_SHOWN * 42];
 	json_error_t jerr;
 	json_t *value = json_loadb(text ? text : "", len,
 				   JSON_REJECT_DUPLICATES, &jerr);
 
-	if (!value)
-		error_set(err, EBADMSG, "%s at line %d column %d", jerr.text,
-			  jerr.line, jerr.column);
+	if (!value) {
+		json_where(text ? text : "", MIN((size_t)jerr.position, len),
+			   where, sizeof(where));
+		error_set(err, EBADMSG, "%s%s at line %d column %d", where,
+			  jerr.text, jerr.line, jerr.column);
+	}
 	return value;
 }
 
@@ -153,10 +214,14 @@ static int json_read_param(const struct param *p, void *cfg, const json_t *obj,
 	if (r || !value)
 		return r;
 	if (!json_fits(value, json_param_type(p)))
-		return error_set(err, EBADMSG, "%s%s: must be %s", where, path,
-				 json_type_text(json_param_type(p)));
+		return error_set(err, EBADMSG, "%s%s: must be %s, not %s",
+				 where, path,
+				 json_type_text(json_param_type(p)),
+				 json_shown(value).text);
 	r = json_assign(p, cfg, value, fds, err);
-	return r ? error_prefix(err, r, "%s%s", where, path) : 0;
+	return r ? error_prefix(err, r, "%s%s %s", where, path,
+				json_shown(value).text)
+		 : 0;
 }
 
 /* ---- sets ---- */
@@ -336,12 +401,16 @@ static int json_read_payload(struct vm_config *vc, const json_t *root,
 			     const struct json_fds *fds, struct error *err)
 {
 	json_t *payload = json_object_get(root, "payload");
+	int r;
 
 	if (!payload || json_is_null(payload))
-		return error_set(
-			err, EBADMSG,
-			"payload: is missing; give {\"payload\":{\"kernel\":PATH}}");
-	return json_read_set(&payload_params, vc, root, "", fds, err);
+		return error_set(err, EBADMSG,
+				 "payload: is missing; give payload.kernel");
+	r = json_read_set(&payload_params, vc, root, "", fds, err);
+	if (!r && !vc->kernel && vc->kernel_fd < 0)
+		r = error_set(err, EBADMSG,
+			      "payload.kernel: is missing; give a path");
+	return r;
 }
 
 int json_read_config(struct vm_config *vc, const json_t *root,

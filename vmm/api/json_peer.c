@@ -3,12 +3,14 @@
 #include "vmm/api/json_peer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "devices/device.h"
 #include "vmm/util.h"
 
 #define JSON_PEER_STRING_MAX 4096u /* bytes of what is kept */
+#define JSON_PEER_SHOWN 48u /* bytes of a value in a message */
 
 /* ---- the keys ---- */
 
@@ -226,6 +228,19 @@ const char *json_type_text(json_type type)
 	}
 }
 
+struct error_value json_shown(const json_t *value)
+{
+	char *text = json_dumps(value, JSON_COMPACT | JSON_ENSURE_ASCII |
+					       JSON_ENCODE_ANY);
+	struct error_value shown;
+
+	if (text && strlen(text) > JSON_PEER_SHOWN)
+		memcpy(text + JSON_PEER_SHOWN - 3, "...", sizeof("..."));
+	shown = error_value(text ? text : "?");
+	free(text);
+	return shown;
+}
+
 /* ---- checks ---- */
 
 static bool json_peer_is_type(const json_t *value, json_type type)
@@ -288,11 +303,12 @@ static int json_peer_check(const struct json_peer *jp, const json_t *value,
 			   const char *where, struct error *err)
 {
 	if (!json_peer_is_type(value, jp->type))
-		return error_set(err, EBADMSG, "%s%s: must be %s", where,
-				 jp->path, json_type_text(jp->type));
+		return error_set(err, EBADMSG, "%s%s: must be %s, not %s",
+				 where, jp->path, json_type_text(jp->type),
+				 json_shown(value).text);
 	if (!json_peer_passes(jp, value))
-		return error_set(err, EINVAL, "%s%s: %s", where, jp->path,
-				 jp->why);
+		return error_set(err, EINVAL, "%s%s %s: %s", where, jp->path,
+				 json_shown(value).text, jp->why);
 	if (json_string_length(value) > JSON_PEER_STRING_MAX)
 		return error_set(err, EINVAL, "%s%s: is too long", where,
 				 jp->path);

@@ -48,5 +48,7 @@ void json_path_set(json_t *obj, const char *path, json_t *value);
 bool json_path_has_parent(const json_t *obj, const char *path);
 /* "true or false", "a string", ... */
 const char *json_type_text(json_type type);
+/* What a client sent, as it can stand in a message. */
+struct error_value json_shown(const json_t *value);
 
 #endif
