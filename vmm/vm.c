@@ -274,7 +274,8 @@ struct loop *vm_io_loop(struct vm *vm, struct error *err)
 		(uint64_t)MAX(cpus, 1),
 		MIN(vm->config->cpus.boot, (uint64_t)VM_MAX_IO_THREADS));
 	/* max follows the number of vCPUs: the next new one comes in order. */
-	unsigned int i = MIN(vm->next_io_loop++ % max, vm->nr_io_loops);
+	unsigned int wanted = vm->next_io_loop++ % max;
+	unsigned int i = MIN(wanted, vm->nr_io_loops);
 	char name[16];
 
 	if (i < vm->nr_io_loops)
