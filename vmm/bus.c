@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "vmm/byteorder.h"
+#include "vmm/log.h"
+
 void bus_init(struct bus *bus)
 {
 	memset(bus, 0, sizeof(*bus));
@@ -109,6 +112,9 @@ int bus_read(struct bus *bus, uint64_t addr, void *data, unsigned int len)
 	if (bus_find(bus, addr, len, &r))
 		return -ENXIO;
 	r.ops->read(r.opaque, addr - r.base, data, len);
+	log_trace("guest reads %u at %#llx: %#llx", len,
+		  (unsigned long long)addr,
+		  (unsigned long long)le_load(data, len));
 	return 0;
 }
 
@@ -119,6 +125,9 @@ int bus_write(struct bus *bus, uint64_t addr, const void *data,
 
 	if (bus_find(bus, addr, len, &r))
 		return -ENXIO;
+	log_trace("guest writes %u at %#llx: %#llx", len,
+		  (unsigned long long)addr,
+		  (unsigned long long)le_load(data, len));
 	r.ops->write(r.opaque, addr - r.base, data, len);
 	return 0;
 }

@@ -212,7 +212,7 @@ static const struct cli_entry cli_table[] = {
 		   .letter = 'v',
 		   .group = "Process",
 		   .help = "log more: -v information, -vv debugging, -vvv "
-			   "every event" },
+			   "every access of the guest to a device" },
 	  .apply = cli_apply_verbose },
 	{ .opt = { .name = "check-host",
 		   .group = "Process",

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/api/json_peer.h"
+#include "vmm/log.h"
 #include "vmm/stats.h"
 #include "vmm/util.h"
 
@@ -624,6 +625,7 @@ void api_handle(struct api *api, const struct http_request *req,
 	 * of a large one back. */
 	if (req->body_len > API_LARGE_BODY)
 		malloc_trim(0);
+	log_debug("%s: %u", req->target, reply->status);
 }
 
 /* ---- replies that come later ---- */
