@@ -153,6 +153,19 @@ static int fake_resize_disk(struct vm *vm, const char *id unused_param,
 	return fake_verb(vm, err);
 }
 
+static int fake_resize_vcpus(struct vm *vm, unsigned int nr unused_param,
+			     struct error *err)
+{
+	return fake_verb(vm, err);
+}
+
+static int fake_resize_memory(struct vm *vm, uint64_t bytes, struct error *err)
+{
+	if (bytes % MIB)
+		return error_set(err, EINVAL, "no multiple");
+	return fake_verb(vm, err);
+}
+
 static const struct machine_ops fake_ops = {
 	.create = fake_create,
 	.destroy = fake_destroy,
@@ -166,6 +179,8 @@ static const struct machine_ops fake_ops = {
 	.plug = fake_plug,
 	.unplug = fake_unplug,
 	.resize_disk = fake_resize_disk,
+	.resize_vcpus = fake_resize_vcpus,
+	.resize_memory = fake_resize_memory,
 };
 
 static void fuzz_on_end(struct machine *m unused_param,
@@ -275,6 +290,19 @@ static void fuzz_guest(struct machine *m, unsigned int what)
 			fake_came(vm, what == 2 ? NULL : "late");
 		return;
 	}
+	if (what == 6) {
+		vm->on_resize_done(
+			vm, &(struct vm_resize){ .wanted = 1, .actual = 1 });
+		return;
+	}
+	if (what == 7) {
+		vm->on_resize_failed(vm,
+				     &(struct vm_resize){ .memory = true,
+							  .wanted = 64 * MIB,
+							  .actual = 96 * MIB },
+				     "late");
+		return;
+	}
 	if (!m->config.nr_devices)
 		return;
 	snprintf(id, sizeof(id), "%s",
@@ -296,6 +324,8 @@ static void fuzz_check(const struct machine *m)
 	assert(m->state != MACHINE_CREATED || !m->vm);
 	assert(!booted || fake.paused == (m->state == MACHINE_PAUSED));
 	assert((m->state == MACHINE_SHUTDOWN) == fake.ended);
+	assert(m->state == MACHINE_EMPTY ||
+	       m->config.cpus.boot <= m->config.cpus.max);
 	assert(m->state == MACHINE_EMPTY ||
 	       m->config.nr_devices <= CONFIG_MAX_DEVICES);
 }
