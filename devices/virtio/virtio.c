@@ -38,9 +38,12 @@ static bool virtio_queue_poll(struct loop_poller *lp)
 {
 	struct virtio_queue *q = container_of(lp, struct virtio_queue, poller);
 	struct virtio_dev *dev = q->dev;
+	bool draining = q->draining;
 	bool work = dev->ops->poll && dev->ops->poll(dev, q->index);
 
-	/* poll() may have finished the last request of a draining queue. */
+	/* With the last request of a draining queue, the device may be gone. */
+	if (draining)
+		return work;
 	if (virtio_queue_takes(q) && virtqueue_has_avail(&q->vq)) {
 		virtio_kick(dev, q->index);
 		work = true;
