@@ -22,6 +22,8 @@ class Context:
     def __init__(self, program, vmmctl, guest, name):
         self.program = program
         self.vmmctl = vmmctl
+        with open(program, "rb") as f:
+            self.sanitized = b"__asan_init" in f.read()
         self.guest = guest
         # The guest reads it and halts; without one it powers off.
         self.disk = tempfile.NamedTemporaryFile(prefix="vmm-api-")

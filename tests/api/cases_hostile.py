@@ -152,7 +152,9 @@ def test_large_bodies_leave_no_memory(context):
         before = rss()
         wire.send(put("vm.resize", {"x": [{}] * ((1 << 20) - 1000)}))
         check(wire.reply(), 404)
-        assert rss() - before < 64 * MIB, (before, rss())
+        # Sanitizers keep freed memory.
+        if not context.sanitized:
+            assert rss() - before < 64 * MIB, (before, rss())
 
 
 def test_forged_log_lines(context):
