@@ -116,10 +116,11 @@ const char *vcpu_exit_name(uint32_t reason)
 static enum vcpu_next vcpu_handle_exit(struct vcpu *vcpu)
 {
 	uint32_t reason = vcpu->run->exit_reason;
+	uint64_t *count = &vcpu->exits[MIN(reason, VCPU_NR_EXITS - 1u)];
 	enum vcpu_next next = VCPU_CONTINUE;
 	char what[64];
 
-	vcpu->exits[MIN(reason, VCPU_NR_EXITS - 1u)]++;
+	__atomic_store_n(count, *count + 1, __ATOMIC_RELAXED);
 	if (reason < ARRAY_SIZE(vcpu_exits) && vcpu_exits[reason].handle)
 		return vcpu_exits[reason].handle(vcpu);
 	if (arch_vcpu_exit(vcpu, &next))

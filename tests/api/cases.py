@@ -497,6 +497,17 @@ def test_disk_under_load(context):
         assert sorted(took[verb])[2] < 0.1, took
 
 
+def test_prefault(context):
+    """All memory is there from the start, also from the second one."""
+    with context.session() as (_, client):
+        memory = {"size": 64 * MIB, "prefault": True}
+        check(client.request("PUT", "vm.create", context.config(memory=memory)), 204)
+        for verb in ("boot", "reboot"):
+            check(client.request("PUT", "vm." + verb), 204)
+            have = client.request("GET", "vm.stats").json()["memory"]["guest_rss_bytes"]
+            assert have > 60 * MIB, f"{have} bytes after vm.{verb}"
+
+
 def test_figures(context, profile):
     with context.session() as (monitor, client):
         config = context.config(disks=[{"path": monitor.file("d", MIB), "id": "d"}])
