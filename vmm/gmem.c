@@ -488,6 +488,9 @@ int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
 		 (off_t)(off + head)) == MAP_FAILED)
 		return -errno;
 	gmem_advise(&gm->config, p + head, whole);
+	if (gm->nr_mapped < GMEM_MAX_MAPPED)
+		gm->mapped[gm->nr_mapped++] =
+			(struct gmem_range){ gpa + head, whole };
 	return gmem_pread(fd, p + head + whole, len - head - whole,
 			  off + head + whole);
 }
@@ -517,6 +520,7 @@ int gmem_clear(struct gmem *gm)
 	unsigned int i, nr = atomic_load(&gm->nr);
 	int r = 0;
 
+	gm->nr_mapped = 0;
 	for (i = 0; i < nr && !r; i++)
 		r = gmem_clear_region(&gm->config, &gm->regions[i]);
 	return r ? r : gmem_clear_hot(gm);

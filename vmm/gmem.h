@@ -13,6 +13,7 @@
 typedef uint64_t gpa_t;
 
 #define GMEM_MAX_REGIONS 16
+#define GMEM_MAX_MAPPED 8
 
 /* Memory comes and goes in multiples of this: Linux' smallest block. */
 #define GMEM_BLOCK (128ull << 20)
@@ -57,6 +58,13 @@ struct gmem {
 	atomic_uint nr;
 	struct gmem_hot hot;
 	struct gmem_config config;
+	/* What is mapped from files, for KVM to know ahead: the first ones.
+	 * Changed by the main thread while no vCPU runs. */
+	struct gmem_range {
+		gpa_t gpa;
+		uint64_t len;
+	} mapped[GMEM_MAX_MAPPED];
+	unsigned int nr_mapped;
 };
 
 /* Main thread. gm is the caller's storage; fini accepts a half-built one. */

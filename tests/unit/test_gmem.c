@@ -209,6 +209,9 @@ static void test_load_mapped(void **state unused_param)
 	assert_true(is_mapped(LEN + PAGE));
 	assert_true(is_mapped(LEN + 2 * PAGE));
 	assert_false(is_mapped(LEN + 3 * PAGE));
+	assert_int_equal(gm.nr_mapped, 2);
+	assert_int_equal(gm.mapped[1].gpa, LEN + PAGE);
+	assert_int_equal(gm.mapped[1].len, 2 * PAGE);
 	assert_int_equal(*(uint8_t *)gmem_ptr(&gm, LEN + 99, 1), 0xee);
 	assert_int_equal(*(uint8_t *)gmem_ptr(&gm, LEN + 3 * PAGE + 107, 1),
 			 0xee);
