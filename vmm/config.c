@@ -287,8 +287,9 @@ static int serial_check(const void *config, struct error *err)
 	if (serial->mode == SERIAL_FILE && !serial->file)
 		return error_set(err, EINVAL,
 				 "mode=file: file is missing; write file=PATH");
+	/* A pseudo-terminal's name comes back from vm.info, and means nothing. */
 	if (serial->mode != SERIAL_FILE && serial->mode != SERIAL_TTY &&
-	    serial->file)
+	    serial->mode != SERIAL_PTY && serial->file)
 		return error_set(err, EINVAL,
 				 "mode=%s: does not go with file=; leave one "
 				 "of them out",

@@ -317,6 +317,9 @@ def test_serial_from_create_on(context, profile):
     """A pseudo-terminal and a file are there from vm.create to vm.delete."""
     with context.session() as (monitor, client):
         check(client.request("PUT", "vm.create", context.config(serial={"mode": "Pty"})), 204)
+        shown = client.request("GET", "vm.info").json()["config"]
+        check(client.request("PUT", "vm.delete"), 204)
+        check(client.request("PUT", "vm.create", shown), 204)
         name = client.request("GET", "vm.info").json()["config"]["serial"]["file"]
         assert re.fullmatch(r"/dev/pts/\d+", name) and os.path.exists(name)
         check(client.request("PUT", "vm.boot"), 204)
