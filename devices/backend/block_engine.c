@@ -188,13 +188,19 @@ const struct iovec *block_req_rest(const struct block_req *req,
 bool block_req_is_misaligned(const struct block_engine *be,
 			     const struct block_req *req)
 {
-	uintptr_t bits = 0;
+	const struct block_image *img = be->config.image;
+	uintptr_t places = 0, lengths = 0;
 	unsigned int i;
 
-	for (i = 0; i < req->nr_iov; i++)
-		bits |= (uintptr_t)req->iov[i].iov_base | req->iov[i].iov_len;
-	return (req->op == BLOCK_READ || req->op == BLOCK_WRITE) &&
-	       (bits & (be->config.image->memory_align - 1));
+	if (!img->direct || req->op > BLOCK_WRITE)
+		return false;
+	for (i = 0; i < req->nr_iov; i++) {
+		places |= (uintptr_t)req->iov[i].iov_base;
+		lengths |= req->iov[i].iov_len;
+	}
+	/* A piece may begin where memory_align says, but holds whole blocks. */
+	return places & (img->memory_align - 1) ||
+	       lengths & (img->logical_block - 1);
 }
 
 int block_fallocate_mode(const struct block_req *req)
