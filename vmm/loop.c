@@ -504,7 +504,11 @@ void loop_destroy(struct loop *loop)
 
 static void *loop_thread(void *arg)
 {
-	loop_run(arg);
+	struct loop *loop = arg;
+
+	/* From in here it is one system call; from outside, a file of /proc. */
+	pthread_setname_np(pthread_self(), loop->name);
+	loop_run(loop);
 	return NULL;
 }
 
@@ -523,7 +527,6 @@ int loop_thread_start(struct loop *loop, struct error *err)
 		return error_set(err, r, "cannot start thread %s: %s",
 				 loop->name, strerror(r));
 	}
-	pthread_setname_np(loop->thread, loop->name);
 	return 0;
 }
 

@@ -37,10 +37,16 @@ struct resizer_ops {
 	enum hotplug_kind kind;
 };
 
+/* Requests for one size, one after the other. */
+struct resize_request {
+	uint64_t wanted;
+	unsigned int nr;
+};
+
 struct resizer {
 	struct vm *vm;
 	const struct resizer_ops *ops;
-	uint64_t queue[RESIZE_QUEUE_MAX]; /* sizes wanted, first one first */
+	struct resize_request queue[RESIZE_QUEUE_MAX]; /* first one first */
 	unsigned int nr;
 	uint64_t began; /* size when the first one began */
 	uint32_t refused; /* DIMMs, for this request */
@@ -65,10 +71,10 @@ static void resizer_finish(struct resizer *rz, const char *why)
 	struct vm *vm = rz->vm;
 	const struct vm_resize report = {
 		.memory = rz->ops->kind == HOTPLUG_MEMORY,
-		.wanted = rz->queue[0],
+		.wanted = rz->queue[0].wanted,
 		.actual = rz->ops->size(vm),
 	};
-	unsigned int i;
+	unsigned int i, times = rz->queue[0].nr;
 
 	for (i = 1; i < rz->nr; i++)
 		rz->queue[i - 1] = rz->queue[i];
@@ -77,10 +83,12 @@ static void resizer_finish(struct resizer *rz, const char *why)
 	rz->refused = 0;
 	if (rz->nr)
 		loop_post(vm->main_loop, &rz->call);
-	if (why && vm->on_resize_failed)
-		vm->on_resize_failed(vm, &report, why);
-	else if (!why && vm->on_resize_done)
-		vm->on_resize_done(vm, &report);
+	while (times--) {
+		if (why && vm->on_resize_failed)
+			vm->on_resize_failed(vm, &report, why);
+		else if (!why && vm->on_resize_done)
+			vm->on_resize_done(vm, &report);
+	}
 }
 
 static void resizer_give_up(struct resizer *rz, const char *why)
@@ -92,7 +100,7 @@ static void resizer_give_up(struct resizer *rz, const char *why)
 
 	snprintf(text, sizeof(text), "%s; it gave %llu of %llu %s", why,
 		 (unsigned long long)(rz->began - now) >> shift,
-		 (unsigned long long)(rz->began - rz->queue[0]) >> shift,
+		 (unsigned long long)(rz->began - rz->queue[0].wanted) >> shift,
 		 memory ? "MiB" : "vCPUs");
 	log_warn("%s: %s", memory ? "memory" : "vCPUs", text);
 	resizer_finish(rz, text);
@@ -117,7 +125,7 @@ static void resizer_on_answer(struct hotplug_ask *ask,
 /* Go on with the first request. */
 static void resizer_step(struct resizer *rz)
 {
-	uint64_t now = rz->ops->size(rz->vm), wanted = rz->queue[0];
+	uint64_t now = rz->ops->size(rz->vm), wanted = rz->queue[0].wanted;
 	struct error err;
 
 	if (now == wanted) {
@@ -152,9 +160,10 @@ static int resizer_request(struct resizer *rz, uint64_t wanted,
 
 	if (r)
 		return r;
-	/* The same once more: there is one answer to both. */
-	if (rz->nr && rz->queue[rz->nr - 1] == wanted)
+	if (rz->nr && rz->queue[rz->nr - 1].wanted == wanted) {
+		rz->queue[rz->nr - 1].nr++;
 		return 0;
+	}
 	if (rz->nr == RESIZE_QUEUE_MAX)
 		return error_set(
 			err, EBUSY,
@@ -167,7 +176,7 @@ static int resizer_request(struct resizer *rz, uint64_t wanted,
 		if (r)
 			return r;
 	}
-	rz->queue[rz->nr++] = wanted;
+	rz->queue[rz->nr++] = (struct resize_request){ wanted, 1 };
 	/* Callbacks come from the loop, not from in here. */
 	loop_post(vm->main_loop, &rz->call);
 	return 0;

@@ -3,6 +3,7 @@
 #ifndef VMM_UTIL_H
 #define VMM_UTIL_H
 
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -22,6 +23,18 @@
 	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define unused_param __attribute__((unused))
+
+/* CPUs that this process may run on, 1 or more. */
+static inline unsigned int usable_cpus(void)
+{
+	cpu_set_t set;
+	long nr;
+
+	if (!sched_getaffinity(0, sizeof(set), &set))
+		return (unsigned int)CPU_COUNT(&set);
+	nr = sysconf(_SC_NPROCESSORS_ONLN);
+	return nr > 0 ? (unsigned int)nr : 1;
+}
 
 static inline void close_fd(int *fd)
 {

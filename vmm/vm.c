@@ -269,10 +269,8 @@ int vm_ioeventfd(struct vm *vm, gpa_t gpa, int event_fd, bool assign)
 
 struct loop *vm_io_loop(struct vm *vm, struct error *err)
 {
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned int max = (unsigned int)MIN(
-		(uint64_t)MAX(cpus, 1),
-		MIN(vm->config->cpus.boot, (uint64_t)VM_MAX_IO_THREADS));
+	uint64_t most = MIN(usable_cpus(), VM_MAX_IO_THREADS);
+	unsigned int max = (unsigned int)MIN(most, vm->config->cpus.boot);
 	/* max follows the number of vCPUs: the next new one comes in order. */
 	unsigned int wanted = vm->next_io_loop++ % max;
 	unsigned int i = MIN(wanted, vm->nr_io_loops);

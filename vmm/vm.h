@@ -202,8 +202,7 @@ void vm_driver_news(struct vm *vm, struct device *dev, enum device_news news);
  * Have nr vCPUs, 1 to cpus.max. 0: on_resize_done() or on_resize_failed() will
  * follow, also when there was nothing to do. More are there at once, and the guest may
  * bring them up; fewer need its help, and wait HOTPLUG_DEADLINE_NS for each.
- * A request waits for those before it; one for the same again adds nothing to
- * them, and one answer is for both. -errno with a message. Main thread.
+ * A request waits for those before it. -errno with a message. Main thread.
  */
 int vm_resize_vcpus(struct vm *vm, unsigned int nr, struct error *err);
 
