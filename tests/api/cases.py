@@ -672,7 +672,7 @@ def test_rejected_descriptors(context):
                 wire.close()
                 time.sleep(0.01)
                 if before is None:
-                    before = monitor.fds()
+                    before = monitor.settled_fds()
         time.sleep(0.1)
         assert monitor.fds() == before, (before, monitor.fds())
 
