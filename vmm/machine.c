@@ -191,10 +191,12 @@ int machine_create(struct machine *m, struct vm_config *vc, struct error *err)
 	if (m->state != MACHINE_EMPTY)
 		return error_set(err, EIO, "VM is already created");
 	r = machine_assign_ids(m, vc, 0, err);
-	if (r)
+	if (!r && m->ops->open_serial && m->ops->open_serial(&vc->serial, err))
+		r = -EIO;
+	if (r) {
+		m->next_id = 0;
 		return r;
-	if (m->ops->open_serial && m->ops->open_serial(&vc->serial, err))
-		return -EIO;
+	}
 	m->config = *vc;
 	/* boot will follow what there is, max is what was asked for. */
 	m->config.cpus.max = cpus_max(&vc->cpus);
