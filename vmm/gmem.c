@@ -150,11 +150,11 @@ static void *prefault_run(void *arg)
 static int gmem_prefault(void *hva, uint64_t len, struct error *err)
 {
 	struct prefault_job jobs[PREFAULT_THREADS_MAX];
-	unsigned int i, nr, started = 0;
+	unsigned int i, nr = usable_cpus(), started = 0;
 	uint64_t step;
 	int r = 0;
 
-	nr = MIN(usable_cpus(), PREFAULT_THREADS_MAX);
+	nr = MIN(nr, PREFAULT_THREADS_MAX);
 	step = ALIGN_UP(len / nr + 1, HUGE_PAGE);
 	for (i = 0; i < nr; i++) {
 		uint64_t off = MIN(step * i, len);

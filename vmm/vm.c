@@ -269,7 +269,8 @@ int vm_ioeventfd(struct vm *vm, gpa_t gpa, int event_fd, bool assign)
 
 struct loop *vm_io_loop(struct vm *vm, struct error *err)
 {
-	uint64_t most = MIN(usable_cpus(), VM_MAX_IO_THREADS);
+	unsigned int cpus = usable_cpus();
+	unsigned int most = MIN(cpus, (unsigned int)VM_MAX_IO_THREADS);
 	unsigned int max = (unsigned int)MIN(most, vm->config->cpus.boot);
 	/* max follows the number of vCPUs: the next new one comes in order. */
 	unsigned int wanted = vm->next_io_loop++ % max;
