@@ -35,7 +35,9 @@ struct block_image {
 
 struct block_image_config {
 	const char *path; /* NULL when fd is given */
-	int fd; /* an open descriptor, used when path is NULL; dup'd */
+	/* An open descriptor, used when path is NULL; its file is opened once
+	 * more, or where that may not be, it is dup'd. */
+	int fd;
 	bool readonly;
 	bool direct;
 };

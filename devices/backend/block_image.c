@@ -85,15 +85,19 @@ static const char *image_open_hint(int r, const struct block_image_config *c)
 	return "check the path";
 }
 
+/* O_NONBLOCK: a fifo must not make us wait; it is taken off later. */
+static int image_open_flags(const struct block_image_config *config)
+{
+	return (config->readonly ? O_RDONLY : O_RDWR) |
+	       (config->direct ? O_DIRECT : 0) | O_CLOEXEC | O_NONBLOCK |
+	       O_NOCTTY;
+}
+
 static int image_open_path(const struct block_image_config *config,
 			   const struct image_name *name, struct error *err)
 {
-	/* O_NONBLOCK: a fifo must not make us wait; it is taken off later. */
-	int flags = (config->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC |
-		    O_NONBLOCK | O_NOCTTY;
-	int fd, r;
+	int fd = open(config->path, image_open_flags(config)), r;
 
-	fd = open(config->path, flags | (config->direct ? O_DIRECT : 0));
 	if (fd >= 0)
 		return fd;
 	r = -errno;
@@ -115,9 +119,7 @@ static int image_open_again(struct block_image *img,
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", config->fd);
-	fd = open(path, (config->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC |
-				O_NONBLOCK | O_NOCTTY |
-				(config->direct ? O_DIRECT : 0));
+	fd = open(path, image_open_flags(config));
 	if (fd >= 0)
 		return fd;
 	log_info(

@@ -35,7 +35,8 @@
 #define URING_WRITE_NS 1000000u
 #define URING_WRITE_PAUSE 16u
 #define URING_RETRY_MAX 8u
-/* The kernel's limit for one registered buffer. */
+/* Bytes of one registered buffer: less than the kernel's limit (1 GiB), so that
+ * memory can come and go by them. */
 #define URING_FIXED_MAX BLOCK_WINDOW_UNIT
 
 struct uring_fixed {
