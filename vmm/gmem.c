@@ -118,7 +118,13 @@ static void *gmem_map(const struct gmem_config *c, uint64_t len, int fd)
 	return start;
 }
 
-static void gmem_advise(const struct gmem_config *c, void *hva, uint64_t len)
+/*
+ * A boot touches a few pages of the first two megabytes, and a third of them
+ * is no RAM to a PC's kernel: to clear a huge page for that would be the
+ * longest step of a small machine's start.
+ */
+static void gmem_advise(const struct gmem_config *c, gpa_t gpa, void *hva,
+			uint64_t len)
 {
 	madvise(hva, len, MADV_DONTDUMP);
 	if (c->mergeable && madvise(hva, len, MADV_MERGEABLE))
@@ -127,6 +133,8 @@ static void gmem_advise(const struct gmem_config *c, void *hva, uint64_t len)
 		madvise(hva, len, MADV_NOHUGEPAGE);
 	else if (!c->hugepages && madvise(hva, len, MADV_HUGEPAGE))
 		log_debug("no transparent huge pages on this kernel");
+	else if (!c->hugepages && !c->prefault && gpa < HUGE_PAGE)
+		madvise(hva, MIN(len, HUGE_PAGE - gpa), MADV_NOHUGEPAGE);
 }
 
 struct prefault_job {
@@ -230,7 +238,7 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 				? "reserve huge pages in /proc/sys/vm/nr_hugepages or drop hugepages=on"
 				: "lower size");
 	}
-	gmem_advise(c, hva, len);
+	gmem_advise(c, gpa, hva, len);
 	if (c->prefault) {
 		r = gmem_prefault(hva, len, err);
 		if (r) {
@@ -325,7 +333,7 @@ static int gmem_map_hot(struct gmem *gm, gpa_t gpa, uint64_t len)
 		 gmem_map_flags(&gm->config, shared), hot->fd,
 		 shared ? (off_t)(gpa - hot->gpa) : 0) == MAP_FAILED)
 		return -errno;
-	gmem_advise(&gm->config, hva, len);
+	gmem_advise(&gm->config, gpa, hva, len);
 	return 0;
 }
 
@@ -486,7 +494,7 @@ int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
 		 MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
 		 (off_t)(off + head)) == MAP_FAILED)
 		return -errno;
-	gmem_advise(&gm->config, p + head, whole);
+	gmem_advise(&gm->config, gpa + head, p + head, whole);
 	if (gm->nr_mapped < GMEM_MAX_MAPPED)
 		gm->mapped[gm->nr_mapped++] =
 			(struct gmem_range){ gpa + head, whole };
@@ -509,7 +517,7 @@ static int gmem_clear_region(const struct gmem_config *c,
 		if (mmap(r->hva, r->len, PROT_READ | PROT_WRITE, flags, -1,
 			 0) == MAP_FAILED)
 			return -errno;
-		gmem_advise(c, r->hva, r->len);
+		gmem_advise(c, r->gpa, r->hva, r->len);
 	}
 	return c->prefault ? gmem_prefault(r->hva, r->len, NULL) : 0;
 }

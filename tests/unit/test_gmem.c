@@ -296,6 +296,48 @@ static void test_prefault(void **state unused_param)
 	gmem_fini(&g); /* half-built */
 }
 
+/* What the kernel was told of the pages at p: "hg" or "nh", or neither. */
+static bool has_flag(const void *p, const char *flag)
+{
+	FILE *f = fopen("/proc/self/smaps", "re");
+	unsigned long start, end;
+	char line[512];
+	bool inside = false, found = false;
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			inside = (uintptr_t)p >= start && (uintptr_t)p < end;
+		else if (inside && !strncmp(line, "VmFlags:", 8))
+			found = strstr(line, flag);
+	}
+	fclose(f);
+	return found;
+}
+
+/* A boot writes to few of the first pages: no huge page is cleared for it. */
+static void test_first_pages_are_small(void **state unused_param)
+{
+	const struct gmem_config gc = { .size = 8 * MIB, .thp = true };
+	struct gmem g;
+	unsigned int turn;
+
+	gmem_init(&g, &gc);
+	assert_int_equal(gmem_add(&g, 0, 4 * MIB, NULL), 0);
+	assert_int_equal(gmem_add(&g, HIGH, 4 * MIB, NULL), 0);
+	if (!has_flag(gmem_ptr(&g, HIGH, 1), "hg")) {
+		gmem_fini(&g);
+		skip(); /* a kernel without them */
+	}
+	for (turn = 0; turn < 2; turn++) {
+		assert_true(has_flag(gmem_ptr(&g, 2 * MIB - 1, 1), " nh"));
+		assert_true(has_flag(gmem_ptr(&g, 2 * MIB, 1), " hg"));
+		assert_true(has_flag(gmem_ptr(&g, HIGH, 1), " hg"));
+		assert_int_equal(gmem_clear(&g), 0);
+	}
+	gmem_fini(&g);
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 #define SHARED(t) cmocka_unit_test_setup_teardown(t, setup_shared, teardown)
 
@@ -313,6 +355,7 @@ int main(void)
 		UNIT(test_clear),
 		SHARED(test_clear),
 		cmocka_unit_test(test_prefault),
+		cmocka_unit_test(test_first_pages_are_small),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
