@@ -48,6 +48,17 @@ int arch_check_memory(const struct vm *vm, struct error *err);
 /* Where memory that comes later begins, behind RAM of `size` bytes. */
 gpa_t arch_hotplug_base(uint64_t size);
 
+/*
+ * What vCPUs must know of this host and takes long to learn: asked for in the
+ * background, waited for by the first vCPU, kept for those that come later.
+ * kvm_fd: /dev/kvm, borrowed until arch_host_free(), which accepts NULL. Main
+ * thread. -ENOMEM with a message; an answer that KVM refuses is an error of
+ * arch_vcpu_init().
+ */
+struct arch_host;
+int arch_host_ask(struct arch_host **out, int kvm_fd, struct error *err);
+void arch_host_free(struct arch_host *host);
+
 /* Right after KVM_CREATE_VM, before memory slots. -errno with a message. */
 int arch_vm_init(struct vm *vm, struct error *err);
 /* Interrupt controllers; after the memory slots (a slot set afterwards waits

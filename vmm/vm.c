@@ -372,6 +372,8 @@ static int vm_construct(struct vm *vm, struct error *err)
 	if (!r)
 		r = vm_open_kvm(vm, err);
 	if (!r)
+		r = arch_host_ask(&vm->host, vm->kvm_fd, err);
+	if (!r)
 		r = vm_add_memory(vm, err);
 	if (!r)
 		r = resize_create(vm, err);
@@ -431,6 +433,7 @@ void vm_destroy(struct vm *vm)
 	gmem_fini(&vm->gmem);
 	bus_fini(&vm->pio);
 	bus_fini(&vm->mmio);
+	arch_host_free(vm->host);
 	close_fd(&vm->kvm_fd);
 	close_fd(&vm->kernel_fd);
 	close_fd(&vm->initramfs_fd);

@@ -16,6 +16,7 @@
 #include "vmm/list.h"
 #include "vmm/loop.h"
 
+struct arch_host;
 struct vcpu;
 struct hotplug;
 struct plug;
@@ -58,6 +59,7 @@ struct vm {
 	const struct vm_config *config;
 	struct loop *main_loop; /* borrowed */
 	int kvm_fd;
+	struct arch_host *host;
 	int kernel_fd;
 	int initramfs_fd;
 

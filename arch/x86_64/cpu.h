@@ -17,7 +17,8 @@ struct kvm_cpuid2;
 void cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned int max_entries,
 	       unsigned int apic_id, unsigned int nr_cpus);
 
-/* Read what KVM supports and set the fitted CPUID of a vCPU. -errno. */
+/* Set the CPUID of a vCPU: what KVM supports, fitted. Main thread. -errno with
+ * a message. */
 int cpuid_init(struct vcpu *vcpu, struct error *err);
 
 /* Point a fresh vCPU at a kernel's entry; writes GDT and page tables into

@@ -2,10 +2,12 @@
 /* Copyright (c) The vmm authors */
 #include <errno.h>
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "arch/arch.h"
 #include "arch/x86_64/cpu.h"
 #include "vmm/util.h"
 #include "vmm/vm.h"
@@ -153,27 +155,93 @@ void cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned int max_entries,
 		cpuid_fit_entry(&cpuid->entries[i], apic_id, nr_cpus);
 }
 
+/* ---- what KVM supports ---- */
+
+/*
+ * The same for all vCPUs of a host, and slow to learn where the host is itself
+ * a guest: KVM executes CPUID for each leaf, and each one traps. So it is asked
+ * for once, by a thread, while the main thread has KVM make the VM.
+ */
+struct arch_host {
+	int kvm_fd; /* borrowed */
+	pthread_t thread;
+	bool has_thread;
+	/* the thread's, until it is joined */
+	int result;
+	struct kvm_cpuid2 *cpuid;
+};
+
+static size_t cpuid_bytes(uint32_t nent)
+{
+	return sizeof(struct kvm_cpuid2) +
+	       nent * sizeof(struct kvm_cpuid_entry2);
+}
+
+static void *host_run(void *arg)
+{
+	struct arch_host *host = arg;
+
+	host->result = ioctl(host->kvm_fd, KVM_GET_SUPPORTED_CPUID, host->cpuid)
+			       ? -errno
+			       : 0;
+	return NULL;
+}
+
+static void host_wait(struct arch_host *host)
+{
+	if (host->has_thread)
+		pthread_join(host->thread, NULL);
+	host->has_thread = false;
+}
+
+int arch_host_ask(struct arch_host **out, int kvm_fd, struct error *err)
+{
+	struct arch_host *host = calloc(1, sizeof(*host));
+
+	if (host)
+		host->cpuid = calloc(1, cpuid_bytes(CPUID_MAX_ENTRIES));
+	if (!host || !host->cpuid) {
+		free(host);
+		return error_set(err, ENOMEM, "out of memory");
+	}
+	host->kvm_fd = kvm_fd;
+	host->cpuid->nent = CPUID_MAX_ENTRIES;
+	host->has_thread = !pthread_create(&host->thread, NULL, host_run, host);
+	if (!host->has_thread)
+		host_run(host);
+	*out = host;
+	return 0;
+}
+
+void arch_host_free(struct arch_host *host)
+{
+	if (!host)
+		return;
+	host_wait(host);
+	free(host->cpuid);
+	free(host);
+}
+
 int cpuid_init(struct vcpu *vcpu, struct error *err)
 {
+	struct arch_host *host = vcpu->vm->host;
 	struct kvm_cpuid2 *cpuid;
 	int r = 0;
 
-	cpuid = calloc(1, sizeof(*cpuid) + CPUID_MAX_ENTRIES *
-						   sizeof(cpuid->entries[0]));
+	host_wait(host);
+	if (host->result)
+		return error_set(err, host->result,
+				 "KVM_GET_SUPPORTED_CPUID: %s",
+				 strerror(-host->result));
+	cpuid = malloc(cpuid_bytes(CPUID_MAX_ENTRIES));
 	if (!cpuid)
 		return error_set(err, ENOMEM, "out of memory");
-	cpuid->nent = CPUID_MAX_ENTRIES;
-	if (ioctl(vcpu->vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
-		r = error_set(err, errno, "KVM_GET_SUPPORTED_CPUID: %s",
-			      strerror(errno));
-		goto out;
-	}
+	memcpy(cpuid, host->cpuid, cpuid_bytes(host->cpuid->nent));
 	cpuid_fit(cpuid, CPUID_MAX_ENTRIES, vcpu->index,
 		  cpus_max(&vcpu->vm->config->cpus));
 	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
 		r = error_set(err, errno, "KVM_SET_CPUID2: %s",
 			      strerror(errno));
-out:
 	free(cpuid);
 	return r;
 }
