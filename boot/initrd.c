@@ -32,7 +32,9 @@ int initrd_load(struct gmem *gm, struct space *space, int fd, gpa_t max,
 	r = space_claim(space, gpa, room, "the initramfs", err);
 	if (r)
 		return r;
-	r = image_load(&img, 0, img.size, gm, gpa, true, err);
+	/* Read, not mapped: the guest reads it once and then writes other
+	 * things there, at two exits for each page that was mapped. */
+	r = image_load(&img, 0, img.size, gm, gpa, false, err);
 	if (r)
 		return r;
 	out->gpa = gpa;
