@@ -9,8 +9,10 @@
  *
  * Segments are aligned to pages in memory and in the file by every usual
  * linker, so read-only data is mapped and shared with every guest that boots
- * the same file. What the kernel writes is read into memory of its own, which
- * can have huge pages: its data, and its code too, as Linux patches nearly
+ * the same file, in whole huge pages of the guest. The rest is read into memory
+ * of its own, which then can have huge pages on the host: a page that is mapped
+ * and written costs two exits, and each page of a half-mapped huge page one.
+ * The kernel writes to its data, and to its code too, as Linux patches nearly
  * every page of it while it starts.
  */
 #include "boot/format.h"
@@ -25,8 +27,9 @@
 
 #define ELF_MAX_PHDRS 64
 #define ELF_MAX_NOTES 1024
-#define ELF_MAX_SECTIONS 64 /* looked at; code comes first */
+#define ELF_MAX_SECTIONS 64 /* looked at; code and constants come first */
 #define ELF_PAGE 4096
+#define ELF_BLOCK (2 * MIB) /* a huge page */
 #define ELF_ENTRY_END (1ULL << 32) /* the identity map ends there */
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
@@ -40,6 +43,11 @@ _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN,
 struct elf {
 	Elf64_Ehdr eh;
 	Elf64_Phdr ph[ELF_MAX_PHDRS]; /* eh.e_phnum */
+};
+
+struct elf_sections {
+	Elf64_Shdr sh[ELF_MAX_SECTIONS];
+	unsigned int nr;
 };
 
 static const struct elf_machine {
@@ -165,52 +173,108 @@ static int elf_clear_tail(struct gmem *gm, const Elf64_Phdr *ph)
 	return 0;
 }
 
-/*
- * How many bytes at the front of a segment hold code, as the section headers
- * say. Only a hint for what to map: 0 when they are not there, or odd.
- */
-static uint64_t elf_code_len(const struct boot_job *job, const struct elf *elf,
-			     const Elf64_Phdr *ph)
+/* ---- what to share with other guests ---- */
+
+/* Only a hint: none where the headers are not there, or odd. */
+static void elf_read_sections(const struct boot_job *job, const struct elf *elf,
+			      struct elf_sections *sections)
 {
-	Elf64_Shdr table[ELF_MAX_SECTIONS];
-	unsigned int i, nr = MIN(elf->eh.e_shnum, ELF_MAX_SECTIONS);
-	uint64_t len = 0;
+	unsigned int nr = MIN(elf->eh.e_shnum, ELF_MAX_SECTIONS);
+	uint64_t len = nr * sizeof(sections->sh[0]);
 
-	if (elf->eh.e_shentsize != sizeof(table[0]) ||
-	    !image_holds(&job->kernel, elf->eh.e_shoff,
-			 nr * sizeof(table[0])) ||
-	    image_read(&job->kernel, elf->eh.e_shoff, table,
-		       nr * sizeof(table[0]), NULL))
-		return 0;
-	for (i = 0; i < nr; i++) {
-		const Elf64_Shdr *sh = &table[i];
-		uint64_t off = sh->sh_offset - ph->p_offset;
+	sections->nr = 0;
+	if (elf->eh.e_shentsize == sizeof(sections->sh[0]) &&
+	    image_holds(&job->kernel, elf->eh.e_shoff, len) &&
+	    !image_read(&job->kernel, elf->eh.e_shoff, sections->sh, len, NULL))
+		sections->nr = nr;
+}
 
-		if (sh->sh_type == SHT_PROGBITS &&
-		    sh->sh_flags & SHF_EXECINSTR &&
-		    sh->sh_offset >= ph->p_offset && off <= ph->p_filesz &&
-		    sh->sh_size <= ph->p_filesz - off)
-			len = MAX(len, off + sh->sh_size);
+static bool elf_section_touches(const Elf64_Shdr *sh, uint64_t off,
+				uint64_t len)
+{
+	return sh->sh_type == SHT_PROGBITS &&
+	       (sh->sh_offset < off ? sh->sh_size > off - sh->sh_offset
+				    : sh->sh_offset - off < len);
+}
+
+/*
+ * Linux writes to the end of its .rodata while it starts (__ro_after_init), and
+ * so that section is writable in a segment that is not. Returns the offset in
+ * the file of the last byte of the largest such section; 0: there is none.
+ */
+static uint64_t elf_last_written(const struct elf_sections *sections,
+				 const Elf64_Phdr *ph)
+{
+	uint64_t most = 0, last = 0;
+	unsigned int i;
+
+	for (i = 0; i < sections->nr; i++) {
+		const Elf64_Shdr *sh = &sections->sh[i];
+
+		if (!(sh->sh_flags & SHF_WRITE) || sh->sh_size <= most ||
+		    !elf_section_touches(sh, ph->p_offset, ph->p_filesz))
+			continue;
+		most = sh->sh_size;
+		last = sh->sh_offset + sh->sh_size - 1;
 	}
-	return len;
+	return last;
+}
+
+/* Does the kernel leave [off, off + len) of the file, in ph, as it is? */
+static bool elf_is_constant(const struct elf_sections *sections,
+			    const Elf64_Phdr *ph, uint64_t off, uint64_t len)
+{
+	uint64_t last = elf_last_written(sections, ph);
+	unsigned int i;
+
+	if (ph->p_flags & PF_W)
+		return false;
+	if (!sections->nr)
+		return !(ph->p_flags & PF_X);
+	for (i = 0; i < sections->nr; i++)
+		if (sections->sh[i].sh_flags & SHF_EXECINSTR &&
+		    elf_section_touches(&sections->sh[i], off, len))
+			return false;
+	return !last || last - off >= len;
+}
+
+/* Map [at, end) of a segment, or read it? Only whole huge pages are mapped. */
+static bool elf_is_mapped(const struct elf_sections *sections,
+			  const Elf64_Phdr *ph, uint64_t at, uint64_t end)
+{
+	return end - at == ELF_BLOCK &&
+	       elf_is_constant(sections, ph, ph->p_offset + at, end - at);
+}
+
+/* Where the huge page with byte `at` of a segment ends in it. */
+static uint64_t elf_block_end(const Elf64_Phdr *ph, uint64_t at)
+{
+	uint64_t left = ELF_BLOCK - (ph->p_paddr + at) % ELF_BLOCK;
+
+	return at + MIN(left, ph->p_filesz - at);
 }
 
 static int elf_load_segment(struct boot_job *job, const struct elf *elf,
 			    const Elf64_Phdr *ph, struct error *err)
 {
-	struct gmem *gm = job->req->gm;
-	uint64_t copy = ph->p_filesz;
-	int r;
+	struct elf_sections sections;
+	uint64_t at, end, next;
+	int r = 0;
 
-	if (!(ph->p_flags & PF_W))
-		copy = MIN(copy,
-			   ALIGN_UP(elf_code_len(job, elf, ph), ELF_PAGE));
-	r = image_load(&job->kernel, ph->p_offset, copy, gm, ph->p_paddr, false,
-		       err);
-	if (!r)
-		r = image_load(&job->kernel, ph->p_offset + copy,
-			       ph->p_filesz - copy, gm, ph->p_paddr + copy,
-			       true, err);
+	elf_read_sections(job, elf, &sections);
+	for (at = 0; at < ph->p_filesz && !r; at = end) {
+		bool map;
+
+		end = elf_block_end(ph, at);
+		map = elf_is_mapped(&sections, ph, at, end);
+		for (; end < ph->p_filesz; end = next) {
+			next = elf_block_end(ph, end);
+			if (elf_is_mapped(&sections, ph, end, next) != map)
+				break;
+		}
+		r = image_load(&job->kernel, ph->p_offset + at, end - at,
+			       job->req->gm, ph->p_paddr + at, map, err);
+	}
 	return r;
 }
 

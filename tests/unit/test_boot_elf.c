@@ -369,17 +369,140 @@ static void test_not_a_file(void **state)
 	assert_int_equal(boot_load(&s->f.req, &s->f.res, &s->f.err), -EBADF);
 }
 
+/* A segment of six huge pages and the sections in it, as Linux has them. */
+#define BIG_OFF 0x200000
+#define BIG_LEN (5 * BIG_BLOCK + 0x100000)
+#define BIG_BLOCK 0x200000ull
+#define BIG_FILE (BIG_OFF + BIG_LEN)
+
+struct big_file {
+	Elf64_Ehdr eh;
+	Elf64_Phdr ph[1];
+	Elf64_Shdr sh[4];
+};
+
+static struct big_file *make_big(void)
+{
+	struct big_file *b = calloc(1, BIG_FILE);
+	struct image_file e;
+	uint8_t *p = (uint8_t *)b;
+	unsigned int i;
+
+	assert_non_null(b);
+	make_image(&e);
+	for (i = 0; i < BIG_LEN; i += 64)
+		p[BIG_OFF + i] = (uint8_t)(i >> 12);
+	b->eh = e.eh;
+	b->eh.e_phnum = 1;
+	b->eh.e_shoff = offsetof(struct big_file, sh);
+	b->eh.e_shentsize = sizeof(b->sh[0]);
+	b->eh.e_shnum = ARRAY_SIZE(b->sh);
+	b->ph[0] = e.ph[0];
+	b->ph[0].p_offset = BIG_OFF;
+	b->ph[0].p_filesz = b->ph[0].p_memsz = BIG_LEN;
+	b->sh[1] = (Elf64_Shdr){ .sh_type = SHT_PROGBITS, /* .text */
+				 .sh_flags = SHF_EXECINSTR,
+				 .sh_offset = BIG_OFF,
+				 .sh_size = BIG_BLOCK + 0x50000 };
+	b->sh[2] = (Elf64_Shdr){ .sh_type = SHT_PROGBITS, /* .rodata */
+				 .sh_flags = SHF_WRITE,
+				 .sh_offset = BIG_OFF + BIG_BLOCK + 0x50000,
+				 .sh_size = 2 * BIG_BLOCK };
+	b->sh[3] = (Elf64_Shdr){ .sh_type = SHT_PROGBITS, /* __modver */
+				 .sh_flags = SHF_WRITE,
+				 .sh_offset = BIG_OFF + 4 * BIG_BLOCK + 64,
+				 .sh_size = 64 };
+	return b;
+}
+
+static void boot_big(struct state *s, const struct big_file *b)
+{
+	assert_int_equal(fixture_boot(&s->f, b, BIG_FILE), 0);
+	fixture_expect_bytes(&s->f, TEXT_GPA, (const uint8_t *)b + BIG_OFF,
+			     BIG_LEN);
+}
+
+static void expect_mapped(const struct state *s, unsigned int i,
+			  unsigned int block, unsigned int nr)
+{
+	assert_int_equal(s->f.gm.mapped[i].gpa, TEXT_GPA + block * BIG_BLOCK);
+	assert_int_equal(s->f.gm.mapped[i].len, nr * BIG_BLOCK);
+}
+
+/* Neither code, nor what is written at the end of .rodata, nor a huge page that
+ * the segment fills in part. */
+static void test_mapped(void **state)
+{
+	struct state *s = *state;
+	struct big_file *b = make_big();
+
+	boot_big(s, b);
+	assert_int_equal(s->f.gm.nr_mapped, 2);
+	expect_mapped(s, 0, 2, 1);
+	expect_mapped(s, 1, 4, 1);
+	b->ph[0].p_flags |= PF_W;
+	boot_big(s, b);
+	assert_int_equal(s->f.gm.nr_mapped, 0);
+	free(b);
+}
+
+static void test_mapped_by_flags(void **state)
+{
+	struct state *s = *state;
+	struct big_file *b = make_big();
+
+	b->eh.e_shnum = 0; /* a stripped file */
+	boot_big(s, b);
+	assert_int_equal(s->f.gm.nr_mapped, 0);
+	b->ph[0].p_flags = PF_R;
+	boot_big(s, b);
+	assert_int_equal(s->f.gm.nr_mapped, 1);
+	expect_mapped(s, 0, 0, 5);
+	free(b);
+}
+
+static void test_odd_sections(void **state)
+{
+	struct state *s = *state;
+	struct big_file *b = make_big();
+
+	b->sh[1].sh_size = UINT64_MAX; /* all is code */
+	boot_big(s, b);
+	assert_int_equal(s->f.gm.nr_mapped, 0);
+	b->sh[1].sh_offset = UINT64_MAX; /* somewhere else */
+	b->sh[2].sh_size = UINT64_MAX;
+	boot_big(s, b);
+	b->eh.e_shoff = UINT64_MAX;
+	boot_big(s, b);
+	b->eh.e_shoff = BIG_FILE - 8;
+	boot_big(s, b);
+	b->eh.e_shentsize = 1;
+	boot_big(s, b);
+	assert_int_equal(s->f.gm.nr_mapped, 0);
+	free(b);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_pvh),		  CASE(test_pvh_short_note),
-		CASE(test_no_note),	  CASE(test_other_notes),
-		CASE(test_virtual_entry), CASE(test_entry_outside),
-		CASE(test_wrong_machine), CASE(test_bad_header),
-		CASE(test_bad_segments),  CASE(test_ram_limits),
-		CASE(test_overlaps),	  CASE(test_truncated),
-		CASE(test_unaligned),	  CASE(test_dirty_tail),
+		CASE(test_pvh),
+		CASE(test_mapped),
+		CASE(test_mapped_by_flags),
+		CASE(test_odd_sections),
+		CASE(test_pvh_short_note),
+		CASE(test_no_note),
+		CASE(test_other_notes),
+		CASE(test_virtual_entry),
+		CASE(test_entry_outside),
+		CASE(test_wrong_machine),
+		CASE(test_bad_header),
+		CASE(test_bad_segments),
+		CASE(test_ram_limits),
+		CASE(test_overlaps),
+		CASE(test_truncated),
+		CASE(test_unaligned),
+		CASE(test_dirty_tail),
 		CASE(test_not_a_file),
 	};
 
