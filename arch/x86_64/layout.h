@@ -20,7 +20,9 @@
 #define X86_ECAM_BASE 0xe0000000ull
 #define X86_ECAM_BUSES 1u /* 1 MiB each */
 #define X86_IOAPIC_BASE 0xfec00000u
-#define X86_IOAPIC_PINS 24u
+/* As many as there are lines, or nearly: a kernel looks at each pin ten times
+ * while it boots, at an exit each. */
+#define X86_IOAPIC_PINS 8u
 #define X86_LAPIC_BASE 0xfee00000u
 /* Pages that KVM on Intel needs for itself, below the firmware area. */
 #define X86_KVM_IDENTITY_MAP 0xfffbc000ull
@@ -34,9 +36,9 @@
 #define X86_DEBUG_PORT 0x80u
 /* ACPI registers: sleep control, sleep status, reset, GED events. */
 #define X86_ACPI_PORT 0x600u
-#define X86_GED_GSI 9u
+#define X86_GED_GSI 5u
 /* Hot-plug: three words of 32 bits. */
 #define X86_HOTPLUG_PORT 0x620u
-#define X86_HOTPLUG_GSI 10u
+#define X86_HOTPLUG_GSI 6u
 
 #endif

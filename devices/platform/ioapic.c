@@ -19,7 +19,7 @@
 #include "vmm/util.h"
 #include "vmm/vm.h"
 
-#define IOAPIC_PINS 24u
+#define IOAPIC_PINS 8u
 #define IOAPIC_LEN 0x1000u
 
 /* Memory-mapped registers */
