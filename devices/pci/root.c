@@ -266,7 +266,11 @@ static void pci_config_write(struct pci_dev *dev, unsigned int off,
 		dev->ops->config_written(dev, off, len);
 }
 
-/* ECAM: bus in bits 20 up, device 19..15, function 14..12, register 11..0. */
+/*
+ * ECAM: bus in bits 20 up, device 19..15, function 14..12, register 11..0. No
+ * function here is a PCI Express one, so none has the extended registers from
+ * 0x100 up; a kernel that sees so does not look for capabilities there.
+ */
 static struct pci_dev *root_decode_locked(struct pci_root *root, uint64_t off,
 					  unsigned int len, unsigned int *reg)
 {
@@ -289,9 +293,6 @@ static void root_ecam_read(void *opaque, uint64_t off, void *data,
 	dev = root_decode_locked(root, off, len, &reg);
 	if (dev)
 		pci_config_read(dev, reg, data, len);
-	else if (!(off >> 20) && !(off >> 12 & 7) &&
-		 root->slots[off >> 15 & 31])
-		memset(data, 0, len); /* no extended capabilities */
 	else
 		memset(data, 0xff, len);
 	pthread_mutex_unlock(&root->lock);

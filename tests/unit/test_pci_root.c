@@ -172,11 +172,12 @@ static void test_decode(void **state unused_param)
 	fake_cfg_write(&fv, 1, 1 << 12 | PCI_COMMAND, 2, 2);
 	fake_cfg_write(&fv, 2, PCI_COMMAND, 2, 2);
 	assert_int_equal(cfg(1, PCI_COMMAND, 2), 0);
-	/* Extended space holds nothing. */
-	assert_int_equal(cfg(1, 0x100, 4), 0);
-	assert_int_equal(cfg(1, 0xffc, 4), 0);
-	fake_cfg_write(&fv, 1, 0x100, 0xffffffff, 4);
-	assert_int_equal(cfg(1, 0x100, 4), 0);
+	/* There is no extended space. */
+	assert_int_equal(cfg(1, 0x100, 4), 0xffffffff);
+	assert_int_equal(cfg(1, 0xffc, 4), 0xffffffff);
+	fake_cfg_write(&fv, 1, 0x100, 0, 4);
+	assert_int_equal(cfg(1, 0x100, 4), 0xffffffff);
+	assert_int_equal(cfg(0, 0x100, 4), 0xffffffff);
 	assert_int_equal(cfg(2, 0x100, 4), 0xffffffff);
 }
 
