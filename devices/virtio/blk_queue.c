@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * The queues of virtio-blk: from a chain of the ring to a request of the engine
+ * and back (virtio 1.2 section 5.2.6).
+ *
+ * Every queue has its own engine on its own loop, so nothing here takes a lock
+ * on the way of a request but the rate limit, which the queues share. Requests
+ * live in an array with an entry per descriptor of the ring, indexed by the
+ * chain's head; the engine's done() only marks the chain used, and the poll
+ * that called it publishes all of them at once.
+ */
+#include "devices/virtio/blk_queue.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vmm/iov.h"
+#include "vmm/log.h"
+#include "vmm/vm.h"
+
+/* Request types and status, section 5.2.6 */
+#define BLK_T_IN 0u
+#define BLK_T_OUT 1u
+#define BLK_T_FLUSH 4u
+#define BLK_T_GET_ID 8u
+#define BLK_T_DISCARD 11u
+#define BLK_T_WRITE_ZEROES 13u
+#define BLK_S_OK 0
+#define BLK_S_IOERR 1
+#define BLK_S_UNSUPP 2
+#define BLK_ZEROES_UNMAP 1u
+
+/* Header, status and a buffer cut by a memory region's border. */
+#define BLK_SEG_EXTRA 4u
+/* Chains taken before the ones in hand go to the host: long enough to share
+ * the system call, short enough for guest and host to work at the same time. */
+#define BLK_BATCH 16u
+
+struct blk_header {
+	le32 type;
+	le32 reserved;
+	le64 sector;
+};
+
+struct blk_range {
+	le64 sector;
+	le32 nr_sectors;
+	le32 flags;
+};
+
+/* ---- completion ---- */
+
+static void blk_finish(struct blk_req *req, uint8_t status)
+{
+	*req->status = status;
+	virtqueue_push(&req->bq->q->vq, req->head,
+		       status == BLK_S_OK ? req->in_len + 1 : 1);
+}
+
+/* At most one line a second: a broken disk must not fill the log's. */
+static void blk_say_error(struct blk_queue *bq, const struct block_req *be)
+{
+	static const char *const names[] = {
+		[BLOCK_READ] = "read",
+		[BLOCK_WRITE] = "write",
+		[BLOCK_FLUSH] = "flush",
+		[BLOCK_DISCARD] = "discard",
+		[BLOCK_WRITE_ZEROES] = "write zeroes",
+	};
+	uint64_t now = loop_now_ns();
+
+	io_count(&bq->counters.errors, 1);
+	if (bq->said_ns && now - bq->said_ns < 1000000000)
+		return;
+	bq->said_ns = now;
+	log_warn("%s: %s of %llu bytes at %llu: %s (%llu errors so far)",
+		 bq->blk->dev.device.id, names[be->op],
+		 (unsigned long long)be->len, (unsigned long long)be->offset,
+		 strerror(-be->result),
+		 (unsigned long long)bq->counters.errors);
+}
+
+static void blk_done(void *opaque, struct block_req *be)
+{
+	struct blk_queue *bq = opaque;
+	struct blk_req *req = container_of(be, struct blk_req, be);
+
+	if (be->result) {
+		blk_say_error(bq, be);
+		blk_finish(req, BLK_S_IOERR);
+		return;
+	}
+	if (be->op == BLOCK_READ || be->op == BLOCK_WRITE)
+		io_counters_end(&bq->counters, be->op == BLOCK_WRITE, be->len,
+				req->begun);
+	/* Write-through: the write is done when it is on stable storage. */
+	if (be->op != BLOCK_READ && be->op != BLOCK_FLUSH &&
+	    !atomic_load_explicit(&bq->blk->writeback, memory_order_relaxed)) {
+		be->op = BLOCK_FLUSH;
+		bq->engine->ops->submit(bq->engine, be);
+		bq->engine->ops->commit(bq->engine);
+		return;
+	}
+	blk_finish(req, BLK_S_OK);
+}
+
+/* ---- requests ---- */
+
+/* Bytes [offset, offset+len) are whole blocks inside the disk. */
+static bool blk_is_inside(const struct blk *blk, uint64_t sector, uint64_t len)
+{
+	uint64_t sectors = blk->image.size / BLK_SECTOR;
+	uint64_t block = blk->image.logical_block;
+
+	return len && len % block == 0 && sector < sectors &&
+	       sector % (block / BLK_SECTOR) == 0 &&
+	       len / BLK_SECTOR <= sectors - sector;
+}
+
+static int blk_prepare_rw(struct blk *blk, struct blk_req *req, bool write,
+			  uint64_t sector, struct vq_chain *c)
+{
+	struct iovec *iov = write ? c->iov : c->iov + c->nr_out;
+	unsigned int nr = write ? c->nr_out : c->nr_in;
+	uint64_t len = write ? c->out_len - sizeof(struct blk_header)
+			     : c->in_len - 1;
+
+	if (!blk_is_inside(blk, sector, len) || (write && blk->image.readonly))
+		return BLK_S_IOERR;
+	if (write)
+		iov_trim_front(&iov, &nr, sizeof(struct blk_header));
+	else
+		iov_trim_back(iov, &nr, 1);
+	req->be.op = write ? BLOCK_WRITE : BLOCK_READ;
+	req->be.offset = sector * BLK_SECTOR;
+	req->be.len = len;
+	req->be.iov = iov;
+	req->be.nr_iov = nr;
+	req->in_len = write ? 0 : (uint32_t)len;
+	return BLK_S_OK;
+}
+
+/* DISCARD and WRITE_ZEROES, section 5.2.6.2; one range a request. */
+static int blk_prepare_range(struct blk *blk, struct blk_req *req, bool zeroes,
+			     struct iov_cursor *out)
+{
+	struct blk_range range;
+	uint64_t sector, len;
+	uint32_t flags;
+
+	if (!virtio_has(&blk->dev, zeroes ? BLK_F_WRITE_ZEROES : BLK_F_DISCARD))
+		return BLK_S_UNSUPP;
+	if (iov_read(out, &range, sizeof(range)) != sizeof(range) ||
+	    iov_skip(out, 1))
+		return BLK_S_IOERR;
+	sector = le64_get(range.sector);
+	len = (uint64_t)le32_get(range.nr_sectors) * BLK_SECTOR;
+	flags = le32_get(range.flags);
+	if (flags & (zeroes ? ~BLK_ZEROES_UNMAP : ~0u))
+		return BLK_S_UNSUPP;
+	if (!blk_is_inside(blk, sector, len) || blk->image.readonly ||
+	    len / BLK_SECTOR > BLK_DISCARD_MAX_SECTORS)
+		return BLK_S_IOERR;
+	req->be.op = zeroes ? BLOCK_WRITE_ZEROES : BLOCK_DISCARD;
+	req->be.flags = flags & BLK_ZEROES_UNMAP && blk->config->discard
+				? BLOCK_ZERO_MAY_UNMAP
+				: 0;
+	req->be.offset = sector * BLK_SECTOR;
+	req->be.len = len;
+	return BLK_S_OK;
+}
+
+static int blk_get_id(struct blk *blk, struct vq_chain *c)
+{
+	struct iov_cursor in = iov_cursor_init(c->iov + c->nr_out, c->nr_in);
+
+	if (c->in_len - 1 < BLK_ID_LEN)
+		return BLK_S_IOERR;
+	iov_write(&in, blk->serial, BLK_ID_LEN);
+	return BLK_S_OK;
+}
+
+/*
+ * Read the header and fill req for the engine. Returns the status to finish
+ * with, or -1 when the engine has to run first.
+ */
+static int blk_prepare(struct blk *blk, struct blk_req *req, struct vq_chain *c)
+{
+	struct iov_cursor out = iov_cursor_init(c->iov, c->nr_out);
+	struct blk_header hdr;
+	uint32_t type;
+	int status;
+
+	if (iov_read(&out, &hdr, sizeof(hdr)) != sizeof(hdr))
+		return BLK_S_IOERR;
+	req->in_len = 0;
+	req->be.flags = 0;
+	type = le32_get(hdr.type);
+	switch (type) {
+	case BLK_T_IN:
+	case BLK_T_OUT:
+		status = blk_prepare_rw(blk, req, type == BLK_T_OUT,
+					le64_get(hdr.sector), c);
+		break;
+	case BLK_T_DISCARD:
+	case BLK_T_WRITE_ZEROES:
+		status = blk_prepare_range(blk, req, type == BLK_T_WRITE_ZEROES,
+					   &out);
+		break;
+	case BLK_T_FLUSH:
+		req->be.op = BLOCK_FLUSH;
+		req->be.offset = req->be.len = 0;
+		return -1;
+	case BLK_T_GET_ID:
+		req->in_len = BLK_ID_LEN;
+		return blk_get_id(blk, c);
+	default:
+		return BLK_S_UNSUPP;
+	}
+	return status == BLK_S_OK ? -1 : status;
+}
+
+/* May it go now? Otherwise the timer is armed and the queue waits. */
+static bool blk_is_admitted(struct blk_queue *bq, const struct blk_req *req)
+{
+	struct blk *blk = bq->blk;
+	uint64_t wait_ns = 0, now;
+	bool ok;
+
+	if (!blk->limited)
+		return true;
+	now = loop_now_ns();
+	pthread_mutex_lock(&blk->limit_lock);
+	/* Only data that moves counts as bandwidth; all requests count. */
+	ok = rate_limiter_take(&blk->limit, now,
+			       req->be.op <= BLOCK_WRITE ? req->be.len : 0,
+			       &wait_ns);
+	pthread_mutex_unlock(&blk->limit_lock);
+	if (!ok)
+		loop_timer_set(bq->q->loop, &bq->timer, now + wait_ns);
+	return ok;
+}
+
+/* Take one chain. 1: took one, 0: none or held back, -errno: guest's fault */
+static int blk_take(struct blk_queue *bq)
+{
+	struct vq_chain c = { .pool = bq->iovs, .iov_max = bq->iov_max };
+	struct blk_req *req;
+	const struct iovec *last;
+	int r, status;
+
+	r = virtqueue_pop(&bq->q->vq, &c);
+	if (r <= 0)
+		return r;
+	req = &bq->reqs[c.head];
+	if (!c.in_len) {
+		/* No room for a status: nothing to tell, but not a lost
+		 * chain either. */
+		virtqueue_push(&bq->q->vq, c.head, 0);
+		return 1;
+	}
+	last = &c.iov[c.nr_out + c.nr_in - 1];
+	req->status = (uint8_t *)last->iov_base + last->iov_len - 1;
+	req->head = c.head;
+	status = blk_prepare(bq->blk, req, &c);
+	req->begun = io_counters_begin(&bq->counters);
+	if (status >= 0) {
+		blk_finish(req, (uint8_t)status);
+	} else if (blk_is_admitted(bq, req)) {
+		bq->engine->ops->submit(bq->engine, &req->be);
+	} else {
+		bq->held = req;
+		bq->held_ns = loop_now_ns();
+		bq->q->held = true;
+		return 0;
+	}
+	return 1;
+}
+
+static void blk_queue_end(struct blk_queue *bq);
+
+static void blk_publish(struct blk_queue *bq)
+{
+	if (virtqueue_publish(&bq->q->vq))
+		virtio_interrupt(bq->q);
+}
+
+bool blk_poll(struct virtio_dev *dev, unsigned int qidx)
+{
+	struct blk_queue *bq = &blk_of(dev)->queues[qidx];
+	struct virtqueue *vq = &bq->q->vq;
+	bool work = bq->engine->ops->poll(bq->engine) ||
+		    vq->used_published != vq->used_idx;
+
+	if (!work)
+		return false;
+	blk_publish(bq);
+	if (bq->q->draining && virtqueue_is_idle(vq))
+		blk_queue_end(bq);
+	return true;
+}
+
+void blk_on_kick(struct virtio_dev *dev, unsigned int qidx)
+{
+	struct blk_queue *bq = &blk_of(dev)->queues[qidx];
+	unsigned int n, all = 0;
+	int r;
+
+	do {
+		for (n = 0, r = 1; n < BLK_BATCH && r > 0; n++)
+			r = blk_take(bq);
+		bq->engine->ops->commit(bq->engine);
+		bq->engine->ops->poll(bq->engine);
+		blk_publish(bq);
+		all += n;
+	} while (r > 0 && all < bq->q->vq.size);
+	if (r < 0)
+		virtio_fault(bq->q, bq->q->vq.fault);
+}
+
+static void blk_release_held(struct blk_queue *bq)
+{
+	struct blk_req *req = bq->held;
+
+	bq->held = NULL;
+	bq->q->held = false;
+	io_count(&bq->counters.throttled_ns, loop_now_ns() - bq->held_ns);
+	bq->engine->ops->submit(bq->engine, &req->be);
+}
+
+void blk_on_timer(struct loop_timer *lt)
+{
+	struct blk_queue *bq = container_of(lt, struct blk_queue, timer);
+
+	if (!bq->held || !blk_is_admitted(bq, bq->held))
+		return;
+	blk_release_held(bq);
+	blk_on_kick(&bq->blk->dev, bq->q->index);
+}
+
+/* ---- queues ---- */
+
+/*
+ * Guest memory for the engine to register: only when all of it is there from
+ * the start, as registering pins it; then it saves up to a tenth of the time.
+ */
+static bool blk_registers_memory(const struct gmem *gm)
+{
+	return gm->config.prefault || gm->config.hugepages;
+}
+
+static unsigned int blk_fixed_memory(const struct gmem *gm, struct iovec *out,
+				     struct iovec *window)
+{
+	unsigned int i, nr = atomic_load(&gm->nr);
+
+	if (!blk_registers_memory(gm))
+		return 0;
+	*window = (struct iovec){ gm->hot.hva, gm->hot.len };
+	for (i = 0; i < nr; i++)
+		out[i] = (struct iovec){ gm->regions[i].hva,
+					 gm->regions[i].len };
+	return nr;
+}
+
+static_assert(BLOCK_WINDOW_UNIT == GMEM_BLOCK, "memory comes in such pieces");
+
+/* Tell the queue's engine what there is of [mem], by what gmem says now: what
+ * the main thread changes meanwhile comes as another call. Owner loop. */
+static void blk_queue_memory(struct blk_queue *bq, const struct iovec *mem)
+{
+	const struct gmem_hot *hot = &bq->blk->dev.vm->gmem.hot;
+	uint64_t off;
+
+	if (!bq->engine || !bq->engine->ops->memory)
+		return;
+	for (off = 0; off < mem->iov_len; off += GMEM_BLOCK) {
+		const struct iovec piece = { (uint8_t *)mem->iov_base + off,
+					     GMEM_BLOCK };
+
+		bq->engine->ops->memory(bq->engine, &piece,
+					gmem_hot_is_there(hot, piece.iov_base));
+	}
+}
+
+struct blk_memory_call {
+	struct blk_queue *bq;
+	const struct iovec *mem;
+};
+
+static void blk_on_memory(void *arg)
+{
+	const struct blk_memory_call *call = arg;
+
+	blk_queue_memory(call->bq, call->mem);
+}
+
+void blk_memory(struct virtio_dev *dev, const struct iovec *mem)
+{
+	struct blk *blk = blk_of(dev);
+	unsigned int i;
+
+	if (!blk_registers_memory(&dev->vm->gmem))
+		return;
+	for (i = 0; i < dev->nr_queues; i++) {
+		struct blk_memory_call call = { &blk->queues[i], mem };
+
+		loop_call_sync(dev->queues[i].loop, blk_on_memory, &call);
+	}
+}
+
+int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
+{
+	struct blk *blk = blk_of(dev);
+	struct blk_queue *bq = &blk->queues[qidx];
+	struct iovec fixed[GMEM_MAX_REGIONS];
+	struct block_engine_config ec = {
+		.image = &blk->image,
+		.depth = bq->q->vq.size,
+		.loop = bq->q->loop,
+		.done = blk_done,
+		.opaque = bq,
+		.fixed = fixed,
+	};
+	unsigned int i, size = bq->q->vq.size;
+	int r;
+
+	ec.nr_fixed = blk_fixed_memory(&dev->vm->gmem, fixed, &ec.window);
+	bq->iov_max = blk->seg_max + BLK_SEG_EXTRA;
+	bq->reqs = calloc(size, sizeof(*bq->reqs));
+	bq->iovs = calloc((size_t)size * bq->iov_max, sizeof(*bq->iovs));
+	r = bq->reqs && bq->iovs ? 0 : -ENOMEM;
+	if (!r)
+		r = block_engine_create(
+			&bq->engine,
+			(enum block_engine_kind)blk->config->engine, &ec);
+	if (r) {
+		free(bq->reqs);
+		free(bq->iovs);
+		return r;
+	}
+	blk_queue_memory(bq, &ec.window);
+	for (i = 0; i < size; i++)
+		bq->reqs[i].bq = bq;
+	return 0;
+}
+
+static void blk_queue_end(struct blk_queue *bq)
+{
+	bq->engine->ops->destroy(bq->engine);
+	bq->engine = NULL;
+	free(bq->reqs);
+	free(bq->iovs);
+	bq->reqs = NULL;
+	bq->iovs = NULL;
+	virtio_queue_idle(bq->q);
+}
+
+void blk_queue_stop(struct virtio_dev *dev, unsigned int qidx)
+{
+	struct blk_queue *bq = &blk_of(dev)->queues[qidx];
+
+	loop_timer_cancel(&bq->timer);
+	if (bq->held) {
+		blk_release_held(bq);
+		bq->engine->ops->commit(bq->engine);
+	}
+	if (virtqueue_is_idle(&bq->q->vq))
+		blk_queue_end(bq);
+}
+
+void blk_events(struct virtio_dev *dev, unsigned int qidx, bool on)
+{
+	struct blk_queue *bq = &blk_of(dev)->queues[qidx];
+
+	bq->engine->ops->events(bq->engine, on);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef DEVICES_VIRTIO_BLK_QUEUE_H
+#define DEVICES_VIRTIO_BLK_QUEUE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "devices/backend/block.h"
+#include "devices/virtio/blk_params.h"
+#include "devices/virtio/io_counters.h"
+#include "devices/virtio/virtio.h"
+#include "vmm/byteorder.h"
+#include "vmm/loop.h"
+#include "vmm/token_bucket.h"
+#include "vmm/util.h"
+
+/*
+ * A virtio-blk device, as its two halves share it: blk.c is what the guest sees
+ * of the device, blk_queue.c is what happens to requests.
+ */
+
+#define BLK_F_SEG_MAX 2
+#define BLK_F_RO 5
+#define BLK_F_BLK_SIZE 6
+#define BLK_F_FLUSH 9
+#define BLK_F_TOPOLOGY 10
+#define BLK_F_CONFIG_WCE 11
+#define BLK_F_MQ 12
+#define BLK_F_DISCARD 13
+#define BLK_F_WRITE_ZEROES 14
+
+#define BLK_SECTOR 512u
+#define BLK_SEG_MAX 254u
+#define BLK_DISCARD_MAX_SECTORS (1u << 22) /* 2 GiB a request */
+
+struct blk_config_space {
+	le64 capacity; /* sectors */
+	le32 size_max;
+	le32 seg_max;
+	uint8_t geometry[4];
+	le32 blk_size;
+	uint8_t physical_block_exp;
+	uint8_t alignment_offset;
+	le16 min_io_size;
+	le32 opt_io_size;
+	uint8_t writeback;
+	uint8_t unused0;
+	le16 num_queues;
+	le32 max_discard_sectors;
+	le32 max_discard_seg;
+	le32 discard_sector_alignment;
+	le32 max_write_zeroes_sectors;
+	le32 max_write_zeroes_seg;
+	uint8_t write_zeroes_may_unmap;
+	uint8_t unused1[3];
+};
+_Static_assert(sizeof(struct blk_config_space) == 64, "section 5.2.4");
+
+struct blk_queue;
+
+struct blk_req {
+	struct block_req be;
+	struct blk_queue *bq;
+	uint8_t *status;
+	uint64_t begun; /* of io_counters_begin() */
+	uint32_t in_len; /* writable bytes filled when it succeeds */
+	uint16_t head;
+};
+
+/* Owner loop only. */
+struct blk_queue {
+	struct blk *blk;
+	struct virtio_queue *q;
+	struct block_engine *engine;
+	struct blk_req *reqs; /* by head */
+	struct iovec *iovs;
+	unsigned int iov_max; /* per request */
+	struct loop_timer timer; /* the rate limit lets go */
+	struct blk_req *held; /* waits for the rate limit */
+	struct io_counters counters; /* any thread may read them */
+	uint64_t held_ns; /* since when, with held */
+	uint64_t said_ns; /* when the log was last told */
+};
+
+struct blk {
+	struct virtio_dev dev;
+	/* set at creation */
+	const struct blk_config *config;
+	struct block_image image;
+	struct blk_queue *queues;
+	unsigned int seg_max;
+	char serial[BLK_ID_LEN];
+	bool limited;
+	/* vCPU, under dev.lock */
+	struct blk_config_space space;
+	/* any thread */
+	atomic_bool writeback;
+	pthread_mutex_t limit_lock; /* guards limit; a leaf */
+	struct rate_limiter limit;
+};
+
+static inline struct blk *blk_of(struct virtio_dev *dev)
+{
+	return container_of(dev, struct blk, dev);
+}
+
+/* ---- for struct virtio_ops; the queue's own loop, but where it says so ---- */
+
+/* Make the engine and room for requests. -errno: the queue does not start. */
+int blk_queue_start(struct virtio_dev *dev, unsigned int qidx);
+/* Let the requests end that the host has; virtio_queue_idle() follows. */
+void blk_queue_stop(struct virtio_dev *dev, unsigned int qidx);
+/* Take chains, give them to the engine, publish what is done. */
+void blk_on_kick(struct virtio_dev *dev, unsigned int qidx);
+/* Look for completions. Returns true when there were some. */
+bool blk_poll(struct virtio_dev *dev, unsigned int qidx);
+/* The loop is about to sleep (on), or polls. */
+void blk_events(struct virtio_dev *dev, unsigned int qidx, bool on);
+/* Guest memory in mem came or goes. Main thread. */
+void blk_memory(struct virtio_dev *dev, const struct iovec *mem);
+
+/* The rate limit may let the request go that the queue holds. */
+void blk_on_timer(struct loop_timer *lt);
+
+#endif
