@@ -110,13 +110,15 @@ static gpa_t machine_mmio64_base(const struct gmem *gm)
 	return ALIGN_UP(end, GIB);
 }
 
-/* CPUID 0x80000008 EAX[7:0], physical address bits, as the guest sees it. */
+/* CPUID 0x80000008 EAX[7:0], physical address bits, as the guest sees it. Every
+ * processor with long mode has that leaf; to ask for the last one would be
+ * another instruction that may trap. */
 int arch_check_memory(const struct vm *vm, struct error *err)
 {
 	gpa_t end = machine_mmio64_base(&vm->gmem) + X86_PCI_MMIO64_LEN;
-	unsigned int eax = 0, ebx, ecx, edx, bits;
+	unsigned int eax, ebx, ecx, edx, bits;
 
-	__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx);
+	__cpuid(0x80000008, eax, ebx, ecx, edx);
 	bits = eax & 0xff;
 	if (!bits || bits >= 64 || end <= 1ull << bits)
 		return 0;
