@@ -17,6 +17,7 @@
 #include "vmm/util.h"
 
 #define RAM (32 * MIB)
+#define LARGE (9 * MIB)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -80,6 +81,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(!gmem_clear(&gm));
 	require(!ftruncate(fd, 0));
 	require(pwrite(fd, data, size, 0) == (ssize_t)size);
+	/* With an odd length: a hole, so that segments can have huge pages. */
+	if (size % 2)
+		require(!ftruncate(fd, LARGE));
 	boot(-1);
 	boot(fd);
 	return 0;
