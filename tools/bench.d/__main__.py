@@ -31,7 +31,7 @@ class Context:
         self.kit = args.kit
         self.part = args.part
         self.tmp = tmp
-        self.guests = os.path.join(os.path.dirname(vmm), "tests", "guest")
+        self.build = os.path.dirname(vmm)
         self.ours = monitors.Vmm("vmm", vmm)
         self.peers = args.peers
 
@@ -40,11 +40,17 @@ class Context:
             return self.runs
         return max(3, full // 3) if self.quick else full
 
-    def guest(self, name):
-        path = os.path.join(self.guests, name + ".elf")
+    def built(self, *names):
+        path = os.path.join(self.build, *names)
         if not os.path.exists(path):
             sys.exit(f"bench: no {path}: run ninja -C build")
         return path
+
+    def guest(self, name):
+        return self.built("tests", "guest", name + ".elf")
+
+    def program(self, name):
+        return self.built("tools", name)
 
     def monitors(self):
         return [self.ours] + self.peers

@@ -6,11 +6,14 @@ The time of that write is KVM's own: the tracepoint kvm_pio, before the monitor
 sees the exit. It costs no monitor anything, asks for no serial port, and counts
 neither the monitor's way of handling the port nor our wake-up. The clock starts
 right before posix_spawn(3), so exec, the dynamic linker and the libraries count.
+
+limit is a program that makes KVM's calls for such a machine one after the other
+and nothing else (kvm_limit.c); a monitor with more than one thread may beat it.
 """
 
 from monitors import Guest
 from process import Process, say
-from report import Row, rounds
+from report import LIMIT, Row, rounds
 from tracing import Tracing
 
 PEERS = ["qemu"]
@@ -33,9 +36,7 @@ def measure(context):
     cpu_ms = Row("cpu_ms", "ms", "lower")
     tracing = open_tracing("exec_to_guest_ms")
 
-    def contender(monitor):
-        argv = monitor.argv(guest, context.tmp)
-
+    def contender(name, argv):
         def run(warm_up):
             if tracing:
                 tracing.clear()
@@ -47,15 +48,18 @@ def measure(context):
             if warm_up:
                 return
             if marks:
-                first_ms.add(monitor.name, (marks[0][0] - process.started) / 1e6)
-            process_ms.add(monitor.name, process.wall_ms())
-            cpu_ms.add(monitor.name, process.cpu_ms())
+                first_ms.add(name, (marks[0][0] - process.started) / 1e6)
+            process_ms.add(name, process.wall_ms())
+            cpu_ms.add(name, process.cpu_ms())
 
         return run
 
     try:
-        rounds("startup", context.nr_runs(20),
-               {m.name: contender(m) for m in context.monitors()},
+        contenders = {m.name: contender(m.name, m.argv(guest, context.tmp))
+                      for m in context.monitors()}
+        contenders[LIMIT] = contender(LIMIT, [context.program("kvm_limit"),
+                                              str(guest.memory_mib)])
+        rounds("startup", context.nr_runs(20), contenders,
                (first_ms, process_ms, cpu_ms))
     finally:
         if tracing:
