@@ -8,8 +8,11 @@ MOVABLE = "memhp_default_state=online_movable"
 
 LOAD = ("for n in 1 2 3 4; do (while [ ! -e /tmp/stop ]; do :; done) & "
         "loads=\"$loads $!\"; done")
-ONLINE = ("for cpu in /sys/devices/system/cpu/cpu[1-9]; do "
-          "[ $(cat $cpu/online) = 1 ] || echo 1 >$cpu/online; done; "
+# The machine has them at once; the guest's kernel may still be adding them.
+ONLINE = ("for cpu in 1 2 3; do "
+          "online=/sys/devices/system/cpu/cpu$cpu/online; "
+          "until [ -e $online ]; do usleep 50000; done; "
+          "[ $(cat $online) = 1 ] || echo 1 >$online; done; "
           "say cpus $(nproc) $(cat /sys/devices/system/cpu/present)")
 
 
