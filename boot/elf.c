@@ -45,9 +45,11 @@ struct elf {
 	Elf64_Phdr ph[ELF_MAX_PHDRS]; /* eh.e_phnum */
 };
 
+/* What the section headers say of a segment; nr 0: nothing. */
 struct elf_sections {
 	Elf64_Shdr sh[ELF_MAX_SECTIONS];
 	unsigned int nr;
+	uint64_t last_written; /* offset in the file; 0: none */
 };
 
 static const struct elf_machine {
@@ -175,20 +177,6 @@ static int elf_clear_tail(struct gmem *gm, const Elf64_Phdr *ph)
 
 /* ---- what to share with other guests ---- */
 
-/* Only a hint: none where the headers are not there, or odd. */
-static void elf_read_sections(const struct boot_job *job, const struct elf *elf,
-			      struct elf_sections *sections)
-{
-	unsigned int nr = MIN(elf->eh.e_shnum, ELF_MAX_SECTIONS);
-	uint64_t len = nr * sizeof(sections->sh[0]);
-
-	sections->nr = 0;
-	if (elf->eh.e_shentsize == sizeof(sections->sh[0]) &&
-	    image_holds(&job->kernel, elf->eh.e_shoff, len) &&
-	    !image_read(&job->kernel, elf->eh.e_shoff, sections->sh, len, NULL))
-		sections->nr = nr;
-}
-
 static bool elf_section_touches(const Elf64_Shdr *sh, uint64_t off,
 				uint64_t len)
 {
@@ -220,15 +208,29 @@ static uint64_t elf_last_written(const struct elf_sections *sections,
 	return last;
 }
 
+/* Only a hint: none where the headers are not there, or odd. */
+static void elf_read_sections(const struct boot_job *job, const struct elf *elf,
+			      const Elf64_Phdr *ph,
+			      struct elf_sections *sections)
+{
+	unsigned int nr = MIN(elf->eh.e_shnum, ELF_MAX_SECTIONS);
+	uint64_t len = nr * sizeof(sections->sh[0]);
+
+	sections->nr = 0;
+	if (elf->eh.e_shentsize == sizeof(sections->sh[0]) &&
+	    image_holds(&job->kernel, elf->eh.e_shoff, len) &&
+	    !image_read(&job->kernel, elf->eh.e_shoff, sections->sh, len, NULL))
+		sections->nr = nr;
+	sections->last_written = elf_last_written(sections, ph);
+}
+
 /* Does the kernel leave [off, off + len) of the file, in ph, as it is? */
 static bool elf_is_constant(const struct elf_sections *sections,
 			    const Elf64_Phdr *ph, uint64_t off, uint64_t len)
 {
-	uint64_t last = elf_last_written(sections, ph);
+	uint64_t last = sections->last_written;
 	unsigned int i;
 
-	if (ph->p_flags & PF_W)
-		return false;
 	if (!sections->nr)
 		return !(ph->p_flags & PF_X);
 	for (i = 0; i < sections->nr; i++)
@@ -254,14 +256,15 @@ static uint64_t elf_block_end(const Elf64_Phdr *ph, uint64_t at)
 	return at + MIN(left, ph->p_filesz - at);
 }
 
-static int elf_load_segment(struct boot_job *job, const struct elf *elf,
-			    const Elf64_Phdr *ph, struct error *err)
+/* A segment that is not writable, in runs of huge pages of one kind. */
+static int elf_load_constant(struct boot_job *job, const struct elf *elf,
+			     const Elf64_Phdr *ph, struct error *err)
 {
 	struct elf_sections sections;
 	uint64_t at, end, next;
 	int r = 0;
 
-	elf_read_sections(job, elf, &sections);
+	elf_read_sections(job, elf, ph, &sections);
 	for (at = 0; at < ph->p_filesz && !r; at = end) {
 		bool map;
 
@@ -276,6 +279,15 @@ static int elf_load_segment(struct boot_job *job, const struct elf *elf,
 			       job->req->gm, ph->p_paddr + at, map, err);
 	}
 	return r;
+}
+
+static int elf_load_segment(struct boot_job *job, const struct elf *elf,
+			    const Elf64_Phdr *ph, struct error *err)
+{
+	if (!(ph->p_flags & PF_W))
+		return elf_load_constant(job, elf, ph, err);
+	return image_load(&job->kernel, ph->p_offset, ph->p_filesz,
+			  job->req->gm, ph->p_paddr, false, err);
 }
 
 static int elf_load_segments(struct boot_job *job, const struct elf *elf,
