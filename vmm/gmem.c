@@ -118,22 +118,25 @@ static void *gmem_map(const struct gmem_config *c, uint64_t len, int fd)
 	return start;
 }
 
-/*
- * A boot touches a few pages of the first two megabytes, and a third of them
- * is no RAM to a PC's kernel: to clear a huge page for that would be the
- * longest step of a small machine's start.
- */
 static void gmem_advise(const struct gmem_config *c, gpa_t gpa, void *hva,
 			uint64_t len)
 {
 	madvise(hva, len, MADV_DONTDUMP);
 	if (c->mergeable && madvise(hva, len, MADV_MERGEABLE))
 		log_warn("--memory mergeable=on: this kernel has no KSM");
-	if (!c->hugepages && !c->thp)
+	if (c->hugepages)
+		return;
+	if (!c->thp)
 		madvise(hva, len, MADV_NOHUGEPAGE);
-	else if (!c->hugepages && madvise(hva, len, MADV_HUGEPAGE))
+	else if (madvise(hva, len, MADV_HUGEPAGE))
 		log_debug("no transparent huge pages on this kernel");
-	else if (!c->hugepages && !c->prefault && gpa < HUGE_PAGE)
+	else if (!c->prefault && gpa < HUGE_PAGE)
+		/*
+		 * A boot touches a few pages of the first two megabytes, and a
+		 * third of them is no RAM to a PC's kernel: to clear a huge
+		 * page for that would be the longest step of a small machine's
+		 * start.
+		 */
 		madvise(hva, MIN(len, HUGE_PAGE - gpa), MADV_NOHUGEPAGE);
 }
 
