@@ -6,7 +6,6 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,8 +17,6 @@
 
 #define BLK_VIRTIO_ID 2
 #define BLK_PCI_CLASS 0x018000 /* mass storage, other */
-
-/* ---- device ---- */
 
 /* Section 5.2.6.2: without FLUSH, or with writeback 0, writes go through. */
 static void blk_activate(struct virtio_dev *dev)
