@@ -76,17 +76,12 @@ def panic_exit(t):
 def power_button(t):
     """SIGPWR presses it; the guest's acpid powers off."""
     guest = t.guest("""
-pidof acpid >/dev/null || acpid -l /dev/null
-# A press before it listens would be lost.
-for try in $(seq 100); do
-	ls -l /proc/$(pidof acpid)/fd | grep -q /dev/input/event && say ready && break
-	usleep 100000
-done
+await_button
 sleep 30
 tell slept grep ACPI /proc/interrupts
 tell slept pidof acpid
 """).start()
-    guest.wait("^T: ready")
+    guest.wait("^T: button")
     guest.signal(signal.SIGPWR)
     t.end(guest)
     t.check("reboot: Power down" in guest.text(), "no power down was seen")
