@@ -238,6 +238,9 @@ void virtio_queue_idle(struct virtio_queue *q)
 
 	if (q->vq.busy)
 		loop_poller_del(q->loop, &q->poller);
+	/* What was pushed since the last publish: no start makes up for it. */
+	if (q->vq.busy && virtqueue_publish(&q->vq))
+		virtio_interrupt(q);
 	virtqueue_stop(&q->vq);
 	pthread_mutex_lock(&dev->lock);
 	q->state = VIRTIO_QUEUE_OFF;

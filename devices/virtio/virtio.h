@@ -199,7 +199,8 @@ extern const struct device_ops virtio_device_ops;
 /* Tell the driver about published chains. Owner loop. */
 void virtio_interrupt(struct virtio_queue *q);
 
-/* queue_stop() is complete. Owner loop; the queue must be idle. */
+/* queue_stop() is complete. Owner loop; the queue must be idle. What was pushed
+ * and not published is announced now. */
 void virtio_queue_idle(struct virtio_queue *q);
 
 /*

@@ -180,15 +180,20 @@ static void reset_queue(unsigned int i)
 	pthread_mutex_unlock(&toy.dev.lock);
 }
 
-/* The device is done with the oldest request it holds. */
+/* The device is done with the oldest request it holds, and has not said so. */
+static void push_one(unsigned int qidx)
+{
+	assert_true(toy.nr_held[qidx] > 0);
+	virtqueue_push(&toy.dev.queues[qidx].vq, toy.held[qidx][0], 1);
+	memmove(toy.held[qidx], toy.held[qidx] + 1,
+		--toy.nr_held[qidx] * sizeof(toy.held[qidx][0]));
+}
+
 static void finish_one(unsigned int qidx)
 {
 	struct virtio_queue *q = &toy.dev.queues[qidx];
 
-	assert_true(toy.nr_held[qidx] > 0);
-	virtqueue_push(&q->vq, toy.held[qidx][0], 1);
-	memmove(toy.held[qidx], toy.held[qidx] + 1,
-		--toy.nr_held[qidx] * sizeof(toy.held[qidx][0]));
+	push_one(qidx);
 	if (virtqueue_publish(&q->vq))
 		virtio_interrupt(q);
 	if (q->draining && virtqueue_is_idle(&q->vq))
@@ -713,6 +718,27 @@ static void test_pause(void **state unused_param)
 	assert_int_equal(status() & VIRTIO_STATUS_NEEDS_RESET, 0);
 }
 
+/* A pause between push and publish: the driver hears of it none the less. */
+static void test_pause_announces(void **state unused_param)
+{
+	struct loop *loop = fv.vm.io_loops[0];
+	struct device *device = &toy.dev.device;
+
+	bring_up();
+	guest_ring_offer(&rings[0], 0);
+	virtio_notify_write(&toy.dev, 0);
+	fake_vm_turn(&fv);
+	push_one(0);
+	assert_int_equal(guest_ring_used_idx(&rings[0]), 0);
+	assert_int_equal(loop_thread_start(loop, NULL), 0);
+	device->ops->pause(device);
+	device->ops->resume(device);
+	loop_call_sync(loop, take_turn, NULL);
+	loop_thread_stop(loop);
+	assert_int_equal(guest_ring_used_idx(&rings[0]), 1);
+	assert_int_equal(toy.interrupts, 1);
+}
+
 /* A machine reset while paused. */
 static void test_reset_while_paused(void **state unused_param)
 {
@@ -755,6 +781,7 @@ int main(void)
 		UNIT(test_config_changed),
 		UNIT(test_threaded),
 		UNIT(test_pause),
+		UNIT(test_pause_announces),
 		UNIT(test_reset_while_paused),
 	};
 
