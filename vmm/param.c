@@ -2,6 +2,7 @@
 /* Copyright (c) The vmm authors */
 #include "vmm/param.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -242,11 +243,32 @@ static int param_read_number(const struct param *p, const char *text,
 	return rc ? param_not_a_number(p, err) : 0;
 }
 
+/* One that is open now, before the process opens files of its own. */
+static int param_check_fd(const struct param *p, uint64_t v, struct error *err)
+{
+	if (v > INT_MAX)
+		return param_not_a_number(p, err);
+	if (v < p->min)
+		return error_set(err, EINVAL,
+				 "is standard input, output or error; use a "
+				 "descriptor from %llu on",
+				 (unsigned long long)p->min);
+	if (fcntl((int)v, F_GETFD) < 0)
+		return error_set(err, EINVAL,
+				 "no such descriptor is open; have the process "
+				 "that starts this one pass it on");
+	return 0;
+}
+
 static int param_store_number(const struct param *p, void *cfg, uint64_t v,
 			      struct error *err)
 {
-	if (p->type == PARAM_FD && v > INT_MAX)
-		return param_not_a_number(p, err);
+	if (p->type == PARAM_FD) {
+		int r = param_check_fd(p, v, err);
+
+		if (r)
+			return r;
+	}
 	if (p->type == PARAM_UINT || p->type == PARAM_SIZE) {
 		if (v < p->min || (p->max && v > p->max) ||
 		    (p->pow2 && !IS_POW2(v)))

@@ -23,7 +23,7 @@ enum param_type {
 	PARAM_STRING, /* char *, owned by the struct; NULL when unset */
 	PARAM_PATH, /* as PARAM_STRING; a file name for the completion */
 	PARAM_ENUM, /* int, the index in choices */
-	PARAM_FD, /* int, -1 when unset */
+	PARAM_FD, /* int, open; -1 when unset */
 };
 
 struct param_choice {
@@ -38,7 +38,8 @@ struct param {
 	size_t offset; /* of the field in its struct */
 	const char *unit; /* "bytes", "ms", "us", ... or NULL */
 	uint64_t def; /* default: number, bool, or index of the choice */
-	uint64_t min; /* PARAM_UINT, PARAM_SIZE; a default below it: unset */
+	/* PARAM_UINT, PARAM_SIZE: a default below it is unset; PARAM_FD */
+	uint64_t min;
 	uint64_t max; /* 0: no bound; PARAM_STRING: longest length, bytes */
 	bool pow2; /* must be a power of two */
 	bool required; /* must be given */

@@ -2,6 +2,8 @@
 /* Copyright (c) The vmm authors */
 #include "devices/virtio/blk_params.h"
 
+#include <unistd.h>
+
 #include "devices/backend/block.h"
 #include "devices/virtio/virtio.h"
 #include "vmm/util.h"
@@ -25,6 +27,7 @@ static const struct param blk_params[] = {
 	{ .name = "fd",
 	  .type = PARAM_FD,
 	  BLK_FIELD(fd),
+	  .min = STDERR_FILENO + 1,
 	  .help = "an open file descriptor of the image, instead of path" },
 	{ .name = "readonly",
 	  .type = PARAM_BOOL,

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -82,7 +83,11 @@ static const struct param thing_table[] = {
 	  .def = COLOR_GREEN,
 	  .choices = color_choices,
 	  .help = "which color" },
-	{ .name = "fd", .type = PARAM_FD, AT(fd), .help = "an open file" },
+	{ .name = "fd",
+	  .type = PARAM_FD,
+	  AT(fd),
+	  .min = 3,
+	  .help = "an open file" },
 	{ .name = "id", .type = PARAM_UINT, AT(id), .help = "any number" },
 };
 
@@ -392,7 +397,10 @@ static void test_other_values(void **state)
 	parse_bad(t, "fd=-1", "--thing fd=-1", "not a file descriptor");
 	parse_bad(t, "fd=2147483648", "not a file descriptor");
 	parse_bad(t, "fd=99999999999999999999999", "too large");
-	parse_ok(t, "fd=2147483647");
+	parse_bad(t, "fd=2", "--thing fd=2", "standard", "from 3 on");
+	parse_bad(t, "fd=2147483647", "no such descriptor is open");
+	parse_ok(t, "fd=9");
+	assert_int_equal(t->fd, 9);
 	parse_ok(t, "fd=");
 	assert_int_equal(t->fd, -1);
 }
@@ -571,5 +579,7 @@ int main(void)
 		cmocka_unit_test(test_nearest),
 	};
 
+	/* The descriptor that tests name. */
+	dup2(STDERR_FILENO, 9);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -219,5 +219,7 @@ int main(void)
 		cmocka_unit_test(test_connection),
 	};
 
+	/* The descriptor that tests name. */
+	dup2(STDERR_FILENO, 9);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
