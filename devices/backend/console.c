@@ -20,6 +20,8 @@
 /* A pipe that polls writable takes this much without blocking. */
 #define CONSOLE_CHUNK 4096u
 #define CONSOLE_ESCAPE 0x01 /* Ctrl-A */
+/* How long the last words wait for a reader that is slow. */
+#define CONSOLE_LAST_MS 200
 
 struct console {
 	struct console_config config;
@@ -28,7 +30,9 @@ struct console {
 	int in_fd;
 	int out_fd;
 	int pty_fd; /* in_fd of CONSOLE_PTY, ours; else -1 */
-	bool out_is_plain; /* a plain file: cannot be polled, never blocks */
+	/* A plain file: it cannot be watched, and never blocks. */
+	bool out_is_plain;
+	bool in_is_plain;
 	bool escaped; /* Ctrl-A was typed */
 	bool in_watched;
 	bool out_watched;
@@ -69,11 +73,11 @@ static void console_consume(struct console *con, size_t len)
 	pthread_mutex_unlock(&con->lock);
 }
 
-static bool console_is_writable(const struct console *con)
+static bool console_is_writable(const struct console *con, int timeout_ms)
 {
 	struct pollfd p = { .fd = con->out_fd, .events = POLLOUT };
 
-	return con->out_is_plain || (poll(&p, 1, 0) == 1 && p.revents);
+	return con->out_is_plain || (poll(&p, 1, timeout_ms) == 1 && p.revents);
 }
 
 static void console_watch_out(struct console *con, bool on)
@@ -87,7 +91,8 @@ static void console_watch_out(struct console *con, bool on)
 		loop_fd_del(&con->out);
 }
 
-static void console_flush(struct console *con)
+/* Waits for a slow reader up to timeout_ms. True: all was written. */
+static bool console_drain(struct console *con, int timeout_ms)
 {
 	const uint8_t *data;
 	size_t len;
@@ -95,10 +100,8 @@ static void console_flush(struct console *con)
 	while ((len = console_peek(con, &data))) {
 		ssize_t n;
 
-		if (!console_is_writable(con)) {
-			console_watch_out(con, true);
-			return;
-		}
+		if (!console_is_writable(con, timeout_ms))
+			return false;
 		n = write(con->out_fd, data, len);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
@@ -106,7 +109,12 @@ static void console_flush(struct console *con)
 		 * not notice. */
 		console_consume(con, n < 0 ? len : (size_t)n);
 	}
-	console_watch_out(con, false);
+	return true;
+}
+
+static void console_flush(struct console *con)
+{
+	console_watch_out(con, !console_drain(con, 0));
 }
 
 static void console_on_flush(struct loop_call *lc)
@@ -137,12 +145,15 @@ void console_write(struct console *con, uint8_t byte)
 
 static void console_watch_in(struct console *con, bool on)
 {
-	if (con->in_fd < 0 || con->in_watched == on)
+	if (con->in_fd < 0 || con->in_is_plain || con->in_watched == on)
 		return;
-	if (!on)
+	if (!on) {
 		loop_fd_del(&con->in);
-	else if (loop_fd_add(con->config.loop, &con->in, EPOLLIN))
-		on = false; /* a plain file as stdin: no input */
+	} else if (loop_fd_add(con->config.loop, &con->in, EPOLLIN)) {
+		on = false;
+		con->in_is_plain = true;
+		console_input_wanted(con);
+	}
 	con->in_watched = on;
 }
 
@@ -169,10 +180,8 @@ static size_t console_filter(struct console *con, uint8_t *data, size_t len)
 	return n;
 }
 
-static void console_on_readable(struct loop_fd *lf,
-				uint32_t events unused_param)
+static void console_read(struct console *con)
 {
-	struct console *con = container_of(lf, struct console, in);
 	size_t room = con->config.room(con->config.opaque);
 	uint8_t data[256];
 	ssize_t n;
@@ -194,9 +203,20 @@ static void console_on_readable(struct loop_fd *lf,
 		con->config.input(con->config.opaque, data, (size_t)n);
 }
 
+static void console_on_readable(struct loop_fd *lf,
+				uint32_t events unused_param)
+{
+	console_read(container_of(lf, struct console, in));
+}
+
 static void console_on_wanted(struct loop_call *lc)
 {
-	console_watch_in(container_of(lc, struct console, input_call), true);
+	struct console *con = container_of(lc, struct console, input_call);
+
+	if (con->in_is_plain && con->in_fd >= 0)
+		console_read(con);
+	else
+		console_watch_in(con, true);
 }
 
 void console_input_wanted(struct console *con)
@@ -282,9 +302,11 @@ void console_close(struct console *con)
 	loop_cancel(con->config.loop, &con->flush_call);
 	loop_cancel(con->config.loop, &con->input_call);
 	console_watch_in(con, false);
-	if (con->out_fd >= 0)
-		console_flush(con);
 	console_watch_out(con, false);
+	/* Nobody need be at the other end of a pseudo-terminal. */
+	if (con->out_fd >= 0 &&
+	    !console_drain(con, con->pty_fd < 0 ? CONSOLE_LAST_MS : 0))
+		con->lost += con->head - con->tail;
 	if (con->raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &con->saved);
 	if (con->lost)

@@ -254,6 +254,50 @@ static void test_input_flow(void **state unused_param)
 	console_close(con);
 }
 
+/* A plain file as standard input is read as the port takes it. */
+static void test_input_file(void **state unused_param)
+{
+	int fd = memfd_create("input", MFD_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, "0123456789", 10, 0), 10);
+	dup2(fd, 0);
+	close(fd);
+	port.room = 4;
+	open_console(CONSOLE_TTY, -1);
+	turn();
+	assert_int_equal(port.nr, 4);
+	port.room = 100;
+	console_input_wanted(con);
+	turn();
+	assert_int_equal(port.nr, 10);
+	assert_memory_equal(port.got, "0123456789", 10);
+	console_input_wanted(con);
+	turn();
+	assert_int_equal(port.nr, 10);
+	console_close(con);
+}
+
+/* What is still to be written at the end waits for a reader, not for long. */
+static void test_last_words(void **state unused_param)
+{
+	int pipe_len = fcntl(1, F_SETPIPE_SZ, 4096);
+	unsigned int lost = 0;
+	ssize_t n;
+
+	assert_int_equal(pipe_len, 4096);
+	memset(data, 'x', 4096);
+	assert_int_equal(write(1, data, 4096), 4096);
+	open_console(CONSOLE_TTY, -1);
+	put("nobody will know");
+	console_close(con);
+	n = read(log_fd, data, sizeof(data) - 1);
+	assert_true(n > 0);
+	data[n] = '\0';
+	assert_int_equal(
+		sscanf(strstr(data, "serial: "), "serial: %u bytes", &lost), 1);
+	assert_int_equal(lost, 16);
+}
+
 /* ---- the other modes ---- */
 
 static void test_null(void **state unused_param)
@@ -344,6 +388,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PIPES(test_output),	 PIPES(test_blocked_pipe),
 		PIPES(test_closed_pipe), PIPES(test_input_flow),
+		PIPES(test_input_file),	 PIPES(test_last_words),
 		UNIT(test_null),	 UNIT(test_file),
 		UNIT(test_pty),		 UNIT(test_close_busy),
 	};
