@@ -9,6 +9,7 @@
 
 #include <linux/memfd.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -157,14 +158,49 @@ static void *prefault_run(void *arg)
 	return NULL;
 }
 
+/* Bytes that the host could still give away, or all there are if unknown. */
+static uint64_t host_memory_left(void)
+{
+	unsigned long long kib, sum = 0;
+	FILE *f = fopen("/proc/meminfo", "re");
+	char line[128];
+
+	if (!f)
+		return UINT64_MAX;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %llu", &kib) == 1 ||
+		    sscanf(line, "SwapFree: %llu", &kib) == 1)
+			sum += kib;
+	fclose(f);
+	return sum ? sum * KIB : UINT64_MAX;
+}
+
+/* To take more than there is would have the host kill us, or others. */
+static int gmem_check_left(const struct gmem_config *c, uint64_t len,
+			   struct error *err)
+{
+	uint64_t left = c->hugepages ? UINT64_MAX : host_memory_left();
+
+	if (len <= left)
+		return 0;
+	return error_set(
+		err, ENOMEM,
+		"--memory prefault=on: the host has %llu MiB left, not %llu; lower size or free memory on the host",
+		(unsigned long long)(left / MIB),
+		(unsigned long long)(len / MIB));
+}
+
 /* Page clearing is memory bound: a thread per host CPU, up to a few. */
-static int gmem_prefault(void *hva, uint64_t len, struct error *err)
+static int gmem_prefault(const struct gmem_config *c, void *hva, uint64_t len,
+			 struct error *err)
 {
 	struct prefault_job jobs[PREFAULT_THREADS_MAX];
 	unsigned int i, nr = usable_cpus(), started = 0;
 	uint64_t step;
-	int r = 0;
+	int r = gmem_check_left(c, len, err);
 
+	if (r)
+		return r;
 	nr = MIN(nr, PREFAULT_THREADS_MAX);
 	step = ALIGN_UP(len / nr + 1, HUGE_PAGE);
 	for (i = 0; i < nr; i++) {
@@ -243,7 +279,7 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 	}
 	gmem_advise(c, gpa, hva, len);
 	if (c->prefault) {
-		r = gmem_prefault(hva, len, err);
+		r = gmem_prefault(c, hva, len, err);
 		if (r) {
 			munmap(hva, len);
 			return r;
@@ -348,7 +384,7 @@ int gmem_plug(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 		return error_set(err, r, "memory: cannot map %llu MiB: %s",
 				 (unsigned long long)(len / MIB), strerror(-r));
 	if (gm->config.prefault) {
-		r = gmem_prefault(gmem_hot_ptr(gm, gpa), len, err);
+		r = gmem_prefault(&gm->config, gmem_hot_ptr(gm, gpa), len, err);
 		if (r) {
 			gmem_unplug(gm, gpa, len);
 			return r;
@@ -403,8 +439,8 @@ static int gmem_clear_hot(struct gmem *gm)
 		gmem_unplug(gm, gpa, GMEM_BLOCK);
 		r = gmem_map_hot(gm, gpa, GMEM_BLOCK);
 		if (!r && gm->config.prefault)
-			r = gmem_prefault(gmem_hot_ptr(gm, gpa), GMEM_BLOCK,
-					  NULL);
+			r = gmem_prefault(&gm->config, gmem_hot_ptr(gm, gpa),
+					  GMEM_BLOCK, NULL);
 		gmem_mark(hot, gpa, GMEM_BLOCK, !r);
 	}
 	return r;
@@ -522,7 +558,7 @@ static int gmem_clear_region(const struct gmem_config *c,
 			return -errno;
 		gmem_advise(c, r->gpa, r->hva, r->len);
 	}
-	return c->prefault ? gmem_prefault(r->hva, r->len, NULL) : 0;
+	return c->prefault ? gmem_prefault(c, r->hva, r->len, NULL) : 0;
 }
 
 int gmem_clear(struct gmem *gm)
