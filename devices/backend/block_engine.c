@@ -54,7 +54,9 @@ static void engine_say_fallback(enum block_engine_kind from, int r,
 	if (engines[from].ops)
 		log_warn("disks use %s: the host refuses %s (%s; %s)",
 			 engines[to].name, engines[from].name, strerror(-r),
-			 engines[from].hint);
+			 r == -ENOMEM ? "raise the limit of locked memory, "
+					"ulimit -l"
+				      : engines[from].hint);
 	else
 		log_warn("disks use %s: %s is not built in", engines[to].name,
 			 engines[from].name);
@@ -74,9 +76,8 @@ int block_engine_create(struct block_engine **out, enum block_engine_kind kind,
 				      : -ENOSYS;
 		if (!r || kind == BLOCK_ENGINE_SYNC)
 			return r;
-		next = kind == BLOCK_ENGINE_URING && config->image->direct
-			       ? BLOCK_ENGINE_AIO
-			       : BLOCK_ENGINE_SYNC;
+		next = kind == BLOCK_ENGINE_URING ? BLOCK_ENGINE_AIO
+						  : BLOCK_ENGINE_SYNC;
 		engine_say_fallback(kind, r, next);
 	}
 }
