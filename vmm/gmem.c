@@ -179,8 +179,11 @@ static uint64_t host_memory_left(void)
 static int gmem_check_left(const struct gmem_config *c, uint64_t len,
 			   struct error *err)
 {
-	uint64_t left = c->hugepages ? UINT64_MAX : host_memory_left();
+	uint64_t left;
 
+	if (!c->prefault || c->hugepages)
+		return 0;
+	left = host_memory_left();
 	if (len <= left)
 		return 0;
 	return error_set(
@@ -191,16 +194,13 @@ static int gmem_check_left(const struct gmem_config *c, uint64_t len,
 }
 
 /* Page clearing is memory bound: a thread per host CPU, up to a few. */
-static int gmem_prefault(const struct gmem_config *c, void *hva, uint64_t len,
-			 struct error *err)
+static int gmem_prefault(void *hva, uint64_t len, struct error *err)
 {
 	struct prefault_job jobs[PREFAULT_THREADS_MAX];
 	unsigned int i, nr = usable_cpus(), started = 0;
 	uint64_t step;
-	int r = gmem_check_left(c, len, err);
+	int r = 0;
 
-	if (r)
-		return r;
 	nr = MIN(nr, PREFAULT_THREADS_MAX);
 	step = ALIGN_UP(len / nr + 1, HUGE_PAGE);
 	for (i = 0; i < nr; i++) {
@@ -260,6 +260,8 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 	int r;
 
 	r = gmem_check_new(gm, gpa, len, err);
+	if (!r && !nr) /* the first one stands for all */
+		r = gmem_check_left(c, MAX(len, c->size), err);
 	if (r)
 		return r;
 	if (c->shared) {
@@ -271,15 +273,18 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 	if (hva == MAP_FAILED) {
 		r = errno;
 		return error_set(
-			err, r, "--memory: cannot map %llu MiB: %s; %s",
-			(unsigned long long)(len / MIB), strerror(r),
+			err, r,
+			"--memory: cannot map %llu of its %llu MiB: %s; %s",
+			(unsigned long long)(len / MIB),
+			(unsigned long long)(MAX(c->size, len) / MIB),
+			strerror(r),
 			c->hugepages
 				? "reserve huge pages in /proc/sys/vm/nr_hugepages or drop hugepages=on"
 				: "lower size");
 	}
 	gmem_advise(c, gpa, hva, len);
 	if (c->prefault) {
-		r = gmem_prefault(c, hva, len, err);
+		r = gmem_prefault(hva, len, err);
 		if (r) {
 			munmap(hva, len);
 			return r;
@@ -378,13 +383,16 @@ static int gmem_map_hot(struct gmem *gm, gpa_t gpa, uint64_t len)
 
 int gmem_plug(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 {
-	int r = gmem_map_hot(gm, gpa, len);
+	int r = gmem_check_left(&gm->config, len, err);
 
+	if (r)
+		return r;
+	r = gmem_map_hot(gm, gpa, len);
 	if (r)
 		return error_set(err, r, "memory: cannot map %llu MiB: %s",
 				 (unsigned long long)(len / MIB), strerror(-r));
 	if (gm->config.prefault) {
-		r = gmem_prefault(&gm->config, gmem_hot_ptr(gm, gpa), len, err);
+		r = gmem_prefault(gmem_hot_ptr(gm, gpa), len, err);
 		if (r) {
 			gmem_unplug(gm, gpa, len);
 			return r;
@@ -439,8 +447,8 @@ static int gmem_clear_hot(struct gmem *gm)
 		gmem_unplug(gm, gpa, GMEM_BLOCK);
 		r = gmem_map_hot(gm, gpa, GMEM_BLOCK);
 		if (!r && gm->config.prefault)
-			r = gmem_prefault(&gm->config, gmem_hot_ptr(gm, gpa),
-					  GMEM_BLOCK, NULL);
+			r = gmem_prefault(gmem_hot_ptr(gm, gpa), GMEM_BLOCK,
+					  NULL);
 		gmem_mark(hot, gpa, GMEM_BLOCK, !r);
 	}
 	return r;
@@ -558,7 +566,7 @@ static int gmem_clear_region(const struct gmem_config *c,
 			return -errno;
 		gmem_advise(c, r->gpa, r->hva, r->len);
 	}
-	return c->prefault ? gmem_prefault(c, r->hva, r->len, NULL) : 0;
+	return c->prefault ? gmem_prefault(r->hva, r->len, NULL) : 0;
 }
 
 int gmem_clear(struct gmem *gm)

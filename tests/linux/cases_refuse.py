@@ -52,6 +52,19 @@ def first_bytes(t, item, size):
         return f.read(size)
 
 
+def small_kernel(t):
+    path = t.path("kernel")
+    with open(path, "wb") as f:
+        f.write(elf(load_bytes=4096))
+        f.truncate(MIB)
+    return path
+
+
+def refused_disks(t, says, *disks):
+    words = [word for disk in disks for word in ("--disk", disk)]
+    refused(t, says, ["--kernel", small_kernel(t), "--serial", "null"] + words)
+
+
 @case("refuse-truncated-vmlinux", anywhere=True)
 def refuse_truncated_vmlinux(t):
     refused_kernel(t, first_bytes(t, "vmlinux", 8 * MIB))
@@ -89,21 +102,38 @@ def refuse_no_such_kernel(t):
 
 @case("refuse-root-directory", anywhere=True)
 def refuse_root_directory(t):
-    path = t.path("kernel")
-    with open(path, "wb") as f:
-        f.write(elf(load_bytes=4096))
-        f.truncate(MIB)
-    refused(t, "--rootfs", ["--kernel", path, "--rootfs", "/"], ["directory"])
+    refused(t, "--rootfs", ["--kernel", small_kernel(t), "--rootfs", "/"],
+            ["directory"])
 
 
 @case("refuse-locked-disk", anywhere=True)
 def refuse_locked_disk(t):
     """Two disks that write the same image."""
     disk = t.disk("disk", 1)
-    path = t.path("kernel")
-    with open(path, "wb") as f:
-        f.write(elf(load_bytes=4096))
-        f.truncate(MIB)
-    refused(t, os.path.basename(disk.path),
-            ["--kernel", path, "--serial", "null",
-             "--disk", disk.argument(), "--disk", disk.argument()])
+    refused_disks(t, os.path.basename(disk.path), disk.argument(),
+                  disk.argument())
+
+
+@case("refuse-descriptor", anywhere=True)
+def refuse_descriptor(t):
+    """One that is the console's, and one that the caller did not open."""
+    refused_disks(t, "--disk fd=1", "fd=1")
+    refused_disks(t, "--disk fd=6", "fd=6,readonly=on")
+
+
+@case("refuse-empty-root", anywhere=True)
+def refuse_empty_root(t):
+    refused(t, "--rootfs", ["--kernel", small_kernel(t), "--rootfs",
+                            t.disk("root", 0).path], ["no such file"])
+    with open(t.path("root"), "wb"):
+        pass
+    refused(t, "--rootfs", ["--kernel", small_kernel(t), "--rootfs",
+                            t.path("root")], ["empty"])
+
+
+@case("refuse-prefault", anywhere=True)
+def refuse_prefault(t):
+    """More memory than the host has would end in its killer."""
+    have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    refused(t, "--memory", ["--kernel", small_kernel(t), "--memory",
+                            f"size={2 * have // MIB}M,prefault=on"], ["left"])
