@@ -75,7 +75,7 @@ static int bz_check_header(const struct boot_job *job, struct bzimage *bz,
 	if (bz->hdr_end < ZP_INIT_SIZE_END || bz->hdr_end > ZP_HDR_END)
 		return error_set(
 			err, EINVAL,
-			"its header ends at %#zx, that must be %#x to %#x",
+			"its header ends at %#zx, that must be %#x to %#x; get it again",
 			bz->hdr_end, ZP_INIT_SIZE_END, ZP_HDR_END);
 	return 0;
 }
@@ -97,8 +97,10 @@ static int bz_read_header(const struct boot_job *job, struct bzimage *bz,
 	bz->alignment = bz_field(job, ZP_KERNEL_ALIGNMENT, 4);
 	bz->relocatable = bz_field(job, ZP_RELOCATABLE, 1);
 	if (bz->payload_len <= BZ_ENTRY64)
-		return error_set(err, EINVAL, "has a kernel of only %llu bytes",
-				 (unsigned long long)bz->payload_len);
+		return error_set(
+			err, EINVAL,
+			"has a kernel of only %llu bytes; get it again",
+			(unsigned long long)bz->payload_len);
 	if (!image_holds(&job->kernel, bz->setup_len, bz->payload_len))
 		return error_set(
 			err, EINVAL,
@@ -107,9 +109,11 @@ static int bz_read_header(const struct boot_job *job, struct bzimage *bz,
 			(unsigned long long)bz->setup_len,
 			(unsigned long long)job->kernel.size);
 	if (bz->relocatable && !IS_POW2(bz->alignment))
-		return error_set(err, EINVAL,
-				 "its alignment %#llx is not a power of two",
-				 (unsigned long long)bz->alignment);
+		return error_set(
+			err, EINVAL,
+			"its alignment %#llx is not a power of two; get "
+			"it again",
+			(unsigned long long)bz->alignment);
 	return 0;
 }
 
@@ -130,9 +134,10 @@ static int bz_place(struct boot_job *job, const struct bzimage *bz, gpa_t *gpa,
 			(unsigned long long)(len / MIB + 1),
 			(unsigned long long)bz->pref_address);
 	if (*gpa >= BZ_END || len > BZ_END - *gpa)
-		return error_set(err, ENOSPC,
-				 "wants to be at %#llx, beyond 4 GiB",
-				 (unsigned long long)*gpa);
+		return error_set(
+			err, ENOSPC,
+			"wants to be at %#llx, beyond 4 GiB; get it again",
+			(unsigned long long)*gpa);
 	return space_claim(&job->space, *gpa, len, "the kernel", err);
 }
 

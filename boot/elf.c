@@ -106,21 +106,27 @@ static int elf_check_header(const struct boot_job *job, Elf64_Ehdr *eh,
 			"is not a 64-bit little-endian ELF file; give a kernel for %s",
 			boot_machine.name);
 	if (ident[EI_VERSION] != EV_CURRENT || eh->e_version != EV_CURRENT)
-		return error_set(err, EINVAL, "has unknown ELF version %u",
-				 eh->e_version);
+		return error_set(err, EINVAL,
+				 "has unknown ELF versions %u and %u; get it "
+				 "again",
+				 ident[EI_VERSION], eh->e_version);
 	if (eh->e_type != ET_EXEC && eh->e_type != ET_DYN)
 		return error_set(
 			err, ENOEXEC,
 			"is an ELF file of type %u, not an executable; give a vmlinux",
 			eh->e_type);
 	if (eh->e_phentsize != sizeof(Elf64_Phdr))
-		return error_set(err, EINVAL,
-				 "has program headers of %u bytes, not %zu",
-				 eh->e_phentsize, sizeof(Elf64_Phdr));
+		return error_set(
+			err, EINVAL,
+			"has program headers of %u bytes, not %zu; get it "
+			"again",
+			eh->e_phentsize, sizeof(Elf64_Phdr));
 	if (!eh->e_phnum || eh->e_phnum > ELF_MAX_PHDRS)
-		return error_set(err, EINVAL,
-				 "has %u program headers, 1 to %d are possible",
-				 eh->e_phnum, ELF_MAX_PHDRS);
+		return error_set(
+			err, EINVAL,
+			"has %u program headers, 1 to %d are possible; "
+			"get it again",
+			eh->e_phnum, ELF_MAX_PHDRS);
 	return 0;
 }
 
@@ -138,7 +144,7 @@ static int elf_claim_segments(struct boot_job *job, const struct elf *elf,
 		if (ph->p_filesz > ph->p_memsz)
 			return error_set(
 				err, EINVAL,
-				"segment %u: %#llx bytes in the file, but %#llx in memory",
+				"segment %u: %#llx bytes in the file, but %#llx in memory; get it again",
 				i, (unsigned long long)ph->p_filesz,
 				(unsigned long long)ph->p_memsz);
 		if (!image_holds(&job->kernel, ph->p_offset, ph->p_filesz))
@@ -155,7 +161,8 @@ static int elf_claim_segments(struct boot_job *job, const struct elf *elf,
 		nr++;
 	}
 	if (!nr)
-		return error_set(err, EINVAL, "has nothing to load");
+		return error_set(err, EINVAL,
+				 "has nothing to load; give a vmlinux");
 	return 0;
 }
 
@@ -441,9 +448,11 @@ static int elf_find_entry(struct boot_job *job, const struct elf *elf,
 		res->entry = elf_entry_to_phys(elf, elf->eh.e_entry);
 	}
 	if (!elf_holds(elf, res->entry) || res->entry >= ELF_ENTRY_END)
-		return error_set(err, EINVAL,
-				 "its entry %#llx is in no segment below 4 GiB",
-				 (unsigned long long)res->entry);
+		return error_set(
+			err, EINVAL,
+			"its entry %#llx is in no segment below 4 GiB; "
+			"get it again",
+			(unsigned long long)res->entry);
 	return 0;
 }
 

@@ -21,7 +21,7 @@ int image_init(struct image *img, int fd, struct error *err)
 		return error_set(err, EINVAL,
 				 "is not a regular file; give a file");
 	if (st.st_size <= 0)
-		return error_set(err, EINVAL, "is empty");
+		return error_set(err, EINVAL, "is empty; give another file");
 	img->fd = fd;
 	img->size = (uint64_t)st.st_size;
 	return 0;

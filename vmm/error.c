@@ -42,6 +42,17 @@ int error_prefix(struct error *err, int code, const char *fmt, ...)
 	return error_code(code);
 }
 
+const char *error_text(int code)
+{
+	switch (code) {
+	case EMFILE:
+		return "too many open files; raise the limit (ulimit -n)";
+	case ENFILE:
+		return "too many open files on this host; raise fs.file-max";
+	}
+	return strerror(code);
+}
+
 struct error_value error_value(const char *s)
 {
 	struct error_value ev;

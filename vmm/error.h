@@ -37,4 +37,8 @@ struct error_value {
 };
 struct error_value error_value(const char *s);
 
+/* strerror() of a positive code, and what to do where that is the same for all
+ * who meet it: limits of open files. Any thread. */
+const char *error_text(int code);
+
 #endif

@@ -342,7 +342,7 @@ int vcpu_create(struct vm *vm, unsigned int index, struct vcpu **out,
 				 0);
 	if (vcpu->run == MAP_FAILED) {
 		r = error_set(err, errno, "--cpus: KVM cannot make vCPU %u: %s",
-			      index, strerror(errno));
+			      index, error_text(errno));
 		vcpu_destroy(vcpu);
 		return r;
 	}

@@ -43,7 +43,8 @@ static struct image_name image_name(const struct block_image_config *config)
 	ssize_t n;
 
 	if (config->path) {
-		snprintf(name.text, sizeof(name.text), "'%s'", config->path);
+		snprintf(name.text, sizeof(name.text), "'%s'",
+			 error_value(config->path).text);
 		return name;
 	}
 	/* Its number is of use to nobody: it may be a copy. */
@@ -51,7 +52,7 @@ static struct image_name image_name(const struct block_image_config *config)
 	n = readlink(link, path, sizeof(path) - 1);
 	path[MAX(n, 0)] = '\0';
 	snprintf(name.text, sizeof(name.text), "given as fd (%s)",
-		 n > 0 ? path : "not open");
+		 n > 0 ? error_value(path).text : "not open");
 	return name;
 }
 
