@@ -2,6 +2,7 @@
 /* Copyright (c) The vmm authors */
 #include "vmm/log.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@ static const char *const log_marks[] = {
 	[LOG_ERROR] = "ERRO", [LOG_WARN] = "WARN",  [LOG_INFO] = "INFO",
 	[LOG_DEBUG] = "DEBG", [LOG_TRACE] = "TRCE",
 };
+
+#define LOG_INTERVAL_NS 1000000000u
 
 /* Written by log_init() before threads start, read only afterwards. */
 static int log_fd = STDERR_FILENO;
@@ -51,6 +54,16 @@ uint64_t log_uptime_ns(void)
 	return log_clock_ns() - log_start_ns;
 }
 
+/* A line that cannot be written is lost: logging never stops work. A pipe that
+ * polls writable takes a line whole. */
+static void log_put(const char *line, size_t len)
+{
+	struct pollfd p = { .fd = log_fd, .events = POLLOUT };
+
+	if (poll(&p, 1, 0) == 1 && write(log_fd, line, len) < 0)
+		return;
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
 	char line[1024], name[16] = "";
@@ -75,7 +88,15 @@ void log_write(enum log_level level, const char *fmt, ...)
 		if ((unsigned char)line[n] < 0x20 || line[n] == 0x7f)
 			line[n] = '?';
 	line[n++] = '\n';
-	/* A line that cannot be written is lost: logging never stops work. */
-	if (write(log_fd, line, (size_t)n) < 0)
-		return;
+	log_put(line, (size_t)n);
+}
+
+bool log_is_due(uint64_t *last_ns)
+{
+	uint64_t now = log_uptime_ns() + 1;
+
+	if (*last_ns && now - *last_ns < LOG_INTERVAL_NS)
+		return false;
+	*last_ns = now;
+	return true;
 }

@@ -30,6 +30,12 @@ bool log_enabled(enum log_level level);
 void log_write(enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/*
+ * For what a guest or a broken host can bring about any number of times: true
+ * at most once a second. *last_ns: 0 at first; the caller has it to itself.
+ */
+bool log_is_due(uint64_t *last_ns);
+
 /* Nanoseconds since process start on CLOCK_MONOTONIC. */
 uint64_t log_uptime_ns(void);
 

@@ -98,15 +98,37 @@ static void test_lost(void **state unused_param)
 	log_warn("nowhere");
 }
 
+/* The same when the pipe's other user waits for room. */
+static void test_blocking_pipe(void **state unused_param)
+{
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	log_init(fds[1], LOG_WARN);
+	alarm(10);
+	test_lost(NULL);
+	alarm(0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void test_is_due(void **state unused_param)
+{
+	uint64_t last = 0;
+
+	assert_true(log_is_due(&last));
+	assert_false(log_is_due(&last));
+	last -= 1000000000;
+	assert_true(log_is_due(&last));
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_form),
-		UNIT(test_levels),
-		UNIT(test_long_line),
-		UNIT(test_lost),
+		UNIT(test_form), UNIT(test_levels),	   UNIT(test_long_line),
+		UNIT(test_lost), UNIT(test_blocking_pipe), UNIT(test_is_due),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
