@@ -75,18 +75,31 @@ static void process_on_signal(struct loop_fd *lf, uint32_t events unused_param)
 		loop_quit(p->loop);
 }
 
+/* nohup(1), or a shell that starts a job in the background. */
+static bool process_was_told_to_ignore(int signo)
+{
+	struct sigaction old;
+
+	return !sigaction(signo, NULL, &old) && old.sa_handler == SIG_IGN;
+}
+
 /* Signals arrive as events of the main loop; other threads block them all. */
 static int process_watch_signals(struct process *p, struct error *err)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGPWR);
+	if (!process_was_told_to_ignore(SIGINT))
+		sigaddset(&set, SIGINT);
+	if (!process_was_told_to_ignore(SIGHUP))
+		sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	/* A reader that went away and a limit of file sizes are errors of the
+	 * write, not the end of the guest. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	p->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p->signals.on_event = process_on_signal;
 	if (p->signals.fd < 0)
@@ -175,17 +188,31 @@ static int process_open_log(const struct run_config *rc, struct error *err)
 	int fd = STDERR_FILENO;
 
 	if (rc->log_file) {
+		/* A FIFO without a reader is an error rather than a wait. */
 		fd = open(rc->log_file,
-			  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY,
+			  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY |
+				  O_NONBLOCK,
 			  0600);
 		if (fd < 0)
 			return error_set(
 				err, errno,
 				"--log-file %s: %s; give a path that can be written",
-				rc->log_file, strerror(errno));
+				error_value(rc->log_file).text,
+				errno == ENXIO ? "nobody reads this pipe"
+					       : strerror(errno));
 	}
 	log_init(fd, MIN(LOG_WARN + rc->verbosity, LOG_TRACE));
 	return 0;
+}
+
+/* A full disk must not look like an answer. */
+static enum exit_status process_printed(enum exit_status status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	fprintf(stderr, "vmm: cannot write to standard output: %s\n",
+		strerror(errno));
+	return EXIT_ERROR;
 }
 
 static enum exit_status process_run(struct run_config *rc, struct error *err)
@@ -195,12 +222,13 @@ static enum exit_status process_run(struct run_config *rc, struct error *err)
 	switch (rc->mode) {
 	case RUN_HELP:
 		cli_help(stdout);
-		return EXIT_OK;
+		return process_printed(EXIT_OK);
 	case RUN_VERSION:
 		printf("vmm %s\n", VMM_VERSION);
-		return EXIT_OK;
+		return process_printed(EXIT_OK);
 	case RUN_CHECK_HOST:
-		return check_host(stdout) ? EXIT_OK : EXIT_NO_LINUX;
+		return process_printed(check_host(stdout) ? EXIT_OK
+							  : EXIT_NO_LINUX);
 	default:
 		break;
 	}

@@ -3,11 +3,13 @@
 with the argument `profile` runs once for every way of talking."""
 
 import contextlib
+import fcntl
 import functools
 import inspect
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import tempfile
@@ -225,6 +227,45 @@ def test_stop_by_signal(context):
         assert monitor.event_names()[-3:] == [("vm", "shutdown"), ("vm", "deleted"),
                                               ("vmm", "shutdown")]
         assert not os.path.exists(monitor.path) and not os.path.exists(monitor.path + ".lock")
+
+
+def test_inherited_ignore(context):
+    """What nohup(1) has it ignore does not end it."""
+    ignore = functools.partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)
+    with context.monitor(preexec_fn=ignore) as monitor, context.client(monitor) as client:
+        monitor.process.send_signal(signal.SIGHUP)
+        time.sleep(0.1)
+        check(client.request("GET", "vmm.ping"), 200)
+        monitor.process.send_signal(signal.SIGTERM)
+        assert monitor.process.wait(5) == 0
+
+
+def test_stderr_not_read(context):
+    """A log that nobody reads loses lines, and stops nothing."""
+    reader, writer = os.pipe()
+    os.write(writer, bytes(fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)))
+    with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder:
+        path = os.path.join(folder, "socket")
+        with context.monitor("-vvv", "--api-socket", path, path=path, stderr=writer) as monitor:
+            with context.client(monitor) as client:
+                check(client.request("PUT", "vm.create", context.config()), 204)
+                check(client.request("PUT", "vm.boot"), 204)
+                monitor.process.send_signal(signal.SIGTERM)
+                assert monitor.process.wait(5) == 0
+    os.close(writer)
+    os.close(reader)
+
+
+def test_file_size_limit(context):
+    """RLIMIT_FSIZE is an error of what would go beyond it."""
+    limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (MIB, MIB))
+    with context.monitor(preexec_fn=limit) as monitor, context.client(monitor) as client:
+        disks = [{"path": monitor.file("d", MIB // 2), "id": "d"}]
+        check(client.request("PUT", "vm.create", context.config(disks=disks)), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        body = {"id": "d", "desired_size": 2 * MIB}
+        check_chain(client.request("PUT", "vm.resize-disk", body), 500, "large")
+        check(client.request("GET", "vmm.ping"), 200)
 
 
 # ---- vm.create and vm.info ----
