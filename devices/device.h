@@ -53,7 +53,8 @@ struct device_class {
 	/*
 	 * Make a device. config: a params struct (borrowed, outlives the
 	 * device), or the chip_place for platform chips. On failure *out is
-	 * untouched and nothing is left behind; -errno with a message.
+	 * untouched and nothing is left behind; -errno with a message, which
+	 * leaves out the option: the caller puts it in front.
 	 */
 	int (*create)(struct vm *vm, const void *config, struct device **out,
 		      struct error *err);

@@ -2,10 +2,13 @@
 /* Copyright (c) The vmm authors */
 #include "vmm/config.h"
 
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -375,6 +378,20 @@ static const struct device_class *config_root_class(void)
 	return NULL;
 }
 
+/* access(2) does not know of a device that refuses writes. */
+static bool config_is_writable(const char *path, bool is_blockdev)
+{
+	cleanup_fd int fd = -1;
+	int ro = 0;
+
+	if (access(path, W_OK))
+		return false;
+	if (!is_blockdev)
+		return true;
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 || ioctl(fd, BLKROGET, &ro) || !ro;
+}
+
 /* The path can be a disk. *writable: by this process. */
 static int config_probe_rootfs(const char *path, bool *writable,
 			       struct error *err)
@@ -398,7 +415,7 @@ static int config_probe_rootfs(const char *path, bool *writable,
 				 "--rootfs %s: is neither a file nor a block "
 				 "device; give a disk image",
 				 shown.text);
-	*writable = access(path, W_OK) == 0;
+	*writable = config_is_writable(path, S_ISBLK(st.st_mode));
 	return 0;
 }
 
@@ -454,6 +471,12 @@ int vm_config_add_rootfs(struct vm_config *vc, struct error *err)
 		(vc->nr_devices - 1) * sizeof(vc->devices[0]));
 	vc->devices[0] = root;
 	return config_fill_root(class, config, &vc->rootfs, err);
+}
+
+const char *vm_config_option(const struct vm_config *vc, unsigned int i)
+{
+	return i == 0 && vc->rootfs.path ? rootfs_params.option
+					 : vc->devices[i].class->option;
 }
 
 /* ---- checks ---- */

@@ -111,6 +111,9 @@ void *vm_config_add_device(struct vm_config *vc,
  */
 int vm_config_add_rootfs(struct vm_config *vc, struct error *err);
 
+/* The option that device i of vc came by, for messages: "rootfs", "disk". */
+const char *vm_config_option(const struct vm_config *vc, unsigned int i);
+
 /* What one option cannot say alone: a kernel is given, files are there. -errno
  * with a message. */
 int vm_config_check(const struct vm_config *vc, struct error *err);

@@ -146,20 +146,21 @@ int vm_plug(struct vm *vm, const struct device_class *class, const void *config,
 	struct device *dev = NULL;
 	int r = hotplug_check_guest(vm, err);
 
-	if (!r)
-		r = class->create(vm, config, &dev, err);
 	if (r)
 		return r;
+	r = class->create(vm, config, &dev, err);
+	if (r)
+		return error_prefix(err, r, "--%s", class->option);
+	list_insert(&vm->devices, &dev->node);
 	*out = plug_place(dev);
 	/* Whoever does not listen yet finds it when it looks at the bus. */
 	out->pending = vm->running && !vm->paused && hotplug_is_heard(vm);
 	if (out->pending)
 		r = comer_create(vm, dev, err);
 	if (r) {
-		dev->ops->destroy(dev);
+		plug_take_away(vm, dev, true);
 		return r;
 	}
-	list_insert(&vm->devices, &dev->node);
 	if (vm->running)
 		hotplug_check(vm, HOTPLUG_PCI, dev->slot);
 	if (!out->pending)

@@ -90,7 +90,8 @@ int vm_set_slot(struct vm *vm, unsigned int slot, gpa_t gpa, uint64_t len,
 	if (ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region))
 		return error_set(
 			err, errno,
-			"--memory: KVM refuses %llu MiB at %#llx: %s; give less",
+			"--memory: of %llu MiB KVM refuses %llu MiB at %#llx: %s; give less",
+			(unsigned long long)(vm->gmem.config.size / MIB),
 			(unsigned long long)(len / MIB),
 			(unsigned long long)gpa, strerror(errno));
 	return 0;
@@ -129,7 +130,7 @@ static int vm_build(struct vm *vm, struct error *err)
 	vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0);
 	if (vm->vm_fd < 0)
 		return error_set(err, errno, "KVM cannot make a machine: %s",
-				 strerror(errno));
+				 error_text(errno));
 	r = arch_vm_init(vm, err);
 	if (!r)
 		r = vm_set_slots(vm, err);
@@ -183,12 +184,10 @@ static bool vm_id_is_taken(struct vm *vm, const char *id)
 int vm_assign_id(struct vm *vm, struct device *dev, const char *wanted,
 		 struct error *err)
 {
-	const char *option = dev->class->option;
-
 	if (!wanted) {
 		do
-			snprintf(dev->id, sizeof(dev->id), "_%s%u", option,
-				 vm->next_id++);
+			snprintf(dev->id, sizeof(dev->id), "_%s%u",
+				 dev->class->option, vm->next_id++);
 		while (vm_id_is_taken(vm, dev->id));
 		return 0;
 	}
@@ -196,13 +195,13 @@ int vm_assign_id(struct vm *vm, struct device *dev, const char *wanted,
 	    strlen(wanted) >= sizeof(dev->id))
 		return error_set(
 			err, EINVAL,
-			"--%s id=%s: an id has 1 to %zu characters and does not start with \"__\"",
-			option, wanted, sizeof(dev->id) - 1);
+			"id=%s: an id has 1 to %zu characters and does not start with \"__\"",
+			wanted, sizeof(dev->id) - 1);
 	if (vm_id_is_taken(vm, wanted))
 		return error_set(
 			err, EEXIST,
-			"--%s id=%s: another device has this id; choose one of its own",
-			option, wanted);
+			"id=%s: another device has this id; choose one of its own",
+			wanted);
 	snprintf(dev->id, sizeof(dev->id), "%s", wanted);
 	return 0;
 }
@@ -238,7 +237,8 @@ static int vm_add_devices(struct vm *vm, struct error *err)
 
 		r = vm_add_device(vm, dc->class, dc->config, err);
 		if (r)
-			return r;
+			return error_prefix(err, r, "--%s",
+					    vm_config_option(vm->config, i));
 	}
 	return 0;
 }
@@ -322,9 +322,9 @@ static int vm_open_file(const char *option, const char *path, int fd, int *out,
 	*out = fd < 0 ? open(path, O_RDONLY | O_CLOEXEC)
 		      : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (*out < 0)
-		return error_set(err, errno,
-				 "--%s %s: %s; give a readable file", option,
-				 path ? path : "fd", strerror(errno));
+		return error_set(err, errno, "--%s %s: %s", option,
+				 path ? error_value(path).text : "fd",
+				 error_text(errno));
 	return 0;
 }
 

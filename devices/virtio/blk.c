@@ -180,7 +180,7 @@ static int blk_build(struct blk *blk, struct vm *vm, struct error *err)
 
 	r = block_image_open(&blk->image, &ic, err);
 	if (r)
-		return error_prefix(err, r, "--disk");
+		return r;
 	blk->seg_max = (unsigned int)MIN(c->queue_size - 2, BLK_SEG_MAX);
 	init.features = blk_features(blk);
 	blk_fill_space(blk);

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernels, processors and memory as a guest sees them."""
 
+import contextlib
 import os
+import subprocess
 
 from cases import case, Skip
 import monitor
@@ -111,12 +113,33 @@ def memory_4g(t):
             f"no RAM at 4 GiB: {guest.facts('iomem')}")
 
 
+@contextlib.contextmanager
+def read_only_root(t):
+    """One that this user cannot write: a file, or for root a device."""
+    path = t.kit("rootfs.ext4")
+    if not os.access(path, os.W_OK):
+        yield path
+        return
+    try:
+        device = subprocess.check_output(["losetup", "-r", "-f", "--show", path],
+                                         text=True).strip()
+    except (OSError, subprocess.CalledProcessError):
+        raise Skip("all files can be written here, and there is no loop "
+                   "device") from None
+    try:
+        yield device
+    finally:
+        t.tool("losetup", "-d", device)
+
+
 @case("root-read-only")
 def root_read_only(t):
     """A root that cannot be written is given as one, unasked."""
-    path = t.kit("rootfs.ext4")
-    if os.access(path, os.W_OK):
-        raise Skip("all files can be written here")
+    with read_only_root(t) as path:
+        check_root_read_only(t, path)
+
+
+def check_root_read_only(t, path):
     guest = t.run("tell cmdline cat /proc/cmdline\n"
                   "say ro $(cat /sys/block/vda/ro)\n"
                   "touch /new 2>/dev/null && say wrote\n", root=path)
