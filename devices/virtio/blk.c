@@ -18,14 +18,15 @@
 #define BLK_VIRTIO_ID 2
 #define BLK_PCI_CLASS 0x018000 /* mass storage, other */
 
-/* Section 5.2.6.2: without FLUSH, or with writeback 0, writes go through. */
-static void blk_activate(struct virtio_dev *dev)
+/* Sections 5.2.5.2 and 5.2.6.2: without FLUSH, or with writeback 0, writes go
+ * through. With CONFIG_WCE the driver may write the latter. */
+static void blk_features_ok(struct virtio_dev *dev)
 {
 	struct blk *blk = blk_of(dev);
 	bool on = virtio_has(dev, BLK_F_FLUSH);
 
 	if (virtio_has(dev, BLK_F_CONFIG_WCE))
-		on = blk->space.writeback;
+		blk->space.writeback = on;
 	atomic_store(&blk->writeback, on);
 }
 
@@ -90,7 +91,7 @@ static void blk_destroy(struct virtio_dev *dev)
 }
 
 static const struct virtio_ops blk_ops = {
-	.activate = blk_activate,
+	.features_ok = blk_features_ok,
 	.queue_start = blk_queue_start,
 	.kick = blk_on_kick,
 	.poll = blk_poll,
@@ -136,7 +137,7 @@ static void blk_fill_space(struct blk *blk)
 	s->max_discard_seg = le32_of(1);
 	s->discard_sector_alignment = le32_of(
 		MAX(img->discard_granularity, img->logical_block) / BLK_SECTOR);
-	s->max_write_zeroes_sectors = le32_of(BLK_DISCARD_MAX_SECTORS);
+	s->max_write_zeroes_sectors = le32_of(BLK_ZEROES_MAX_SECTORS);
 	s->max_write_zeroes_seg = le32_of(1);
 	s->write_zeroes_may_unmap = img->discard_granularity != 0 &&
 				    blk->config->discard;

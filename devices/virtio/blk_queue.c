@@ -59,7 +59,6 @@ static void blk_finish(struct blk_req *req, uint8_t status)
 		       status == BLK_S_OK ? req->in_len + 1 : 1);
 }
 
-/* At most one line a second: a broken disk must not fill the log's. */
 static void blk_say_error(struct blk_queue *bq, const struct block_req *be)
 {
 	static const char *const names[] = {
@@ -69,12 +68,9 @@ static void blk_say_error(struct blk_queue *bq, const struct block_req *be)
 		[BLOCK_DISCARD] = "discard",
 		[BLOCK_WRITE_ZEROES] = "write zeroes",
 	};
-	uint64_t now = loop_now_ns();
-
 	io_count(&bq->counters.errors, 1);
-	if (bq->said_ns && now - bq->said_ns < 1000000000)
+	if (!log_is_due(&bq->said_ns))
 		return;
-	bq->said_ns = now;
 	log_warn("%s: %s of %llu bytes at %llu: %s (%llu errors so far)",
 		 bq->blk->dev.device.id, names[be->op],
 		 (unsigned long long)be->len, (unsigned long long)be->offset,
@@ -161,7 +157,8 @@ static int blk_prepare_range(struct blk *blk, struct blk_req *req, bool zeroes,
 	if (flags & (zeroes ? ~BLK_ZEROES_UNMAP : ~0u))
 		return BLK_S_UNSUPP;
 	if (!blk_is_inside(blk, sector, len) || blk->image.readonly ||
-	    len / BLK_SECTOR > BLK_DISCARD_MAX_SECTORS)
+	    len / BLK_SECTOR >
+		    (zeroes ? BLK_ZEROES_MAX_SECTORS : BLK_DISCARD_MAX_SECTORS))
 		return BLK_S_IOERR;
 	req->be.op = zeroes ? BLOCK_WRITE_ZEROES : BLOCK_DISCARD;
 	req->be.flags = flags & BLK_ZEROES_UNMAP && blk->config->discard
@@ -231,11 +228,12 @@ static bool blk_is_admitted(struct blk_queue *bq, const struct blk_req *req)
 
 	if (!blk->limited)
 		return true;
-	now = loop_now_ns();
 	pthread_mutex_lock(&blk->limit_lock);
-	/* Only data that moves counts as bandwidth; all requests count. */
+	now = loop_now_ns();
+	/* All requests count. Zeroes are bytes, too: not every host has a
+	 * quicker way than to write them. */
 	ok = rate_limiter_take(&blk->limit, now,
-			       req->be.op <= BLOCK_WRITE ? req->be.len : 0,
+			       req->be.op == BLOCK_DISCARD ? 0 : req->be.len,
 			       &wait_ns);
 	pthread_mutex_unlock(&blk->limit_lock);
 	if (!ok)

@@ -34,6 +34,8 @@
 #define BLK_SECTOR 512u
 #define BLK_SEG_MAX 254u
 #define BLK_DISCARD_MAX_SECTORS (1u << 22) /* 2 GiB a request */
+/* 128 MiB: a host may have to write them, and a pause waits for that. */
+#define BLK_ZEROES_MAX_SECTORS (1u << 18)
 
 struct blk_config_space {
 	le64 capacity; /* sectors */

@@ -97,8 +97,10 @@ static void virtio_queue_on_start(struct loop_call *lc)
 			return;
 		}
 	}
-	loop_fd_add(q->loop, &q->kick, EPOLLIN);
+	r = loop_fd_add(q->loop, &q->kick, EPOLLIN);
 	loop_poller_add(q->loop, &q->poller);
+	if (r)
+		virtio_fault(q, "the host watches no more descriptors");
 	/* Kicks from before the eventfd was watched are in the ring. */
 	virtio_kick(dev, q->index);
 }
@@ -153,7 +155,7 @@ void virtio_fault(struct virtio_queue *q, const char *what)
 	if (!q->vq.fault)
 		q->vq.fault = what;
 	pthread_mutex_lock(&dev->lock);
-	if (!dev->faulted)
+	if (!dev->faulted && log_is_due(&dev->said_ns))
 		log_warn("%s queue %u: %s; the device needs a reset",
 			 dev->device.id, q->index, what);
 	dev->faulted = true;
@@ -203,6 +205,16 @@ static void virtio_queue_clear(struct virtio_queue *q)
 	atomic_store(&q->vector, VIRTIO_NO_VECTOR);
 }
 
+/* Section 2.6.1: all but its interrupt is as after a reset of the device. */
+static void virtio_queue_was_reset_locked(struct virtio_queue *q)
+{
+	uint16_t vector = atomic_load(&q->vector);
+
+	virtio_queue_clear(q);
+	atomic_store(&q->vector, vector);
+	q->was_reset = true;
+}
+
 /* Section 2.4: the state right after reset. */
 static void virtio_reset_finish_locked(struct virtio_dev *dev)
 {
@@ -244,13 +256,8 @@ void virtio_queue_idle(struct virtio_queue *q)
 	virtqueue_stop(&q->vq);
 	pthread_mutex_lock(&dev->lock);
 	q->state = VIRTIO_QUEUE_OFF;
-	if (q->resetting) {
-		uint16_t vector = atomic_load(&q->vector);
-
-		virtio_queue_clear(q);
-		atomic_store(&q->vector, vector);
-		q->was_reset = true;
-	}
+	if (q->resetting)
+		virtio_queue_was_reset_locked(q);
 	if (dev->resetting && virtio_is_idle_locked(dev))
 		virtio_reset_finish_locked(dev);
 	pthread_cond_broadcast(&dev->idle);
@@ -275,8 +282,6 @@ static void virtio_driver_ok(struct virtio_dev *dev)
 {
 	unsigned int i;
 
-	if (dev->ops->activate)
-		dev->ops->activate(dev);
 	for (i = 0; i < dev->nr_queues; i++)
 		if (dev->queues[i].enabled)
 			virtio_queue_start_locked(&dev->queues[i]);
@@ -303,13 +308,17 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 	}
 	/* NEEDS_RESET is ours; bits are never cleared but by reset. */
 	dev->status |= set & ~VIRTIO_STATUS_NEEDS_RESET;
+	if (set & VIRTIO_STATUS_FEATURES_OK && dev->ops->features_ok)
+		dev->ops->features_ok(dev);
 	if (!(set & VIRTIO_STATUS_DRIVER_OK))
 		return;
 	if (dev->status & VIRTIO_STATUS_FEATURES_OK) {
 		virtio_driver_ok(dev);
 		vm_driver_news(dev->vm, &dev->device, DEVICE_ACTIVATED);
 	} else {
-		log_warn("%s: DRIVER_OK without FEATURES_OK", dev->device.id);
+		if (log_is_due(&dev->said_ns))
+			log_warn("%s: DRIVER_OK without FEATURES_OK",
+				 dev->device.id);
 		dev->status &= ~VIRTIO_STATUS_DRIVER_OK;
 		dev->status |= VIRTIO_STATUS_NEEDS_RESET;
 	}
@@ -354,8 +363,7 @@ void virtio_queue_reset(struct virtio_queue *q)
 	    q->resetting || q->dev->resetting)
 		return;
 	if (q->state == VIRTIO_QUEUE_OFF) {
-		q->enabled = false;
-		q->was_reset = true;
+		virtio_queue_was_reset_locked(q);
 		return;
 	}
 	q->resetting = true;
@@ -415,7 +423,8 @@ static void virtio_device_resume(struct device *device)
 	for (i = 0; i < dev->nr_queues; i++) {
 		struct virtio_queue *q = &dev->queues[i];
 
-		if (q->parked)
+		/* Unless a last chain turned out to be bad. */
+		if (q->parked && !dev->faulted)
 			virtio_queue_start_locked(q);
 		q->parked = false;
 	}
@@ -506,8 +515,8 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 	if (q->kick.fd < 0)
 		return error_set(
 			err, errno,
-			"--%s: eventfd: %s; raise the limit of open files",
-			init->class->option, strerror(errno));
+			"eventfd: %s; raise the limit of open files (ulimit -n)",
+			strerror(errno));
 	virtio_queue_clear(q);
 	q->loop = vm_io_loop(dev->vm, err);
 	return q->loop ? 0 : -ENOMEM;

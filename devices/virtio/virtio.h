@@ -81,9 +81,9 @@ struct virtio_queue {
 };
 
 struct virtio_ops {
-	/* The driver said DRIVER_OK: dev->features is final. vCPU thread, lock
-	 * held, before any queue_start. NULL: nothing to do. */
-	void (*activate)(struct virtio_dev *dev);
+	/* dev->features is final. vCPU thread, lock held, before any
+	 * queue_start. NULL: nothing to do. */
+	void (*features_ok)(struct virtio_dev *dev);
 	/* Make the queue ready for kicks. Owner loop. -errno: the device needs
 	 * a reset. NULL: nothing to do. */
 	int (*queue_start)(struct virtio_dev *dev, unsigned int qidx);
@@ -155,7 +155,8 @@ struct virtio_dev {
 	uint64_t features; /* the driver's choice */
 	bool alien_features; /* it chose some above bit 63, where none are */
 	bool resetting; /* status 0 was written, queues still drain */
-	bool faulted; /* said once since reset */
+	bool faulted; /* since reset */
+	uint64_t said_ns; /* for log_is_due() */
 	uint32_t generation; /* of the config space */
 	_Atomic uint16_t config_vector;
 
@@ -204,7 +205,7 @@ void virtio_interrupt(struct virtio_queue *q);
 void virtio_queue_idle(struct virtio_queue *q);
 
 /*
- * The guest broke the rules, or the queue could not start: say it once, set
+ * The guest broke the rules, or the queue could not start: say it, set
  * NEEDS_RESET (section 2.1.1) and carry on without this queue. Owner loop.
  */
 void virtio_fault(struct virtio_queue *q, const char *what);

@@ -521,6 +521,17 @@ static void test_writeback_register(void **state unused_param)
 	assert_int_equal(gv_config(&gv, CONFIG_WRITEBACK, 1), 1);
 }
 
+/* A driver that cannot flush has its writes go through. */
+static void test_writeback_without_flush(void **state unused_param)
+{
+	open_disk("engine=sync", BASE | VIRTIO_F(F_WCE));
+	assert_int_equal(gv_config(&gv, CONFIG_WRITEBACK, 1), 0);
+	fill(DATA, 512, 2);
+	request(DISK_OUT, 0, DATA, 512);
+	expect_done(DISK_OK, 1);
+	assert_int_equal(nr_syncs, 1);
+}
+
 /* ---- rate limits ---- */
 
 static bool has_used(void *arg)
@@ -687,6 +698,7 @@ int main(void)
 		UNIT(test_readonly),
 		UNIT(test_config),
 		UNIT(test_writeback_register),
+		UNIT(test_writeback_without_flush),
 		UNIT(test_limit_holds),
 		UNIT(test_limit_sleeps),
 		PLAIN(test_kick_is_bounded),

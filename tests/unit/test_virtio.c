@@ -29,10 +29,10 @@ struct toy {
 	struct iovec pool[TOY_QUEUES][TOY_SIZE * 4];
 	uint16_t held[TOY_QUEUES][TOY_SIZE]; /* popped heads */
 	unsigned int nr_held[TOY_QUEUES];
-	unsigned int kicks, starts, stops, resets, activations;
+	unsigned int kicks, starts, stops, resets, agreements;
 	unsigned int sleeps, wakes;
 	int start_result;
-	uint64_t active_features; /* as activate() saw them */
+	uint64_t active_features; /* as features_ok() saw them */
 	uint32_t space;
 	unsigned int interrupts;
 	uint16_t last_vector;
@@ -49,9 +49,9 @@ static struct toy *toy_of(struct virtio_dev *dev)
 	return container_of(dev, struct toy, dev);
 }
 
-static void toy_activate(struct virtio_dev *dev)
+static void toy_features_ok(struct virtio_dev *dev)
 {
-	toy_of(dev)->activations++;
+	toy_of(dev)->agreements++;
 	toy_of(dev)->active_features = dev->features;
 }
 
@@ -104,7 +104,7 @@ static void toy_destroy(struct virtio_dev *dev)
 }
 
 static const struct virtio_ops toy_ops = {
-	.activate = toy_activate,
+	.features_ok = toy_features_ok,
 	.queue_start = toy_queue_start,
 	.kick = toy_kick,
 	.events = toy_events,
@@ -344,7 +344,7 @@ static void test_driver_ok_too_early(void **state unused_param)
 	fake_vm_turn(&fv);
 	assert_false(status() & VIRTIO_STATUS_DRIVER_OK);
 	assert_true(status() & VIRTIO_STATUS_NEEDS_RESET);
-	assert_int_equal(toy.activations, 0);
+	assert_int_equal(toy.agreements, 0);
 	assert_int_equal(toy.starts, 0);
 	set_status(0);
 	bring_up();
@@ -361,7 +361,7 @@ static void test_both_at_once(void **state unused_param)
 	set_status(VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);
 	assert_int_equal(status(),
 			 VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);
-	assert_int_equal(toy.activations, 1);
+	assert_int_equal(toy.agreements, 1);
 }
 
 /* ---- queues ---- */
@@ -371,7 +371,7 @@ static void test_requests(void **state unused_param)
 	uint32_t id, len;
 
 	bring_up();
-	assert_int_equal(toy.activations, 1);
+	assert_int_equal(toy.agreements, 1);
 	assert_int_equal(toy.active_features, GOOD_FEATURES);
 	assert_int_equal(toy.starts, 2);
 	atomic_store(&toy.dev.queues[1].vector, 9);
@@ -597,6 +597,23 @@ static void test_queue_reset(void **state unused_param)
 	assert_int_equal(toy.dev.status & VIRTIO_STATUS_NEEDS_RESET, 0);
 }
 
+/* One that has not started yet loses its settings as well. */
+static void test_queue_reset_while_off(void **state unused_param)
+{
+	struct virtio_queue *q = &toy.dev.queues[0];
+
+	make_rings();
+	negotiate();
+	enable_queue(0);
+	atomic_store(&q->vector, 3);
+	reset_queue(0);
+	assert_false(q->enabled);
+	assert_int_equal(q->vq.desc_gpa, 0);
+	assert_int_equal(q->vq.size, 64);
+	assert_int_equal(q->vector, 3);
+	assert_true(virtio_queue_is_open(q));
+}
+
 static void test_queue_reset_not_negotiated(void **state unused_param)
 {
 	make_rings();
@@ -690,7 +707,8 @@ static void take_turn(void *arg unused_param)
 {
 }
 
-/* Paused, a queue takes nothing; resumed, it takes up where it was. */
+/* Paused, a queue takes nothing, and announces what it had pushed; resumed, it
+ * takes up where it was. */
 static void test_pause(void **state unused_param)
 {
 	struct loop *loop = fv.vm.io_loops[0];
@@ -700,7 +718,7 @@ static void test_pause(void **state unused_param)
 	guest_ring_offer(&rings[0], 0);
 	virtio_notify_write(&toy.dev, 0);
 	fake_vm_turn(&fv);
-	finish_one(0);
+	push_one(0);
 	assert_int_equal(loop_thread_start(loop, NULL), 0);
 	device->ops->pause(device);
 	assert_int_equal(toy.stops, 2);
@@ -711,32 +729,13 @@ static void test_pause(void **state unused_param)
 	device->ops->resume(device);
 	loop_call_sync(loop, take_turn, NULL);
 	loop_thread_stop(loop);
+	assert_int_equal(guest_ring_used_idx(&rings[0]), 1);
+	assert_int_equal(toy.interrupts, 1);
 	assert_int_equal(toy.nr_held[0], 1);
 	assert_int_equal(toy.held[0][0], 5);
 	finish_one(0);
 	assert_int_equal(guest_ring_used_idx(&rings[0]), 2);
 	assert_int_equal(status() & VIRTIO_STATUS_NEEDS_RESET, 0);
-}
-
-/* A pause between push and publish: the driver hears of it none the less. */
-static void test_pause_announces(void **state unused_param)
-{
-	struct loop *loop = fv.vm.io_loops[0];
-	struct device *device = &toy.dev.device;
-
-	bring_up();
-	guest_ring_offer(&rings[0], 0);
-	virtio_notify_write(&toy.dev, 0);
-	fake_vm_turn(&fv);
-	push_one(0);
-	assert_int_equal(guest_ring_used_idx(&rings[0]), 0);
-	assert_int_equal(loop_thread_start(loop, NULL), 0);
-	device->ops->pause(device);
-	device->ops->resume(device);
-	loop_call_sync(loop, take_turn, NULL);
-	loop_thread_stop(loop);
-	assert_int_equal(guest_ring_used_idx(&rings[0]), 1);
-	assert_int_equal(toy.interrupts, 1);
 }
 
 /* A machine reset while paused. */
@@ -776,12 +775,12 @@ int main(void)
 		UNIT(test_reset_waits),
 		UNIT(test_quick_reset),
 		UNIT(test_queue_reset),
+		UNIT(test_queue_reset_while_off),
 		UNIT(test_queue_reset_not_negotiated),
 		UNIT(test_reset_over_queue_reset),
 		UNIT(test_config_changed),
 		UNIT(test_threaded),
 		UNIT(test_pause),
-		UNIT(test_pause_announces),
 		UNIT(test_reset_while_paused),
 	};
 
