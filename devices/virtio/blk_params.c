@@ -85,7 +85,8 @@ static const struct param blk_params[] = {
 	  BLK_FIELD(bw_size),
 	  .json = "rate_limiter_config.bandwidth.size",
 	  .unit = "bytes",
-	  .help = "bytes allowed per bw_refill_time; 0: no limit" },
+	  .help = "bytes, of zeroes too, allowed per bw_refill_time; 0: no "
+		  "limit" },
 	{ .name = "bw_one_time_burst",
 	  .type = PARAM_SIZE,
 	  BLK_FIELD(bw_burst),
