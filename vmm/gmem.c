@@ -74,7 +74,7 @@ static int gmem_check_new(const struct gmem *gm, gpa_t gpa, uint64_t len,
 
 static int gmem_map_flags(const struct gmem_config *c, bool shared)
 {
-	int flags = MAP_FIXED | (c->hugepages ? 0 : MAP_NORESERVE);
+	int flags = c->hugepages ? 0 : MAP_NORESERVE;
 
 	if (shared)
 		return flags | MAP_SHARED;
@@ -108,8 +108,8 @@ static void *gmem_map(const struct gmem_config *c, uint64_t len, int fd)
 
 	if (start == MAP_FAILED)
 		return MAP_FAILED;
-	if (mmap(start, len, PROT_READ | PROT_WRITE, gmem_map_flags(c, fd >= 0),
-		 fd, 0) == MAP_FAILED) {
+	if (mmap(start, len, PROT_READ | PROT_WRITE,
+		 MAP_FIXED | gmem_map_flags(c, fd >= 0), fd, 0) == MAP_FAILED) {
 		int saved = errno;
 
 		munmap(start, len);
@@ -366,19 +366,43 @@ static void gmem_mark(struct gmem_hot *hot, gpa_t gpa, uint64_t len,
 	}
 }
 
+/*
+ * mmap(2) over something, but that stays when there are no pages: a failed
+ * MAP_FIXED leaves a hole, where the next mapping of anybody may go.
+ */
+static int gmem_map_over(void *hva, uint64_t len, int flags, int fd, off_t off)
+{
+	void *made = mmap(NULL, len, PROT_READ | PROT_WRITE, flags, fd, off);
+	int r = 0;
+
+	if (made == MAP_FAILED)
+		return -errno;
+	if (mremap(made, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, hva) !=
+	    MAP_FAILED)
+		return 0;
+	r = -errno;
+	munmap(made, len);
+	if (r != -EINVAL)
+		return r;
+	/* Before Linux 5.16 huge pages cannot be moved; they are there. */
+	made = mmap(hva, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd,
+		    off);
+	return made == MAP_FAILED ? -errno : 0;
+}
+
 /* New pages at a place that is reserved. */
 static int gmem_map_hot(struct gmem *gm, gpa_t gpa, uint64_t len)
 {
 	const struct gmem_hot *hot = &gm->hot;
 	void *hva = gmem_hot_ptr(gm, gpa);
 	bool shared = gm->config.shared;
+	int r;
 
-	if (mmap(hva, len, PROT_READ | PROT_WRITE,
-		 gmem_map_flags(&gm->config, shared), hot->fd,
-		 shared ? (off_t)(gpa - hot->gpa) : 0) == MAP_FAILED)
-		return -errno;
-	gmem_advise(&gm->config, gpa, hva, len);
-	return 0;
+	r = gmem_map_over(hva, len, gmem_map_flags(&gm->config, shared),
+			  hot->fd, shared ? (off_t)(gpa - hot->gpa) : 0);
+	if (!r)
+		gmem_advise(&gm->config, gpa, hva, len);
+	return r;
 }
 
 int gmem_plug(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
@@ -405,17 +429,18 @@ int gmem_plug(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 void gmem_unplug(struct gmem *gm, gpa_t gpa, uint64_t len)
 {
 	void *hva = gmem_hot_ptr(gm, gpa);
+	int r;
 
 	gmem_mark(&gm->hot, gpa, len, false);
 	if (gm->config.shared && madvise(hva, len, MADV_REMOVE))
 		log_warn("memory: %llu MiB stay with the memfd: %s",
 			 (unsigned long long)(len / MIB), strerror(errno));
 	/* Devices may still hold pointers: let there be something. */
-	if (mmap(hva, len, PROT_READ | PROT_WRITE,
-		 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-		 0) == MAP_FAILED)
+	r = gmem_map_over(hva, len, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			  -1, 0);
+	if (r)
 		log_warn("memory: %llu MiB are not given back: %s",
-			 (unsigned long long)(len / MIB), strerror(errno));
+			 (unsigned long long)(len / MIB), strerror(-r));
 }
 
 static void *gmem_hot_span(const struct gmem_hot *hot, gpa_t gpa, uint64_t *len)

@@ -296,6 +296,20 @@ static void test_prefault(void **state unused_param)
 	gmem_fini(&g); /* half-built */
 }
 
+/* Without pages for it, a place keeps its reservation: no hole is left. */
+static void test_plug_fails(void **state unused_param)
+{
+	const struct gmem_config gc = { .size = 2 * MIB, .hugepages = true };
+	const uint64_t len = 1ull << 40; /* more than any pool has */
+	struct gmem g;
+
+	gmem_init(&g, &gc);
+	assert_int_equal(gmem_reserve(&g, HIGH, len, NULL), 0);
+	assert_int_equal(gmem_plug(&g, HIGH, len, NULL), -ENOMEM);
+	assert_int_equal(msync(gmem_hot_ptr(&g, HIGH), PAGE, MS_ASYNC), 0);
+	gmem_fini(&g);
+}
+
 /* What the kernel was told of the pages at p: "hg" or "nh", or neither. */
 static bool has_flag(const void *p, const char *flag)
 {
@@ -355,6 +369,7 @@ int main(void)
 		UNIT(test_clear),
 		SHARED(test_clear),
 		cmocka_unit_test(test_prefault),
+		cmocka_unit_test(test_plug_fails),
 		cmocka_unit_test(test_first_pages_are_small),
 	};
 
