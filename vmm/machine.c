@@ -10,6 +10,9 @@
 #include "vmm/serial.h"
 #include "vmm/util.h"
 
+/* Resets of the guest that a pause may meet. */
+#define PAUSE_TRIES 8
+
 const struct machine_ops machine_vm_ops = {
 	.open_serial = serial_open,
 	.create = vm_create,
@@ -487,6 +490,41 @@ int machine_boot(struct machine *m, struct error *err)
 	return 0;
 }
 
+/*
+ * Of vCPUs that are held: did the guest stop by itself at the same moment? Then
+ * that has its turn first. A reset in place does not count.
+ */
+static int machine_check_event(const struct machine *m, struct error *err)
+{
+	if (!atomic_load(&m->vm->event_call.pending) ||
+	    (atomic_load(&m->vm->event) == VM_EVENT_RESET &&
+	     m->config.on_reset != RESET_EXIT))
+		return 0;
+	return error_set(err, EIO,
+			 "the guest is stopping by itself; try again");
+}
+
+/* A guest that resets meanwhile is held at its new start. */
+static int machine_hold(struct machine *m, struct error *err)
+{
+	unsigned int try;
+	int r;
+
+	for (try = 0; try < PAUSE_TRIES; try++) {
+		if (m->ops->pause(m->vm, err))
+			return -EIO;
+		if (!atomic_load(&m->vm->event_call.pending))
+			return 0;
+		m->ops->resume(m->vm, NULL);
+		r = machine_check_event(m, err);
+		if (!r)
+			r = machine_reset(m, err);
+		if (r)
+			return r;
+	}
+	return error_set(err, EIO, "the guest resets all the time; try again");
+}
+
 int machine_pause(struct machine *m, struct error *err)
 {
 	int r = machine_need_booted(m, err);
@@ -496,8 +534,9 @@ int machine_pause(struct machine *m, struct error *err)
 	if (m->state == MACHINE_PAUSED)
 		return error_set(err, EIO, "VM is paused already");
 	events_emit(m->events, "vm", "pausing", NULL);
-	if (m->ops->pause(m->vm, err))
-		return -EIO;
+	r = machine_hold(m, err);
+	if (r)
+		return r;
 	m->state = MACHINE_PAUSED;
 	events_emit(m->events, "vm", "paused", NULL);
 	return 0;
@@ -519,10 +558,7 @@ int machine_resume(struct machine *m, struct error *err)
 	return 0;
 }
 
-/*
- * No vCPU runs on success, and none will tell us anything: what the guest did
- * at the same moment has its turn first.
- */
+/* No vCPU runs on success, and what one has still to tell does not matter. */
 static int machine_stop(struct machine *m, struct error *err)
 {
 	if (m->state == MACHINE_PAUSED) {
@@ -531,10 +567,7 @@ static int machine_stop(struct machine *m, struct error *err)
 		m->state = MACHINE_RUNNING;
 	}
 	m->ops->stop(m->vm);
-	if (atomic_load(&m->vm->event_call.pending))
-		return error_set(err, EIO,
-				 "the guest is stopping by itself; try again");
-	return 0;
+	return machine_check_event(m, err);
 }
 
 int machine_reboot(struct machine *m, struct error *err)

@@ -29,10 +29,16 @@
 
 void vm_raise(struct vm *vm, enum vm_event event)
 {
-	int none = VM_EVENT_NONE;
+	int now = atomic_load(&vm->event);
 
-	if (atomic_compare_exchange_strong(&vm->event, &none, event))
+	/* A guest that resets does not outrun what ends it. */
+	while (now == VM_EVENT_NONE ||
+	       (now == VM_EVENT_RESET && event != VM_EVENT_RESET)) {
+		if (!atomic_compare_exchange_weak(&vm->event, &now, event))
+			continue;
 		loop_post(vm->main_loop, &vm->event_call);
+		return;
+	}
 }
 
 static void vm_on_event(struct loop_call *lc)
@@ -40,6 +46,8 @@ static void vm_on_event(struct loop_call *lc)
 	struct vm *vm = container_of(lc, struct vm, event_call);
 
 	vm_stop(vm);
+	/* What another vCPU raised meanwhile is in vm->event. */
+	loop_cancel(vm->main_loop, &vm->event_call);
 	if (vm->on_event)
 		vm->on_event(vm, (enum vm_event)atomic_load(&vm->event));
 }
@@ -601,6 +609,8 @@ int vm_reset(struct vm *vm, struct error *err)
 	int r;
 
 	vm_stop(vm);
+	/* A reset that the guest did at the same moment is this one. */
+	loop_cancel(vm->main_loop, &vm->event_call);
 	list_for_each (pos, tmp, &vm->devices) {
 		struct device *dev = container_of(pos, struct device, node);
 

@@ -77,7 +77,8 @@ struct vm {
 	/* any thread, own locks */
 	struct bus pio;
 	struct bus mmio;
-	_Atomic int event; /* enum vm_event: the first one wins */
+	/* enum vm_event: the first one wins, but over a reset */
+	_Atomic int event;
 	struct loop_call event_call;
 
 	/* main thread */

@@ -58,6 +58,12 @@ static int fake_verb(struct vm *vm unused_param, struct error *err)
 	return fake_answer(err);
 }
 
+static int fake_reset(struct vm *vm, struct error *err)
+{
+	vm->event_call.pending = false;
+	return fake_verb(vm, err);
+}
+
 static void fake_void(struct vm *vm unused_param)
 {
 	assert_true(fake.exists);
@@ -87,7 +93,7 @@ static const struct machine_ops fake_ops = {
 	.destroy = fake_destroy,
 	.boot = fake_verb,
 	.stop = fake_void,
-	.reset = fake_verb,
+	.reset = fake_reset,
 	.pause = fake_verb,
 	.resume = fake_verb,
 	.nmi = fake_verb,
@@ -259,6 +265,34 @@ static void test_guest_ends(void **state)
 	assert_int_equal(machine_boot(&fx->m, &fx->err), -EIO);
 }
 
+static void raise_event(enum vm_event event)
+{
+	fake.vm.event = event;
+	fake.vm.event_call.pending = true;
+}
+
+/* What the guest does by itself at the moment of a verb. */
+static void test_guest_at_once(void **state)
+{
+	struct fixture *fx = *state;
+	struct machine *m = &fx->m;
+
+	boot(fx);
+	raise_event(VM_EVENT_RESET);
+	assert_int_equal(machine_pause(m, &fx->err), 0);
+	assert_int_equal(m->state, MACHINE_PAUSED);
+	assert_false(fake.vm.event_call.pending);
+	assert_int_equal(machine_resume(m, &fx->err), 0);
+	raise_event(VM_EVENT_RESET);
+	assert_int_equal(machine_reboot(m, &fx->err), 0);
+	raise_event(VM_EVENT_POWEROFF);
+	assert_int_equal(machine_pause(m, &fx->err), -EIO);
+	assert_int_equal(m->state, MACHINE_RUNNING);
+	assert_int_equal(machine_shutdown(m, &fx->err), -EIO);
+	raise_event(VM_EVENT_RESET);
+	assert_int_equal(machine_delete(m, &fx->err), 0);
+}
+
 static void test_ids(void **state)
 {
 	struct fixture *fx = *state;
@@ -344,9 +378,10 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_states), TEST(test_refusals), TEST(test_guest_ends),
-		TEST(test_ids),	   TEST(test_too_many), TEST(test_plug),
-		TEST(test_resize),
+		TEST(test_states),     TEST(test_refusals),
+		TEST(test_guest_ends), TEST(test_guest_at_once),
+		TEST(test_ids),	       TEST(test_too_many),
+		TEST(test_plug),       TEST(test_resize),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
