@@ -149,6 +149,19 @@ static void vcpu_park(struct vcpu *vcpu)
 	pthread_mutex_unlock(&vcpu->lock);
 }
 
+/* One that the guest has not started would not take it, and not sleep. */
+static void vcpu_inject_nmi(struct vcpu *vcpu)
+{
+	struct kvm_mp_state state = { 0 };
+
+	if (ioctl(vcpu->fd, KVM_GET_MP_STATE, &state) ||
+	    state.mp_state == KVM_MP_STATE_UNINITIALIZED ||
+	    state.mp_state == KVM_MP_STATE_INIT_RECEIVED)
+		return;
+	if (ioctl(vcpu->fd, KVM_NMI, 0))
+		log_warn("vcpu%u: NMI: %s", vcpu->index, strerror(errno));
+}
+
 /*
  * KVM_RUN was interrupted: do what was asked. immediate_exit is cleared first,
  * so that a kick that comes while we look is not lost. False: end the thread.
@@ -158,8 +171,8 @@ static bool vcpu_attend(struct vcpu *vcpu)
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	if (atomic_load(&vcpu->pause))
 		vcpu_park(vcpu);
-	if (atomic_exchange(&vcpu->nmi, false) && ioctl(vcpu->fd, KVM_NMI, 0))
-		log_warn("vcpu%u: NMI: %s", vcpu->index, strerror(errno));
+	if (atomic_exchange(&vcpu->nmi, false))
+		vcpu_inject_nmi(vcpu);
 	return !atomic_load(&vcpu->stop);
 }
 
