@@ -265,6 +265,31 @@ static void test_big_body(void **state unused_param)
 	http_destroy(h);
 }
 
+/* A refused head, then as its body what could be a request, then a request. */
+static void check_body_is_skipped(const char *head)
+{
+	static const char body[] = "PUT /evil HTTP/1.1\r\n\r\n";
+	struct http *h = http_create();
+	struct outcome o = { .len = 0 };
+	char text[256];
+
+	snprintf(text, sizeof(text), "%sContent-Length: %zu\r\n\r\n", head,
+		 strlen(body));
+	feed(h, &o, text, strlen(text));
+	feed(h, &o, body, strlen(body));
+	feed(h, &o, "GET /b HTTP/1.1\r\n\r\n", 19);
+	assert_string_equal(o.text, "BAD|GET /b 0:-|");
+	http_destroy(h);
+}
+
+static void test_refused_bodies(void **state unused_param)
+{
+	check_body_is_skipped("POST /a HTTP/1.1\r\n");
+	check_body_is_skipped("PUT http://host HTTP/1.1\r\n");
+	check_body_is_skipped("PUT /a HTTP/1.1\r\n"
+			      "Accept-Encoding: identity;q=0\r\n");
+}
+
 /* The body of a refused request is not taken for the next request. */
 static void test_after_refusal(void **state unused_param)
 {
@@ -324,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_encodings),
 		cmocka_unit_test(test_line_limit),
 		cmocka_unit_test(test_big_body),
+		cmocka_unit_test(test_refused_bodies),
 		cmocka_unit_test(test_after_refusal),
 		cmocka_unit_test(test_heads),
 	};

@@ -28,6 +28,7 @@ struct http {
 	bool after_cr; /* the last byte of the head was one */
 	bool complete;
 	bool expects; /* Expect: 100-continue, not yet answered */
+	const char *refused; /* a header's fault, said at the head's end */
 	size_t line_len; /* of the line being read, without its end */
 	uint64_t skip; /* bytes of a refused body still to come */
 	const char *why; /* a refusal of ours; NULL: the library's */
@@ -90,8 +91,7 @@ static int http_on_header(struct http *h)
 		h->expects = true;
 	if (strcasecmp(h->name, "Accept-Encoding") == 0 &&
 	    http_refuses_identity(h->value))
-		return http_refuse(
-			h, "Accept-Encoding: identity must be acceptable");
+		h->refused = "Accept-Encoding: identity must be acceptable";
 	h->name_len = h->value_len = 0;
 	h->in_value = false;
 	return 0;
@@ -182,15 +182,18 @@ static int http_on_head(http_parser *parser)
 
 	if (h->in_value && http_on_header(h))
 		return -1;
+	/* The body of what is refused here is not another request. Who asked
+	 * with Expect is told not to send it. */
+	h->skip = h->expects ? 0 : len;
 	if (parser->http_major != 1 || parser->http_minor > 1)
 		return http_refuse(h, "only HTTP/1.0 and HTTP/1.1 are served");
+	if (h->refused)
+		return http_refuse(h, h->refused);
 	if (http_take_verb(h) || http_take_target(h))
 		return -1;
-	if (len > HTTP_BODY_MAX) {
-		/* Who asked first sends no more; who did not is half way. */
-		h->skip = h->expects ? 0 : len;
+	if (len > HTTP_BODY_MAX)
 		return http_refuse(h, "the body is longer than 4 MiB");
-	}
+	h->skip = 0;
 	if (len) {
 		h->req.body = malloc(len + 1);
 		if (!h->req.body)
@@ -242,7 +245,7 @@ static void http_restart(struct http *h)
 	h->begun = h->in_value = h->in_body = h->complete = false;
 	h->expects = h->after_cr = false;
 	h->line_len = h->name_len = h->value_len = h->target_len = 0;
-	h->why = NULL;
+	h->why = h->refused = NULL;
 }
 
 struct http *http_create(void)
