@@ -122,21 +122,34 @@ static json_t *events_properties(va_list ap)
 	return props ? props : json_null();
 }
 
-static void events_put(struct events *ev, json_t *event)
+static bool events_fit(struct events *ev, json_t *event)
 {
 	size_t room = EVENTS_BACKLOG - ev->len;
 	size_t n = json_dumpb(event, ev->backlog + ev->len, room,
 			      JSON_INDENT(2) | JSON_ENSURE_ASCII);
 
-	if (n == 0 || n + 2 > room) {
+	if (n == 0 || n + 2 > room)
+		return false;
+	ev->len += n;
+	ev->backlog[ev->len++] = '\n';
+	ev->backlog[ev->len++] = '\n';
+	return true;
+}
+
+static void events_put(struct events *ev, json_t *event)
+{
+	if (!events_fit(ev, event)) {
+		/* The reader may be back, or another one. */
+		events_flush(ev);
+		if (events_fit(ev, event)) {
+			events_flush(ev);
+			return;
+		}
 		if (ev->nr_lost++ == 0)
 			log_warn(
 				"event monitor: the reader is too slow; events are lost");
 		return;
 	}
-	ev->len += n;
-	ev->backlog[ev->len++] = '\n';
-	ev->backlog[ev->len++] = '\n';
 	events_flush(ev);
 }
 

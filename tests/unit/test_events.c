@@ -139,6 +139,32 @@ static void test_fifo(void **state unused_param)
 	loop_destroy(loop);
 }
 
+/* One that leaves, and one that comes when all room is used up. */
+static void test_next_reader(void **state unused_param)
+{
+	struct loop *loop = loop_create("main", NULL);
+	char dir[] = "/tmp/test_events.XXXXXX", path[64], buf[4096];
+	struct events *ev = NULL;
+	int fd;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_int_equal(events_open(&ev, loop, path, -1, NULL), 0);
+	close(fd);
+	for (int i = 0; i < 2000; i++)
+		events_emit(ev, "vm", "resized", NULL);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	events_emit(ev, "vm", "booted", NULL);
+	assert_true(read(fd, buf, sizeof(buf)) > 0);
+	events_close(ev);
+	close(fd);
+	unlink(path);
+	rmdir(dir);
+	loop_destroy(loop);
+}
+
 static void test_bad_path(void **state unused_param)
 {
 	struct events *ev = NULL;
@@ -158,6 +184,7 @@ int main(void)
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_gone_reader),
 		cmocka_unit_test(test_fifo),
+		cmocka_unit_test(test_next_reader),
 		cmocka_unit_test(test_bad_path),
 	};
 
