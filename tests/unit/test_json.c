@@ -316,6 +316,8 @@ static void test_unsupported(void **state)
 		{ "\"memory\":{\"zones\":[{}]}", "memory.zones" },
 		{ "\"platform\":{\"tdx\":true}", "platform.tdx" },
 		{ "\"console\":{\"mode\":\"Tty\"}", "console.mode" },
+		{ "\"console\":{\"mode\":\"Off|Null\"}", "console.mode" },
+		{ "\"console\":{\"mode\":\"\"}", "console.mode" },
 		{ "\"cpus\":{\"kvm_hyperv\":true}", "cpus.kvm_hyperv" },
 	};
 	char text[256];

@@ -273,6 +273,8 @@ static bool json_peer_in_list(const char *list, const char *text)
 {
 	size_t len = strlen(text);
 
+	if (strchr(text, '|'))
+		return false;
 	for (const char *s = list;; s++) {
 		if (strncmp(s, text, len) == 0 && (!s[len] || s[len] == '|'))
 			return true;
@@ -288,6 +290,9 @@ static bool json_peer_passes(const struct json_peer *jp, const json_t *value)
 
 	if (!jp->pass)
 		return true;
+	/* "" is no name of a mode: who reads it back would not know it. */
+	if (json_is_string(value) && !json_string_length(value))
+		return !*jp->pass;
 	if (json_peer_is_empty(value))
 		return true;
 	if (json_is_string(value))
