@@ -86,6 +86,17 @@ static void test_device(void **state)
 	assert_int_equal(b.nr_fds, 1);
 	assert_int_equal(b.fds[0], 9);
 	body_fini(&b);
+	/* So is a path that stands for one. */
+	assert_int_equal(make_body(&b, &err, WORDS("add-disk", "/dev/fd/9")),
+			 0);
+	expect_json(&b, "{\"fd\":0}");
+	assert_int_equal(b.fds[0], 9);
+	body_fini(&b);
+	assert_int_equal(
+		make_body(&b, &err, WORDS("add-disk", "path=/x,id=\xff")),
+		-EINVAL);
+	assert_non_null(strstr(err.msg, "UTF-8"));
+	body_fini(&b);
 	/* A relative name is this process's. */
 	assert_int_equal(make_body(&b, &err, WORDS("add-disk", "x.img")), 0);
 	assert_int_equal(json_string_value(json_object_get(b.json, "path"))[0],

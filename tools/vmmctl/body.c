@@ -100,27 +100,59 @@ static int body_add_path(const struct param_set *set, const struct param *p,
 	return 0;
 }
 
+/* A path that is a descriptor of this process goes along as one. */
+static int body_add_path_fd(struct body *b, const struct param_set *set,
+			    const struct param *p, int fd, json_t *obj,
+			    struct error *err)
+{
+	const struct param *other = param_find(set, "fd");
+	json_t *payload;
+	char key[24];
+
+	if (other)
+		return body_add_fd(b, fd, obj,
+				   other->json ? other->json : other->name,
+				   err);
+	if (set != &payload_params)
+		return error_set(err, EINVAL,
+				 "%s: descriptor %d of this process means "
+				 "nothing to the monitor; give a file's path",
+				 p->name, fd);
+	payload = json_object_get(obj, "payload");
+	if (!payload) {
+		payload = json_object();
+		json_object_set_new(obj, "payload", payload);
+	}
+	snprintf(key, sizeof(key), "%s_fd", p->name);
+	return body_add_fd(b, fd, payload, key, err);
+}
+
+static int body_check_utf8(const struct param *p, const char *text,
+			   struct error *err)
+{
+	json_t *value = json_string(text);
+
+	json_decref(value);
+	return value ? 0
+		     : error_set(err, EINVAL,
+				 "%s %s: is not UTF-8, and the control socket "
+				 "takes nothing else",
+				 p->name, error_value(text).text);
+}
+
 static int body_add_text(struct body *b, const struct param_set *set,
 			 const struct param *p, const void *cfg, json_t *obj,
 			 struct error *err)
 {
 	const char *text =
 		*(char *const *)(const void *)((const char *)cfg + p->offset);
-	int fd = -1;
-	char key[24];
+	int fd = p->type == PARAM_PATH ? body_path_fd(text) : -1;
+	int r = body_check_utf8(p, text, err);
 
-	if (p->type == PARAM_PATH && set == &payload_params)
-		fd = body_path_fd(text);
-	if (fd >= 0) {
-		json_t *payload = json_object_get(obj, "payload");
-
-		if (!payload) {
-			payload = json_object();
-			json_object_set_new(obj, "payload", payload);
-		}
-		snprintf(key, sizeof(key), "%s_fd", p->name);
-		return body_add_fd(b, fd, payload, key, err);
-	}
+	if (r)
+		return r;
+	if (fd >= 0)
+		return body_add_path_fd(b, set, p, fd, obj, err);
 	if (p->type == PARAM_PATH && text[0] != '/')
 		return body_add_path(set, p, text, obj, err);
 	body_add_param(set, p, cfg, obj);

@@ -108,7 +108,7 @@ static int client_send(struct client *c, const char *data, size_t len,
 		if (n < 0 && errno == EINTR)
 			continue;
 		/* What the monitor has to say of it may be there already. */
-		if (n < 0 && (errno == EPIPE || errno == ECONNRESET) && done)
+		if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
 			return 0;
 		if (n < 0)
 			return error_set(err, errno,
