@@ -91,13 +91,17 @@ static void console_watch_out(struct console *con, bool on)
 		loop_fd_del(&con->out);
 }
 
-/* Waits for a slow reader up to timeout_ms. True: all was written. */
+/*
+ * Waits for a slow reader up to timeout_ms. True: what there was is written;
+ * what comes meanwhile has its own call, so that a guest that writes all the
+ * time does not keep us here.
+ */
 static bool console_drain(struct console *con, int timeout_ms)
 {
 	const uint8_t *data;
-	size_t len;
+	size_t len, done = 0;
 
-	while ((len = console_peek(con, &data))) {
+	while (done < CONSOLE_BUFFER && (len = console_peek(con, &data))) {
 		ssize_t n;
 
 		if (!console_is_writable(con, timeout_ms))
@@ -107,7 +111,9 @@ static bool console_drain(struct console *con, int timeout_ms)
 			continue;
 		/* The reader went away or the disk is full: the guest must
 		 * not notice. */
-		console_consume(con, n < 0 ? len : (size_t)n);
+		len = n < 0 ? len : (size_t)n;
+		console_consume(con, len);
+		done += len;
 	}
 	return true;
 }

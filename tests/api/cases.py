@@ -268,6 +268,22 @@ def test_file_size_limit(context):
         check(client.request("GET", "vmm.ping"), 200)
 
 
+def test_reset_loop(context):
+    """Verbs and signals are not lost on a guest that resets all the time."""
+    startup = os.path.join(os.path.dirname(context.guest), "startup.elf")
+    for _ in range(5):
+        with context.session() as (monitor, client):
+            config = context.config(payload={"kernel": startup})
+            check(client.request("PUT", "vm.create", config), 204)
+            for verb in ["boot", "pause", "resume", "reboot", "shutdown"] * 5 + ["boot"]:
+                check(client.request("PUT", "vm." + verb), 204)
+                if verb == "pause":
+                    time.sleep(0.01)
+                    assert state(client) == "Paused"
+            monitor.process.send_signal(signal.SIGTERM)
+            assert monitor.process.wait(5) == 0
+
+
 # ---- vm.create and vm.info ----
 
 def go_config(context, monitor):
