@@ -63,24 +63,29 @@ static void hotplug_end(struct hotplug_ask *ask, enum hotplug_answer answer)
 	ask->done(ask, answer);
 }
 
+/* Has it been answered? Then that is its end. */
+static bool hotplug_take_answer(struct hotplug_ask *ask)
+{
+	struct hotplug *hp = ask->vm->hotplug;
+
+	if (hotplug_take(hp->ejected[ask->kind], ask->index))
+		hotplug_end(ask, HOTPLUG_EJECTED);
+	else if (hotplug_take(hp->refused[ask->kind], ask->index))
+		hotplug_end(ask, HOTPLUG_REFUSED);
+	else
+		return false;
+	return true;
+}
+
 /* done() may ask and drop anything: look from the start after each. */
 static bool hotplug_answer_one(struct hotplug *hp)
 {
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &hp->asks) {
-		struct hotplug_ask *ask =
-			container_of(pos, struct hotplug_ask, node);
-
-		if (hotplug_take(hp->ejected[ask->kind], ask->index)) {
-			hotplug_end(ask, HOTPLUG_EJECTED);
+	list_for_each (pos, tmp, &hp->asks)
+		if (hotplug_take_answer(
+			    container_of(pos, struct hotplug_ask, node)))
 			return true;
-		}
-		if (hotplug_take(hp->refused[ask->kind], ask->index)) {
-			hotplug_end(ask, HOTPLUG_REFUSED);
-			return true;
-		}
-	}
 	return false;
 }
 
@@ -94,8 +99,19 @@ static void hotplug_on_mail(struct loop_call *lc)
 
 static void hotplug_on_deadline(struct loop_timer *lt)
 {
-	hotplug_end(container_of(lt, struct hotplug_ask, deadline),
-		    HOTPLUG_LATE);
+	struct hotplug_ask *ask =
+		container_of(lt, struct hotplug_ask, deadline);
+
+	if (!hotplug_take_answer(ask))
+		hotplug_end(ask, HOTPLUG_LATE);
+}
+
+/* A guest that is paused cannot answer: its time begins when it runs. */
+static void hotplug_set_timer(struct hotplug_ask *ask)
+{
+	if (!ask->vm->paused)
+		loop_timer_set(ask->vm->main_loop, &ask->deadline,
+			       loop_now_ns() + ask->vm->hotplug->deadline_ns);
 }
 
 const char *hotplug_answer_text(enum hotplug_answer answer)
@@ -168,8 +184,7 @@ void hotplug_ask(struct hotplug_ask *ask)
 	hotplug_take(hp->refused[ask->kind], ask->index);
 	ask->pending = true;
 	ask->deadline.on_expire = hotplug_on_deadline;
-	loop_timer_set(ask->vm->main_loop, &ask->deadline,
-		       loop_now_ns() + hp->deadline_ns);
+	hotplug_set_timer(ask);
 	list_insert(&hp->asks, &ask->node);
 	hp->ops->ask(hp->opaque, ask->kind, ask->index, true);
 }
@@ -216,6 +231,23 @@ int hotplug_create(struct vm *vm, struct error *err)
 	hp->deadline_ns = HOTPLUG_DEADLINE_NS;
 	vm->hotplug = hp;
 	return 0;
+}
+
+void hotplug_pause(struct vm *vm)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &vm->hotplug->asks)
+		loop_timer_cancel(
+			&container_of(pos, struct hotplug_ask, node)->deadline);
+}
+
+void hotplug_resume(struct vm *vm)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &vm->hotplug->asks)
+		hotplug_set_timer(container_of(pos, struct hotplug_ask, node));
 }
 
 void hotplug_reset(struct vm *vm)

@@ -81,6 +81,10 @@ struct hotplug_ask {
 /* Life, with that of the machine. -errno with a message. */
 int hotplug_create(struct vm *vm, struct error *err);
 void hotplug_destroy(struct vm *vm);
+/* vm->paused has changed: questions are due only while the guest runs, and have
+ * all their time after a pause. */
+void hotplug_pause(struct vm *vm);
+void hotplug_resume(struct vm *vm);
 /* The guest is gone: it has let go of all that it was asked for. No vCPU
  * runs. */
 void hotplug_reset(struct vm *vm);

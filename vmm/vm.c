@@ -544,6 +544,7 @@ int vm_pause(struct vm *vm, struct error *err)
 	}
 	vm->paused = true;
 	plug_pause(vm);
+	hotplug_pause(vm);
 	return 0;
 }
 
@@ -563,6 +564,7 @@ int vm_resume(struct vm *vm, struct error *err)
 	for (i = 0; i < vm->nr_vcpus; i++)
 		vcpu_resume(vm->vcpus[i]);
 	vm->paused = false;
+	hotplug_resume(vm);
 	return 0;
 }
 

@@ -369,6 +369,39 @@ static void test_deadline(void **state unused_param)
 	free_config(config);
 }
 
+static void pause_for(unsigned int ms)
+{
+	fv.vm.paused = true;
+	hotplug_pause(&fv.vm);
+	usleep(ms * 1000);
+	fake_vm_turn(&fv);
+	assert_int_equal(nr_said, 0);
+	fv.vm.paused = false;
+	hotplug_resume(&fv.vm);
+}
+
+/* The time of a pause does not count; an answer that waits to be seen does. */
+static void test_deadline_and_pause(void **state unused_param)
+{
+	void *config = disk_config("one");
+	struct vm_plugged out;
+	struct error err;
+
+	hotplug_set_deadline(&fv.vm, 20000000);
+	assert_int_equal(plug(config, &out, &err), 0);
+	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	pause_for(40);
+	assert_true(fake_vm_turn_until(&fv, has_said, NULL));
+	assert_string_equal(said, "kept one: the guest did not answer in time");
+	nr_said = 0;
+	fv.vm.paused = true;
+	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	pause_for(40);
+	eject(HOTPLUG_PCI, 1);
+	assert_string_equal(said, "removed one 0000:00:01.0");
+	free_config(config);
+}
+
 static void test_bind(void **state unused_param)
 {
 	void *config = disk_config("one");
@@ -695,13 +728,13 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_plug_unplug), CASE(test_no_answer),
-		CASE(test_deadline),	CASE(test_bind),
-		CASE(test_bind_late),	CASE(test_bind_not),
-		CASE(test_force),	CASE(test_full_bus),
-		CASE(test_vcpus),	CASE(test_vcpus_fail),
-		CASE(test_memory),	CASE(test_memory_reset),
-		CASE(test_memory_late),
+		CASE(test_plug_unplug),	 CASE(test_no_answer),
+		CASE(test_deadline),	 CASE(test_deadline_and_pause),
+		CASE(test_bind),	 CASE(test_bind_late),
+		CASE(test_bind_not),	 CASE(test_force),
+		CASE(test_full_bus),	 CASE(test_vcpus),
+		CASE(test_vcpus_fail),	 CASE(test_memory),
+		CASE(test_memory_reset), CASE(test_memory_late),
 	};
 
 	return cmocka_run_group_tests_name("hotplug", tests, make_image,
