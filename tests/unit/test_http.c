@@ -181,6 +181,9 @@ static void test_refusals(void **state unused_param)
 	check_bad("PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 		  "0\r\n\r\n",
 		  "chunks");
+	check_bad("PUT /a HTTP/1.1\r\nTransfer-Encoding :chunked\r\n\r\n"
+		  "0\r\n\r\n",
+		  "white space");
 	check_bad("PUT /a HTTP/1.1\r\nContent-Length: 4194305\r\n\r\n",
 		  "4 MiB");
 }

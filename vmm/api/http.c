@@ -104,6 +104,9 @@ static int http_on_field(http_parser *parser, const char *at, size_t len)
 
 	if (h->in_value && http_on_header(h))
 		return -1;
+	/* RFC 9112 section 5.1; the library takes some for the bare name. */
+	if (memchr(at, ' ', len))
+		return http_refuse(h, "white space in the name of a header");
 	room = sizeof(h->name) - 1 - h->name_len;
 	memcpy(h->name + h->name_len, at, MIN(len, room));
 	h->name_len += MIN(len, room);
