@@ -82,6 +82,30 @@ static int gmem_map_flags(const struct gmem_config *c, bool shared)
 	       (c->hugepages ? MAP_HUGETLB : 0);
 }
 
+/*
+ * mmap(2) over something, but that stays when there are no pages: a failed
+ * MAP_FIXED leaves a hole, where the next mapping of anybody may go.
+ */
+static int gmem_map_over(void *hva, uint64_t len, int flags, int fd, off_t off)
+{
+	void *made = mmap(NULL, len, PROT_READ | PROT_WRITE, flags, fd, off);
+	int r;
+
+	if (made == MAP_FAILED)
+		return -errno;
+	if (mremap(made, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, hva) !=
+	    MAP_FAILED)
+		return 0;
+	r = -errno;
+	munmap(made, len);
+	if (r != -EINVAL)
+		return r;
+	/* Before Linux 5.16 huge pages cannot be moved; they are there. */
+	made = mmap(hva, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd,
+		    off);
+	return made == MAP_FAILED ? -errno : 0;
+}
+
 /* Host addresses for len bytes, 2 MiB aligned so that the kernel can use huge
  * pages. */
 static uint8_t *gmem_map_room(uint64_t len)
@@ -105,15 +129,14 @@ static uint8_t *gmem_map_room(uint64_t len)
 static void *gmem_map(const struct gmem_config *c, uint64_t len, int fd)
 {
 	uint8_t *start = gmem_map_room(len);
+	int r;
 
 	if (start == MAP_FAILED)
 		return MAP_FAILED;
-	if (mmap(start, len, PROT_READ | PROT_WRITE,
-		 MAP_FIXED | gmem_map_flags(c, fd >= 0), fd, 0) == MAP_FAILED) {
-		int saved = errno;
-
+	r = gmem_map_over(start, len, gmem_map_flags(c, fd >= 0), fd, 0);
+	if (r) {
 		munmap(start, len);
-		errno = saved;
+		errno = -r;
 		return MAP_FAILED;
 	}
 	return start;
@@ -364,30 +387,6 @@ static void gmem_mark(struct gmem_hot *hot, gpa_t gpa, uint64_t len,
 			atomic_fetch_and(&hot->plugged[block / 64],
 					 ~(1ull << block % 64));
 	}
-}
-
-/*
- * mmap(2) over something, but that stays when there are no pages: a failed
- * MAP_FIXED leaves a hole, where the next mapping of anybody may go.
- */
-static int gmem_map_over(void *hva, uint64_t len, int flags, int fd, off_t off)
-{
-	void *made = mmap(NULL, len, PROT_READ | PROT_WRITE, flags, fd, off);
-	int r = 0;
-
-	if (made == MAP_FAILED)
-		return -errno;
-	if (mremap(made, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, hva) !=
-	    MAP_FAILED)
-		return 0;
-	r = -errno;
-	munmap(made, len);
-	if (r != -EINVAL)
-		return r;
-	/* Before Linux 5.16 huge pages cannot be moved; they are there. */
-	made = mmap(hva, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd,
-		    off);
-	return made == MAP_FAILED ? -errno : 0;
 }
 
 /* New pages at a place that is reserved. */
