@@ -141,14 +141,12 @@ static void events_put(struct events *ev, json_t *event)
 	if (!events_fit(ev, event)) {
 		/* The reader may be back, or another one. */
 		events_flush(ev);
-		if (events_fit(ev, event)) {
-			events_flush(ev);
+		if (!events_fit(ev, event)) {
+			if (ev->nr_lost++ == 0)
+				log_warn(
+					"event monitor: the reader is too slow; events are lost");
 			return;
 		}
-		if (ev->nr_lost++ == 0)
-			log_warn(
-				"event monitor: the reader is too slow; events are lost");
-		return;
 	}
 	events_flush(ev);
 }

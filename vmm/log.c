@@ -60,8 +60,8 @@ static void log_put(const char *line, size_t len)
 {
 	struct pollfd p = { .fd = log_fd, .events = POLLOUT };
 
-	if (poll(&p, 1, 0) == 1 && write(log_fd, line, len) < 0)
-		return;
+	if (poll(&p, 1, 0) == 1)
+		(void)!write(log_fd, line, len);
 }
 
 void log_write(enum log_level level, const char *fmt, ...)

@@ -142,8 +142,8 @@ int vm_reset(struct vm *vm, struct error *err);
 void vm_power_button(struct vm *vm);
 
 /*
- * Tell the main loop that the guest stopped. Any thread; only the first event
- * counts until vm_reset(). A vCPU that calls it leaves KVM_RUN for good.
+ * Tell the main loop that the guest stopped. Any thread; the first event counts
+ * until vm_reset(), but that any other one replaces a reset. A vCPU that calls it leaves KVM_RUN for good.
  */
 void vm_raise(struct vm *vm, enum vm_event event);
 

@@ -178,7 +178,8 @@ enum block_engine_kind {
 
 /*
  * Make the engine asked for, or the next one in order uring, aio, sync when the
- * host refuses it, saying so once per process in the log. On the loop's thread, destroy too.
+ * host refuses it, saying so once per process in the log. On the loop's thread,
+ * destroy too.
  * Fails only for want of memory or descriptors: -ENOMEM, -EMFILE, -ENFILE.
  */
 int block_engine_create(struct block_engine **out, enum block_engine_kind kind,

@@ -28,8 +28,8 @@ static const struct {
 		.ops = &block_uring_ops,
 #endif
 		.name = "io_uring",
-		.hint = "sysctl kernel.io_uring_disabled or a seccomp filter "
-			"may forbid it",
+		.hint = "sysctl kernel.io_uring_disabled, a seccomp filter or "
+			"the limit of locked memory (ulimit -l) may forbid it",
 	},
 	[BLOCK_ENGINE_AIO] = {
 #ifndef VMM_NO_AIO
@@ -54,9 +54,7 @@ static void engine_say_fallback(enum block_engine_kind from, int r,
 	if (engines[from].ops)
 		log_warn("disks use %s: the host refuses %s (%s; %s)",
 			 engines[to].name, engines[from].name, strerror(-r),
-			 r == -ENOMEM ? "raise the limit of locked memory, "
-					"ulimit -l"
-				      : engines[from].hint);
+			 engines[from].hint);
 	else
 		log_warn("disks use %s: %s is not built in", engines[to].name,
 			 engines[from].name);

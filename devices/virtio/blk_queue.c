@@ -68,6 +68,7 @@ static void blk_say_error(struct blk_queue *bq, const struct block_req *be)
 		[BLOCK_DISCARD] = "discard",
 		[BLOCK_WRITE_ZEROES] = "write zeroes",
 	};
+
 	io_count(&bq->counters.errors, 1);
 	if (!log_is_due(&bq->said_ns))
 		return;

@@ -248,11 +248,12 @@ void virtio_queue_idle(struct virtio_queue *q)
 {
 	struct virtio_dev *dev = q->dev;
 
-	if (q->vq.busy)
+	if (q->vq.busy) {
 		loop_poller_del(q->loop, &q->poller);
-	/* What was pushed since the last publish: no start makes up for it. */
-	if (q->vq.busy && virtqueue_publish(&q->vq))
-		virtio_interrupt(q);
+		/* What was pushed since: no start makes up for it. */
+		if (virtqueue_publish(&q->vq))
+			virtio_interrupt(q);
+	}
 	virtqueue_stop(&q->vq);
 	pthread_mutex_lock(&dev->lock);
 	q->state = VIRTIO_QUEUE_OFF;
@@ -513,10 +514,7 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 	q->kick.on_event = virtio_on_kick;
 	q->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (q->kick.fd < 0)
-		return error_set(
-			err, errno,
-			"eventfd: %s; raise the limit of open files (ulimit -n)",
-			strerror(errno));
+		return error_set(err, errno, "eventfd: %s", error_text(errno));
 	virtio_queue_clear(q);
 	q->loop = vm_io_loop(dev->vm, err);
 	return q->loop ? 0 : -ENOMEM;

@@ -196,7 +196,6 @@ static int http_on_head(http_parser *parser)
 		return -1;
 	if (len > HTTP_BODY_MAX)
 		return http_refuse(h, "the body is longer than 4 MiB");
-	h->skip = 0;
 	if (len) {
 		h->req.body = malloc(len + 1);
 		if (!h->req.body)
@@ -204,6 +203,7 @@ static int http_on_head(http_parser *parser)
 	} else {
 		h->expects = false;
 	}
+	h->skip = 0;
 	h->in_body = true;
 	return 0;
 }
