@@ -136,13 +136,9 @@ def read_only_root(t):
 def root_read_only(t):
     """A root that cannot be written is given as one, unasked."""
     with read_only_root(t) as path:
-        check_root_read_only(t, path)
-
-
-def check_root_read_only(t, path):
-    guest = t.run("tell cmdline cat /proc/cmdline\n"
-                  "say ro $(cat /sys/block/vda/ro)\n"
-                  "touch /new 2>/dev/null && say wrote\n", root=path)
+        guest = t.run("tell cmdline cat /proc/cmdline\n"
+                      "say ro $(cat /sys/block/vda/ro)\n"
+                      "touch /new 2>/dev/null && say wrote\n", root=path)
     t.equal("/proc/cmdline", guest.fact("cmdline"),
             f"root=/dev/vda ro {guest.cmdline}")
     t.equal("ro of the root disk", guest.fact("ro"), "1")

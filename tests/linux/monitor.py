@@ -35,10 +35,10 @@ tell() {{ key=$1; shift; "$@" 2>&1 | sed "s/^/T: $key /"; }}
 # A press that acpid does not listen for yet would be lost.
 await_button() {{
 	for try in $(seq 100); do
-		ls -l /proc/$(pidof acpid)/fd | grep -q /dev/input/event && break
+		ls -l /proc/$(pidof acpid)/fd | grep -q /dev/input/event &&
+			say button && return
 		usleep 100000
 	done
-	[ $try -eq 100 ] || say button
 }}
 keep_log() {{ dmesg -r | dd of=$JOB bs=64k seek=1 conv=notrunc,fsync 2>/dev/null; }}
 """

@@ -164,6 +164,19 @@ static void test_output(void **state unused_param)
 	assert_true(ok);
 }
 
+/* As the log says it, at the end. */
+static unsigned int lost_bytes(void)
+{
+	ssize_t n = read(log_fd, data, sizeof(data) - 1);
+	unsigned int lost = 0;
+
+	assert_true(n > 0);
+	data[n] = '\0';
+	assert_int_equal(
+		sscanf(strstr(data, "serial: "), "serial: %u bytes", &lost), 1);
+	return lost;
+}
+
 /* Nobody reads: writing never waits, what does not fit is lost and counted. */
 static void test_blocked_pipe(void **state unused_param)
 {
@@ -192,11 +205,7 @@ static void test_blocked_pipe(void **state unused_param)
 	turn();
 	assert_int_equal(read(from_guest, data, sizeof(data)), 1);
 	console_close(con);
-	n = read(log_fd, data, sizeof(data) - 1);
-	assert_true(n > 0);
-	data[n] = '\0';
-	assert_int_equal(
-		sscanf(strstr(data, "serial: "), "serial: %u bytes", &lost), 1);
+	lost = lost_bytes();
 	assert_int_equal(got + lost, sent + 500);
 	assert_true(got >= BUFFER);
 }
@@ -281,8 +290,6 @@ static void test_input_file(void **state unused_param)
 static void test_last_words(void **state unused_param)
 {
 	int pipe_len = fcntl(1, F_SETPIPE_SZ, 4096);
-	unsigned int lost = 0;
-	ssize_t n;
 
 	assert_int_equal(pipe_len, 4096);
 	memset(data, 'x', 4096);
@@ -290,12 +297,7 @@ static void test_last_words(void **state unused_param)
 	open_console(CONSOLE_TTY, -1);
 	put("nobody will know");
 	console_close(con);
-	n = read(log_fd, data, sizeof(data) - 1);
-	assert_true(n > 0);
-	data[n] = '\0';
-	assert_int_equal(
-		sscanf(strstr(data, "serial: "), "serial: %u bytes", &lost), 1);
-	assert_int_equal(lost, 16);
+	assert_int_equal(lost_bytes(), 16);
 }
 
 /* ---- the other modes ---- */

@@ -114,6 +114,14 @@ static void test_gone_reader(void **state unused_param)
 	loop_destroy(loop);
 }
 
+/* A FIFO in a directory of its own. */
+static void make_fifo(char *dir, char *path, size_t len)
+{
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, len, "%s/fifo", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+}
+
 /* The reader may come later. */
 static void test_fifo(void **state unused_param)
 {
@@ -122,9 +130,7 @@ static void test_fifo(void **state unused_param)
 	struct events *ev = NULL;
 	int fd;
 
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/fifo", dir);
-	assert_int_equal(mkfifo(path, 0600), 0);
+	make_fifo(dir, path, sizeof(path));
 	assert_int_equal(events_open(&ev, loop, path, -1, NULL), 0);
 	events_emit(ev, "vmm", "starting", NULL);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -147,9 +153,7 @@ static void test_next_reader(void **state unused_param)
 	struct events *ev = NULL;
 	int fd;
 
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/fifo", dir);
-	assert_int_equal(mkfifo(path, 0600), 0);
+	make_fifo(dir, path, sizeof(path));
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	assert_int_equal(events_open(&ev, loop, path, -1, NULL), 0);
 	close(fd);
