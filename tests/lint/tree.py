@@ -10,7 +10,7 @@ PARTS = ("vmm", "devices", "arch", "boot")
 
 def files():
     """Paths of all files, relative to the root; builds and hidden folders are
-    left out."""
+    left out, and so is the .git file of a worktree."""
     found = []
     for folder, folders, names in os.walk(ROOT):
         if folder != ROOT and "build.ninja" in names:
@@ -19,7 +19,7 @@ def files():
         folders[:] = sorted(f for f in folders
                             if f == ".ci" or not f.startswith((".", "__")))
         found += [os.path.relpath(os.path.join(folder, name), ROOT)
-                  for name in sorted(names)]
+                  for name in sorted(names) if name != ".git"]
     # A build folder that is being configured holds nothing of ours yet.
     return [f for f in found if not f.startswith("build")]
 
