@@ -67,8 +67,9 @@ int arch_irqchip_create(struct vm *vm, struct error *err);
 /* CPUID, MSRs and registers of a fresh vCPU. -errno with a message. */
 int arch_vcpu_init(struct vcpu *vcpu, struct error *err);
 
-/* A vCPU that was in use waits for the guest to start it as if it were new. Its
- * thread does not run. -errno with a message. */
+/* Make a vCPU that is added to a running machine wait for the guest to start
+ * it: a fresh one after arch_vcpu_init(), or one that was in use and was
+ * removed. Its thread does not run. Main thread. -errno with a message. */
 int arch_vcpu_rest(struct vcpu *vcpu, struct error *err);
 
 /* Put kernel, initramfs, command line and tables into memory and point the

@@ -468,14 +468,14 @@ static int vm_start_vcpus(struct vm *vm, struct error *err)
 
 int vm_start_vcpu(struct vm *vm, unsigned int index, struct error *err)
 {
-	int r;
+	int r = 0;
 
-	if (index < vm->nr_vcpus) {
-		r = arch_vcpu_rest(vm->vcpus[index], err);
-	} else {
+	if (index == vm->nr_vcpus) {
 		r = vcpu_create(vm, index, &vm->vcpus[index], err);
 		vm->nr_vcpus += !r;
 	}
+	if (!r)
+		r = arch_vcpu_rest(vm->vcpus[index], err);
 	if (r || !vm->running)
 		return r;
 	r = vcpu_start(vm->vcpus[index], err);

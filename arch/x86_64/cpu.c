@@ -71,14 +71,23 @@ int arch_vcpu_init(struct vcpu *vcpu, struct error *err)
 	return 0;
 }
 
-/* The guest's INIT does the rest of the reset. */
+/*
+ * The guest's INIT does the rest of the reset. It finds the vCPU by KVM's map
+ * from APIC ids to vCPUs, which KVM_CREATE_VCPU makes before the new one is in
+ * KVM's list of vCPUs; KVM_SET_LAPIC makes it anew (Linux, arch/x86/kvm/lapic.c,
+ * kvm_recalculate_apic_map()). At boot the guest does that itself when it
+ * enables its first APIC.
+ */
 int arch_vcpu_rest(struct vcpu *vcpu, struct error *err)
 {
 	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_UNINITIALIZED };
+	struct kvm_lapic_state lapic;
 
-	if (ioctl(vcpu->fd, KVM_SET_MP_STATE, &state))
-		return error_set(err, errno, "KVM_SET_MP_STATE: %s",
-				 strerror(errno));
+	if (ioctl(vcpu->fd, KVM_SET_MP_STATE, &state) ||
+	    ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) ||
+	    ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic))
+		return error_set(err, errno, "vCPU %u: its local APIC: %s",
+				 vcpu->index, strerror(errno));
 	return 0;
 }
 

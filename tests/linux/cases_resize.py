@@ -49,6 +49,46 @@ def resize_vcpus_up_and_down(t):
     t.end_shell(guest)
 
 
+def step_vcpus(t, guest, vm, nr):
+    """One step, after which each of nr CPUs works and there is no other."""
+    resize_vcpus(t, vm, nr)
+    last = nr - 1
+    guest.do(f"cd /sys/devices/system/cpu; online=cpu{last}/online; "
+             f"[ {nr} = 1 ] || until [ -e $online ]; do usleep 50000; done; "
+             f"[ {nr} = 1 -o \"$(cat $online)\" = 1 ] || echo 1 >$online || "
+             f"say no start of {last} of {nr}; "
+             f"for cpu in $(seq 0 {last}); do taskset $((1 << cpu)) true || "
+             f"say no work on $cpu of {nr}; done; "
+             "say cpus $(nproc) $(cat present)")
+    present = f"0-{last}" if last else "0"
+    return t.equal("CPUs, and those present", guest.fact("cpus"),
+                   f"{nr} {present}")
+
+
+def walk_vcpus(t, start, steps):
+    guest, vm = t.shell(cpus=f"boot={start},max=4")
+    for nr in steps:
+        if not step_vcpus(t, guest, vm, nr):
+            break
+    t.equal("CPUs that did not start or work", guest.facts("no"), [])
+    t.end_shell(guest)
+
+
+@case("resize-vcpus-steps")
+def resize_vcpus_steps(t):
+    """The one that was added last starts, with nothing else that would make
+    KVM look at its map of the guest's APICs anew."""
+    walk_vcpus(t, 2, (3, 2, 3, 4, 3))
+
+
+@case("resize-vcpus-steps-long", long=True)
+def resize_vcpus_steps_long(t):
+    """Up and down by one, between 1 and 4, from every start."""
+    for start in range(1, 5):
+        up, down = list(range(2, 5)), list(range(3, 0, -1))
+        walk_vcpus(t, start, up[start - 1:] + down + up + down)
+
+
 @case("resize-vcpus-queued")
 def resize_vcpus_queued(t):
     """Requests that come while one is under way wait for it, and each has its
