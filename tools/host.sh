@@ -204,7 +204,7 @@ need_test_packages() {
 		llvm=$(host_clang_major)
 	fi
 	need_packages tests clang clang-tidy clang-format "libclang-rt-$llvm-dev" \
-		acpica-tools fio mandoc qemu-system-x86 gdb python3 socat
+		acpica-tools curl mandoc mount python3
 }
 
 # --- The cache ------------------------------------------------------------

@@ -421,13 +421,18 @@ static void test_iasl(void **state)
 	round_trip(s);
 }
 
-/* Run a method in ACPICA's interpreter; its output must hold `want`. */
+/*
+ * Run a method in ACPICA's interpreter; its output must hold `want`. Since 2024
+ * acpiexec raises the interrupts of a Generic Event Device itself, and at its end
+ * calls what it allocated for that an error, whatever the tables say.
+ */
 static void execute(const char *dir, const char *call, const char *want)
 {
 	char line[400];
 
 	snprintf(line, sizeof(line),
 		 "acpiexec -b 'execute %s' dsdt.aml >log 2>&1; "
+		 "sed -i '/Outstanding cache allocations/d' log; "
 		 "! grep -iE 'error|exception|warning' log && "
 		 "grep -qF '%s' log || { cat log; false; }",
 		 call, want);
