@@ -10,13 +10,15 @@
 #include "devices/device.h"
 #include "vmm/error.h"
 #include "vmm/gmem.h"
-#include "vmm/vcpu.h"
 
 /*
  * What a port must provide. Everything that differs between x86_64 and
  * aarch64 is behind these functions and tables.
  */
-struct vm;
+struct vcpu;
+
+/* A message-signalled interrupt names its sender (KVM_MSI_VALID_DEVID). */
+extern const bool arch_msi_has_devid;
 
 /* Chips the machine always has, in order of creation; ends with {0}. */
 extern const struct chip_place arch_chips[];
@@ -43,7 +45,7 @@ unsigned int arch_ram_layout(uint64_t size, struct arch_ram ram[2]);
 
 /* Do RAM, the memory that may come and the PCI window behind them have
  * addresses that the host's processors know? -EINVAL with a message. */
-int arch_check_memory(const struct vm *vm, struct error *err);
+int arch_check_memory(const struct gmem *gm, struct error *err);
 
 /* Where memory that comes later begins, behind RAM of `size` bytes. */
 gpa_t arch_hotplug_base(uint64_t size);
@@ -60,10 +62,10 @@ int arch_host_ask(struct arch_host **out, int kvm_fd, struct error *err);
 void arch_host_free(struct arch_host *host);
 
 /* Right after KVM_CREATE_VM, before memory slots. -errno with a message. */
-int arch_vm_init(struct vm *vm, struct error *err);
+int arch_vm_init(int vm_fd, struct error *err);
 /* Interrupt controllers; after the memory slots (a slot set afterwards waits
  * for an RCU grace period, 6 to 11 ms). -errno with a message. */
-int arch_irqchip_create(struct vm *vm, struct error *err);
+int arch_irqchip_create(int vm_fd, struct error *err);
 /* CPUID, MSRs and registers of a fresh vCPU. -errno with a message. */
 int arch_vcpu_init(struct vcpu *vcpu, struct error *err);
 
@@ -72,13 +74,30 @@ int arch_vcpu_init(struct vcpu *vcpu, struct error *err);
  * removed. Its thread does not run. Main thread. -errno with a message. */
 int arch_vcpu_rest(struct vcpu *vcpu, struct error *err);
 
+/* What a guest is started with. All borrowed. */
+struct arch_boot {
+	struct gmem *gmem;
+	int kernel_fd;
+	const char *kernel_name; /* for messages */
+	int initramfs_fd; /* -1: none */
+	const char *initramfs_name;
+	const char *cmdline;
+	unsigned int nr_cpus; /* there at the start */
+	unsigned int max_cpus; /* that there may be */
+	bool has_serial; /* there is a serial port */
+	const struct gmem_range *dimms; /* places of memory to come */
+	unsigned int nr_dimms;
+};
+
 /* Put kernel, initramfs, command line and tables into memory and point the
- * first vCPU at the entry. Main thread, vCPUs built and not running. */
-int arch_boot(struct vm *vm, const char *cmdline, struct error *err);
+ * first vCPU at the entry. Main thread, vCPUs built and not running. -errno
+ * with a message. */
+int arch_boot(const struct arch_boot *boot, struct vcpu *first,
+	      struct error *err);
 
 /* Handle an exit reason that vmm/vcpu.c does not know. vCPU thread.
  * Returns true when it was one of this arch's. */
-bool arch_vcpu_exit(struct vcpu *vcpu, enum vcpu_next *next);
+bool arch_vcpu_exit(struct vcpu *vcpu);
 
 /* Print registers and the bytes at the instruction pointer. vCPU thread. */
 void arch_vcpu_dump(struct vcpu *vcpu, FILE *out);

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "vmm/hotplug.h"
+#include "vmm/hotplug_chip.h"
 
 /*
  * A processor that may come and go:

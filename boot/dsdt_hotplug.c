@@ -8,7 +8,7 @@
 
 #include "boot/dsdt.h"
 
-#include "vmm/hotplug.h"
+#include "vmm/hotplug_chip.h"
 
 #define PCI_SLOTS 32
 

@@ -9,7 +9,7 @@
 #include "boot/dsdt.h"
 
 #include "boot/aml_resource.h"
-#include "vmm/hotplug.h"
+#include "vmm/hotplug_chip.h"
 
 /* Fields of the QWordMemory descriptor (6.4.3.5.1). */
 #define QWORD_MIN 14

@@ -21,7 +21,7 @@
  * Guest accesses come on vCPU threads through the bus; queue work runs on the
  * loops of the machine's I/O threads.
  */
-struct vm;
+struct board;
 struct device;
 
 enum device_kind {
@@ -56,8 +56,8 @@ struct device_class {
 	 * untouched and nothing is left behind; -errno with a message, which
 	 * leaves out the option: the caller puts it in front.
 	 */
-	int (*create)(struct vm *vm, const void *config, struct device **out,
-		      struct error *err);
+	int (*create)(struct board *board, const void *config,
+		      struct device **out, struct error *err);
 };
 
 struct device_ops {
@@ -93,7 +93,7 @@ struct device_ops {
 	void (*destroy)(struct device *dev);
 };
 
-/* What a driver did with a device; for vm_driver_news(). */
+/* What a driver did with a device; for board_driver_news(). */
 enum device_news {
 	DEVICE_FOUND = 1, /* it knows of the device */
 	DEVICE_ACTIVATED = 2, /* it drives it from now on */
@@ -106,7 +106,7 @@ struct device {
 	const struct device_ops *ops;
 	char id[64];
 	unsigned int slot; /* on the PCI bus; 0: not there */
-	struct list_node node; /* in vm's list, in order of creation */
+	struct list_node node; /* in the board's list, in order of creation */
 	/* vmm/plug.c's own */
 	atomic_uint news; /* any thread: enum device_news, bits */
 	atomic_bool driver_active; /* any thread */

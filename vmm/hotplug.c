@@ -19,8 +19,6 @@
 struct hotplug {
 	/* main thread */
 	struct vm *vm;
-	const struct hotplug_guest_ops *ops; /* NULL: no chip */
-	void *opaque;
 	struct list_node asks; /* struct hotplug_ask, pending */
 	uint64_t deadline_ns; /* of a question */
 
@@ -32,22 +30,15 @@ struct hotplug {
 
 /* ---- answers ---- */
 
-static void hotplug_answer(struct hotplug *hp, _Atomic uint64_t *bits,
-			   unsigned int index)
+void hotplug_answer(struct vm *vm, enum hotplug_kind kind, unsigned int index,
+		    bool ejected)
 {
+	struct hotplug *hp = vm->hotplug;
+	_Atomic uint64_t *bits = ejected ? hp->ejected[kind]
+					 : hp->refused[kind];
+
 	atomic_fetch_or(&bits[index / WORD_BITS], 1ull << index % WORD_BITS);
-	loop_post(hp->vm->main_loop, &hp->mail);
-}
-
-void hotplug_on_eject(struct vm *vm, enum hotplug_kind kind, unsigned int index)
-{
-	hotplug_answer(vm->hotplug, vm->hotplug->ejected[kind], index);
-}
-
-void hotplug_on_refuse(struct vm *vm, enum hotplug_kind kind,
-		       unsigned int index)
-{
-	hotplug_answer(vm->hotplug, vm->hotplug->refused[kind], index);
+	loop_post(vm->board.main_loop, &hp->mail);
 }
 
 static bool hotplug_take(_Atomic uint64_t *bits, unsigned int index)
@@ -110,7 +101,7 @@ static void hotplug_on_deadline(struct loop_timer *lt)
 static void hotplug_set_timer(struct hotplug_ask *ask)
 {
 	if (!ask->vm->paused)
-		loop_timer_set(ask->vm->main_loop, &ask->deadline,
+		loop_timer_set(ask->vm->board.main_loop, &ask->deadline,
 			       loop_now_ns() + ask->vm->hotplug->deadline_ns);
 }
 
@@ -127,25 +118,18 @@ const char *hotplug_answer_text(enum hotplug_answer answer)
 
 /* ---- questions ---- */
 
-void hotplug_set_guest(struct vm *vm, const struct hotplug_guest_ops *ops,
-		       void *opaque)
-{
-	vm->hotplug->ops = ops;
-	vm->hotplug->opaque = opaque;
-}
-
 int hotplug_check_guest(struct vm *vm, struct error *err)
 {
-	if (!vm->hotplug->ops)
+	if (!vm->board.hotplug_chip)
 		return error_set(err, ENOTSUP, "this machine has no hot-plug");
 	return 0;
 }
 
 bool hotplug_is_heard(struct vm *vm)
 {
-	struct hotplug *hp = vm->hotplug;
+	const struct board *b = &vm->board;
 
-	return hp->ops && hp->ops->is_heard(hp->opaque);
+	return b->hotplug_chip && b->hotplug_chip->is_heard(b->hotplug_opaque);
 }
 
 void hotplug_set_deadline(struct vm *vm, uint64_t ns)
@@ -155,24 +139,24 @@ void hotplug_set_deadline(struct vm *vm, uint64_t ns)
 
 void hotplug_check(struct vm *vm, enum hotplug_kind kind, unsigned int index)
 {
-	struct hotplug *hp = vm->hotplug;
+	const struct board *b = &vm->board;
 
-	hp->ops->check(hp->opaque, kind, index);
+	b->hotplug_chip->check(b->hotplug_opaque, kind, index);
 }
 
 void hotplug_set_cpu(struct vm *vm, unsigned int index, bool present)
 {
-	struct hotplug *hp = vm->hotplug;
+	const struct board *b = &vm->board;
 
-	hp->ops->set_cpu(hp->opaque, index, present);
+	b->hotplug_chip->set_cpu(b->hotplug_opaque, index, present);
 }
 
 void hotplug_set_memory(struct vm *vm, unsigned int index, gpa_t gpa,
 			uint64_t len)
 {
-	struct hotplug *hp = vm->hotplug;
+	const struct board *b = &vm->board;
 
-	hp->ops->set_memory(hp->opaque, index, gpa, len);
+	b->hotplug_chip->set_memory(b->hotplug_opaque, index, gpa, len);
 }
 
 void hotplug_ask(struct hotplug_ask *ask)
@@ -186,35 +170,36 @@ void hotplug_ask(struct hotplug_ask *ask)
 	ask->deadline.on_expire = hotplug_on_deadline;
 	hotplug_set_timer(ask);
 	list_insert(&hp->asks, &ask->node);
-	hp->ops->ask(hp->opaque, ask->kind, ask->index, true);
+	hotplug_ask_again(ask);
 }
 
 void hotplug_ask_again(struct hotplug_ask *ask)
 {
-	struct hotplug *hp = ask->vm->hotplug;
+	const struct board *b = &ask->vm->board;
 
-	hp->ops->ask(hp->opaque, ask->kind, ask->index, true);
+	b->hotplug_chip->ask(b->hotplug_opaque, ask->kind, ask->index, true);
 }
 
 void hotplug_tell_gone(struct vm *vm, enum hotplug_kind kind,
 		       unsigned int index)
 {
-	struct hotplug *hp = vm->hotplug;
+	const struct board *b = &vm->board;
 
-	hp->ops->ask(hp->opaque, kind, index, true);
+	b->hotplug_chip->ask(b->hotplug_opaque, kind, index, true);
 }
 
 void hotplug_drop(struct hotplug_ask *ask)
 {
-	struct hotplug *hp = ask->vm->hotplug;
+	const struct board *b = &ask->vm->board;
 
 	if (!ask->pending)
 		return;
 	ask->pending = false;
 	loop_timer_cancel(&ask->deadline);
 	list_remove(&ask->node);
-	if (hp->ops)
-		hp->ops->ask(hp->opaque, ask->kind, ask->index, false);
+	if (b->hotplug_chip)
+		b->hotplug_chip->ask(b->hotplug_opaque, ask->kind, ask->index,
+				     false);
 }
 
 /* ---- life ---- */
@@ -266,7 +251,7 @@ void hotplug_destroy(struct vm *vm)
 
 	if (!hp)
 		return;
-	loop_cancel(vm->main_loop, &hp->mail);
+	loop_cancel(vm->board.main_loop, &hp->mail);
 	free(hp);
 	vm->hotplug = NULL;
 }

@@ -8,6 +8,7 @@
 
 #include "vmm/error.h"
 #include "vmm/gmem.h"
+#include "vmm/hotplug_chip.h"
 #include "vmm/list.h"
 #include "vmm/loop.h"
 
@@ -22,42 +23,11 @@
 struct vm;
 struct hotplug;
 
-/* The numbers are known to the chip and to the guest's byte code. */
-enum hotplug_kind {
-	HOTPLUG_PCI, /* index: slot */
-	HOTPLUG_CPU, /* index: of the vCPU */
-	HOTPLUG_MEMORY, /* index: of the DIMM */
-	HOTPLUG_KINDS,
-};
-
-#define HOTPLUG_MAX_INDEX 256u
 #define HOTPLUG_DEADLINE_NS 30000000000ull
 
-/* What the chip does for the machine. Main thread. */
-struct hotplug_guest_ops {
-	/* Tell the guest to look at what came. */
-	void (*check)(void *opaque, enum hotplug_kind kind, unsigned int index);
-	/* Ask it to let go; on false, do not take its yes for one any more. */
-	void (*ask)(void *opaque, enum hotplug_kind kind, unsigned int index,
-		    bool on);
-	/* Has the guest looked since its start, so that it will again? */
-	bool (*is_heard)(void *opaque);
-	/* What the guest finds where it looks. len 0: nothing. */
-	void (*set_cpu)(void *opaque, unsigned int index, bool present);
-	void (*set_memory)(void *opaque, unsigned int index, gpa_t gpa,
-			   uint64_t len);
-};
-
-/* The chip comes (NULL: goes). Main thread. */
-void hotplug_set_guest(struct vm *vm, const struct hotplug_guest_ops *ops,
-		       void *opaque);
-
-/* The guest let go of what it was asked for. Any thread. */
-void hotplug_on_eject(struct vm *vm, enum hotplug_kind kind,
-		      unsigned int index);
-/* The guest will not let go. Any thread. */
-void hotplug_on_refuse(struct vm *vm, enum hotplug_kind kind,
-		       unsigned int index);
+/* As board_eject_answer(). Any thread. */
+void hotplug_answer(struct vm *vm, enum hotplug_kind kind, unsigned int index,
+		    bool ejected);
 
 /* ---- for the verbs: main thread ---- */
 

@@ -6,25 +6,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct vm;
+struct board;
 
 /*
- * Interrupts into the in-kernel controllers. Any thread, no lock needed.
+ * Interrupts to the guest's interrupt controllers. Any thread, no lock needed.
  * Errors can only come from a machine that is going away; they are logged.
  */
 
-/* Send one message-signalled interrupt (KVM_SIGNAL_MSI). */
-void irq_msi(struct vm *vm, uint64_t addr, uint32_t data);
+/* Send one message-signalled interrupt, of the PCI function with this
+ * requester id (bus, slot and function; an ITS asks for it). */
+void irq_msi(struct board *board, uint32_t devid, uint64_t addr, uint32_t data);
 
-/*
- * Set the level of an interrupt line: of the machine's own controller when it
- * has one, else of KVM's (KVM_IRQ_LINE).
- */
-void irq_line(struct vm *vm, uint32_t gsi, bool level);
+/* Set the level of an interrupt line: of a controller in this process when
+ * there is one, else of KVM's. */
+void irq_line(struct board *board, uint32_t gsi, bool level);
+
+/* One pulse of a line: what an edge-triggered interrupt takes. */
+void irq_pulse(struct board *board, uint32_t gsi);
 
 /* A controller in this process takes the lines, from any thread; NULL: KVM's
  * again. Main thread, before the devices that use lines. */
-void irq_set_line_sink(struct vm *vm,
+void irq_set_line_sink(struct board *board,
 		       void (*sink)(void *opaque, uint32_t gsi, bool level),
 		       void *opaque);
 

@@ -497,7 +497,7 @@ int machine_boot(struct machine *m, struct error *err)
 static int machine_check_event(const struct machine *m, struct error *err)
 {
 	if (!atomic_load(&m->vm->event_call.pending) ||
-	    (atomic_load(&m->vm->event) == VM_EVENT_RESET &&
+	    (atomic_load(&m->vm->board.event) == VM_EVENT_RESET &&
 	     m->config.on_reset != RESET_EXIT))
 		return 0;
 	return error_set(err, EIO,

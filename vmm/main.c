@@ -70,7 +70,7 @@ static void process_on_signal(struct loop_fd *lf, uint32_t events unused_param)
 	if (si.ssi_signo == SIGPWR)
 		machine_power_button(&p->machine, &err);
 	else if (p->machine.vm)
-		vm_raise(p->machine.vm, VM_EVENT_STOP);
+		board_raise(&p->machine.vm->board, VM_EVENT_STOP);
 	else
 		loop_quit(p->loop);
 }

@@ -121,7 +121,7 @@ static void comer_on_deadline(struct loop_timer *lt)
 static void comer_set_deadline(struct plug_comer *c)
 {
 	loop_timer_set(
-		c->vm->main_loop, &c->deadline,
+		c->vm->board.main_loop, &c->deadline,
 		MIN(loop_now_ns() + c->vm->plug->deadline_ns, c->end_ns));
 }
 
@@ -148,10 +148,9 @@ int vm_plug(struct vm *vm, const struct device_class *class, const void *config,
 
 	if (r)
 		return r;
-	r = class->create(vm, config, &dev, err);
+	r = board_add_device(&vm->board, class, config, &dev, err);
 	if (r)
 		return error_prefix(err, r, "--%s", class->option);
-	list_insert(&vm->devices, &dev->node);
 	*out = plug_place(dev);
 	/* Whoever does not listen yet finds it when it looks at the bus. */
 	out->pending = vm->running && !vm->paused && hotplug_is_heard(vm);
@@ -208,7 +207,7 @@ static struct device *plug_find(struct vm *vm, const char *id)
 {
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &vm->devices) {
+	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
 
 		if (dev->ops->unplug && !strcmp(dev->id, id))
@@ -295,12 +294,12 @@ int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
 
 /* ---- what drivers do ---- */
 
-void vm_driver_news(struct vm *vm, struct device *dev, enum device_news news)
+void plug_driver_news(struct vm *vm, struct device *dev, enum device_news news)
 {
 	if (news != DEVICE_FOUND)
 		atomic_store(&dev->driver_active, news == DEVICE_ACTIVATED);
 	atomic_fetch_or(&dev->news, (unsigned int)news);
-	loop_post(vm->main_loop, &vm->plug->news);
+	loop_post(vm->board.main_loop, &vm->plug->news);
 }
 
 /* The guest is at work: all that wait get more time. */
@@ -342,7 +341,7 @@ static bool plug_one_news(struct vm *vm)
 {
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &vm->devices) {
+	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
 		unsigned int news = atomic_exchange(&dev->news, 0);
 
@@ -385,7 +384,7 @@ void plug_reset(struct vm *vm)
 {
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &vm->devices) {
+	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
 
 		atomic_store(&dev->news, 0);
@@ -426,7 +425,7 @@ void plug_destroy(struct vm *vm)
 	while (!list_is_empty(&plug->leaving))
 		leaver_free(container_of(list_take(&plug->leaving),
 					 struct plug_leaver, node));
-	loop_cancel(vm->main_loop, &plug->news);
+	loop_cancel(vm->board.main_loop, &plug->news);
 	free(plug);
 	vm->plug = NULL;
 }

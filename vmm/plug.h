@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "devices/device.h"
 #include "vmm/error.h"
 
 /*
@@ -32,6 +33,9 @@ void plug_stop(struct vm *vm);
 void plug_reset(struct vm *vm);
 /* The guest stands still: it will find what was coming when it runs on. */
 void plug_pause(struct vm *vm);
+
+/* As board_driver_news(). Any thread. */
+void plug_driver_news(struct vm *vm, struct device *dev, enum device_news news);
 
 /* Of later plugs; PLUG_DEADLINE_NS unless set. For tests. */
 void plug_set_deadline(struct vm *vm, uint64_t ns);

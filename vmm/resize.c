@@ -57,7 +57,7 @@ struct resizer {
 struct resize {
 	struct resizer cpus;
 	struct resizer memory;
-	struct resize_dimm dimms[RESIZE_MAX_DIMMS];
+	struct gmem_range dimms[RESIZE_MAX_DIMMS];
 	unsigned int nr_dimms;
 };
 
@@ -82,7 +82,7 @@ static void resizer_finish(struct resizer *rz, const char *why)
 	rz->began = report.actual;
 	rz->refused = 0;
 	if (rz->nr)
-		loop_post(vm->main_loop, &rz->call);
+		loop_post(vm->board.main_loop, &rz->call);
 	while (times--) {
 		if (why && vm->on_resize_failed)
 			vm->on_resize_failed(vm, &report, why);
@@ -178,7 +178,7 @@ static int resizer_request(struct resizer *rz, uint64_t wanted,
 	}
 	rz->queue[rz->nr++] = (struct resize_request){ wanted, 1 };
 	/* Callbacks come from the loop, not from in here. */
-	loop_post(vm->main_loop, &rz->call);
+	loop_post(vm->board.main_loop, &rz->call);
 	return 0;
 }
 
@@ -196,19 +196,19 @@ static void resizer_init(struct resizer *rz, struct vm *vm,
 static void resizer_fini(struct resizer *rz)
 {
 	hotplug_drop(&rz->ask);
-	loop_cancel(rz->vm->main_loop, &rz->call);
+	loop_cancel(rz->vm->board.main_loop, &rz->call);
 }
 
 /* ---- vCPUs ---- */
 
 static uint64_t cpus_size(const struct vm *vm)
 {
-	return vm->cpus_present;
+	return vm->board.nr_cpus;
 }
 
 static int cpus_grow(struct vm *vm, uint64_t wanted, struct error *err)
 {
-	unsigned int i, from = vm->cpus_present;
+	unsigned int i, from = vm->board.nr_cpus;
 	int r = 0;
 
 	for (i = from; i < wanted && !r; i++)
@@ -218,7 +218,7 @@ static int cpus_grow(struct vm *vm, uint64_t wanted, struct error *err)
 			vm_stop_vcpu(vm, i);
 		return r;
 	}
-	vm->cpus_present = (unsigned int)wanted;
+	vm->board.nr_cpus = (unsigned int)wanted;
 	for (i = from; i < wanted; i++) {
 		hotplug_set_cpu(vm, i, true);
 		hotplug_check(vm, HOTPLUG_CPU, i);
@@ -230,14 +230,14 @@ static int cpus_grow(struct vm *vm, uint64_t wanted, struct error *err)
 static bool cpus_choose(struct resizer *rz, uint64_t wanted unused_param,
 			unsigned int *index)
 {
-	*index = rz->vm->cpus_present - 1;
+	*index = rz->vm->board.nr_cpus - 1;
 	return true;
 }
 
 static void cpus_remove(struct vm *vm, unsigned int index)
 {
 	vm_stop_vcpu(vm, index);
-	vm->cpus_present = index;
+	vm->board.nr_cpus = index;
 }
 
 static const struct resizer_ops cpus_ops = {
@@ -262,7 +262,7 @@ int vm_resize_vcpus(struct vm *vm, unsigned int nr, struct error *err)
 static uint64_t memory_size(const struct vm *vm)
 {
 	const struct resize *rs = vm->resize;
-	uint64_t size = gmem_boot_size(&vm->gmem);
+	uint64_t size = gmem_boot_size(&vm->board.gmem);
 	unsigned int i;
 
 	for (i = 0; i < rs->nr_dimms; i++)
@@ -280,14 +280,15 @@ static uint64_t memory_find(const struct vm *vm, uint64_t unit, uint64_t max,
 			    gpa_t *gpa)
 {
 	const struct resize *rs = vm->resize;
-	gpa_t start = vm->gmem.hot.gpa, end = start + vm->gmem.hot.len;
+	gpa_t start = vm->board.gmem.hot.gpa,
+	      end = start + vm->board.gmem.hot.len;
 	uint64_t len = 0;
 	unsigned int i;
 
 	for (; start + unit <= end && !len; start += unit) {
 		len = MIN(max, end - start);
 		for (i = 0; i < rs->nr_dimms; i++) {
-			const struct resize_dimm *d = &rs->dimms[i];
+			const struct gmem_range *d = &rs->dimms[i];
 
 			if (d->len && d->gpa + d->len > start)
 				len = d->gpa > start ? MIN(len, d->gpa - start)
@@ -300,12 +301,13 @@ static uint64_t memory_find(const struct vm *vm, uint64_t unit, uint64_t max,
 }
 
 /* Devices that know memory by more than its address look at it again. */
-static void memory_tell_devices(struct vm *vm, const struct resize_dimm *d)
+static void memory_tell_devices(struct vm *vm, const struct gmem_range *d)
 {
-	const struct iovec mem = { gmem_hot_ptr(&vm->gmem, d->gpa), d->len };
+	const struct iovec mem = { gmem_hot_ptr(&vm->board.gmem, d->gpa),
+				   d->len };
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &vm->devices) {
+	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
 
 		if (dev->ops->memory)
@@ -316,31 +318,31 @@ static void memory_tell_devices(struct vm *vm, const struct resize_dimm *d)
 static int memory_insert(struct vm *vm, unsigned int index, gpa_t gpa,
 			 uint64_t len, struct error *err)
 {
-	int r = gmem_plug(&vm->gmem, gpa, len, err);
+	int r = gmem_plug(&vm->board.gmem, gpa, len, err);
 
 	if (r)
 		return r;
-	r = vm_set_slot(vm, GMEM_MAX_REGIONS + index, gpa, len, err);
+	r = kvm_set_slot(&vm->kvm, GMEM_MAX_REGIONS + index, gpa, len, err);
 	if (r) {
-		gmem_unplug(&vm->gmem, gpa, len);
+		gmem_unplug(&vm->board.gmem, gpa, len);
 		return r;
 	}
-	vm->resize->dimms[index] = (struct resize_dimm){ gpa, len };
+	vm->resize->dimms[index] = (struct gmem_range){ gpa, len };
 	memory_tell_devices(vm, &vm->resize->dimms[index]);
 	return 0;
 }
 
 static void memory_remove(struct vm *vm, unsigned int index)
 {
-	struct resize_dimm *d = &vm->resize->dimms[index];
+	struct gmem_range *d = &vm->resize->dimms[index];
 	struct error err;
 
 	/* The guest first; what it reads there from now on is nobody's. */
-	if (vm_set_slot(vm, GMEM_MAX_REGIONS + index, d->gpa, 0, &err))
+	if (kvm_set_slot(&vm->kvm, GMEM_MAX_REGIONS + index, d->gpa, 0, &err))
 		log_warn("memory: %s", err.msg);
-	gmem_unplug(&vm->gmem, d->gpa, d->len);
+	gmem_unplug(&vm->board.gmem, d->gpa, d->len);
 	memory_tell_devices(vm, d);
-	*d = (struct resize_dimm){ 0, 0 };
+	*d = (struct gmem_range){ 0, 0 };
 }
 
 /* How large a DIMM is to be, so that later requests find places too. */
@@ -348,7 +350,7 @@ static uint64_t memory_piece(const struct vm *vm, uint64_t missing,
 			     uint64_t unit)
 {
 	const struct resize *rs = vm->resize;
-	uint64_t room = vm->gmem.hot.len, places = 0;
+	uint64_t room = vm->board.gmem.hot.len, places = 0;
 	unsigned int i;
 
 	for (i = 0; i < rs->nr_dimms; i++) {
@@ -366,7 +368,7 @@ static int memory_fill(struct vm *vm, uint64_t missing, uint32_t *added,
 		       struct error *err)
 {
 	struct resize *rs = vm->resize;
-	bool big = gmem_boot_size(&vm->gmem) >= BIG_GUEST &&
+	bool big = gmem_boot_size(&vm->board.gmem) >= BIG_GUEST &&
 		   missing % BIG_BLOCK == 0;
 	uint64_t unit = big ? BIG_BLOCK : GMEM_BLOCK, len;
 	uint64_t piece = memory_piece(vm, missing, unit);
@@ -442,8 +444,8 @@ static const struct resizer_ops memory_ops = {
 
 int vm_resize_memory(struct vm *vm, uint64_t bytes, struct error *err)
 {
-	uint64_t boot = gmem_boot_size(&vm->gmem);
-	uint64_t max = boot + vm->gmem.hot.len;
+	uint64_t boot = gmem_boot_size(&vm->board.gmem);
+	uint64_t max = boot + vm->board.gmem.hot.len;
 
 	if (bytes < boot || bytes > max)
 		return error_set(
@@ -476,7 +478,7 @@ void resize_stop(struct vm *vm)
 	resizer_stop(&vm->resize->memory);
 }
 
-unsigned int resize_dimms(const struct vm *vm, const struct resize_dimm **out)
+unsigned int resize_dimms(const struct vm *vm, const struct gmem_range **out)
 {
 	*out = vm->resize->dimms;
 	return vm->resize->nr_dimms;
@@ -490,9 +492,9 @@ int resize_set_slots(struct vm *vm, struct error *err)
 
 	for (i = 0; i < rs->nr_dimms && !r; i++)
 		if (rs->dimms[i].len)
-			r = vm_set_slot(vm, GMEM_MAX_REGIONS + i,
-					rs->dimms[i].gpa, rs->dimms[i].len,
-					err);
+			r = kvm_set_slot(&vm->kvm, GMEM_MAX_REGIONS + i,
+					 rs->dimms[i].gpa, rs->dimms[i].len,
+					 err);
 	return r;
 }
 
@@ -504,7 +506,7 @@ int resize_create(struct vm *vm, struct error *err)
 		return error_set(err, ENOMEM, "out of memory");
 	resizer_init(&rs->cpus, vm, &cpus_ops);
 	resizer_init(&rs->memory, vm, &memory_ops);
-	rs->nr_dimms = (unsigned int)MIN(vm->gmem.hot.len / GMEM_BLOCK,
+	rs->nr_dimms = (unsigned int)MIN(vm->board.gmem.hot.len / GMEM_BLOCK,
 					 (uint64_t)RESIZE_MAX_DIMMS);
 	vm->resize = rs;
 	return 0;

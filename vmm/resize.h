@@ -18,11 +18,6 @@ struct resize;
 /* Places for DIMMs, as the guest is told at boot. */
 #define RESIZE_MAX_DIMMS 32u
 
-struct resize_dimm {
-	gpa_t gpa;
-	uint64_t len; /* 0: the place is free */
-};
-
 /* Life, with that of the machine. -errno with a message. */
 int resize_create(struct vm *vm, struct error *err);
 void resize_destroy(struct vm *vm);
@@ -31,8 +26,9 @@ void resize_destroy(struct vm *vm);
  * runs. */
 void resize_stop(struct vm *vm);
 
-/* The places; returns how many there are, 0 without hotplug_size. */
-unsigned int resize_dimms(const struct vm *vm, const struct resize_dimm **out);
+/* The places (len 0: free); returns how many there are, 0 without
+ * hotplug_size. */
+unsigned int resize_dimms(const struct vm *vm, const struct gmem_range **out);
 /* KVM's memory slots of what is plugged; for a VM that is built anew. */
 int resize_set_slots(struct vm *vm, struct error *err);
 

@@ -49,7 +49,7 @@ static bool stats_is_inside(uint64_t addr, const void *start, uint64_t len)
 
 static bool stats_is_guest(const struct vm *vm, uint64_t addr)
 {
-	const struct gmem *gm = vm ? &vm->gmem : NULL;
+	const struct gmem *gm = vm ? &vm->board.gmem : NULL;
 	unsigned int nr = gm ? atomic_load(&gm->nr) : 0;
 
 	for (unsigned int i = 0; i < nr; i++)
@@ -214,11 +214,11 @@ static void stats_vcpus(const struct vm *vm, json_t *out)
 
 	if (!vm)
 		return;
-	fd = ioctl(vm->vm_fd, KVM_GET_STATS_FD, NULL);
+	fd = ioctl(vm->kvm.vm_fd, KVM_GET_STATS_FD, NULL);
 	stats_kvm(fd, stats_group(kvm, "vm"));
 	close_fd(&fd);
-	for (unsigned int i = 0; i < vm->nr_vcpus; i++) {
-		const struct vcpu *vcpu = vm->vcpus[i];
+	for (unsigned int i = 0; i < vm->kvm.nr_vcpus; i++) {
+		const struct vcpu *vcpu = vm->kvm.vcpus[i];
 		json_t *mine;
 
 		snprintf(name, sizeof(name), "vcpu%u", i);
@@ -248,7 +248,7 @@ json_t *stats_counters(struct vm *vm)
 
 	if (!vm)
 		return out;
-	list_for_each (pos, tmp, &vm->devices) {
+	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
 
 		if (dev->ops->counters)

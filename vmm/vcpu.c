@@ -17,53 +17,86 @@
 #include <sys/mman.h>
 
 #include "arch/arch.h"
+#include "vmm/board.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
 
 #define VCPU_KICK_SIGNAL SIGUSR1
 
-static enum vcpu_next vcpu_on_mmio(struct vcpu *vcpu)
+/* ---- exits ---- */
+
+void vcpu_report_fault(struct vcpu *vcpu, const char *what)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out;
+	int speed;
+
+	/* One vCPU reports; the others are stopped by the event. */
+	if (atomic_load(&vcpu->config.board->event) != VM_EVENT_NONE)
+		return;
+	log_error("vcpu%u: KVM gave up on the guest: %s", vcpu->config.index,
+		  what);
+	out = open_memstream(&text, &len);
+	if (out) {
+		arch_vcpu_dump(vcpu, out);
+		fclose(out);
+		for (char *line = text, *end; line && *line; line = end) {
+			end = strchr(line, '\n');
+			if (end)
+				*end++ = '\0';
+			log_error("%s", line);
+		}
+		free(text);
+	}
+	speed = arch_kernel_speed(vcpu->config.kvm_fd);
+	if (speed >= 0 && speed < 20)
+		log_error(
+			"this host interprets guest kernels (kvm-pvm, no nested virtualisation): Linux guests do not get through boot here; see --check-host");
+	board_raise(vcpu->config.board, VM_EVENT_FAULT);
+}
+
+static bool vcpu_on_mmio(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
 	if (run->mmio.is_write)
-		bus_write(&vcpu->vm->mmio, run->mmio.phys_addr, run->mmio.data,
-			  run->mmio.len);
+		bus_write(&vcpu->config.board->mmio, run->mmio.phys_addr,
+			  run->mmio.data, run->mmio.len);
 	else
-		bus_read(&vcpu->vm->mmio, run->mmio.phys_addr, run->mmio.data,
-			 run->mmio.len);
-	return VCPU_CONTINUE;
+		bus_read(&vcpu->config.board->mmio, run->mmio.phys_addr,
+			 run->mmio.data, run->mmio.len);
+	return true;
 }
 
-static enum vcpu_next vcpu_on_intr(struct vcpu *vcpu unused_param)
+static bool vcpu_on_intr(struct vcpu *vcpu unused_param)
 {
-	return VCPU_CONTINUE;
+	return true;
 }
 
-static enum vcpu_next vcpu_on_shutdown(struct vcpu *vcpu)
+static bool vcpu_on_shutdown(struct vcpu *vcpu)
 {
-	log_info("vcpu%u: triple fault", vcpu->index);
-	vm_raise(vcpu->vm, VM_EVENT_RESET);
-	return VCPU_LEAVE;
+	log_info("vcpu%u: triple fault", vcpu->config.index);
+	board_raise(vcpu->config.board, VM_EVENT_RESET);
+	return false;
 }
 
-static enum vcpu_next vcpu_on_system_event(struct vcpu *vcpu)
+static bool vcpu_on_system_event(struct vcpu *vcpu)
 {
 	switch (vcpu->run->system_event.type) {
 	case KVM_SYSTEM_EVENT_SHUTDOWN:
-		vm_raise(vcpu->vm, VM_EVENT_POWEROFF);
-		return VCPU_LEAVE;
+		board_raise(vcpu->config.board, VM_EVENT_POWEROFF);
+		return false;
 	case KVM_SYSTEM_EVENT_RESET:
-		vm_raise(vcpu->vm, VM_EVENT_RESET);
-		return VCPU_LEAVE;
+		board_raise(vcpu->config.board, VM_EVENT_RESET);
+		return false;
 	default:
-		vm_report_fault(vcpu, "unknown system event");
-		return VCPU_LEAVE;
+		vcpu_report_fault(vcpu, "unknown system event");
+		return false;
 	}
 }
 
-static enum vcpu_next vcpu_on_internal_error(struct vcpu *vcpu)
+static bool vcpu_on_internal_error(struct vcpu *vcpu)
 {
 	char what[96];
 
@@ -72,11 +105,11 @@ static enum vcpu_next vcpu_on_internal_error(struct vcpu *vcpu)
 		 vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION
 			 ? " (an instruction that KVM cannot emulate)"
 			 : "");
-	vm_report_fault(vcpu, what);
-	return VCPU_LEAVE;
+	vcpu_report_fault(vcpu, what);
+	return false;
 }
 
-static enum vcpu_next vcpu_on_fail_entry(struct vcpu *vcpu)
+static bool vcpu_on_fail_entry(struct vcpu *vcpu)
 {
 	char what[96];
 
@@ -84,13 +117,13 @@ static enum vcpu_next vcpu_on_fail_entry(struct vcpu *vcpu)
 		 "the CPU refused to enter the guest, reason %#llx",
 		 (unsigned long long)
 			 vcpu->run->fail_entry.hardware_entry_failure_reason);
-	vm_report_fault(vcpu, what);
-	return VCPU_LEAVE;
+	vcpu_report_fault(vcpu, what);
+	return false;
 }
 
 static const struct vcpu_exit {
 	const char *name;
-	enum vcpu_next (*handle)(struct vcpu *vcpu);
+	bool (*handle)(struct vcpu *vcpu);
 } vcpu_exits[VCPU_NR_EXITS] = {
 	[KVM_EXIT_UNKNOWN] = { "unknown", NULL },
 	[KVM_EXIT_EXCEPTION] = { "exception", NULL },
@@ -113,22 +146,22 @@ const char *vcpu_exit_name(uint32_t reason)
 	return "other";
 }
 
-static enum vcpu_next vcpu_handle_exit(struct vcpu *vcpu)
+/* False: an event was raised, the vCPU has to leave. */
+static bool vcpu_handle_exit(struct vcpu *vcpu)
 {
 	uint32_t reason = vcpu->run->exit_reason;
 	uint64_t *count = &vcpu->exits[MIN(reason, VCPU_NR_EXITS - 1u)];
-	enum vcpu_next next = VCPU_CONTINUE;
 	char what[64];
 
 	__atomic_store_n(count, *count + 1, __ATOMIC_RELAXED);
 	if (reason < ARRAY_SIZE(vcpu_exits) && vcpu_exits[reason].handle)
 		return vcpu_exits[reason].handle(vcpu);
-	if (arch_vcpu_exit(vcpu, &next))
-		return next;
+	if (arch_vcpu_exit(vcpu))
+		return true;
 	snprintf(what, sizeof(what), "unhandled exit %u (%s)", reason,
 		 vcpu_exit_name(reason));
-	vm_report_fault(vcpu, what);
-	return VCPU_LEAVE;
+	vcpu_report_fault(vcpu, what);
+	return false;
 }
 
 static void vcpu_set_parked(struct vcpu *vcpu, bool parked)
@@ -159,7 +192,8 @@ static void vcpu_inject_nmi(struct vcpu *vcpu)
 	    state.mp_state == KVM_MP_STATE_INIT_RECEIVED)
 		return;
 	if (ioctl(vcpu->fd, KVM_NMI, 0))
-		log_warn("vcpu%u: NMI: %s", vcpu->index, strerror(errno));
+		log_warn("vcpu%u: NMI: %s", vcpu->config.index,
+			 strerror(errno));
 }
 
 /*
@@ -178,12 +212,12 @@ static bool vcpu_attend(struct vcpu *vcpu)
 
 static void vcpu_run(struct vcpu *vcpu)
 {
-	struct vm *vm = vcpu->vm;
+	struct board *board = vcpu->config.board;
 
 	for (;;) {
 		if (!ioctl(vcpu->fd, KVM_RUN, 0)) {
-			if (vcpu_handle_exit(vcpu) == VCPU_LEAVE ||
-			    atomic_load_explicit(&vm->event,
+			if (!vcpu_handle_exit(vcpu) ||
+			    atomic_load_explicit(&board->event,
 						 memory_order_relaxed))
 				return;
 		} else if (errno == EINTR || errno == EAGAIN) {
@@ -192,7 +226,7 @@ static void vcpu_run(struct vcpu *vcpu)
 		} else {
 			/* -EFAULT: the guest's memory is not there (the host
 			 * is out of it, a file behind it was truncated). */
-			vm_report_fault(vcpu, strerror(errno));
+			vcpu_report_fault(vcpu, strerror(errno));
 			return;
 		}
 	}
@@ -215,7 +249,7 @@ struct vcpu_pre_fault {
  */
 static void vcpu_pre_fault(struct vcpu *vcpu)
 {
-	const struct gmem *gm = &vcpu->vm->gmem;
+	const struct gmem *gm = &vcpu->config.board->gmem;
 	unsigned int i;
 
 	for (i = 0; i < gm->nr_mapped && !atomic_load(&vcpu->stop); i++) {
@@ -224,7 +258,7 @@ static void vcpu_pre_fault(struct vcpu *vcpu)
 
 		if (ioctl(vcpu->fd, VCPU_PRE_FAULT_MEMORY, &range)) {
 			log_debug("vcpu%u: pages of files come one by one: %s",
-				  vcpu->index, strerror(errno));
+				  vcpu->config.index, strerror(errno));
 			return;
 		}
 	}
@@ -238,7 +272,7 @@ static void *vcpu_thread(void *arg)
 	sigfillset(&mask);
 	sigdelset(&mask, VCPU_KICK_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
-	if (vcpu->index == 0)
+	if (vcpu->config.index == 0)
 		vcpu_pre_fault(vcpu);
 	vcpu_run(vcpu);
 	vcpu_set_parked(vcpu, true);
@@ -250,7 +284,7 @@ static void vcpu_on_signal(int sig unused_param)
 	/* Its arrival is all: KVM_RUN returns EINTR. */
 }
 
-int vcpu_start(struct vcpu *vcpu, struct error *err)
+int vcpu_start(struct vcpu *vcpu, bool paused, struct error *err)
 {
 	struct sigaction sa = { .sa_handler = vcpu_on_signal };
 	sigset_t all, old;
@@ -259,8 +293,8 @@ int vcpu_start(struct vcpu *vcpu, struct error *err)
 
 	sigaction(VCPU_KICK_SIGNAL, &sa, NULL);
 	atomic_store(&vcpu->stop, false);
-	atomic_store(&vcpu->pause, false);
-	vcpu->run->immediate_exit = 0;
+	atomic_store(&vcpu->pause, paused);
+	vcpu->run->immediate_exit = paused;
 	vcpu->parked = false;
 	/* The thread starts with all signals blocked. */
 	sigfillset(&all);
@@ -269,9 +303,9 @@ int vcpu_start(struct vcpu *vcpu, struct error *err)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r)
 		return error_set(err, r, "cannot start vCPU %u: %s",
-				 vcpu->index, strerror(r));
+				 vcpu->config.index, strerror(r));
 	vcpu->has_thread = true;
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->config.index);
 	pthread_setname_np(vcpu->thread, name);
 	return 0;
 }
@@ -334,7 +368,7 @@ void vcpu_nmi(struct vcpu *vcpu)
 	vcpu_kick(vcpu);
 }
 
-int vcpu_create(struct vm *vm, unsigned int index, struct vcpu **out,
+int vcpu_create(struct vcpu **out, const struct vcpu_config *config,
 		struct error *err)
 {
 	struct vcpu *vcpu = calloc(1, sizeof(*vcpu));
@@ -342,20 +376,19 @@ int vcpu_create(struct vm *vm, unsigned int index, struct vcpu **out,
 
 	if (!vcpu)
 		return error_set(err, ENOMEM, "out of memory");
-	vcpu->vm = vm;
-	vcpu->index = index;
+	vcpu->config = *config;
 	vcpu->run = MAP_FAILED;
 	vcpu->stats_fd = -1;
 	pthread_mutex_init(&vcpu->lock, NULL);
 	pthread_cond_init(&vcpu->changed, NULL);
-	vcpu->fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, (long)index);
+	vcpu->fd = ioctl(config->vm_fd, KVM_CREATE_VCPU, (long)config->index);
 	if (vcpu->fd >= 0)
-		vcpu->run = mmap(NULL, vm->vcpu_mmap_size,
+		vcpu->run = mmap(NULL, config->mmap_size,
 				 PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd,
 				 0);
 	if (vcpu->run == MAP_FAILED) {
 		r = error_set(err, errno, "--cpus: KVM cannot make vCPU %u: %s",
-			      index, error_text(errno));
+			      config->index, error_text(errno));
 		vcpu_destroy(vcpu);
 		return r;
 	}
@@ -377,7 +410,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 	vcpu_request_stop(vcpu);
 	vcpu_join(vcpu);
 	if (vcpu->run != MAP_FAILED)
-		munmap(vcpu->run, vcpu->vm->vcpu_mmap_size);
+		munmap(vcpu->run, vcpu->config.mmap_size);
 	close_fd(&vcpu->stats_fd);
 	close_fd(&vcpu->fd);
 	pthread_cond_destroy(&vcpu->changed);

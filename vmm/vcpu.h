@@ -11,14 +11,24 @@
 
 #include "vmm/error.h"
 
-struct vm;
+struct arch_host;
+struct board;
 
 #define VCPU_NR_EXITS 64
 
+struct vcpu_config {
+	struct board *board; /* what exits reach; where its end is raised */
+	int kvm_fd; /* /dev/kvm */
+	int vm_fd;
+	unsigned int mmap_size; /* bytes of struct kvm_run and what follows */
+	struct arch_host *host;
+	unsigned int index; /* also the APIC id / MPIDR affinity */
+	unsigned int nr_max; /* vCPUs that the machine may have */
+};
+
 struct vcpu {
 	/* set at creation */
-	struct vm *vm;
-	unsigned int index; /* also the APIC id / MPIDR affinity */
+	struct vcpu_config config;
 	int fd;
 	int stats_fd; /* KVM's counters; -1: this host has none */
 	struct kvm_run *run;
@@ -39,20 +49,16 @@ struct vcpu {
 	uint64_t exits[VCPU_NR_EXITS]; /* by KVM exit reason */
 };
 
-/* What the run loop does after an exit was handled. */
-enum vcpu_next {
-	VCPU_CONTINUE,
-	VCPU_LEAVE, /* an event was raised, or KVM gave up */
-};
-
-/* Main thread. -errno with a message. */
-int vcpu_create(struct vm *vm, unsigned int index, struct vcpu **out,
+/* config is copied, what it points to borrowed until vcpu_destroy(). Main
+ * thread. -errno with a message. */
+int vcpu_create(struct vcpu **out, const struct vcpu_config *config,
 		struct error *err);
 /* Stops the thread first. NULL and half-built ones are accepted. */
 void vcpu_destroy(struct vcpu *vcpu);
 
-/* Start the thread "vcpuN", which enters the guest. Main thread. */
-int vcpu_start(struct vcpu *vcpu, struct error *err);
+/* Start the thread "vcpuN", which enters the guest, or, when paused, is held
+ * until vcpu_resume(). Main thread. -errno with a message. */
+int vcpu_start(struct vcpu *vcpu, bool paused, struct error *err);
 
 /* Ask the thread to end; join waits for it. Main thread. */
 void vcpu_request_stop(struct vcpu *vcpu);
@@ -68,6 +74,10 @@ void vcpu_resume(struct vcpu *vcpu);
 
 /* Inject a non-maskable interrupt soon. Main thread. */
 void vcpu_nmi(struct vcpu *vcpu);
+
+/* KVM gave up on the guest: log what, registers, instruction bytes and the kind
+ * of host, and raise VM_EVENT_FAULT. vCPU's own thread. */
+void vcpu_report_fault(struct vcpu *vcpu, const char *what);
 
 /* "io", "mmio", ...; never NULL. */
 const char *vcpu_exit_name(uint32_t reason);

@@ -3,36 +3,19 @@
 #ifndef VMM_VM_H
 #define VMM_VM_H
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "devices/device.h"
-#include "vmm/bus.h"
+#include "vmm/board.h"
 #include "vmm/config.h"
 #include "vmm/error.h"
-#include "vmm/gmem.h"
-#include "vmm/list.h"
+#include "vmm/kvm.h"
 #include "vmm/loop.h"
 
-struct arch_host;
-struct vcpu;
 struct hotplug;
 struct plug;
 struct resize;
-
-#define VM_MAX_VCPUS 254
-#define VM_MAX_IO_THREADS 8
-
-/* Why the guest stopped running. */
-enum vm_event {
-	VM_EVENT_NONE,
-	VM_EVENT_POWEROFF, /* the guest switched itself off */
-	VM_EVENT_RESET, /* reset register or triple fault */
-	VM_EVENT_STOP, /* the host asked for the end */
-	VM_EVENT_FAULT, /* KVM gave up on the guest */
-};
 
 #define VM_BDF_LEN 16
 
@@ -51,46 +34,25 @@ struct vm_resize {
 };
 
 /*
- * The machine. One per process. Everything is built, changed and torn down on
- * the main thread; what other threads use says so.
+ * The order of a machine's life: create, boot, pause, reset, destroy. One per
+ * process. Everything is built, changed and torn down on the main thread; what
+ * other threads use says so.
  */
 struct vm {
+	struct board board; /* what devices see */
+	struct kvm kvm; /* what runs the guest */
+
 	/* set at creation */
 	const struct vm_config *config;
-	struct loop *main_loop; /* borrowed */
-	int kvm_fd;
-	struct arch_host *host;
 	int kernel_fd;
 	int initramfs_fd;
 
-	/* changed only while no vCPU runs; read by any thread */
-	int vm_fd;
-	struct gmem gmem;
-	struct vcpu **vcpus; /* room for all that there may be */
-	unsigned int nr_vcpus; /* made; some may have no thread */
-	unsigned int vcpu_mmap_size;
-
-	/* set by irq_set_line_sink(); read by any thread */
-	void (*line_sink)(void *opaque, uint32_t gsi, bool level);
-	void *line_opaque;
-
-	/* any thread, own locks */
-	struct bus pio;
-	struct bus mmio;
-	/* enum vm_event: the first one wins, but over a reset */
-	_Atomic int event;
+	/* any thread */
 	struct loop_call event_call;
 
 	/* main thread */
-	struct list_node devices; /* in order of creation */
-	struct loop *io_loops[VM_MAX_IO_THREADS];
-	unsigned int nr_io_loops;
-	unsigned int next_io_loop;
-	unsigned int next_id; /* for made-up device ids */
-	bool built; /* vm_fd and vCPUs are there */
 	bool running; /* vCPU threads are there */
 	bool paused;
-	unsigned int cpus_present; /* 0 .. are there for the guest */
 	struct hotplug *hotplug;
 	struct plug *plug;
 	struct resize *resize;
@@ -142,12 +104,6 @@ int vm_reset(struct vm *vm, struct error *err);
 void vm_power_button(struct vm *vm);
 
 /*
- * Tell the main loop that the guest stopped. Any thread; the first event counts
- * until vm_reset(), but that any other one replaces a reset. A vCPU that calls it leaves KVM_RUN for good.
- */
-void vm_raise(struct vm *vm, enum vm_event event);
-
-/*
  * Stop all vCPUs and devices where they are: no thread touches guest memory
  * and no request is in flight when this returns. -EALREADY when paused. Main
  * thread.
@@ -197,10 +153,6 @@ int vm_unplug(struct vm *vm, const char *id, bool force, struct error *err);
 int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
 		   struct error *err);
 
-/* A driver did something with dev; the main loop will look into it. Any
- * thread, with the device's lock or without. */
-void vm_driver_news(struct vm *vm, struct device *dev, enum device_news news);
-
 /*
  * Have nr vCPUs, 1 to cpus.max. 0: on_resize_done() or on_resize_failed() will
  * follow, also when there was nothing to do. More are there at once, and the guest may
@@ -224,37 +176,4 @@ uint64_t vm_memory_size(const struct vm *vm); /* now, bytes */
 int vm_start_vcpu(struct vm *vm, unsigned int index, struct error *err);
 /* End it; KVM's vCPU stays for another time. One that is not there is fine. */
 void vm_stop_vcpu(struct vm *vm, unsigned int index);
-/* Give KVM's memory slot to [gpa, gpa+len) of RAM; len 0: to nothing. */
-int vm_set_slot(struct vm *vm, unsigned int slot, gpa_t gpa, uint64_t len,
-		struct error *err);
-
-/*
- * Kicks by a guest write to gpa (any width) wake event_fd, with no exit to
- * this process. assign false takes it back. Any thread. -errno.
- */
-int vm_ioeventfd(struct vm *vm, gpa_t gpa, int event_fd, bool assign);
-
-/*
- * The loop for one more queue: I/O threads are started on demand, one per
- * vCPU up to the host's CPUs and VM_MAX_IO_THREADS, and shared in turn.
- * Main thread. NULL with a message.
- */
-struct loop *vm_io_loop(struct vm *vm, struct error *err);
-
-/* The device of a class that there is one of (the PCI root), or NULL. Main
- * thread. */
-struct device *vm_find_class(struct vm *vm, const char *class_name);
-
-/*
- * Give dev its id: `wanted`, or a made-up "_<option><N>" when NULL. -EEXIST
- * when taken, -EINVAL when it starts with "__", is empty or too long. Main
- * thread.
- */
-int vm_assign_id(struct vm *vm, struct device *dev, const char *wanted,
-		 struct error *err);
-
-/* Registers, instruction bytes and host kind, for a guest that KVM gave up on.
- * vCPU thread of that vCPU. */
-void vm_report_fault(struct vcpu *vcpu, const char *what);
-
 #endif

@@ -10,7 +10,7 @@
 #include "arch/arch.h"
 #include "boot/layout_x86.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
+#include "vmm/board.h"
 
 #define MSR_MISC_ENABLE 0x1a0u
 #define MSR_MISC_ENABLE_FAST_STRING 1u
@@ -87,7 +87,7 @@ int arch_vcpu_rest(struct vcpu *vcpu, struct error *err)
 	    ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic) ||
 	    ioctl(vcpu->fd, KVM_SET_LAPIC, &lapic))
 		return error_set(err, errno, "vCPU %u: its local APIC: %s",
-				 vcpu->index, strerror(errno));
+				 vcpu->config.index, strerror(errno));
 	return 0;
 }
 
@@ -163,7 +163,7 @@ static int cpu_page_tables(struct gmem *gm)
 int cpu_set_entry(struct vcpu *vcpu, const struct boot_result *res,
 		  struct error *err)
 {
-	struct gmem *gm = &vcpu->vm->gmem;
+	struct gmem *gm = &vcpu->config.board->gmem;
 	bool long_mode = res->kind == BOOT_ENTRY_LINUX64;
 	struct kvm_regs regs = { .rip = res->entry, .rflags = 2 };
 	struct kvm_sregs sregs;
@@ -198,11 +198,11 @@ int cpu_set_entry(struct vcpu *vcpu, const struct boot_result *res,
 
 /* ---- exits ---- */
 
-static enum vcpu_next cpu_on_io(struct vcpu *vcpu)
+static void cpu_on_io(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
-	struct bus *bus = &vcpu->vm->pio;
+	struct bus *bus = &vcpu->config.board->pio;
 	uint32_t i;
 
 	/* count > 1: a string instruction, one port access per element */
@@ -212,14 +212,13 @@ static enum vcpu_next cpu_on_io(struct vcpu *vcpu)
 		else
 			bus_read(bus, run->io.port, data, run->io.size);
 	}
-	return VCPU_CONTINUE;
 }
 
-bool arch_vcpu_exit(struct vcpu *vcpu, enum vcpu_next *next)
+bool arch_vcpu_exit(struct vcpu *vcpu)
 {
 	if (vcpu->run->exit_reason != KVM_EXIT_IO)
 		return false;
-	*next = cpu_on_io(vcpu);
+	cpu_on_io(vcpu);
 	return true;
 }
 
@@ -234,7 +233,8 @@ static void cpu_dump_code(struct vcpu *vcpu, uint64_t linear, FILE *out)
 	uint64_t i;
 
 	if (!ioctl(vcpu->fd, KVM_TRANSLATE, &tr) && tr.valid)
-		p = gmem_span(&vcpu->vm->gmem, tr.physical_address, &len);
+		p = gmem_span(&vcpu->config.board->gmem, tr.physical_address,
+			      &len);
 	fprintf(out, "code at %#llx:", (unsigned long long)linear);
 	for (i = 0; p && i < len; i++)
 		fprintf(out, " %02x", p[i]);

@@ -10,7 +10,7 @@
 #include "arch/arch.h"
 #include "arch/x86_64/cpu.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
+#include "vmm/vcpu.h"
 
 #define CPUID_MAX_ENTRIES 256u
 
@@ -224,7 +224,7 @@ void arch_host_free(struct arch_host *host)
 
 int cpuid_init(struct vcpu *vcpu, struct error *err)
 {
-	struct arch_host *host = vcpu->vm->host;
+	struct arch_host *host = vcpu->config.host;
 	struct kvm_cpuid2 *cpuid;
 	int r = 0;
 
@@ -237,8 +237,8 @@ int cpuid_init(struct vcpu *vcpu, struct error *err)
 	if (!cpuid)
 		return error_set(err, ENOMEM, "out of memory");
 	memcpy(cpuid, host->cpuid, cpuid_bytes(host->cpuid->nent));
-	cpuid_fit(cpuid, CPUID_MAX_ENTRIES, vcpu->index,
-		  cpus_max(&vcpu->vm->config->cpus));
+	cpuid_fit(cpuid, CPUID_MAX_ENTRIES, vcpu->config.index,
+		  vcpu->config.nr_max);
 	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
 		r = error_set(err, errno, "KVM_SET_CPUID2: %s",
 			      strerror(errno));

@@ -16,10 +16,11 @@
 #include "boot/acpi.h"
 #include "boot/boot.h"
 #include "boot/layout_x86.h"
-#include "vmm/resize.h"
-#include "vmm/vm.h"
+#include "vmm/hotplug_chip.h"
+#include "vmm/util.h"
 
 const char arch_console[] = "ttyS0";
+const bool arch_msi_has_devid = false;
 
 const struct chip_place arch_chips[] = {
 	{ .class_name = "ioapic", .base = X86_IOAPIC_BASE },
@@ -67,14 +68,14 @@ gpa_t arch_hotplug_base(uint64_t size)
 	return ALIGN_UP(ram[1].gpa + ram[1].len, 2 * GIB);
 }
 
-int arch_vm_init(struct vm *vm, struct error *err)
+int arch_vm_init(int vm_fd, struct error *err)
 {
 	uint64_t identity = X86_KVM_IDENTITY_MAP;
 
 	/* Only KVM on Intel without unrestricted guest uses these; the calls
 	 * cost nothing elsewhere. */
-	if (ioctl(vm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) ||
-	    ioctl(vm->vm_fd, KVM_SET_TSS_ADDR, X86_KVM_TSS))
+	if (ioctl(vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) ||
+	    ioctl(vm_fd, KVM_SET_TSS_ADDR, X86_KVM_TSS))
 		return error_set(err, errno, "KVM_SET_TSS_ADDR: %s",
 				 strerror(errno));
 	return 0;
@@ -84,14 +85,14 @@ int arch_vm_init(struct vm *vm, struct error *err)
  * Local APICs in the kernel, I/O APIC in this process: see
  * devices/platform/ioapic.c for why.
  */
-int arch_irqchip_create(struct vm *vm, struct error *err)
+int arch_irqchip_create(int vm_fd, struct error *err)
 {
 	struct kvm_enable_cap cap = {
 		.cap = KVM_CAP_SPLIT_IRQCHIP,
 		.args = { X86_IOAPIC_PINS },
 	};
 
-	if (ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap))
+	if (ioctl(vm_fd, KVM_ENABLE_CAP, &cap))
 		return error_set(err, errno, "KVM_CAP_SPLIT_IRQCHIP: %s",
 				 strerror(errno));
 	return 0;
@@ -113,9 +114,9 @@ static gpa_t machine_mmio64_base(const struct gmem *gm)
 /* CPUID 0x80000008 EAX[7:0], physical address bits, as the guest sees it. Every
  * processor with long mode has that leaf; to ask for the last one would be
  * another instruction that may trap. */
-int arch_check_memory(const struct vm *vm, struct error *err)
+int arch_check_memory(const struct gmem *gm, struct error *err)
 {
-	gpa_t end = machine_mmio64_base(&vm->gmem) + X86_PCI_MMIO64_LEN;
+	gpa_t end = machine_mmio64_base(gm) + X86_PCI_MMIO64_LEN;
 	unsigned int eax, ebx, ecx, edx, bits;
 
 	__cpuid(0x80000008, eax, ebx, ecx, edx);
@@ -152,16 +153,14 @@ static unsigned int machine_memory_map(const struct gmem *gm,
 	return n;
 }
 
-static unsigned int machine_dimms(const struct vm *vm,
-				  struct acpi_window dimms[RESIZE_MAX_DIMMS])
+static void machine_dimms(const struct arch_boot *boot,
+			  struct acpi_window dimms[ACPI_MAX_DIMMS])
 {
-	const struct resize_dimm *plugged;
-	unsigned int i, nr = resize_dimms(vm, &plugged);
+	unsigned int i;
 
-	for (i = 0; i < nr; i++)
-		dimms[i] =
-			(struct acpi_window){ plugged[i].gpa, plugged[i].len };
-	return nr;
+	for (i = 0; i < boot->nr_dimms; i++)
+		dimms[i] = (struct acpi_window){ boot->dimms[i].gpa,
+						 boot->dimms[i].len };
 }
 
 static unsigned int machine_ram(const struct gmem *gm,
@@ -175,21 +174,21 @@ static unsigned int machine_ram(const struct gmem *gm,
 	return nr;
 }
 
-static int machine_acpi(struct vm *vm, gpa_t *rsdp, struct error *err)
+static int machine_acpi(const struct arch_boot *boot, gpa_t *rsdp,
+			struct error *err)
 {
-	const struct vm_config *vc = vm->config;
-	struct acpi_window dimms[RESIZE_MAX_DIMMS], ram[GMEM_MAX_REGIONS];
+	const struct gmem *gm = boot->gmem;
+	struct acpi_window ram[GMEM_MAX_REGIONS], dimms[ACPI_MAX_DIMMS];
 	const struct acpi_config ac = {
-		.nr_cpus = cpus_max(&vc->cpus),
-		.nr_boot_cpus = vm->cpus_present,
+		.nr_cpus = boot->max_cpus,
+		.nr_boot_cpus = boot->nr_cpus,
 		.lapic_gpa = X86_LAPIC_BASE,
 		.ioapic_gpa = X86_IOAPIC_BASE,
 		.ecam_gpa = X86_ECAM_BASE,
 		.nr_buses = X86_ECAM_BUSES,
 		.mmio32 = { X86_PCI_MMIO32_BASE, X86_PCI_MMIO32_LEN },
-		.mmio64 = { machine_mmio64_base(&vm->gmem),
-			    X86_PCI_MMIO64_LEN },
-		.has_serial = vc->serial.mode != SERIAL_OFF,
+		.mmio64 = { machine_mmio64_base(gm), X86_PCI_MMIO64_LEN },
+		.has_serial = boot->has_serial,
 		.serial_port = X86_COM1_PORT,
 		.serial_gsi = X86_COM1_GSI,
 		.ged_port = X86_ACPI_PORT + ACPI_POWER_EVENT,
@@ -197,18 +196,20 @@ static int machine_acpi(struct vm *vm, gpa_t *rsdp, struct error *err)
 		.hotplug_port = X86_HOTPLUG_PORT,
 		.hotplug_gsi = X86_HOTPLUG_GSI,
 		.hotplug_state = BOOT_HOTPLUG,
-		.nr_dimms = machine_dimms(vm, dimms),
 		.dimms = dimms,
-		.hotplug_memory = { vm->gmem.hot.gpa, vm->gmem.hot.len },
+		.nr_dimms = boot->nr_dimms,
+		.hotplug_memory = { gm->hot.gpa, gm->hot.len },
 		.ram = ram,
-		.nr_ram = machine_ram(&vm->gmem, ram),
+		.nr_ram = machine_ram(gm, ram),
 		.sleep_control_port = X86_ACPI_PORT + ACPI_POWER_SLEEP,
 		.sleep_status_port = X86_ACPI_PORT + ACPI_POWER_STATUS,
 		.reset_port = X86_ACPI_PORT + ACPI_POWER_RESET,
 		.reset_value = ACPI_POWER_RESET_VALUE,
 	};
 
-	return acpi_build(&vm->gmem, BOOT_ACPI, BOOT_ACPI_ROOM, &ac, rsdp, err);
+	machine_dimms(boot, dimms);
+	return acpi_build(boot->gmem, BOOT_ACPI, BOOT_ACPI_ROOM, &ac, rsdp,
+			  err);
 }
 
 /*
@@ -229,30 +230,30 @@ static int machine_reset_vector(struct gmem *gm)
 	return gmem_write(gm, BOOT_RESET_VECTOR, code, sizeof(code));
 }
 
-int arch_boot(struct vm *vm, const char *cmdline, struct error *err)
+int arch_boot(const struct arch_boot *boot, struct vcpu *first,
+	      struct error *err)
 {
 	struct boot_range map[BOOT_MAX_RANGES];
 	struct boot_request req = {
-		.gm = &vm->gmem,
-		.kernel_fd = vm->kernel_fd,
-		.kernel_name = vm->config->kernel ? vm->config->kernel : "fd",
-		.initramfs_fd = vm->initramfs_fd,
-		.initramfs_name = vm->config->initramfs ? vm->config->initramfs
-							: "fd",
-		.cmdline = cmdline,
+		.gm = boot->gmem,
+		.kernel_fd = boot->kernel_fd,
+		.kernel_name = boot->kernel_name,
+		.initramfs_fd = boot->initramfs_fd,
+		.initramfs_name = boot->initramfs_name,
+		.cmdline = boot->cmdline,
 		.map = map,
-		.nr_map = machine_memory_map(&vm->gmem, map),
+		.nr_map = machine_memory_map(boot->gmem, map),
 	};
 	struct boot_result res;
 	int r;
 
-	r = machine_acpi(vm, &req.rsdp, err);
-	if (!r && machine_reset_vector(&vm->gmem))
+	r = machine_acpi(boot, &req.rsdp, err);
+	if (!r && machine_reset_vector(boot->gmem))
 		r = error_set(err, EFAULT, "--memory: no RAM at %#x",
 			      BOOT_RESET_VECTOR);
 	if (!r)
 		r = boot_load(&req, &res, err);
 	if (!r)
-		r = cpu_set_entry(vm->vcpus[0], &res, err);
+		r = cpu_set_entry(first, &res, err);
 	return r;
 }

@@ -39,7 +39,7 @@
 #define PCI_CAP_ID_VENDOR 0x09
 #define PCI_CAP_ID_MSIX 0x11
 
-struct vm;
+struct board;
 struct pci_root;
 struct pci_dev;
 
@@ -60,7 +60,7 @@ struct pci_dev_ops {
 struct pci_dev {
 	/* set at creation */
 	const struct pci_dev_ops *ops;
-	struct vm *vm;
+	struct board *board;
 	uint64_t bar_size; /* bytes, power of two; 0: none */
 	uint8_t msix_cap; /* offset of the capability, 0: none */
 	struct msix msix;
@@ -88,7 +88,7 @@ struct pci_ids {
 };
 
 /* Fill a zeroed dev. bar_size 0: no BAR. Main thread. */
-void pci_dev_init(struct pci_dev *dev, struct vm *vm,
+void pci_dev_init(struct pci_dev *dev, struct board *board,
 		  const struct pci_dev_ops *ops, const struct pci_ids *ids,
 		  uint64_t bar_size);
 

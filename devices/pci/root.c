@@ -17,7 +17,7 @@
 #include "vmm/irq.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
+#include "vmm/board.h"
 
 /* Every slot has its own piece of the window, so plugging never searches. */
 #define ROOT_SLOT_WINDOW (1 * MIB)
@@ -28,7 +28,7 @@
 
 struct pci_root {
 	struct device device;
-	struct vm *vm;
+	struct board *board;
 	struct pci_dev bridge; /* slot 0 */
 	pthread_mutex_t lock; /* guards the slots and every config space */
 	struct pci_dev *slots[PCI_SLOTS];
@@ -41,13 +41,13 @@ struct pci_root {
 
 /* ---- capabilities and MSI-X ---- */
 
-void pci_dev_init(struct pci_dev *dev, struct vm *vm,
+void pci_dev_init(struct pci_dev *dev, struct board *board,
 		  const struct pci_dev_ops *ops, const struct pci_ids *ids,
 		  uint64_t bar_size)
 {
 	uint8_t *c = dev->config, *w = dev->writable;
 
-	dev->vm = vm;
+	dev->board = board;
 	dev->ops = ops;
 	dev->bar_size = bar_size;
 	dev->next_cap = PCI_CAPABILITY_FIRST;
@@ -86,9 +86,12 @@ uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body,
 	return off;
 }
 
+/* The requester id is bus, device and function (PCIe base section 2.2.4). */
 static void pci_msix_send(void *opaque, uint64_t addr, uint32_t data)
 {
-	irq_msi(opaque, addr, data);
+	struct pci_dev *dev = opaque;
+
+	irq_msi(dev->board, dev->slot << 3, addr, data);
 }
 
 int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
@@ -97,7 +100,7 @@ int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
 	uint8_t body[12] = { 0 };
 
 	assert(nr_vectors >= 1 && nr_vectors <= 2048);
-	if (msix_init(&dev->msix, nr_vectors, pci_msix_send, dev->vm))
+	if (msix_init(&dev->msix, nr_vectors, pci_msix_send, dev))
 		return -ENOMEM;
 	dev->msix.table_off = table_off;
 	dev->msix.pba_off = pba_off;
@@ -122,7 +125,7 @@ static void pci_bar_unmap(struct pci_dev *dev)
 {
 	if (!dev->bar_mapped)
 		return;
-	bus_remove(&dev->vm->mmio, dev->bar_gpa);
+	bus_remove(&dev->board->mmio, dev->bar_gpa);
 	dev->bar_mapped = false;
 	if (dev->ops->bar_moved)
 		dev->ops->bar_moved(dev, dev->bar_gpa, false);
@@ -153,7 +156,7 @@ static const struct bus_ops grave_ops = {
 static void root_dig_locked(struct pci_root *root, unsigned int slot, gpa_t gpa,
 			    uint64_t len)
 {
-	if (!bus_add(&root->vm->mmio, gpa, len, &grave_ops, root))
+	if (!bus_add(&root->board->mmio, gpa, len, &grave_ops, root))
 		root->graves[slot] = (struct pci_grave){ gpa, len };
 }
 
@@ -167,7 +170,7 @@ static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
 
 		if (!g->len || gpa >= g->gpa + g->len || g->gpa >= gpa + len)
 			continue;
-		bus_remove(&root->vm->mmio, g->gpa);
+		bus_remove(&root->board->mmio, g->gpa);
 		g->len = 0;
 	}
 }
@@ -177,7 +180,7 @@ static void pci_bar_map(struct pci_dev *dev, gpa_t gpa)
 	int r;
 
 	root_clear_graves_locked(dev->root, gpa, dev->bar_size);
-	r = bus_add(&dev->vm->mmio, gpa, dev->bar_size, &dev->ops->bar, dev);
+	r = bus_add(&dev->board->mmio, gpa, dev->bar_size, &dev->ops->bar, dev);
 
 	if (r) {
 		/* As on real hardware, two devices at one address is the
@@ -349,7 +352,7 @@ static unsigned int root_free_slot_locked(const struct pci_root *root)
 
 int pci_plug(struct pci_dev *dev, struct error *err)
 {
-	struct device *found = vm_find_class(dev->vm, "pci_root");
+	struct device *found = board_find_class(dev->board, "pci_root");
 	struct pci_root *root = container_of(found, struct pci_root, device);
 	unsigned int slot;
 
@@ -429,7 +432,7 @@ static void root_destroy(struct device *device)
 	struct pci_root *root = container_of(device, struct pci_root, device);
 
 	root_clear_graves_locked(root, 0, UINT64_MAX);
-	bus_remove(&root->vm->mmio, arch_pci.ecam_base);
+	bus_remove(&root->board->mmio, arch_pci.ecam_base);
 	pthread_mutex_destroy(&root->lock);
 	free(root);
 }
@@ -439,7 +442,7 @@ static const struct device_ops root_ops = {
 	.destroy = root_destroy,
 };
 
-static int root_create(struct vm *vm, const void *config unused_param,
+static int root_create(struct board *board, const void *config unused_param,
 		       struct device **out, struct error *err)
 {
 	static const struct pci_dev_ops bridge_ops = { 0 };
@@ -455,11 +458,11 @@ static int root_create(struct vm *vm, const void *config unused_param,
 		return error_set(err, ENOMEM, "out of memory");
 	root->device.class = &pci_root_class;
 	root->device.ops = &root_ops;
-	root->vm = vm;
+	root->board = board;
 	pthread_mutex_init(&root->lock, NULL);
-	pci_dev_init(&root->bridge, vm, &bridge_ops, &ids, 0);
+	pci_dev_init(&root->bridge, board, &bridge_ops, &ids, 0);
 	root->slots[0] = &root->bridge;
-	r = bus_add(&vm->mmio, arch_pci.ecam_base, arch_pci.nr_buses * MIB,
+	r = bus_add(&board->mmio, arch_pci.ecam_base, arch_pci.nr_buses * MIB,
 		    &root_ecam_ops, root);
 	if (r) {
 		root_destroy(&root->device);

@@ -14,11 +14,10 @@
 #include "boot/acpi.h"
 #include "devices/registry.h"
 #include "vmm/byteorder.h"
-#include "vmm/hotplug.h"
 #include "vmm/irq.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
+#include "vmm/board.h"
 
 /* Values of Notify() (5.6.6). */
 #define NOTIFY_DEVICE_CHECK 1u
@@ -30,7 +29,7 @@
 
 struct acpi_hotplug {
 	struct device device;
-	struct vm *vm;
+	struct board *board;
 	uint64_t base;
 	uint32_t gsi;
 	gpa_t state; /* ACPI_STATE_* */
@@ -81,7 +80,7 @@ static bool ahp_end_ask(struct acpi_hotplug *ahp, unsigned int kind,
 /* Where a byte or a DIMM's words of the state area are; NULL: no RAM there. */
 static void *ahp_state(struct acpi_hotplug *ahp, uint64_t off, uint64_t len)
 {
-	return gmem_ptr(&ahp->vm->gmem, ahp->state + off, len);
+	return gmem_ptr(&ahp->board->gmem, ahp->state + off, len);
 }
 
 static void ahp_set_cpu(void *opaque, unsigned int index, bool present)
@@ -104,13 +103,6 @@ static void ahp_set_memory(void *opaque, unsigned int index, gpa_t gpa,
 		acpi_store_dimm(p, gpa, len);
 }
 
-static void ahp_raise(struct acpi_hotplug *ahp)
-{
-	/* Edge triggered: one pulse. */
-	irq_line(ahp->vm, ahp->gsi, true);
-	irq_line(ahp->vm, ahp->gsi, false);
-}
-
 /* Have the guest look at it. Any thread. */
 static void ahp_check(void *opaque, enum hotplug_kind kind, unsigned int index)
 {
@@ -119,7 +111,7 @@ static void ahp_check(void *opaque, enum hotplug_kind kind, unsigned int index)
 	pthread_mutex_lock(&ahp->lock);
 	ahp->events[kind][index] = NOTIFY_DEVICE_CHECK;
 	pthread_mutex_unlock(&ahp->lock);
-	ahp_raise(ahp);
+	irq_pulse(ahp->board, ahp->gsi);
 }
 
 /*
@@ -148,7 +140,7 @@ static void ahp_eject(struct acpi_hotplug *ahp, unsigned int kind,
 		ahp_set_cpu(ahp, index, false);
 	else if (kind == HOTPLUG_MEMORY)
 		ahp_set_memory(ahp, index, 0, 0);
-	hotplug_on_eject(ahp->vm, (enum hotplug_kind)kind, index);
+	board_eject_answer(ahp->board, (enum hotplug_kind)kind, index, true);
 }
 
 static void ahp_status(struct acpi_hotplug *ahp, unsigned int kind,
@@ -157,7 +149,8 @@ static void ahp_status(struct acpi_hotplug *ahp, unsigned int kind,
 	if (status == OST_SUCCESS || status == OST_EJECT_IN_PROGRESS)
 		return;
 	if (ahp_end_ask(ahp, kind, index))
-		hotplug_on_refuse(ahp->vm, (enum hotplug_kind)kind, index);
+		board_eject_answer(ahp->board, (enum hotplug_kind)kind, index,
+				   false);
 }
 
 static void ahp_read(void *opaque, uint64_t off, void *data, unsigned int len)
@@ -201,7 +194,7 @@ static void ahp_ask(void *opaque, enum hotplug_kind kind, unsigned int index,
 		ahp->events[kind][index] = 0;
 	pthread_mutex_unlock(&ahp->lock);
 	if (on)
-		ahp_raise(ahp);
+		irq_pulse(ahp->board, ahp->gsi);
 }
 
 static bool ahp_is_heard(void *opaque)
@@ -215,7 +208,7 @@ static bool ahp_is_heard(void *opaque)
 	return heard;
 }
 
-static const struct hotplug_guest_ops ahp_guest_ops = {
+static const struct hotplug_chip_ops ahp_guest_ops = {
 	.check = ahp_check,
 	.ask = ahp_ask,
 	.is_heard = ahp_is_heard,
@@ -238,7 +231,7 @@ static void ahp_reset(struct device *device)
 	memset(ahp->asked, 0, sizeof(ahp->asked));
 	ahp->heard = false;
 	pthread_mutex_unlock(&ahp->lock);
-	ahp_raise(ahp);
+	irq_pulse(ahp->board, ahp->gsi);
 }
 
 static void ahp_destroy(struct device *device)
@@ -246,8 +239,8 @@ static void ahp_destroy(struct device *device)
 	struct acpi_hotplug *ahp =
 		container_of(device, struct acpi_hotplug, device);
 
-	hotplug_set_guest(ahp->vm, NULL, NULL);
-	bus_remove(&ahp->vm->pio, ahp->base);
+	board_set_hotplug_chip(ahp->board, NULL, NULL);
+	bus_remove(&ahp->board->pio, ahp->base);
 	pthread_mutex_destroy(&ahp->lock);
 	free(ahp);
 }
@@ -257,8 +250,8 @@ static const struct device_ops ahp_ops = {
 	.destroy = ahp_destroy,
 };
 
-static int ahp_create(struct vm *vm, const void *config, struct device **out,
-		      struct error *err)
+static int ahp_create(struct board *board, const void *config,
+		      struct device **out, struct error *err)
 {
 	const struct chip_place *place = config;
 	struct acpi_hotplug *ahp = calloc(1, sizeof(*ahp));
@@ -268,19 +261,19 @@ static int ahp_create(struct vm *vm, const void *config, struct device **out,
 		return error_set(err, ENOMEM, "out of memory");
 	ahp->device.class = &acpi_hotplug_class;
 	ahp->device.ops = &ahp_ops;
-	ahp->vm = vm;
+	ahp->board = board;
 	ahp->base = place->base;
 	ahp->gsi = place->gsi;
 	ahp->state = place->memory;
 	pthread_mutex_init(&ahp->lock, NULL);
-	r = bus_add(&vm->pio, place->base, ACPI_HOTPLUG_PORTS, &ahp_bus_ops,
+	r = bus_add(&board->pio, place->base, ACPI_HOTPLUG_PORTS, &ahp_bus_ops,
 		    ahp);
 	if (r) {
 		pthread_mutex_destroy(&ahp->lock);
 		free(ahp);
 		return error_set(err, r, "ACPI hot-plug: %s", strerror(-r));
 	}
-	hotplug_set_guest(vm, &ahp_guest_ops, ahp);
+	board_set_hotplug_chip(board, &ahp_guest_ops, ahp);
 	ahp_reset(&ahp->device);
 	*out = &ahp->device;
 	return 0;

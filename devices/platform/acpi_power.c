@@ -16,11 +16,11 @@
 #include "vmm/irq.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
+#include "vmm/board.h"
 
 struct acpi_power {
 	struct device device;
-	struct vm *vm;
+	struct board *board;
 	uint64_t base;
 	uint32_t gsi;
 	atomic_uint events; /* ACPI_GED_*, not yet read by the guest */
@@ -44,10 +44,10 @@ static void acpi_power_write(void *opaque, uint64_t off, const void *data,
 
 	if (off == ACPI_POWER_SLEEP && value == ACPI_SLEEP_S5) {
 		log_info("the guest powers off");
-		vm_raise(ap->vm, VM_EVENT_POWEROFF);
+		board_raise(ap->board, VM_EVENT_POWEROFF);
 	} else if (off == ACPI_POWER_RESET && value == ACPI_POWER_RESET_VALUE) {
 		log_info("the guest resets");
-		vm_raise(ap->vm, VM_EVENT_RESET);
+		board_raise(ap->board, VM_EVENT_RESET);
 	}
 }
 
@@ -61,9 +61,7 @@ static void acpi_power_button(struct device *device)
 	struct acpi_power *ap = container_of(device, struct acpi_power, device);
 
 	atomic_fetch_or(&ap->events, ACPI_GED_POWER_BUTTON);
-	/* Edge triggered: one pulse. */
-	irq_line(ap->vm, ap->gsi, true);
-	irq_line(ap->vm, ap->gsi, false);
+	irq_pulse(ap->board, ap->gsi);
 }
 
 static void acpi_power_reset(struct device *device)
@@ -77,7 +75,7 @@ static void acpi_power_destroy(struct device *device)
 {
 	struct acpi_power *ap = container_of(device, struct acpi_power, device);
 
-	bus_remove(&ap->vm->pio, ap->base);
+	bus_remove(&ap->board->pio, ap->base);
 	free(ap);
 }
 
@@ -87,7 +85,7 @@ static const struct device_ops acpi_power_ops = {
 	.destroy = acpi_power_destroy,
 };
 
-static int acpi_power_create(struct vm *vm, const void *config,
+static int acpi_power_create(struct board *board, const void *config,
 			     struct device **out, struct error *err)
 {
 	const struct chip_place *place = config;
@@ -98,10 +96,10 @@ static int acpi_power_create(struct vm *vm, const void *config,
 		return error_set(err, ENOMEM, "out of memory");
 	ap->device.class = &acpi_power_class;
 	ap->device.ops = &acpi_power_ops;
-	ap->vm = vm;
+	ap->board = board;
 	ap->base = place->base;
 	ap->gsi = place->gsi;
-	r = bus_add(&vm->pio, place->base, ACPI_POWER_PORTS,
+	r = bus_add(&board->pio, place->base, ACPI_POWER_PORTS,
 		    &acpi_power_bus_ops, ap);
 	if (r) {
 		free(ap);

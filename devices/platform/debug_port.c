@@ -12,11 +12,11 @@
 #include "devices/registry.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
+#include "vmm/board.h"
 
 struct debug_port {
 	struct device device;
-	struct vm *vm;
+	struct board *board;
 	uint64_t base;
 };
 
@@ -44,7 +44,7 @@ static void debug_port_destroy(struct device *device)
 {
 	struct debug_port *dp = container_of(device, struct debug_port, device);
 
-	bus_remove(&dp->vm->pio, dp->base);
+	bus_remove(&dp->board->pio, dp->base);
 	free(dp);
 }
 
@@ -52,7 +52,7 @@ static const struct device_ops debug_port_ops = {
 	.destroy = debug_port_destroy,
 };
 
-static int debug_port_create(struct vm *vm, const void *config,
+static int debug_port_create(struct board *board, const void *config,
 			     struct device **out, struct error *err)
 {
 	const struct chip_place *place = config;
@@ -63,9 +63,9 @@ static int debug_port_create(struct vm *vm, const void *config,
 		return error_set(err, ENOMEM, "out of memory");
 	dp->device.class = &debug_port_class;
 	dp->device.ops = &debug_port_ops;
-	dp->vm = vm;
+	dp->board = board;
 	dp->base = place->base;
-	r = bus_add(&vm->pio, place->base, 1, &debug_port_bus_ops, dp);
+	r = bus_add(&board->pio, place->base, 1, &debug_port_bus_ops, dp);
 	if (r) {
 		free(dp);
 		return error_set(err, r, "debug port: %s", strerror(-r));

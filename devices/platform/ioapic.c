@@ -17,7 +17,7 @@
 #include "vmm/byteorder.h"
 #include "vmm/irq.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
+#include "vmm/board.h"
 
 #define IOAPIC_PINS 8u
 #define IOAPIC_LEN 0x1000u
@@ -48,7 +48,7 @@
 
 struct ioapic {
 	struct device device;
-	struct vm *vm;
+	struct board *board;
 	uint64_t base;
 
 	pthread_mutex_t lock; /* guards the rest; a leaf */
@@ -69,7 +69,7 @@ static void ioapic_send_locked(struct ioapic *io, unsigned int pin)
 		return;
 	}
 	io->pending &= ~bit;
-	irq_msi(io->vm,
+	irq_msi(io->board, 0,
 		MSI_ADDRESS | (e >> ENTRY_DESTINATION) << MSI_DESTINATION |
 			(e & ENTRY_LOGICAL ? MSI_LOGICAL : 0),
 		(uint32_t)(e & (ENTRY_VECTOR | ENTRY_DELIVERY)));
@@ -185,8 +185,8 @@ static void ioapic_destroy(struct device *device)
 {
 	struct ioapic *io = container_of(device, struct ioapic, device);
 
-	irq_set_line_sink(io->vm, NULL, NULL);
-	bus_remove(&io->vm->mmio, io->base);
+	irq_set_line_sink(io->board, NULL, NULL);
+	bus_remove(&io->board->mmio, io->base);
 	pthread_mutex_destroy(&io->lock);
 	free(io);
 }
@@ -196,8 +196,8 @@ static const struct device_ops ioapic_ops = {
 	.destroy = ioapic_destroy,
 };
 
-static int ioapic_create(struct vm *vm, const void *config, struct device **out,
-			 struct error *err)
+static int ioapic_create(struct board *board, const void *config,
+			 struct device **out, struct error *err)
 {
 	const struct chip_place *place = config;
 	struct ioapic *io = calloc(1, sizeof(*io));
@@ -207,12 +207,12 @@ static int ioapic_create(struct vm *vm, const void *config, struct device **out,
 		return error_set(err, ENOMEM, "out of memory");
 	io->device.class = &ioapic_class;
 	io->device.ops = &ioapic_ops;
-	io->vm = vm;
+	io->board = board;
 	io->base = place->base;
 	pthread_mutex_init(&io->lock, NULL);
 	ioapic_reset(&io->device);
-	irq_set_line_sink(vm, ioapic_line, io);
-	r = bus_add(&vm->mmio, place->base, IOAPIC_LEN, &ioapic_bus_ops, io);
+	irq_set_line_sink(board, ioapic_line, io);
+	r = bus_add(&board->mmio, place->base, IOAPIC_LEN, &ioapic_bus_ops, io);
 	if (r) {
 		ioapic_destroy(&io->device);
 		return error_set(err, r, "I/O APIC: %s", strerror(-r));

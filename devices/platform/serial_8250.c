@@ -14,7 +14,8 @@
 #include "devices/registry.h"
 #include "vmm/irq.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
+#include "vmm/board.h"
+#include "vmm/config.h"
 
 #define UART_PORTS 8
 #define UART_FIFO 16u
@@ -45,7 +46,7 @@
 
 struct serial {
 	struct device device;
-	struct vm *vm;
+	struct board *board;
 	uint64_t base;
 	uint32_t gsi;
 	struct console *con;
@@ -76,7 +77,7 @@ static void serial_update_irq_locked(struct serial *s)
 	if (line == s->line)
 		return;
 	s->line = line;
-	irq_line(s->vm, s->gsi, line);
+	irq_line(s->board, s->gsi, line);
 }
 
 static void serial_receive_locked(struct serial *s, uint8_t byte)
@@ -241,7 +242,7 @@ static void serial_quit(void *opaque)
 {
 	struct serial *s = opaque;
 
-	vm_raise(s->vm, VM_EVENT_STOP);
+	board_raise(s->board, VM_EVENT_STOP);
 }
 
 /* ---- life ---- */
@@ -264,7 +265,7 @@ static void serial_destroy(struct device *device)
 	struct serial *s = container_of(device, struct serial, device);
 
 	if (s->con) {
-		bus_remove(&s->vm->pio, s->base);
+		bus_remove(&s->board->pio, s->base);
 		console_close(s->con);
 	}
 	pthread_mutex_destroy(&s->lock);
@@ -282,16 +283,16 @@ static const enum console_mode serial_console_modes[] = {
 	[SERIAL_PTY] = CONSOLE_PTY,
 };
 
-static int serial_create(struct vm *vm, const void *config, struct device **out,
-			 struct error *err)
+static int serial_create(struct board *board, const void *config,
+			 struct device **out, struct error *err)
 {
-	const struct serial_config *sc = &vm->config->serial;
+	const struct serial_config *sc = board->serial;
 	const struct chip_place *place = config;
 	struct serial *s = calloc(1, sizeof(*s));
 	struct console_config cc = {
 		.mode = serial_console_modes[sc->mode],
 		.fd = sc->fd,
-		.loop = vm->main_loop,
+		.loop = board->main_loop,
 		.room = serial_room,
 		.input = serial_input,
 		.quit = serial_quit,
@@ -303,15 +304,15 @@ static int serial_create(struct vm *vm, const void *config, struct device **out,
 		return error_set(err, ENOMEM, "out of memory");
 	s->device.class = &serial_8250_class;
 	s->device.ops = &serial_ops;
-	s->vm = vm;
+	s->board = board;
 	s->base = place->base;
 	s->gsi = place->gsi;
 	pthread_mutex_init(&s->lock, NULL);
 	/* off: no port at all, not even one that leads nowhere */
 	r = console_open(&s->con, &cc, err);
 	if (!r && sc->mode != SERIAL_OFF)
-		r = bus_add(&vm->pio, place->base, UART_PORTS, &serial_bus_ops,
-			    s);
+		r = bus_add(&board->pio, place->base, UART_PORTS,
+			    &serial_bus_ops, s);
 	if (r) {
 		serial_destroy(&s->device);
 		return r;

@@ -13,7 +13,7 @@
 #include "devices/virtio/blk_queue.h"
 #include "devices/virtio/transport_pci.h"
 #include "vmm/param.h"
-#include "vmm/vm.h"
+#include "vmm/board.h"
 
 #define BLK_VIRTIO_ID 2
 #define BLK_PCI_CLASS 0x018000 /* mass storage, other */
@@ -155,7 +155,7 @@ static void blk_init_limit(struct blk *blk)
 	blk->limited = rate_limiter_is_active(&blk->limit);
 }
 
-static int blk_build(struct blk *blk, struct vm *vm, struct error *err)
+static int blk_build(struct blk *blk, struct board *board, struct error *err)
 {
 	const struct blk_config *c = blk->config;
 	const struct block_image_config ic = {
@@ -165,7 +165,7 @@ static int blk_build(struct blk *blk, struct vm *vm, struct error *err)
 		.direct = c->direct,
 	};
 	struct virtio_init init = {
-		.vm = vm,
+		.board = board,
 		.class = &blk_class,
 		.ops = &blk_ops,
 		.id = BLK_VIRTIO_ID,
@@ -197,7 +197,7 @@ static int blk_build(struct blk *blk, struct vm *vm, struct error *err)
 		blk->queues[i].q = &blk->dev.queues[i];
 		blk->queues[i].timer.on_expire = blk_on_timer;
 	}
-	r = vm_assign_id(vm, &blk->dev.device, c->id, err);
+	r = board_assign_id(board, &blk->dev.device, c->id, err);
 	if (r)
 		return r;
 	/* Not a string: a serial of 20 bytes has no NUL (section 5.2.6.1). */
@@ -206,8 +206,8 @@ static int blk_build(struct blk *blk, struct vm *vm, struct error *err)
 	return vpci_attach(&blk->dev, BLK_PCI_CLASS, err);
 }
 
-static int blk_create(struct vm *vm, const void *config, struct device **out,
-		      struct error *err)
+static int blk_create(struct board *board, const void *config,
+		      struct device **out, struct error *err)
 {
 	struct blk *blk = calloc(1, sizeof(*blk));
 	int r;
@@ -218,7 +218,7 @@ static int blk_create(struct vm *vm, const void *config, struct device **out,
 	blk->image.fd = -1;
 	atomic_store(&blk->writeback, true);
 	pthread_mutex_init(&blk->limit_lock, NULL);
-	r = blk_build(blk, vm, err);
+	r = blk_build(blk, board, err);
 	if (r) {
 		blk_destroy(&blk->dev);
 		return r;

@@ -18,7 +18,7 @@
 
 #include "vmm/iov.h"
 #include "vmm/log.h"
-#include "vmm/vm.h"
+#include "vmm/board.h"
 
 /* Request types and status, section 5.2.6 */
 #define BLK_T_IN 0u
@@ -370,7 +370,7 @@ static_assert(BLOCK_WINDOW_UNIT == GMEM_BLOCK, "memory comes in such pieces");
  * the main thread changes meanwhile comes as another call. Owner loop. */
 static void blk_queue_memory(struct blk_queue *bq, const struct iovec *mem)
 {
-	const struct gmem_hot *hot = &bq->blk->dev.vm->gmem.hot;
+	const struct gmem_hot *hot = &bq->blk->dev.board->gmem.hot;
 	uint64_t off;
 
 	if (!bq->engine || !bq->engine->ops->memory)
@@ -401,7 +401,7 @@ void blk_memory(struct virtio_dev *dev, const struct iovec *mem)
 	struct blk *blk = blk_of(dev);
 	unsigned int i;
 
-	if (!blk_registers_memory(&dev->vm->gmem))
+	if (!blk_registers_memory(&dev->board->gmem))
 		return;
 	for (i = 0; i < dev->nr_queues; i++) {
 		struct blk_memory_call call = { &blk->queues[i], mem };
@@ -426,7 +426,7 @@ int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 	unsigned int i, size = bq->q->vq.size;
 	int r;
 
-	ec.nr_fixed = blk_fixed_memory(&dev->vm->gmem, fixed, &ec.window);
+	ec.nr_fixed = blk_fixed_memory(&dev->board->gmem, fixed, &ec.window);
 	bq->iov_max = blk->seg_max + BLK_SEG_EXTRA;
 	bq->reqs = calloc(size, sizeof(*bq->reqs));
 	bq->iovs = calloc((size_t)size * bq->iov_max, sizeof(*bq->iovs));

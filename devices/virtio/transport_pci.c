@@ -15,7 +15,7 @@
 #include "vmm/byteorder.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
+#include "vmm/board.h"
 
 #define VPCI_VENDOR 0x1af4
 #define VPCI_DEVICE_BASE 0x1040
@@ -384,8 +384,8 @@ static void vpci_set_ioeventfds(struct vpci *vp, bool on)
 	if (vp->notify_on == on)
 		return;
 	for (i = 0; i < dev->nr_queues; i++) {
-		int r = vm_ioeventfd(
-			dev->vm, vp->notify_gpa + VPCI_NOTIFY_MULTIPLIER * i,
+		int r = board_ioeventfd(
+			dev->board, vp->notify_gpa + VPCI_NOTIFY_MULTIPLIER * i,
 			dev->queues[i].kick.fd, on);
 
 		/* Then the write exits to us: slower, still right. */
@@ -542,7 +542,7 @@ int vpci_attach(struct virtio_dev *dev, uint32_t class_code, struct error *err)
 	if (!vp)
 		return error_set(err, ENOMEM, "out of memory");
 	vp->dev = dev;
-	pci_dev_init(&vp->pci, dev->vm, &vpci_pci_ops, &ids, VPCI_BAR_SIZE);
+	pci_dev_init(&vp->pci, dev->board, &vpci_pci_ops, &ids, VPCI_BAR_SIZE);
 	/* one vector per queue and one for configuration changes */
 	r = pci_add_msix(&vp->pci, dev->nr_queues + 1, VPCI_MSIX, VPCI_PBA);
 	if (r) {

@@ -10,7 +10,7 @@
 
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
+#include "vmm/board.h"
 
 /* ---- owner loop ---- */
 
@@ -81,7 +81,7 @@ static void virtio_queue_on_start(struct loop_call *lc)
 	int r;
 
 	q->draining = q->held = false;
-	r = virtqueue_start(&q->vq, &dev->vm->gmem,
+	r = virtqueue_start(&q->vq, &dev->board->gmem,
 			    virtio_has(dev, VIRTIO_F_EVENT_IDX),
 			    virtio_has(dev, VIRTIO_F_INDIRECT_DESC));
 	if (r) {
@@ -296,12 +296,13 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 		return; /* not before the reset is acknowledged */
 	if (!status) {
 		if (dev->status & VIRTIO_STATUS_DRIVER_OK)
-			vm_driver_news(dev->vm, &dev->device, DEVICE_RESET);
+			board_driver_news(dev->board, &dev->device,
+					  DEVICE_RESET);
 		virtio_reset_locked(dev);
 		return;
 	}
 	if (!dev->status)
-		vm_driver_news(dev->vm, &dev->device, DEVICE_FOUND);
+		board_driver_news(dev->board, &dev->device, DEVICE_FOUND);
 	if (set & VIRTIO_STATUS_FEATURES_OK && !virtio_features_are_ok(dev)) {
 		log_debug("%s: the driver's features %#llx are refused",
 			  dev->device.id, (unsigned long long)dev->features);
@@ -315,7 +316,7 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 		return;
 	if (dev->status & VIRTIO_STATUS_FEATURES_OK) {
 		virtio_driver_ok(dev);
-		vm_driver_news(dev->vm, &dev->device, DEVICE_ACTIVATED);
+		board_driver_news(dev->board, &dev->device, DEVICE_ACTIVATED);
 	} else {
 		if (log_is_due(&dev->said_ns))
 			log_warn("%s: DRIVER_OK without FEATURES_OK",
@@ -516,7 +517,7 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 	if (q->kick.fd < 0)
 		return error_set(err, errno, "eventfd: %s", error_text(errno));
 	virtio_queue_clear(q);
-	q->loop = vm_io_loop(dev->vm, err);
+	q->loop = board_io_loop(dev->board, err);
 	return q->loop ? 0 : -ENOMEM;
 }
 
@@ -528,7 +529,7 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 
 	dev->device.class = init->class;
 	dev->device.ops = &virtio_device_ops;
-	dev->vm = init->vm;
+	dev->board = init->board;
 	dev->ops = init->ops;
 	dev->id = init->id;
 	dev->host_features = init->features | VIRTIO_F(VIRTIO_F_VERSION_1) |

@@ -137,7 +137,7 @@ struct virtio_dev {
 	struct device device;
 
 	/* set at creation */
-	struct vm *vm;
+	struct board *board;
 	const struct virtio_ops *ops;
 	uint16_t id; /* chapter 5 */
 	uint64_t host_features;
@@ -172,7 +172,7 @@ static inline bool virtio_has(const struct virtio_dev *dev, unsigned int bit)
 /* ---- for device types ---- */
 
 struct virtio_init {
-	struct vm *vm;
+	struct board *board;
 	const struct device_class *class;
 	const struct virtio_ops *ops;
 	uint16_t id;

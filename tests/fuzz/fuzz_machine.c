@@ -60,8 +60,8 @@ static int fake_create(struct vm **out,
 	if (fake_answer(err))
 		return -EPERM;
 	memset(&fake.vm, 0, sizeof(fake.vm));
-	list_init(&fake.vm.devices);
-	fake.vm.vm_fd = -1;
+	list_init(&fake.vm.board.devices);
+	fake.vm.kvm.vm_fd = -1;
 	fake.exists = true;
 	fake.paused = false;
 	*out = &fake.vm;

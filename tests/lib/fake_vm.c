@@ -9,19 +9,15 @@
 
 #include "arch/arch.h"
 #include "vmm/byteorder.h"
-#include "vmm/hotplug.h"
-#include "vmm/irq.h"
-#include "vmm/resize.h"
 #include "vmm/util.h"
-#include "vmm/vcpu.h"
 
 /* Turns in which whatever was posted or signalled has come to rest. */
 #define FAKE_TURNS 6
 #define FAKE_TIMEOUT_NS 5000000000ull
 
-static struct fake_vm *fake_of(struct vm *vm)
+static struct fake_vm *fake_of(struct board *board)
 {
-	return container_of(vm, struct fake_vm, vm);
+	return container_of(board, struct fake_vm, vm.board);
 }
 
 static void require(bool ok)
@@ -30,89 +26,49 @@ static void require(bool ok)
 		abort();
 }
 
-/* ---- doubles of vmm/irq.h ---- */
+/* ---- what the board asks of its owner ---- */
 
-void irq_msi(struct vm *vm, uint64_t addr, uint32_t data)
+static void fake_msi(struct board *board, uint32_t devid, uint64_t addr,
+		     uint32_t data)
 {
-	struct fake_vm *fv = fake_of(vm);
+	struct fake_vm *fv = fake_of(board);
 
 	if (fv->nr_msi < FAKE_MAX_MSI)
-		fv->msi[fv->nr_msi] = (struct fake_msi){ addr, data };
+		fv->msi[fv->nr_msi] = (struct fake_msi){ devid, addr, data };
 	fv->nr_msi++;
 }
 
-void irq_line(struct vm *vm, uint32_t gsi, bool level)
+static void fake_line(struct board *board, uint32_t gsi, bool level)
 {
-	struct fake_vm *fv = fake_of(vm);
+	struct fake_vm *fv = fake_of(board);
 
 	require(gsi < 32);
 	fv->lines = (fv->lines & ~(1u << gsi)) | (uint32_t)level << gsi;
 	fv->line_changes++;
-	if (vm->line_sink)
-		vm->line_sink(vm->line_opaque, gsi, level);
 }
 
-void irq_set_line_sink(struct vm *vm,
-		       void (*sink)(void *opaque, uint32_t gsi, bool level),
-		       void *opaque)
-{
-	vm->line_opaque = opaque;
-	vm->line_sink = sink;
-}
-
-/* ---- doubles of vmm/vm.h ---- */
-
-void vm_raise(struct vm *vm, enum vm_event event)
-{
-	if (fake_of(vm)->raised == VM_EVENT_NONE)
-		fake_of(vm)->raised = event;
-}
-
-/* Memory never grows in units, but in that of it. */
-__attribute__((weak)) unsigned int
-resize_dimms(const struct vm *vm unused_param, const struct resize_dimm **out)
-{
-	*out = NULL;
-	return 0;
-}
-
-/* The hot-plug chip's way to the machine; its unit links the real one. */
-__attribute__((weak)) void
-hotplug_set_guest(struct vm *vm unused_param,
-		  const struct hotplug_guest_ops *ops unused_param,
-		  void *opaque unused_param)
+static void fake_stopped(struct board *board unused_param)
 {
 }
 
-__attribute__((weak)) void hotplug_on_eject(struct vm *vm unused_param,
-					    enum hotplug_kind kind unused_param,
-					    unsigned int index unused_param)
+static void fake_driver_news(struct board *board, struct device *dev,
+			     enum device_news news)
 {
+	if (fake_of(board)->on_driver_news)
+		fake_of(board)->on_driver_news(board, dev, news);
 }
 
-__attribute__((weak)) void
-hotplug_on_refuse(struct vm *vm unused_param,
-		  enum hotplug_kind kind unused_param,
-		  unsigned int index unused_param)
+static void fake_eject_answer(struct board *board, enum hotplug_kind kind,
+			      unsigned int index, bool ejected)
 {
+	if (fake_of(board)->on_eject_answer)
+		fake_of(board)->on_eject_answer(board, kind, index, ejected);
 }
 
-/* The unit of plugs links the real one. */
-__attribute__((weak)) void vm_driver_news(struct vm *vm unused_param,
-					  struct device *dev unused_param,
-					  enum device_news news unused_param)
+static int fake_ioeventfd(struct board *board, gpa_t gpa, int event_fd,
+			  bool assign)
 {
-}
-
-void vm_report_fault(struct vcpu *vcpu unused_param,
-		     const char *what unused_param)
-{
-	abort();
-}
-
-int vm_ioeventfd(struct vm *vm, gpa_t gpa, int event_fd, bool assign)
-{
-	struct fake_vm *fv = fake_of(vm);
+	struct fake_vm *fv = fake_of(board);
 	unsigned int i;
 
 	if (assign) {
@@ -134,34 +90,14 @@ int vm_ioeventfd(struct vm *vm, gpa_t gpa, int event_fd, bool assign)
 	return -ENOENT;
 }
 
-struct loop *vm_io_loop(struct vm *vm, struct error *err unused_param)
-{
-	return vm->io_loops[0];
-}
-
-struct device *vm_find_class(struct vm *vm, const char *class_name)
-{
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &vm->devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
-		if (!strcmp(dev->class->name, class_name))
-			return dev;
-	}
-	return NULL;
-}
-
-int vm_assign_id(struct vm *vm, struct device *dev, const char *wanted,
-		 struct error *err unused_param)
-{
-	if (wanted)
-		snprintf(dev->id, sizeof(dev->id), "%s", wanted);
-	else
-		snprintf(dev->id, sizeof(dev->id), "_%s%u", dev->class->option,
-			 vm->next_id++);
-	return 0;
-}
+static const struct board_ops fake_board_ops = {
+	.msi = fake_msi,
+	.line = fake_line,
+	.ioeventfd = fake_ioeventfd,
+	.stopped = fake_stopped,
+	.driver_news = fake_driver_news,
+	.eject_answer = fake_eject_answer,
+};
 
 /* ---- life ---- */
 
@@ -172,31 +108,29 @@ void fake_vm_init(struct fake_vm *fv)
 	memset(fv, 0, sizeof(*fv));
 	vm_config_init(&fv->config);
 	fv->vm.config = &fv->config;
-	fv->vm.vm_fd = fv->vm.kvm_fd = -1;
-	list_init(&fv->vm.devices);
-	bus_init(&fv->vm.pio);
-	bus_init(&fv->vm.mmio);
-	gmem_init(&fv->vm.gmem, &gc);
-	require(!gmem_add(&fv->vm.gmem, 0, FAKE_RAM_LEN, NULL));
-	require(!gmem_add(&fv->vm.gmem, FAKE_RAM_BORDER, FAKE_RAM_LEN, NULL));
-	require(!gmem_add(&fv->vm.gmem, FAKE_RAM_HIGH, FAKE_RAM_LEN, NULL));
-	fv->vm.io_loops[0] = loop_create("io0", NULL);
-	require(fv->vm.io_loops[0]);
-	fv->vm.nr_io_loops = 1;
-	fv->vm.main_loop = fv->vm.io_loops[0];
+	board_init(&fv->vm.board, &fake_board_ops, NULL);
+	fv->vm.board.serial = &fv->config.serial;
+	gmem_init(&fv->vm.board.gmem, &gc);
+	require(!gmem_add(&fv->vm.board.gmem, 0, FAKE_RAM_LEN, NULL));
+	require(!gmem_add(&fv->vm.board.gmem, FAKE_RAM_BORDER, FAKE_RAM_LEN,
+			  NULL));
+	require(!gmem_add(&fv->vm.board.gmem, FAKE_RAM_HIGH, FAKE_RAM_LEN,
+			  NULL));
+	fv->vm.board.io_loops[0] = loop_create("io0", NULL);
+	require(fv->vm.board.io_loops[0]);
+	fv->vm.board.nr_io_loops = 1;
+	fv->vm.board.main_loop = fv->vm.board.io_loops[0];
 }
 
 void fake_vm_fini(struct fake_vm *fv)
 {
-	while (!list_is_empty(&fv->vm.devices))
-		fake_vm_remove(fv, container_of(fv->vm.devices.prev,
+	while (!list_is_empty(&fv->vm.board.devices))
+		fake_vm_remove(fv, container_of(fv->vm.board.devices.prev,
 						struct device, node));
-	loop_destroy(fv->vm.io_loops[0]);
 	require(!fv->nr_ioeventfds);
-	require(!fv->vm.pio.nr && !fv->vm.mmio.nr);
-	gmem_fini(&fv->vm.gmem);
-	bus_fini(&fv->vm.pio);
-	bus_fini(&fv->vm.mmio);
+	require(!fv->vm.board.pio.nr && !fv->vm.board.mmio.nr);
+	gmem_fini(&fv->vm.board.gmem);
+	board_fini(&fv->vm.board);
 	vm_config_free(&fv->config);
 }
 
@@ -206,9 +140,7 @@ struct device *fake_vm_add(struct fake_vm *fv, const struct device_class *class,
 	struct device *dev = NULL;
 
 	fv->err.msg[0] = '\0';
-	if (class->create(&fv->vm, config, &dev, &fv->err))
-		return NULL;
-	list_insert(&fv->vm.devices, &dev->node);
+	board_add_device(&fv->vm.board, class, config, &dev, &fv->err);
 	return dev;
 }
 
@@ -224,7 +156,7 @@ struct device *fake_vm_add_pci(struct fake_vm *fv)
 
 void fake_vm_remove(struct fake_vm *fv, struct device *dev)
 {
-	struct loop *loop = fv->vm.io_loops[0];
+	struct loop *loop = fv->vm.board.io_loops[0];
 
 	list_remove(&dev->node);
 	if (!fv->single_thread)
@@ -248,7 +180,7 @@ static void fake_on_stop(struct loop_call *lc)
 void fake_vm_turn(struct fake_vm *fv)
 {
 	struct fake_stop stop = { .call.fn = fake_on_stop,
-				  .loop = fv->vm.io_loops[0] };
+				  .loop = fv->vm.board.io_loops[0] };
 	unsigned int i;
 
 	for (i = 0; i < FAKE_TURNS; i++) {
@@ -275,7 +207,7 @@ uint64_t fake_mmio_read(struct fake_vm *fv, gpa_t gpa, unsigned int len)
 {
 	uint8_t data[8] = { 0 };
 
-	bus_read(&fv->vm.mmio, gpa, data, len);
+	bus_read(&fv->vm.board.mmio, gpa, data, len);
 	return le_load(data, len);
 }
 
@@ -292,14 +224,14 @@ void fake_mmio_write(struct fake_vm *fv, gpa_t gpa, uint64_t v,
 		return;
 	}
 	le_store(data, v, len);
-	bus_write(&fv->vm.mmio, gpa, data, len);
+	bus_write(&fv->vm.board.mmio, gpa, data, len);
 }
 
 uint64_t fake_pio_read(struct fake_vm *fv, uint16_t port, unsigned int len)
 {
 	uint8_t data[8] = { 0 };
 
-	bus_read(&fv->vm.pio, port, data, len);
+	bus_read(&fv->vm.board.pio, port, data, len);
 	return le_load(data, len);
 }
 
@@ -309,7 +241,7 @@ void fake_pio_write(struct fake_vm *fv, uint16_t port, uint64_t v,
 	uint8_t data[8];
 
 	le_store(data, v, len);
-	bus_write(&fv->vm.pio, port, data, len);
+	bus_write(&fv->vm.board.pio, port, data, len);
 }
 
 static gpa_t fake_ecam(unsigned int slot, unsigned int off)

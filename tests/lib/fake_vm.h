@@ -10,10 +10,8 @@
 #include "vmm/vm.h"
 
 /*
- * A machine without KVM for device tests: real memory, buses and loop, and
- * doubles of what vmm/vm.h and vmm/irq.h promise to devices. The doubles take
- * the place of those objects at link time: an archive's member is not linked
- * when nothing asks for it.
+ * A board without KVM for device tests: real memory, buses and loop; what a
+ * board asks of its owner is written down here.
  *
  * The one I/O loop runs inside fake_vm_turn(), on the test's own thread, so
  * that tests are deterministic. What goes wrong in here aborts.
@@ -29,6 +27,7 @@
 #define FAKE_MAX_IOEVENTFD 512u
 
 struct fake_msi {
+	uint32_t devid;
 	uint64_t addr;
 	uint32_t data;
 };
@@ -52,7 +51,11 @@ struct fake_vm {
 	unsigned int nr_ioeventfds;
 	bool refuse_ioeventfds;
 	bool single_thread; /* devices are idle when they are destroyed */
-	enum vm_event raised;
+	/* What the board is told; NULL: nobody listens. Any thread. */
+	void (*on_driver_news)(struct board *board, struct device *dev,
+			       enum device_news news);
+	void (*on_eject_answer)(struct board *board, enum hotplug_kind kind,
+				unsigned int index, bool ejected);
 };
 
 void fake_vm_init(struct fake_vm *fv);

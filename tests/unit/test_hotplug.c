@@ -45,7 +45,7 @@ static unsigned int cpu_threads; /* bit per vCPU */
 static unsigned int refuse_cpu; /* this one cannot start */
 static unsigned int nr_slots; /* KVM memory slots in use */
 
-/* ---- doubles of vmm/vm.c ---- */
+/* ---- doubles of vmm/vm.c and vmm/kvm.c ---- */
 
 int vm_start_vcpu(struct vm *vm unused_param, unsigned int index,
 		  struct error *err)
@@ -66,17 +66,30 @@ void vm_quiesce_vcpus(struct vm *vm unused_param)
 {
 }
 
-int vm_set_slot(struct vm *vm, unsigned int slot, gpa_t gpa, uint64_t len,
-		struct error *err unused_param)
+int kvm_set_slot(struct kvm *kvm unused_param, unsigned int slot, gpa_t gpa,
+		 uint64_t len, struct error *err unused_param)
 {
 	assert_true(slot >= GMEM_MAX_REGIONS);
 	/* KVM lets go before memory does. */
-	assert_non_null(gmem_ptr(&vm->gmem, gpa, len ? len : 1));
+	assert_non_null(gmem_ptr(&fv.vm.board.gmem, gpa, len ? len : 1));
 	nr_slots += len ? 1 : -1u;
 	return 0;
 }
 
 /* ---- callbacks ---- */
+
+static void on_driver_news(struct board *board unused_param, struct device *dev,
+			   enum device_news news)
+{
+	plug_driver_news(&fv.vm, dev, news);
+}
+
+static void on_eject_answer(struct board *board unused_param,
+			    enum hotplug_kind kind, unsigned int index,
+			    bool ejected)
+{
+	hotplug_answer(&fv.vm, kind, index, ejected);
+}
 
 static void on_plugged(struct vm *vm unused_param, const struct vm_plugged *at,
 		       const char *why)
@@ -153,7 +166,8 @@ static void status(unsigned int kind, unsigned int index, unsigned int value)
 
 static uint8_t cpu_sta(unsigned int index)
 {
-	const uint8_t *p = gmem_ptr(&fv.vm.gmem, BOOT_HOTPLUG, ACPI_STATE_LEN);
+	const uint8_t *p =
+		gmem_ptr(&fv.vm.board.gmem, BOOT_HOTPLUG, ACPI_STATE_LEN);
 
 	return p[ACPI_STATE_CPUS + index];
 }
@@ -161,7 +175,8 @@ static uint8_t cpu_sta(unsigned int index)
 /* 0 base, 1 length, 2 _STA */
 static uint64_t dimm(unsigned int index, unsigned int word)
 {
-	const uint8_t *p = gmem_ptr(&fv.vm.gmem, BOOT_HOTPLUG, ACPI_STATE_LEN);
+	const uint8_t *p =
+		gmem_ptr(&fv.vm.board.gmem, BOOT_HOTPLUG, ACPI_STATE_LEN);
 
 	return le_load(p + ACPI_STATE_DIMMS + index * ACPI_STATE_DIMM_LEN +
 			       8ull * word,
@@ -170,7 +185,7 @@ static uint64_t dimm(unsigned int index, unsigned int word)
 
 static uint64_t blocks(unsigned int nr)
 {
-	return gmem_boot_size(&fv.vm.gmem) + nr * GMEM_BLOCK;
+	return gmem_boot_size(&fv.vm.board.gmem) + nr * GMEM_BLOCK;
 }
 
 /* ---- fixture ---- */
@@ -187,9 +202,11 @@ static int setup(void **state unused_param)
 	struct error err;
 
 	fake_vm_init(&fv);
+	fv.on_driver_news = on_driver_news;
+	fv.on_eject_answer = on_eject_answer;
 	fv.config.cpus.boot = 1;
 	fv.config.cpus.max = NR_CPUS;
-	fv.vm.cpus_present = 1;
+	fv.vm.board.nr_cpus = 1;
 	fv.vm.running = true;
 	fv.vm.on_plugged = on_plugged;
 	fv.vm.on_driver = on_driver;
@@ -203,7 +220,7 @@ static int setup(void **state unused_param)
 	said[0] = drivers[0] = '\0';
 	assert_int_equal(hotplug_create(&fv.vm, &err), 0);
 	assert_int_equal(plug_create(&fv.vm, &err), 0);
-	assert_int_equal(gmem_reserve(&fv.vm.gmem, HOT_GPA,
+	assert_int_equal(gmem_reserve(&fv.vm.board.gmem, HOT_GPA,
 				      HOT_BLOCKS * GMEM_BLOCK, &err),
 			 0);
 	assert_int_equal(resize_create(&fv.vm, &err), 0);
@@ -218,9 +235,9 @@ static int teardown(void **state unused_param)
 	struct vm *vm = &fv.vm;
 
 	resize_destroy(vm);
-	while (!list_is_empty(&vm->devices)) {
-		struct device *dev =
-			container_of(vm->devices.prev, struct device, node);
+	while (!list_is_empty(&vm->board.devices)) {
+		struct device *dev = container_of(vm->board.devices.prev,
+						  struct device, node);
 
 		if (dev == chip)
 			break;
@@ -618,7 +635,7 @@ static void test_vcpus_fail(void **state unused_param)
 	status(HOTPLUG_CPU, 1, 0x82);
 	assert_string_equal(
 		said, "vcpus stays 2: the guest refuses; it gave 1 of 2 vCPUs");
-	assert_int_equal(fv.vm.cpus_present, 2);
+	assert_int_equal(fv.vm.board.nr_cpus, 2);
 	assert_int_equal(cpu_sta(1), 0xf);
 }
 
@@ -626,7 +643,7 @@ static void test_vcpus_fail(void **state unused_param)
 
 static void test_memory(void **state unused_param)
 {
-	struct gmem *gm = &fv.vm.gmem;
+	struct gmem *gm = &fv.vm.board.gmem;
 	uint64_t len = 4 * GIB;
 	struct error err;
 	uint8_t *p;

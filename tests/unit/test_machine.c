@@ -267,7 +267,7 @@ static void test_guest_ends(void **state)
 
 static void raise_event(enum vm_event event)
 {
-	fake.vm.event = event;
+	fake.vm.board.event = event;
 	fake.vm.event_call.pending = true;
 }
 

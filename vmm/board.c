@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/board.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vmm/util.h"
+
+void board_init(struct board *board, const struct board_ops *ops,
+		struct loop *main_loop)
+{
+	board->ops = ops;
+	board->main_loop = main_loop;
+	board->nr_cpus = 1;
+	list_init(&board->devices);
+	bus_init(&board->pio);
+	bus_init(&board->mmio);
+}
+
+void board_fini(struct board *board)
+{
+	unsigned int i;
+
+	for (i = 0; i < board->nr_io_loops; i++) {
+		loop_thread_stop(board->io_loops[i]);
+		loop_destroy(board->io_loops[i]);
+	}
+	bus_fini(&board->pio);
+	bus_fini(&board->mmio);
+}
+
+void board_raise(struct board *board, enum vm_event event)
+{
+	int now = atomic_load(&board->event);
+
+	/* A guest that resets does not outrun what ends it. */
+	while (now == VM_EVENT_NONE ||
+	       (now == VM_EVENT_RESET && event != VM_EVENT_RESET)) {
+		if (!atomic_compare_exchange_weak(&board->event, &now, event))
+			continue;
+		board->ops->stopped(board);
+		return;
+	}
+}
+
+int board_ioeventfd(struct board *board, gpa_t gpa, int event_fd, bool assign)
+{
+	return board->ops->ioeventfd(board, gpa, event_fd, assign);
+}
+
+struct loop *board_io_loop(struct board *board, struct error *err)
+{
+	unsigned int cpus = usable_cpus();
+	unsigned int most = MIN(cpus, (unsigned int)BOARD_MAX_IO_LOOPS);
+	unsigned int max = MIN(most, board->nr_cpus);
+	/* max follows the number of vCPUs: the next new one comes in order. */
+	unsigned int wanted = board->next_io_loop++ % max;
+	unsigned int i = MIN(wanted, board->nr_io_loops);
+	char name[16];
+
+	if (i < board->nr_io_loops)
+		return board->io_loops[i];
+	snprintf(name, sizeof(name), "io%u", i);
+	board->io_loops[i] = loop_create(name, err);
+	if (!board->io_loops[i])
+		return NULL;
+	if (loop_thread_start(board->io_loops[i], err)) {
+		loop_destroy(board->io_loops[i]);
+		return NULL;
+	}
+	board->nr_io_loops++;
+	return board->io_loops[i];
+}
+
+/* ---- devices ---- */
+
+struct device *board_find_class(struct board *board, const char *class_name)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &board->devices) {
+		struct device *dev = container_of(pos, struct device, node);
+
+		if (!strcmp(dev->class->name, class_name))
+			return dev;
+	}
+	return NULL;
+}
+
+static bool board_id_is_taken(struct board *board, const char *id)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &board->devices)
+		if (!strcmp(container_of(pos, struct device, node)->id, id))
+			return true;
+	return false;
+}
+
+int board_assign_id(struct board *board, struct device *dev, const char *wanted,
+		    struct error *err)
+{
+	if (!wanted) {
+		do
+			snprintf(dev->id, sizeof(dev->id), "_%s%u",
+				 dev->class->option, board->next_id++);
+		while (board_id_is_taken(board, dev->id));
+		return 0;
+	}
+	if (!*wanted || !strncmp(wanted, "__", 2) ||
+	    strlen(wanted) >= sizeof(dev->id))
+		return error_set(
+			err, EINVAL,
+			"id=%s: an id has 1 to %zu characters and does not start with \"__\"",
+			wanted, sizeof(dev->id) - 1);
+	if (board_id_is_taken(board, wanted))
+		return error_set(
+			err, EEXIST,
+			"id=%s: another device has this id; choose one of its own",
+			wanted);
+	snprintf(dev->id, sizeof(dev->id), "%s", wanted);
+	return 0;
+}
+
+int board_add_device(struct board *board, const struct device_class *class,
+		     const void *config, struct device **out, struct error *err)
+{
+	struct device *dev = NULL;
+	int r = class->create(board, config, &dev, err);
+
+	if (r)
+		return r;
+	list_insert(&board->devices, &dev->node);
+	if (out)
+		*out = dev;
+	return 0;
+}
+
+void board_driver_news(struct board *board, struct device *dev,
+		       enum device_news news)
+{
+	board->ops->driver_news(board, dev, news);
+}
+
+/* ---- hot-plug ---- */
+
+void board_set_hotplug_chip(struct board *board,
+			    const struct hotplug_chip_ops *ops, void *opaque)
+{
+	board->hotplug_chip = ops;
+	board->hotplug_opaque = opaque;
+}
+
+void board_eject_answer(struct board *board, enum hotplug_kind kind,
+			unsigned int index, bool ejected)
+{
+	board->ops->eject_answer(board, kind, index, ejected);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_BOARD_H
+#define VMM_BOARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "devices/device.h"
+#include "vmm/bus.h"
+#include "vmm/error.h"
+#include "vmm/gmem.h"
+#include "vmm/hotplug_chip.h"
+#include "vmm/list.h"
+#include "vmm/loop.h"
+
+/*
+ * What devices see of their machine: buses, memory, loops, interrupts, names.
+ * It knows neither KVM nor the order of a machine's life; what it cannot do by
+ * itself, its owner does (struct board_ops). Tests build one without KVM.
+ */
+struct board;
+struct serial_config;
+
+#define BOARD_MAX_IO_LOOPS 8
+
+/* Why the guest stopped running. */
+enum vm_event {
+	VM_EVENT_NONE,
+	VM_EVENT_POWEROFF, /* the guest switched itself off */
+	VM_EVENT_RESET, /* reset register or triple fault */
+	VM_EVENT_STOP, /* the host asked for the end */
+	VM_EVENT_FAULT, /* KVM gave up on the guest */
+};
+
+/* What the board's owner does for it. Any thread, unless it says otherwise. */
+struct board_ops {
+	/* As irq_msi() and irq_line() in vmm/irq.h. */
+	void (*msi)(struct board *board, uint32_t devid, uint64_t addr,
+		    uint32_t data);
+	void (*line)(struct board *board, uint32_t gsi, bool level);
+	/* As board_ioeventfd(). */
+	int (*ioeventfd)(struct board *board, gpa_t gpa, int event_fd,
+			 bool assign);
+	/* board->event was set. */
+	void (*stopped)(struct board *board);
+	/* A driver did something with dev; with its lock held or not. */
+	void (*driver_news)(struct board *board, struct device *dev,
+			    enum device_news news);
+	/* The guest let go of what it was asked for, or will not. */
+	void (*eject_answer)(struct board *board, enum hotplug_kind kind,
+			     unsigned int index, bool ejected);
+};
+
+struct board {
+	/* set at creation */
+	const struct board_ops *ops;
+	struct loop *main_loop; /* borrowed */
+	const struct serial_config *serial; /* the serial port's other end */
+
+	/* any thread, own locks */
+	struct gmem gmem;
+	struct bus pio;
+	struct bus mmio;
+	/* enum vm_event: the first one counts, but any other replaces a reset */
+	_Atomic int event;
+
+	/* set by a chip at its creation (main thread); read by any thread */
+	void (*line_sink)(void *opaque, uint32_t gsi, bool level);
+	void *line_opaque;
+
+	/* main thread */
+	const struct hotplug_chip_ops *hotplug_chip; /* NULL: none */
+	void *hotplug_opaque;
+	struct list_node devices; /* in order of creation */
+	unsigned int nr_cpus; /* that the guest has now: 0 .. nr_cpus - 1 */
+	struct loop *io_loops[BOARD_MAX_IO_LOOPS];
+	unsigned int nr_io_loops;
+	unsigned int next_io_loop;
+	unsigned int next_id; /* for made-up device ids */
+};
+
+/* Main thread. board: the owner's storage, zeroed; main_loop is borrowed.
+ * gmem is the owner's to fill, and to end. fini ends the I/O loops; devices
+ * are gone by then. */
+void board_init(struct board *board, const struct board_ops *ops,
+		struct loop *main_loop);
+void board_fini(struct board *board);
+
+/*
+ * The guest stopped, or is to stop: vCPUs leave the guest for good, and the
+ * owner's stopped() is called. Any thread.
+ */
+void board_raise(struct board *board, enum vm_event event);
+
+/*
+ * Kicks by a guest write to gpa (any width) wake event_fd, with no exit to
+ * this process. assign false takes it back. Any thread. -errno.
+ */
+int board_ioeventfd(struct board *board, gpa_t gpa, int event_fd, bool assign);
+
+/*
+ * The loop for one more queue: I/O threads are started on demand, one per
+ * vCPU up to the host's CPUs and BOARD_MAX_IO_LOOPS, and shared in turn.
+ * Borrowed until board_fini(). Main thread. NULL with a message.
+ */
+struct loop *board_io_loop(struct board *board, struct error *err);
+
+/* The device of a class that there is one of (the PCI root), or NULL. Main
+ * thread. */
+struct device *board_find_class(struct board *board, const char *class_name);
+
+/*
+ * Give dev its id: `wanted`, or a made-up "_<option><N>" when NULL. -EEXIST
+ * when taken, -EINVAL when it starts with "__", is empty or too long. Main
+ * thread.
+ */
+int board_assign_id(struct board *board, struct device *dev, const char *wanted,
+		    struct error *err);
+
+/* Make a device, and put it at the end of the list. Main thread. -errno with a
+ * message; nothing is left behind. *out may be NULL. */
+int board_add_device(struct board *board, const struct device_class *class,
+		     const void *config, struct device **out,
+		     struct error *err);
+
+/* A driver did something with dev; the main loop will look into it. Any
+ * thread, with the device's lock or without. */
+void board_driver_news(struct board *board, struct device *dev,
+		       enum device_news news);
+
+/* The machine's hot-plug chip comes (NULL: goes). Main thread. */
+void board_set_hotplug_chip(struct board *board,
+			    const struct hotplug_chip_ops *ops, void *opaque);
+
+/* The guest let go of what it was asked for (ejected), or says that it will
+ * not. Any thread. */
+void board_eject_answer(struct board *board, enum hotplug_kind kind,
+			unsigned int index, bool ejected);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_HOTPLUG_CHIP_H
+#define VMM_HOTPLUG_CHIP_H
+
+#include <stdbool.h>
+
+#include "vmm/gmem.h"
+
+/*
+ * What the machine and its hot-plug chip, which carries messages to the guest
+ * and back, say to each other.
+ */
+
+/* Kinds of things that come and go. The numbers are known to the hot-plug chip
+ * and to the guest's byte code. */
+enum hotplug_kind {
+	HOTPLUG_PCI, /* index: slot */
+	HOTPLUG_CPU, /* index: of the vCPU */
+	HOTPLUG_MEMORY, /* index: of the DIMM */
+	HOTPLUG_KINDS,
+};
+
+#define HOTPLUG_MAX_INDEX 256u
+
+/* What a hot-plug chip does for the machine. Main thread. */
+struct hotplug_chip_ops {
+	/* Tell the guest to look at what came. */
+	void (*check)(void *opaque, enum hotplug_kind kind, unsigned int index);
+	/* Ask it to let go; on false, do not take its yes for one any more. */
+	void (*ask)(void *opaque, enum hotplug_kind kind, unsigned int index,
+		    bool on);
+	/* Has the guest looked since its start, so that it will again? */
+	bool (*is_heard)(void *opaque);
+	/* What the guest finds where it looks. len 0: nothing. */
+	void (*set_cpu)(void *opaque, unsigned int index, bool present);
+	void (*set_memory)(void *opaque, unsigned int index, gpa_t gpa,
+			   uint64_t len);
+};
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/kvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "arch/arch.h"
+#include "vmm/log.h"
+#include "vmm/util.h"
+#include "vmm/vcpu.h"
+
+/* ---- /dev/kvm ---- */
+
+void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus)
+{
+	*kvm = (struct kvm){
+		.board = board,
+		.fd = -1,
+		.vm_fd = -1,
+		.max_vcpus = max_vcpus,
+	};
+}
+
+int kvm_open(struct kvm *kvm, struct error *err)
+{
+	int size;
+
+	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm->fd < 0)
+		return error_set(
+			err, errno, "/dev/kvm: %s; %s", strerror(errno),
+			errno == EACCES
+				? "join the group that owns it (usually kvm) or run as root"
+				: "load the module kvm-intel or kvm-amd; --check-host tells more");
+	if (ioctl(kvm->fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+		return error_set(err, ENOSYS,
+				 "/dev/kvm: not the KVM API version %d",
+				 KVM_API_VERSION);
+	size = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (size < (int)sizeof(struct kvm_run))
+		return error_set(err, ENOSYS, "/dev/kvm: bad vCPU area size");
+	kvm->vcpu_mmap_size = (unsigned int)size;
+	return arch_host_ask(&kvm->host, kvm->fd, err);
+}
+
+void kvm_close(struct kvm *kvm)
+{
+	kvm_unbuild(kvm);
+	arch_host_free(kvm->host);
+	kvm->host = NULL;
+	close_fd(&kvm->fd);
+}
+
+/* ---- one VM ---- */
+
+int kvm_set_slot(struct kvm *kvm, unsigned int slot, gpa_t gpa, uint64_t len,
+		 struct error *err)
+{
+	struct gmem *gm = &kvm->board->gmem;
+	uint64_t got = 1;
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = len,
+		.userspace_addr = (uintptr_t)gmem_span(gm, gpa, &got),
+	};
+
+	if (ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region))
+		return error_set(
+			err, errno,
+			"--memory: of %llu MiB KVM refuses %llu MiB at %#llx: %s; give less",
+			(unsigned long long)(gm->config.size / MIB),
+			(unsigned long long)(len / MIB),
+			(unsigned long long)gpa, strerror(errno));
+	return 0;
+}
+
+static int kvm_add_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
+{
+	const struct vcpu_config config = {
+		.board = kvm->board,
+		.kvm_fd = kvm->fd,
+		.vm_fd = kvm->vm_fd,
+		.mmap_size = kvm->vcpu_mmap_size,
+		.host = kvm->host,
+		.index = index,
+		.nr_max = kvm->max_vcpus,
+	};
+	int r = vcpu_create(&kvm->vcpus[index], &config, err);
+
+	kvm->nr_vcpus += !r;
+	return r;
+}
+
+int kvm_rest_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
+{
+	int r = index < kvm->nr_vcpus ? 0 : kvm_add_vcpu(kvm, index, err);
+
+	return r ? r : arch_vcpu_rest(kvm->vcpus[index], err);
+}
+
+/* The order is worth milliseconds: slots before interrupt controllers. */
+int kvm_build(struct kvm *kvm, unsigned int nr,
+	      int (*set_slots)(struct kvm *kvm, struct error *err),
+	      struct error *err)
+{
+	int r;
+
+	kvm->vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
+	if (kvm->vm_fd < 0)
+		return error_set(err, errno, "KVM cannot make a machine: %s",
+				 error_text(errno));
+	r = arch_vm_init(kvm->vm_fd, err);
+	if (!r)
+		r = set_slots(kvm, err);
+	if (!r)
+		r = arch_irqchip_create(kvm->vm_fd, err);
+	if (!r) {
+		kvm->vcpus = calloc(kvm->max_vcpus, sizeof(*kvm->vcpus));
+		if (!kvm->vcpus)
+			r = error_set(err, ENOMEM, "out of memory");
+	}
+	while (!r && kvm->nr_vcpus < nr)
+		r = kvm_add_vcpu(kvm, kvm->nr_vcpus, err);
+	if (r)
+		kvm_unbuild(kvm);
+	return r;
+}
+
+void kvm_unbuild(struct kvm *kvm)
+{
+	unsigned int i;
+
+	for (i = 0; i < kvm->nr_vcpus; i++)
+		vcpu_destroy(kvm->vcpus[i]);
+	free(kvm->vcpus);
+	kvm->vcpus = NULL;
+	kvm->nr_vcpus = 0;
+	close_fd(&kvm->vm_fd);
+}
+
+/* ---- for the board ---- */
+
+void kvm_msi(struct kvm *kvm, uint32_t devid, uint64_t addr, uint32_t data)
+{
+	struct kvm_msi msi = {
+		.address_lo = (uint32_t)addr,
+		.address_hi = (uint32_t)(addr >> 32),
+		.data = data,
+		.flags = arch_msi_has_devid ? KVM_MSI_VALID_DEVID : 0,
+		.devid = devid,
+	};
+
+	/* 0 means that the guest blocked it: not an error. */
+	if (ioctl(kvm->vm_fd, KVM_SIGNAL_MSI, &msi) < 0)
+		log_debug("MSI %#llx/%#x: %s", (unsigned long long)addr, data,
+			  strerror(errno));
+}
+
+void kvm_line(struct kvm *kvm, uint32_t gsi, bool level)
+{
+	struct kvm_irq_level line = { .irq = gsi, .level = level };
+
+	if (ioctl(kvm->vm_fd, KVM_IRQ_LINE, &line) < 0)
+		log_debug("interrupt line %u: %s", gsi, strerror(errno));
+}
+
+int kvm_ioeventfd(struct kvm *kvm, gpa_t gpa, int event_fd, bool assign)
+{
+	struct kvm_ioeventfd io = {
+		.addr = gpa,
+		.len = 0, /* any width, and the fastest match */
+		.fd = event_fd,
+		.flags = assign ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+	};
+
+	return ioctl(kvm->vm_fd, KVM_IOEVENTFD, &io) ? -errno : 0;
+}

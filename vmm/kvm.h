@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_KVM_H
+#define VMM_KVM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/board.h"
+#include "vmm/error.h"
+#include "vmm/gmem.h"
+
+/*
+ * The KVM side of a machine: its descriptors, memory slots, vCPUs, ioeventfds
+ * and interrupts. All of it but /dev/kvm is thrown away at a reset and built
+ * anew by the code that built it first. Main thread, unless it says otherwise.
+ */
+struct arch_host;
+struct vcpu;
+
+#define KVM_MAX_VCPUS 254
+
+struct kvm {
+	/* set by kvm_open() */
+	struct board *board; /* borrowed */
+	int fd; /* /dev/kvm */
+	struct arch_host *host;
+	unsigned int vcpu_mmap_size; /* bytes */
+
+	/* changed only while no vCPU runs; read by any thread */
+	int vm_fd; /* -1: not built */
+	struct vcpu **vcpus; /* max_vcpus entries */
+	unsigned int max_vcpus;
+	unsigned int nr_vcpus; /* made; some may have no thread */
+};
+
+/* kvm: the caller's storage. kvm_close() accepts it from here on. */
+void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus);
+/* Open /dev/kvm and ask for what takes long. -errno with a message. */
+int kvm_open(struct kvm *kvm, struct error *err);
+void kvm_close(struct kvm *kvm);
+
+/* Make a VM with the first nr vCPUs, which do not run; the slots of memory are
+ * made by set_slots. kvm_unbuild() ends the vCPUs' threads first; it accepts a
+ * half-built one. -errno with a message; nothing is left behind. */
+int kvm_build(struct kvm *kvm, unsigned int nr,
+	      int (*set_slots)(struct kvm *kvm, struct error *err),
+	      struct error *err);
+void kvm_unbuild(struct kvm *kvm);
+
+/* Give KVM's memory slot to [gpa, gpa+len) of RAM; len 0: to nothing. -errno
+ * with a message. */
+int kvm_set_slot(struct kvm *kvm, unsigned int slot, gpa_t gpa, uint64_t len,
+		 struct error *err);
+
+/* The vCPU of this index, new, or one that was in use, at rest: it waits for
+ * the guest to start it. It has no thread yet. -errno with a message. */
+int kvm_rest_vcpu(struct kvm *kvm, unsigned int index, struct error *err);
+
+/* As of struct board_ops. Any thread. */
+void kvm_msi(struct kvm *kvm, uint32_t devid, uint64_t addr, uint32_t data);
+void kvm_line(struct kvm *kvm, uint32_t gsi, bool level);
+int kvm_ioeventfd(struct kvm *kvm, gpa_t gpa, int event_fd, bool assign);
+
+#endif
