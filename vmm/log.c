@@ -2,7 +2,6 @@
 /* Copyright (c) The vmm authors */
 #include "vmm/log.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/nowait.h"
 #include "vmm/util.h"
 
 /* The five-letter marks are what log readers of container shims look for. */
@@ -21,9 +21,14 @@ static const char *const log_marks[] = {
 #define LOG_INTERVAL_NS 1000000000u
 
 /* Written by log_init() before threads start, read only afterwards. */
-static int log_fd = STDERR_FILENO;
+static struct nowait log_out = { .fd = STDERR_FILENO, .own = -1 };
 static enum log_level log_level_max = LOG_WARN;
 static uint64_t log_start_ns;
+
+/* Any thread, under lock (a leaf). */
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned int log_lost; /* lines since the last that was written */
+static bool log_torn; /* the last one was written in part */
 
 static uint64_t log_clock_ns(void)
 {
@@ -40,7 +45,10 @@ __attribute__((constructor)) static void log_note_start(void)
 
 void log_init(int fd, enum log_level level)
 {
-	log_fd = fd;
+	nowait_close(&log_out);
+	nowait_open(&log_out, fd);
+	log_lost = 0;
+	log_torn = false;
 	log_level_max = level;
 }
 
@@ -54,30 +62,63 @@ uint64_t log_uptime_ns(void)
 	return log_clock_ns() - log_start_ns;
 }
 
-/* A line that cannot be written is lost: logging never stops work. A pipe that
- * polls writable takes a line whole. */
+static bool log_send_locked(const char *line, size_t len)
+{
+	ssize_t n = nowait_write(&log_out, line, len);
+
+	if (n > 0)
+		log_torn = (size_t)n < len;
+	return n == (ssize_t)len;
+}
+
+/* "[  0.001234] io0 WARN: ". Returns its length. */
+static int log_head(char *line, size_t size, enum log_level level)
+{
+	uint64_t now_us = log_uptime_ns() / 1000;
+	char name[16] = "";
+
+	pthread_getname_np(pthread_self(), name, sizeof(name));
+	return snprintf(line, size,
+			"[%3u.%06u] %s %s: ", (unsigned int)(now_us / 1000000),
+			(unsigned int)(now_us % 1000000), name,
+			log_marks[level]);
+}
+
+/* Once a line can be written again, the first one says how many could not. */
+static bool log_tell_lost_locked(void)
+{
+	char line[128];
+	int n = 0;
+
+	if (log_torn)
+		line[n++] = '\n';
+	n += log_head(line + n, sizeof(line) - 1, LOG_WARN);
+	n += snprintf(line + n, sizeof(line) - (size_t)n,
+		      "%u lines of the log were lost, nobody read them\n",
+		      log_lost);
+	return log_send_locked(line, (size_t)n);
+}
+
+/* A line that cannot be written is lost: logging never stops work. */
 static void log_put(const char *line, size_t len)
 {
-	struct pollfd p = { .fd = log_fd, .events = POLLOUT };
-
-	if (poll(&p, 1, 0) == 1)
-		(void)!write(log_fd, line, len);
+	pthread_mutex_lock(&log_lock);
+	if (log_lost && log_tell_lost_locked())
+		log_lost = 0;
+	if (log_lost || !log_send_locked(line, len))
+		log_lost++;
+	pthread_mutex_unlock(&log_lock);
 }
 
 void log_write(enum log_level level, const char *fmt, ...)
 {
-	char line[1024], name[16] = "";
-	uint64_t now_us;
+	char line[1024];
 	va_list ap;
 	int n, m;
 
 	if (!log_enabled(level))
 		return;
-	now_us = log_uptime_ns() / 1000;
-	pthread_getname_np(pthread_self(), name, sizeof(name));
-	n = snprintf(line, sizeof(line),
-		     "[%3u.%06u] %s %s: ", (unsigned int)(now_us / 1000000),
-		     (unsigned int)(now_us % 1000000), name, log_marks[level]);
+	n = log_head(line, sizeof(line), level);
 	va_start(ap, fmt);
 	m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
 	va_end(ap);

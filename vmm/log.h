@@ -24,9 +24,14 @@ enum log_level {
  */
 void log_init(int fd, enum log_level level);
 
+/* Is a message of this level shown? Any thread. */
 bool log_enabled(enum log_level level);
 
-/* Any thread; one write(2) a line; a full pipe loses the line, never blocks. */
+/*
+ * Write one line; fmt as for printf(3), without the newline. Control characters
+ * become '?'. Where the reader is slow the line is lost and counted, and the
+ * next one that can be written follows the count. Any thread; never waits.
+ */
 void log_write(enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

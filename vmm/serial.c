@@ -8,6 +8,7 @@
 #include <string.h>
 #include <termios.h>
 
+#include "vmm/nowait.h"
 #include "vmm/util.h"
 
 /*
@@ -28,6 +29,17 @@ static int serial_open_other(struct serial_config *sc, int fd)
 	return tcsetattr(sc->pty_fd, TCSANOW, &raw);
 }
 
+static void serial_say(const char *pty)
+{
+	struct nowait to;
+	char line[sizeof(((struct serial_config *)0)->pty) + 32];
+	int n = snprintf(line, sizeof(line), "vmm: serial port on %s\n", pty);
+
+	nowait_open(&to, STDERR_FILENO);
+	nowait_write(&to, line, (size_t)n);
+	nowait_close(&to);
+}
+
 static int serial_open_pty(struct serial_config *sc, struct error *err)
 {
 	cleanup_fd int fd =
@@ -44,7 +56,7 @@ static int serial_open_pty(struct serial_config *sc, struct error *err)
 			strerror(code));
 	}
 	sc->fd = take_fd(&fd);
-	fprintf(stderr, "vmm: serial port on %s\n", sc->pty);
+	serial_say(sc->pty);
 	return 0;
 }
 

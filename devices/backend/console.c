@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,10 +13,11 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
+#include "vmm/nowait.h"
 #include "vmm/util.h"
 
 #define CONSOLE_BUFFER 16384u /* power of two */
-/* A pipe that polls writable takes this much without blocking. */
+/* A pipe that polls writable takes this much without waiting. */
 #define CONSOLE_CHUNK 4096u
 #define CONSOLE_ESCAPE 0x01 /* Ctrl-A */
 /* How long the last words wait for a reader that is slow. */
@@ -27,9 +27,9 @@ struct console {
 	struct console_config config;
 
 	/* loop thread */
-	int in_fd;
-	int out_fd;
-	int pty_fd; /* in_fd of CONSOLE_PTY, ours; else -1 */
+	struct nowait nw; /* output */
+	int in_fd; /* -1: there is no input, or no more */
+	int own_fd; /* in_fd, when it was opened here; else -1 */
 	/* A plain file: it cannot be watched, and never blocks. */
 	bool out_is_plain;
 	bool in_is_plain;
@@ -75,7 +75,7 @@ static void console_consume(struct console *con, size_t len)
 
 static bool console_is_writable(const struct console *con, int timeout_ms)
 {
-	struct pollfd p = { .fd = con->out_fd, .events = POLLOUT };
+	struct pollfd p = { .fd = nowait_fd(&con->nw), .events = POLLOUT };
 
 	return con->out_is_plain || (poll(&p, 1, timeout_ms) == 1 && p.revents);
 }
@@ -106,9 +106,11 @@ static bool console_drain(struct console *con, int timeout_ms)
 
 		if (!console_is_writable(con, timeout_ms))
 			return false;
-		n = write(con->out_fd, data, len);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		n = nowait_write(&con->nw, data, len);
+		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EAGAIN)
+			return false;
 		/* The reader went away or the disk is full: the guest must
 		 * not notice. */
 		len = n < 0 ? len : (size_t)n;
@@ -136,7 +138,7 @@ static void console_on_writable(struct loop_fd *lf,
 
 void console_write(struct console *con, uint8_t byte)
 {
-	if (con->out_fd < 0)
+	if (con->config.mode == CONSOLE_NULL)
 		return;
 	pthread_mutex_lock(&con->lock);
 	if (con->head - con->tail < CONSOLE_BUFFER)
@@ -242,10 +244,13 @@ static void console_open_tty(struct console *con)
 {
 	struct termios raw;
 
-	con->out_fd = STDOUT_FILENO;
+	nowait_open(&con->nw, STDOUT_FILENO);
 	con->in_fd = STDIN_FILENO;
 	if (!isatty(STDIN_FILENO))
 		return;
+	con->own_fd = nowait_reopen(STDIN_FILENO, O_RDONLY);
+	if (con->own_fd >= 0)
+		con->in_fd = con->own_fd;
 	if (!console_owns_terminal(STDIN_FILENO) ||
 	    tcgetattr(STDIN_FILENO, &con->saved)) {
 		con->in_fd = -1;
@@ -279,23 +284,23 @@ int console_open(struct console **out, const struct console_config *config,
 	if (!con)
 		return error_set(err, ENOMEM, "out of memory");
 	con->config = *config;
-	con->in_fd = con->out_fd = con->pty_fd = -1;
+	con->nw = (struct nowait){ .fd = config->fd, .own = -1 };
+	con->in_fd = con->own_fd = -1;
 	con->flush_call.fn = console_on_flush;
 	con->input_call.fn = console_on_wanted;
 	pthread_mutex_init(&con->lock, NULL);
 	if (config->mode == CONSOLE_TTY)
 		console_open_tty(con);
-	else if (config->mode != CONSOLE_NULL)
-		con->out_fd = config->fd;
 	/* One descriptor cannot be watched twice: a pty gets a second one. */
 	if (config->mode == CONSOLE_PTY)
-		con->in_fd = con->pty_fd =
-			fcntl(con->out_fd, F_DUPFD_CLOEXEC, 0);
-	con->out.fd = con->out_fd;
+		con->in_fd = con->own_fd =
+			fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
+	con->out.fd = nowait_fd(&con->nw);
 	con->out.on_event = console_on_writable;
 	con->in.fd = con->in_fd;
 	con->in.on_event = console_on_readable;
-	con->out_is_plain = con->out_fd >= 0 && console_is_plain(con->out_fd);
+	con->out_is_plain = config->mode != CONSOLE_NULL &&
+			    console_is_plain(con->out.fd);
 	console_watch_in(con, true);
 	*out = con;
 	return 0;
@@ -310,8 +315,8 @@ void console_close(struct console *con)
 	console_watch_in(con, false);
 	console_watch_out(con, false);
 	/* Nobody need be at the other end of a pseudo-terminal. */
-	if (con->out_fd >= 0 &&
-	    !console_drain(con, con->pty_fd < 0 ? CONSOLE_LAST_MS : 0))
+	if (!console_drain(
+		    con, con->config.mode == CONSOLE_PTY ? 0 : CONSOLE_LAST_MS))
 		con->lost += con->head - con->tail;
 	if (con->raw)
 		tcsetattr(STDIN_FILENO, TCSANOW, &con->saved);
@@ -319,7 +324,8 @@ void console_close(struct console *con)
 		log_warn(
 			"serial: %llu bytes were lost, the host did not read them",
 			(unsigned long long)con->lost);
-	close_fd(&con->pty_fd);
+	close_fd(&con->own_fd);
+	nowait_close(&con->nw);
 	pthread_mutex_destroy(&con->lock);
 	free(con);
 }

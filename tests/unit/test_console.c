@@ -226,6 +226,56 @@ static void test_closed_pipe(void **state unused_param)
 	console_close(con);
 }
 
+/* A blocking terminal as stdin and stdout, which may be the shell's. Returns
+ * its other side. */
+static int use_terminal(void)
+{
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	int other;
+
+	assert_true(fd >= 0);
+	assert_int_equal(unlockpt(fd), 0);
+	other = open(ptsname(fd), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(other >= 0);
+	dup2(other, 0);
+	dup2(other, 1);
+	close(other);
+	return fd;
+}
+
+/* The same for a terminal that nobody reads, which would end the test by
+ * SIGALRM. Its flags stay as the shell needs them. */
+static void test_stalled_terminal(void **state unused_param)
+{
+	int fd = use_terminal();
+	unsigned int i;
+
+	open_console(CONSOLE_TTY, -1);
+	alarm(10);
+	for (i = 0; i < sizeof(data); i++) {
+		console_write(con, 'x');
+		if (i % 1000 == 0)
+			turn();
+	}
+	turn();
+	assert_false(fcntl(1, F_GETFL) & O_NONBLOCK);
+	for (i = 0; i < sizeof(data);) {
+		ssize_t n = read(fd, data, sizeof(data));
+
+		if (n < 0)
+			break;
+		i += (unsigned int)n;
+	}
+	assert_true(i > 0);
+	put("z");
+	turn();
+	console_close(con);
+	assert_true(lost_bytes() > 0);
+	assert_false(fcntl(1, F_GETFL) & O_NONBLOCK);
+	alarm(0);
+	close(fd);
+}
+
 /* ---- input ---- */
 
 static void test_input_flow(void **state unused_param)
@@ -388,11 +438,17 @@ static void test_close_busy(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		PIPES(test_output),	 PIPES(test_blocked_pipe),
-		PIPES(test_closed_pipe), PIPES(test_input_flow),
-		PIPES(test_input_file),	 PIPES(test_last_words),
-		UNIT(test_null),	 UNIT(test_file),
-		UNIT(test_pty),		 UNIT(test_close_busy),
+		PIPES(test_output),
+		PIPES(test_blocked_pipe),
+		PIPES(test_closed_pipe),
+		PIPES(test_input_flow),
+		PIPES(test_input_file),
+		PIPES(test_last_words),
+		PIPES(test_stalled_terminal),
+		UNIT(test_null),
+		UNIT(test_file),
+		UNIT(test_pty),
+		UNIT(test_close_busy),
 	};
 
 	signal(SIGPIPE, SIG_IGN); /* as main() does */

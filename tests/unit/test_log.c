@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,12 +34,17 @@ static int teardown(void **state unused_param)
 }
 
 /* What was written since the last look. */
-static const char *written(void)
+static const char *written_to(int fd)
 {
-	ssize_t n = read(pipe_fds[0], text, sizeof(text) - 1);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
 
 	text[n > 0 ? n : 0] = '\0';
 	return text;
+}
+
+static const char *written(void)
+{
+	return written_to(pipe_fds[0]);
 }
 
 static void test_form(void **state unused_param)
@@ -98,6 +104,79 @@ static void test_lost(void **state unused_param)
 	log_warn("nowhere");
 }
 
+/* Lost lines are counted, and whoever reads again is told first. */
+static void test_lost_count(void **state unused_param)
+{
+	unsigned int i, nr, got = 0;
+	int end = 0;
+	char *p;
+
+	for (i = 0; i < 10000; i++)
+		log_warn("line");
+	while (*written())
+		for (p = text; (p = strchr(p, '\n')); p++)
+			got++;
+	log_warn("here again");
+	p = strstr(written(), " WARN: ");
+	assert_non_null(p);
+	assert_int_equal(
+		sscanf(p,
+		       " WARN: %u lines of the log were lost, nobody read them%n",
+		       &nr, &end),
+		1);
+	assert_int_equal(nr + got, 10000);
+	assert_int_equal(p[end], '\n');
+	assert_non_null(strstr(p, " WARN: here again\n"));
+	log_warn("and again");
+	assert_null(strstr(written(), "lost"));
+}
+
+/* Read the main side of a pseudo-terminal up to what and a bit further; the
+ * kernel takes it across at leisure. */
+static void read_terminal(int fd, const char *what)
+{
+	static char seen[2 * sizeof(text)];
+	size_t len;
+
+	alarm(10);
+	while (!strstr(seen, what)) {
+		len = strlen(seen);
+		if (len > sizeof(text) - 1) {
+			memmove(seen, seen + 4096, len - 4096 + 1);
+			len -= 4096;
+		}
+		if (*written_to(fd))
+			strcpy(seen + len, text);
+	}
+	alarm(0);
+}
+
+/* Standard error is a terminal that nobody reads. */
+static void test_stalled_terminal(void **state unused_param)
+{
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	unsigned int i;
+	int other;
+
+	assert_true(fd >= 0);
+	assert_int_equal(unlockpt(fd), 0);
+	other = open(ptsname(fd), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(other >= 0);
+	log_init(other, LOG_WARN);
+	alarm(10);
+	for (i = 0; i < 10000; i++)
+		log_warn("line %u of many that nobody reads", i);
+	alarm(0);
+	assert_false(fcntl(other, F_GETFL) & O_NONBLOCK);
+	read_terminal(fd, "line 100 of many");
+	log_warn("here again!");
+	read_terminal(fd, "nobody read them\r\n");
+	read_terminal(fd, "here again!\r\n");
+	log_init(-1, LOG_WARN);
+	close(other);
+	close(fd);
+}
+
 /* The same when the pipe's other user waits for room. */
 static void test_blocking_pipe(void **state unused_param)
 {
@@ -127,8 +206,10 @@ static void test_is_due(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_form), UNIT(test_levels),	   UNIT(test_long_line),
-		UNIT(test_lost), UNIT(test_blocking_pipe), UNIT(test_is_due),
+		UNIT(test_form),	  UNIT(test_levels),
+		UNIT(test_long_line),	  UNIT(test_lost),
+		UNIT(test_blocking_pipe), UNIT(test_is_due),
+		UNIT(test_lost_count),	  UNIT(test_stalled_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/* A write that would wait ends the test by SIGALRM. */
+#include "vmm/nowait.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "vmm/util.h"
+
+#define WAIT_S 10
+
+static char data[65536];
+
+/* A terminal that others use with blocking writes; *main_fd: the other side. */
+static int open_terminal(int *main_fd)
+{
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	int other;
+
+	assert_true(fd >= 0);
+	assert_int_equal(unlockpt(fd), 0);
+	other = open(ptsname(fd), O_RDWR | O_NOCTTY | O_CLOEXEC);
+	assert_true(other >= 0);
+	*main_fd = fd;
+	return other;
+}
+
+/* Write until nobody takes more. */
+static void fill(const struct nowait *nw)
+{
+	size_t sent = 0;
+	ssize_t n;
+
+	memset(data, '\n', sizeof(data)); /* two bytes on a terminal */
+	alarm(WAIT_S);
+	while ((n = nowait_write(nw, data, sizeof(data))) > 0) {
+		sent += (size_t)n;
+		assert_true(sent < 16 * MIB);
+	}
+	assert_int_equal(n, -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_true(sent > 0);
+	alarm(0);
+}
+
+static void test_terminal(void **state unused_param)
+{
+	int main_fd, fd = open_terminal(&main_fd);
+	struct nowait nw;
+
+	nowait_open(&nw, fd);
+	assert_true(nw.own >= 0);
+	assert_int_equal(nowait_fd(&nw), nw.own);
+	assert_true(fcntl(nw.own, F_GETFD) & FD_CLOEXEC);
+	fill(&nw);
+	assert_false(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	assert_true(read(main_fd, data, sizeof(data)) > 0);
+	assert_int_equal(nowait_write(&nw, "x", 1), 1);
+	nowait_close(&nw);
+	assert_int_equal(write(fd, "y", 1), 1);
+	close(fd);
+	close(main_fd);
+}
+
+/* As when the terminal is another user's, or there is no /proc. */
+static void test_terminal_shared(void **state unused_param)
+{
+	int main_fd, fd = open_terminal(&main_fd);
+	struct nowait nw = { .fd = fd, .own = -1 };
+
+	assert_int_equal(nowait_fd(&nw), fd);
+	fill(&nw);
+	assert_false(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	nowait_close(&nw);
+	close(fd);
+	close(main_fd);
+}
+
+static void test_pipe(void **state unused_param)
+{
+	struct nowait nw;
+	int fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	nowait_open(&nw, fds[1]);
+	assert_true(nw.own >= 0);
+	fill(&nw);
+	assert_false(fcntl(fds[1], F_GETFL) & O_NONBLOCK);
+	nowait_close(&nw);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* What is not opened again is written to as it is. */
+static void test_others(void **state unused_param)
+{
+	int main_fd, fd = open_terminal(&main_fd), fds[2];
+	struct nowait nw;
+
+	/* It would be another pseudo-terminal. */
+	assert_int_equal(nowait_reopen(main_fd, O_WRONLY), -1);
+	close(fd);
+	close(main_fd);
+
+	fd = memfd_create("nowait", MFD_CLOEXEC);
+	assert_int_equal(write(fd, "one ", 4), 4);
+	nowait_open(&nw, fd);
+	assert_int_equal(nw.own, -1);
+	assert_int_equal(nowait_write(&nw, "two", 3), 3);
+	nowait_close(&nw);
+	assert_int_equal(pread(fd, data, sizeof(data), 0), 7);
+	close(fd);
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	nowait_open(&nw, fds[0]);
+	assert_int_equal(nw.own, -1);
+	assert_int_equal(nowait_write(&nw, "abc", 3), 3);
+	nowait_close(&nw);
+	close(fds[0]);
+	close(fds[1]);
+
+	nowait_open(&nw, -1);
+	assert_int_equal(nowait_write(&nw, "abc", 3), -1);
+	assert_int_equal(errno, EAGAIN);
+	nowait_close(&nw);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_terminal_shared),
+		cmocka_unit_test(test_pipe),
+		cmocka_unit_test(test_others),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

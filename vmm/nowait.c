@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/nowait.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Two writers to one description: the second must find the flags as they were. */
+static pthread_mutex_t nowait_flags = PTHREAD_MUTEX_INITIALIZER;
+
+int nowait_reopen(int fd, int access)
+{
+	unsigned int number;
+	char path[32];
+	struct stat st;
+
+	/* To open the main side of a pseudo-terminal makes another pair. */
+	if (fstat(fd, &st) || !(S_ISFIFO(st.st_mode) || isatty(fd)) ||
+	    !ioctl(fd, TIOCGPTN, &number))
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+void nowait_open(struct nowait *nw, int fd)
+{
+	nw->fd = fd;
+	nw->own = nowait_reopen(fd, O_WRONLY);
+}
+
+void nowait_close(struct nowait *nw)
+{
+	if (nw->own >= 0)
+		close(nw->own);
+	nw->fd = nw->own = -1;
+}
+
+int nowait_fd(const struct nowait *nw)
+{
+	return nw->own >= 0 ? nw->own : nw->fd;
+}
+
+/* A terminal polls writable when it has room for a byte, and a blocking write
+ * to it returns when it has taken all. */
+static ssize_t nowait_write_terminal(int fd, const void *data, size_t len)
+{
+	int flags, code;
+	ssize_t n;
+
+	pthread_mutex_lock(&nowait_flags);
+	flags = fcntl(fd, F_GETFL);
+	fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	n = write(fd, data, len);
+	code = errno;
+	fcntl(fd, F_SETFL, flags);
+	pthread_mutex_unlock(&nowait_flags);
+	errno = code;
+	return n;
+}
+
+ssize_t nowait_write(const struct nowait *nw, const void *data, size_t len)
+{
+	struct pollfd p = { .fd = nw->fd, .events = POLLOUT };
+
+	if (nw->own >= 0)
+		return write(nw->own, data, len);
+	if (poll(&p, 1, 0) != 1) {
+		errno = EAGAIN;
+		return -1;
+	}
+	/* A pipe that polls writable takes a page. */
+	return isatty(nw->fd) ? nowait_write_terminal(nw->fd, data, len)
+			      : write(nw->fd, data, len);
+}
