@@ -68,11 +68,11 @@ static int cli_apply_serial(struct run_config *rc, const struct cli_entry *e,
 static int cli_apply_device(struct run_config *rc, const struct cli_entry *e,
 			    const char *value, struct error *err)
 {
-	void *config = vm_config_add_device(&rc->vm, e->class, err);
+	struct device_config *dc = vm_config_add_device(&rc->vm, e->class, err);
 
-	if (!config)
+	if (!dc)
 		return -ENOMEM;
-	return param_parse(e->class->params, config, value, err);
+	return param_parse(e->class->params, dc->config, value, err);
 }
 
 static int cli_apply_verbose(struct run_config *rc,

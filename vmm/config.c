@@ -3,6 +3,7 @@
 #include "vmm/config.h"
 
 #include <fcntl.h>
+#include <jansson.h>
 #include <linux/fs.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -323,8 +324,19 @@ void vm_config_init(struct vm_config *vc)
 	vc->serial.fd = vc->serial.pty_fd = -1;
 }
 
+static void config_close_fds(const struct param_set *set, void *config)
+{
+	for (unsigned int i = 0; i < set->nr_params; i++) {
+		const struct param *p = &set->params[i];
+
+		if (p->type == PARAM_FD)
+			close_fd((int *)(void *)((char *)config + p->offset));
+	}
+}
+
 void vm_config_free(struct vm_config *vc)
 {
+	config_close_fds(&payload_params, vc);
 	param_free(&payload_params, vc);
 	param_free(&rootfs_params, &vc->rootfs);
 	param_free(&cpus_params, &vc->cpus);
@@ -332,20 +344,54 @@ void vm_config_free(struct vm_config *vc)
 	param_free(&serial_params, &vc->serial);
 	close_fd(&vc->serial.fd);
 	close_fd(&vc->serial.pty_fd);
-	for (unsigned int i = 0; i < vc->nr_devices; i++) {
-		if (vc->devices[i].class->params)
-			param_free(vc->devices[i].class->params,
-				   vc->devices[i].config);
-		free(vc->devices[i].config);
-	}
+	for (unsigned int i = 0; i < vc->nr_devices; i++)
+		device_config_free(&vc->devices[i]);
 	vc->nr_devices = 0;
+	json_decref(vc->echo);
+	vc->echo = NULL;
 }
 
-void *vm_config_add_device(struct vm_config *vc,
-			   const struct device_class *class, struct error *err)
+/* ---- devices ---- */
+
+int device_config_init(struct device_config *dc,
+		       const struct device_class *class, struct error *err)
 {
-	const struct param_set *set = class->params;
-	void *config;
+	*dc = (struct device_config){
+		.class = class,
+		.config = calloc(1, class->params ? class->params->size : 1),
+	};
+	if (!dc->config)
+		return error_set(err, ENOMEM, "--%s: no memory", class->option);
+	if (class->params)
+		param_defaults(class->params, dc->config);
+	return 0;
+}
+
+void device_config_free(struct device_config *dc)
+{
+	if (dc->config && dc->class->params) {
+		config_close_fds(dc->class->params, dc->config);
+		param_free(dc->class->params, dc->config);
+	}
+	free(dc->config);
+	json_decref(dc->echo);
+	dc->config = NULL;
+	dc->echo = NULL;
+}
+
+char **device_config_id(const struct device_config *dc)
+{
+	const struct param_set *set = dc->class->params;
+	const struct param *p = set ? param_find(set, "id") : NULL;
+
+	return p ? (char **)((char *)dc->config + p->offset) : NULL;
+}
+
+struct device_config *vm_config_add_device(struct vm_config *vc,
+					   const struct device_class *class,
+					   struct error *err)
+{
+	struct device_config *dc = &vc->devices[vc->nr_devices];
 
 	if (vc->nr_devices == CONFIG_MAX_DEVICES) {
 		error_set(err, ENOSPC,
@@ -353,18 +399,10 @@ void *vm_config_add_device(struct vm_config *vc,
 			  class->option, CONFIG_MAX_DEVICES);
 		return NULL;
 	}
-	config = calloc(1, set ? set->size : 1);
-	if (!config) {
-		error_set(err, ENOMEM, "--%s: no memory", class->option);
+	if (device_config_init(dc, class, err))
 		return NULL;
-	}
-	if (set)
-		param_defaults(set, config);
-	vc->devices[vc->nr_devices++] = (struct device_config){
-		.class = class,
-		.config = config,
-	};
-	return config;
+	vc->nr_devices++;
+	return dc;
 }
 
 /* ---- root file system ---- */
@@ -449,7 +487,6 @@ int vm_config_add_rootfs(struct vm_config *vc, struct error *err)
 	const struct device_class *class = config_root_class();
 	struct device_config root;
 	bool writable = false;
-	void *config;
 	int rc;
 
 	if (!vc->rootfs.path)
@@ -463,14 +500,13 @@ int vm_config_add_rootfs(struct vm_config *vc, struct error *err)
 		return rc;
 	if (!writable)
 		vc->rootfs.readonly = true;
-	config = vm_config_add_device(vc, class, err);
-	if (!config)
+	if (!vm_config_add_device(vc, class, err))
 		return error_prefix(err, ENOSPC, "--rootfs");
 	root = vc->devices[vc->nr_devices - 1];
 	memmove(vc->devices + 1, vc->devices,
 		(vc->nr_devices - 1) * sizeof(vc->devices[0]));
 	vc->devices[0] = root;
-	return config_fill_root(class, config, &vc->rootfs, err);
+	return config_fill_root(class, root.config, &vc->rootfs, err);
 }
 
 const char *vm_config_option(const struct vm_config *vc, unsigned int i)

@@ -62,10 +62,14 @@ enum reset_action {
 	RESET_EXIT,
 };
 
-/* One device as asked for: config is a struct of class->params. */
+struct json_t;
+
+/* One device as asked for. */
 struct device_config {
 	const struct device_class *class;
-	void *config; /* owned */
+	void *config; /* a struct of class->params; owned, with its fds */
+	/* What vm.info shows of it beside its parameters; owned. NULL: none. */
+	struct json_t *echo;
 };
 
 /* Slots of the root bus, less the host bridge. */
@@ -84,6 +88,8 @@ struct vm_config {
 	struct serial_config serial;
 	struct device_config devices[CONFIG_MAX_DEVICES];
 	unsigned int nr_devices;
+	/* What vm.info shows beside parameters and devices; owned. NULL: none. */
+	struct json_t *echo;
 };
 
 extern const struct param_set payload_params; /* of struct vm_config itself */
@@ -92,16 +98,32 @@ extern const struct param_set cpus_params;
 extern const struct param_set memory_params;
 extern const struct param_set serial_params;
 
-/* Everything at its default; no kernel, no device. */
+/* Everything at its default; no kernel, no device. vc: the caller's storage,
+ * whose former content is not freed. Any thread. */
 void vm_config_init(struct vm_config *vc);
+/* Free all that vc owns, and close its descriptors. It is as after
+ * vm_config_init() without the defaults: only that may follow, or nothing. */
 void vm_config_free(struct vm_config *vc);
 
+/* A device of class with the defaults of its parameters; any thread. dc: the
+ * caller's storage. -ENOMEM with a message. */
+int device_config_init(struct device_config *dc,
+		       const struct device_class *class, struct error *err);
+/* Free what dc owns, and close its descriptors; config and echo are NULL
+ * afterwards. One that is NULL is fine. */
+void device_config_free(struct device_config *dc);
+/* Where the id is kept: a malloc'd string of dc, or NULL when it has none yet.
+ * NULL when the class has no parameter "id". */
+char **device_config_id(const struct device_config *dc);
+
 /*
- * Append a device with its defaults. Returns its config struct for filling,
- * NULL with a message when there are too many or no memory.
+ * Append a device with its defaults. Returns it for filling, good until the
+ * next change of vc->devices; NULL with a message when there are too many, or
+ * no memory.
  */
-void *vm_config_add_device(struct vm_config *vc,
-			   const struct device_class *class, struct error *err);
+struct device_config *vm_config_add_device(struct vm_config *vc,
+					   const struct device_class *class,
+					   struct error *err);
 
 /*
  * Make the first device of vc->rootfs, if there is one: of the class that can

@@ -13,24 +13,6 @@
 /* Resets of the guest that a pause may meet. */
 #define PAUSE_TRIES 8
 
-const struct machine_ops machine_vm_ops = {
-	.open_serial = serial_open,
-	.create = vm_create,
-	.destroy = vm_destroy,
-	.boot = vm_boot,
-	.stop = vm_stop,
-	.reset = vm_reset,
-	.pause = vm_pause,
-	.resume = vm_resume,
-	.nmi = vm_nmi,
-	.power_button = vm_power_button,
-	.plug = vm_plug,
-	.unplug = vm_unplug,
-	.resize_disk = vm_resize_disk,
-	.resize_vcpus = vm_resize_vcpus,
-	.resize_memory = vm_resize_memory,
-};
-
 const char *machine_state_name(const struct machine *m)
 {
 	static const char *const names[] = {
@@ -70,48 +52,11 @@ static int machine_host_code(int r)
 
 /* ---- configuration ---- */
 
-static char **machine_id_field(const struct device_class *class, void *config)
+static const char *machine_id_of(const struct device_config *dc)
 {
-	const struct param *p = class->params ? param_find(class->params, "id")
-					      : NULL;
-
-	return p ? (char **)((char *)config + p->offset) : NULL;
-}
-
-const char *machine_device_id(const struct device_config *dc)
-{
-	char **id = machine_id_field(dc->class, dc->config);
+	char **id = device_config_id(dc);
 
 	return id ? *id : NULL;
-}
-
-static void machine_close_fds(const struct param_set *set, void *config)
-{
-	for (unsigned int i = 0; set && i < set->nr_params; i++) {
-		const struct param *p = &set->params[i];
-
-		if (p->type == PARAM_FD)
-			close_fd((int *)(void *)((char *)config + p->offset));
-	}
-}
-
-void machine_free_device(const struct device_class *class, void *config)
-{
-	if (!config)
-		return;
-	machine_close_fds(class->params, config);
-	if (class->params)
-		param_free(class->params, config);
-	free(config);
-}
-
-void machine_free_config(struct vm_config *vc)
-{
-	machine_close_fds(&payload_params, vc);
-	for (unsigned int i = 0; i < vc->nr_devices; i++)
-		machine_close_fds(vc->devices[i].class->params,
-				  vc->devices[i].config);
-	vm_config_free(vc);
 }
 
 /* The device of that id among the first nr. */
@@ -119,7 +64,7 @@ static int machine_find(const struct vm_config *vc, unsigned int nr,
 			const char *id)
 {
 	for (unsigned int i = 0; i < nr; i++) {
-		const char *other = machine_device_id(&vc->devices[i]);
+		const char *other = machine_id_of(&vc->devices[i]);
 
 		if (other && strcmp(other, id) == 0)
 			return (int)i;
@@ -157,8 +102,7 @@ static int machine_assign_ids(struct machine *m, struct vm_config *vc,
 	int r;
 
 	for (i = first; i < vc->nr_devices; i++) {
-		id = machine_id_field(vc->devices[i].class,
-				      vc->devices[i].config);
+		id = device_config_id(&vc->devices[i]);
 		if (!id || !*id)
 			continue;
 		r = machine_check_id(vc->devices[i].class->option, *id, err);
@@ -172,8 +116,7 @@ static int machine_assign_ids(struct machine *m, struct vm_config *vc,
 				error_value(*id).text);
 	}
 	for (i = first; i < vc->nr_devices; i++) {
-		id = machine_id_field(vc->devices[i].class,
-				      vc->devices[i].config);
+		id = device_config_id(&vc->devices[i]);
 		if (!id || *id)
 			continue;
 		do
@@ -194,7 +137,7 @@ int machine_create(struct machine *m, struct vm_config *vc, struct error *err)
 	if (m->state != MACHINE_EMPTY)
 		return error_set(err, EIO, "VM is already created");
 	r = machine_assign_ids(m, vc, 0, err);
-	if (!r && m->ops->open_serial && m->ops->open_serial(&vc->serial, err))
+	if (!r && serial_open(&vc->serial, err))
 		r = -EIO;
 	if (r) {
 		m->next_id = 0;
@@ -210,7 +153,7 @@ int machine_create(struct machine *m, struct vm_config *vc, struct error *err)
 
 static void machine_forget(struct machine *m)
 {
-	machine_free_config(&m->config);
+	vm_config_free(&m->config);
 	m->state = MACHINE_EMPTY;
 	m->next_id = 0;
 	events_emit(m->events, "vm", "deleted", NULL);
@@ -246,7 +189,7 @@ static int machine_reset(struct machine *m, struct error *err)
 	int r;
 
 	events_emit(m->events, "vm", "rebooting", NULL);
-	r = m->ops->reset(m->vm, err);
+	r = vm_reset(m->vm, err);
 	if (r) {
 		log_error("reboot: %s", err->msg);
 		machine_end(m, VM_EVENT_FAULT);
@@ -281,40 +224,36 @@ static void machine_event_added(struct machine *m, const struct vm_plugged *at)
 		    at->bdf, NULL);
 }
 
-int machine_add_device(struct machine *m, const struct device_class *class,
-		       void **config, struct vm_plugged *out, struct error *err)
+int machine_add_device(struct machine *m, struct device_config *new,
+		       struct vm_plugged *out, struct error *err)
 {
 	struct vm_config *vc = &m->config;
+	struct device_config *dc = &vc->devices[vc->nr_devices];
 	unsigned int next_id = m->next_id;
-	struct device_config *dc;
 	int r = machine_need_created(m, err);
 
 	if (r)
 		return r;
 	if (m->state == MACHINE_SHUTDOWN)
 		return error_set(err, EIO, "VM is not running");
-	if (m->vm && !m->ops->plug)
-		return error_set(
-			err, ENOTSUP,
-			"devices cannot be added to a machine that runs yet; add them before vm.boot");
 	if (vc->nr_devices == CONFIG_MAX_DEVICES)
 		return error_set(err, EIO,
 				 "all %u slots of the machine are taken",
 				 CONFIG_MAX_DEVICES);
-	dc = &vc->devices[vc->nr_devices++];
-	*dc = (struct device_config){ .class = class, .config = *config };
+	*dc = *new;
 	memset(out, 0, sizeof(*out));
-	r = machine_assign_ids(m, vc, vc->nr_devices - 1, err);
+	r = machine_assign_ids(m, vc, vc->nr_devices++, err);
 	if (!r && m->vm)
 		r = machine_host_code(
-			m->ops->plug(m->vm, class, dc->config, out, err));
+			vm_plug(m->vm, dc->class, dc->config, out, err));
 	if (r) {
 		vc->nr_devices--;
 		m->next_id = next_id;
 		return r;
 	}
-	*config = NULL;
-	snprintf(out->id, sizeof(out->id), "%s", machine_device_id(dc));
+	new->config = NULL;
+	new->echo = NULL;
+	snprintf(out->id, sizeof(out->id), "%s", machine_id_of(dc));
 	if (m->vm && !out->pending)
 		machine_event_added(m, out);
 	return 0;
@@ -324,9 +263,7 @@ static void machine_drop_device(struct machine *m, unsigned int i)
 {
 	struct vm_config *vc = &m->config;
 
-	if (m->on_dropped)
-		m->on_dropped(m->watcher, machine_device_id(&vc->devices[i]));
-	machine_free_device(vc->devices[i].class, vc->devices[i].config);
+	device_config_free(&vc->devices[i]);
 	vc->nr_devices--;
 	memmove(&vc->devices[i], &vc->devices[i + 1],
 		(vc->nr_devices - i) * sizeof(vc->devices[0]));
@@ -432,11 +369,7 @@ int machine_remove_device(struct machine *m, const char *id, bool force,
 		machine_drop_device(m, (unsigned int)i);
 		return 0;
 	}
-	if (!m->ops->unplug)
-		return error_set(
-			err, ENOTSUP,
-			"devices cannot be removed from a machine that runs yet; use vm.shutdown first");
-	return machine_host_code(m->ops->unplug(m->vm, id, force, err));
+	return machine_host_code(vm_unplug(m->vm, id, force, err));
 }
 
 int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
@@ -451,7 +384,7 @@ int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
 		r = machine_need_booted(m, err);
 	if (r)
 		return r;
-	r = m->ops->resize_disk(m->vm, id, bytes, err);
+	r = vm_resize_disk(m->vm, id, bytes, err);
 	return r == -EINVAL || r == -ENOENT ? r : machine_host_code(r);
 }
 
@@ -468,7 +401,7 @@ int machine_boot(struct machine *m, struct error *err)
 	events_emit(m->events, "vm", "booting", NULL);
 	r = vm_config_check(&m->config, err);
 	if (!r)
-		r = m->ops->create(&m->vm, &m->config, m->loop, err);
+		r = vm_create(&m->vm, &m->config, m->loop, err);
 	if (r)
 		return -EIO;
 	m->vm->on_event = machine_on_vm_event;
@@ -479,9 +412,9 @@ int machine_boot(struct machine *m, struct error *err)
 	m->vm->on_resize_done = machine_on_resize_done;
 	m->vm->on_resize_failed = machine_on_resize_failed;
 	m->vm->opaque = m;
-	r = m->ops->boot(m->vm, err);
+	r = vm_boot(m->vm, err);
 	if (r) {
-		m->ops->destroy(m->vm);
+		vm_destroy(m->vm);
 		m->vm = NULL;
 		return -EIO;
 	}
@@ -511,11 +444,11 @@ static int machine_hold(struct machine *m, struct error *err)
 	int r;
 
 	for (try = 0; try < PAUSE_TRIES; try++) {
-		if (m->ops->pause(m->vm, err))
+		if (vm_pause(m->vm, err))
 			return -EIO;
 		if (!atomic_load(&m->vm->event_call.pending))
 			return 0;
-		m->ops->resume(m->vm, NULL);
+		vm_resume(m->vm, NULL);
 		r = machine_check_event(m, err);
 		if (!r)
 			r = machine_reset(m, err);
@@ -551,7 +484,7 @@ int machine_resume(struct machine *m, struct error *err)
 	if (m->state == MACHINE_RUNNING)
 		return error_set(err, EIO, "VM is not paused");
 	events_emit(m->events, "vm", "resuming", NULL);
-	if (m->ops->resume(m->vm, err))
+	if (vm_resume(m->vm, err))
 		return -EIO;
 	m->state = MACHINE_RUNNING;
 	events_emit(m->events, "vm", "resumed", NULL);
@@ -562,11 +495,11 @@ int machine_resume(struct machine *m, struct error *err)
 static int machine_stop(struct machine *m, struct error *err)
 {
 	if (m->state == MACHINE_PAUSED) {
-		if (m->ops->resume(m->vm, err))
+		if (vm_resume(m->vm, err))
 			return -EIO;
 		m->state = MACHINE_RUNNING;
 	}
-	m->ops->stop(m->vm);
+	vm_stop(m->vm);
 	return machine_check_event(m, err);
 }
 
@@ -587,7 +520,7 @@ int machine_shutdown(struct machine *m, struct error *err)
 		r = machine_stop(m, err);
 	if (r)
 		return r;
-	m->ops->destroy(m->vm);
+	vm_destroy(m->vm);
 	m->vm = NULL;
 	m->state = MACHINE_CREATED;
 	events_emit(m->events, "vm", "shutdown", NULL);
@@ -599,7 +532,7 @@ int machine_power_button(struct machine *m, struct error *err)
 	int r = machine_need_booted(m, err);
 
 	if (!r)
-		m->ops->power_button(m->vm);
+		vm_power_button(m->vm);
 	return r;
 }
 
@@ -609,40 +542,10 @@ int machine_nmi(struct machine *m, struct error *err)
 
 	if (r)
 		return r;
-	return m->ops->nmi(m->vm, err) ? -EIO : 0;
+	return vm_nmi(m->vm, err) ? -EIO : 0;
 }
 
 /* ---- size ---- */
-
-static int machine_check_size(const struct machine *m,
-			      const struct machine_size *size,
-			      struct error *err)
-{
-	unsigned int max = cpus_max(&m->config.cpus);
-
-	if (size->has_vcpus && (size->vcpus < 1 || size->vcpus > max))
-		return error_set(
-			err, EIO,
-			"desired_vcpus %llu: must be between 1 and max_vcpus, which is %u",
-			(unsigned long long)size->vcpus, max);
-	if (!m->vm)
-		return 0;
-	if (size->has_vcpus && size->vcpus != m->config.cpus.boot &&
-	    !m->ops->resize_vcpus)
-		return error_set(
-			err, ENOTSUP,
-			"desired_vcpus %llu: the number of vCPUs (%llu) cannot change while the machine runs yet",
-			(unsigned long long)size->vcpus,
-			(unsigned long long)m->config.cpus.boot);
-	if (size->has_ram && size->ram != m->config.memory.size &&
-	    !m->ops->resize_memory)
-		return error_set(
-			err, ENOTSUP,
-			"desired_ram %llu: memory (%llu bytes) cannot change while the machine runs yet",
-			(unsigned long long)size->ram,
-			(unsigned long long)m->config.memory.size);
-	return 0;
-}
 
 /* Before boot the configuration is all there is. */
 static int machine_resize_config(struct machine *m,
@@ -675,14 +578,14 @@ static int machine_resize_vm(struct machine *m, const struct machine_size *size,
 	/* Not compared with what there is: a request may be under way. Memory
 	 * first: the number of vCPUs was found good, and only a host in trouble
 	 * refuses it. */
-	if (size->has_ram && m->ops->resize_memory)
-		r = m->ops->resize_memory(m->vm, size->ram, err);
+	if (size->has_ram)
+		r = vm_resize_memory(m->vm, size->ram, err);
 	if (r)
 		return error_prefix(err, r == -EINVAL ? EINVAL : EIO,
 				    "desired_ram %llu",
 				    (unsigned long long)size->ram);
-	if (size->has_vcpus && m->ops->resize_vcpus)
-		r = m->ops->resize_vcpus(m->vm, (unsigned int)size->vcpus, err);
+	if (size->has_vcpus)
+		r = vm_resize_vcpus(m->vm, (unsigned int)size->vcpus, err);
 	if (r)
 		return error_prefix(err, EIO, "desired_vcpus %llu",
 				    (unsigned long long)size->vcpus);
@@ -692,12 +595,16 @@ static int machine_resize_vm(struct machine *m, const struct machine_size *size,
 int machine_resize(struct machine *m, const struct machine_size *size,
 		   struct error *err)
 {
+	unsigned int max = cpus_max(&m->config.cpus);
 	int r = machine_need_created(m, err);
 
-	if (!r)
-		r = machine_check_size(m, size, err);
 	if (r)
 		return r;
+	if (size->has_vcpus && (size->vcpus < 1 || size->vcpus > max))
+		return error_set(
+			err, EIO,
+			"desired_vcpus %llu: must be between 1 and max_vcpus, which is %u",
+			(unsigned long long)size->vcpus, max);
 	events_emit(m->events, "vm", "resizing", NULL);
 	r = m->vm ? machine_resize_vm(m, size, err)
 		  : machine_resize_config(m, size, err);
@@ -718,7 +625,7 @@ void machine_init(struct machine *m)
 void machine_fini(struct machine *m)
 {
 	if (m->vm)
-		m->ops->destroy(m->vm);
+		vm_destroy(m->vm);
 	m->vm = NULL;
 	if (machine_is_booted(m))
 		events_emit(m->events, "vm", "shutdown", NULL);

@@ -35,36 +35,8 @@ enum machine_state {
 	MACHINE_SHUTDOWN, /* the guest has stopped, the process is to end */
 };
 
-/* The machine behind the verbs; tests have a fake one. All as in vmm/vm.h.
- * Members that are NULL stand for what cannot be done. */
-struct machine_ops {
-	int (*open_serial)(struct serial_config *sc, struct error *err);
-	int (*create)(struct vm **out, const struct vm_config *config,
-		      struct loop *main_loop, struct error *err);
-	void (*destroy)(struct vm *vm);
-	int (*boot)(struct vm *vm, struct error *err);
-	void (*stop)(struct vm *vm);
-	int (*reset)(struct vm *vm, struct error *err);
-	int (*pause)(struct vm *vm, struct error *err);
-	int (*resume)(struct vm *vm, struct error *err);
-	int (*nmi)(struct vm *vm, struct error *err);
-	void (*power_button)(struct vm *vm);
-	int (*plug)(struct vm *vm, const struct device_class *class,
-		    const void *config, struct vm_plugged *out,
-		    struct error *err);
-	int (*unplug)(struct vm *vm, const char *id, bool force,
-		      struct error *err);
-	int (*resize_disk)(struct vm *vm, const char *id, uint64_t bytes,
-			   struct error *err);
-	int (*resize_vcpus)(struct vm *vm, unsigned int nr, struct error *err);
-	int (*resize_memory)(struct vm *vm, uint64_t bytes, struct error *err);
-};
-
-extern const struct machine_ops machine_vm_ops; /* KVM */
-
 struct machine {
 	/* set by machine_init(), borrowed */
-	const struct machine_ops *ops;
 	struct loop *loop;
 	struct events *events; /* NULL: nobody listens */
 	/* The guest stopped for good; the process is to end. event is why. */
@@ -74,9 +46,7 @@ struct machine {
 	 * verbs from in here. NULL: nobody wants to know. */
 	void (*on_added)(void *opaque, const struct vm_plugged *at,
 			 const char *why);
-	/* The configuration has this device no more. As on_added(). */
-	void (*on_dropped)(void *opaque, const char *id);
-	void *watcher; /* opaque of these two */
+	void *watcher; /* opaque of that */
 
 	/* for reading only */
 	enum machine_state state;
@@ -85,38 +55,49 @@ struct machine {
 	unsigned int next_id; /* of made-up device ids */
 };
 
-/* m: caller's storage, zeroed but for the fields that the caller sets. */
+/* Start with no machine. m: caller's storage, zeroed but for the fields that the
+ * caller sets. */
 void machine_init(struct machine *m);
-/* Tears down what there is. */
+/* Tear down what there is, with the events of it; nothing is asked of the
+ * guest. m is EMPTY afterwards. */
 void machine_fini(struct machine *m);
 
-/* "Created", "Running", ...; NULL when there is no machine. */
+/* "Created", "Running", "Paused", "Shutdown"; NULL when there is no machine. */
 const char *machine_state_name(const struct machine *m);
 
 /*
- * Keep *vc as the machine's configuration; it is taken over, fds too, and left
- * empty, only when 0 is returned. Devices without an id get one.
+ * Keep *vc as the machine's configuration; it is taken over, and left empty,
+ * only when 0 is returned. Devices without an id get one, "_<option><N>"; the
+ * serial port's other end is opened.
  */
 int machine_create(struct machine *m, struct vm_config *vc, struct error *err);
+/* Build a machine of the configuration, and start the guest. */
 int machine_boot(struct machine *m, struct error *err);
+/* Hold the guest where it is. One that resets at the same moment is held at its
+ * new start. */
 int machine_pause(struct machine *m, struct error *err);
+/* Undo machine_pause(). */
 int machine_resume(struct machine *m, struct error *err);
+/* Reset the machine, paused or not; the guest starts anew and runs. */
 int machine_reboot(struct machine *m, struct error *err);
+/* Destroy the machine without asking the guest; its configuration stays, and
+ * can be booted again. */
 int machine_shutdown(struct machine *m, struct error *err);
-/* Nothing there: nothing to do. */
+/* Shut down what runs, and forget the configuration. Nothing there: 0, nothing
+ * to do. */
 int machine_delete(struct machine *m, struct error *err);
+/* Press the power button; what that means is up to the guest. */
 int machine_power_button(struct machine *m, struct error *err);
+/* A non-maskable interrupt to every vCPU. */
 int machine_nmi(struct machine *m, struct error *err);
 
 /*
- * Add a device: *config is a struct of class->params, on the heap. It is taken
- * over, and *config set to NULL, only when 0 is returned. out->bdf is "" when
- * the machine does not run yet. out->pending: it is there, but on_added() will
- * tell whether it stays.
+ * Add a device. What *new owns is taken over, and it is left empty, only when
+ * 0 is returned. out->bdf is "" when the machine does not run yet.
+ * out->pending: it is there, but on_added() will tell whether it stays.
  */
-int machine_add_device(struct machine *m, const struct device_class *class,
-		       void **config, struct vm_plugged *out,
-		       struct error *err);
+int machine_add_device(struct machine *m, struct device_config *new,
+		       struct vm_plugged *out, struct error *err);
 /*
  * Remove a device; from a machine that runs, ask the guest to let go of it.
  * Then 0 means that it was asked, and an event tells how it ended. force: do
@@ -132,18 +113,12 @@ int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
 /* What is wanted; has_x false: as it is. */
 struct machine_size {
 	bool has_vcpus, has_ram;
-	uint64_t vcpus;
+	uint64_t vcpus; /* 1 to the configuration's max */
 	uint64_t ram; /* bytes */
 };
+/* Change the configuration, or ask the guest of a machine that runs: an event
+ * tells how that ended. */
 int machine_resize(struct machine *m, const struct machine_size *size,
 		   struct error *err);
-
-/* A device's id as the configuration has it; NULL: none yet. */
-const char *machine_device_id(const struct device_config *dc);
-
-/* Free one device's config struct with all it owns, fds too. */
-void machine_free_device(const struct device_class *class, void *config);
-/* Free a configuration that was not taken over, fds too. */
-void machine_free_config(struct vm_config *vc);
 
 #endif

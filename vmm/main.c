@@ -159,7 +159,6 @@ static int process_run_vm(struct process *p, struct error *err)
 	p->loop = loop_create("main", err);
 	if (!p->loop)
 		return -ENOMEM;
-	p->machine.ops = &machine_vm_ops;
 	p->machine.loop = p->loop;
 	p->machine.on_end = process_on_end;
 	p->machine.opaque = p;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/lib/fake_life.h"
 #include "vmm/api/routes.h"
 #include "vmm/util.h"
 
@@ -17,176 +18,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct {
-	struct vm vm;
-	bool exists, paused, refuse;
-	bool ended;
-	bool listens;
-	/* devices that no driver has bound to yet, requests that wait */
-	struct vm_plugged coming[CONFIG_MAX_DEVICES];
-	unsigned int nr_coming;
-	unsigned int nr_waiting;
-} fake;
-
-static int fake_answer(struct error *err)
-{
-	return fake.refuse ? error_set(err, EPERM, "the host refuses") : 0;
-}
-
-/* The first one that comes is there, or not. */
-static void fake_came(struct vm *vm, const char *why)
-{
-	struct vm_plugged at = fake.coming[0];
-
-	assert(fake.nr_coming);
-	memmove(&fake.coming[0], &fake.coming[1],
-		--fake.nr_coming * sizeof(at));
-	vm->on_plugged(vm, &at, why);
-}
-
-static int fake_find_coming(const char *id)
-{
-	for (unsigned int i = 0; i < fake.nr_coming; i++)
-		if (!strcmp(fake.coming[i].id, id))
-			return (int)i;
-	return -1;
-}
-
-static int fake_create(struct vm **out,
-		       const struct vm_config *config unused_param,
-		       struct loop *loop unused_param, struct error *err)
-{
-	assert(!fake.exists);
-	if (fake_answer(err))
-		return -EPERM;
-	memset(&fake.vm, 0, sizeof(fake.vm));
-	list_init(&fake.vm.board.devices);
-	fake.vm.kvm.vm_fd = -1;
-	fake.exists = true;
-	fake.paused = false;
-	*out = &fake.vm;
-	return 0;
-}
-
-static void fake_stop(struct vm *vm)
-{
-	assert(fake.exists);
-	while (fake.nr_coming)
-		fake_came(vm, "the guest stopped");
-}
-
-static void fake_destroy(struct vm *vm)
-{
-	fake_stop(vm);
-	fake.exists = false;
-}
-
-static int fake_verb(struct vm *vm unused_param, struct error *err)
-{
-	assert(fake.exists);
-	return fake_answer(err);
-}
-
-static int fake_reset(struct vm *vm, struct error *err)
-{
-	fake.paused = false;
-	fake_stop(vm);
-	return fake_verb(vm, err);
-}
-
-static int fake_pause(struct vm *vm, struct error *err)
-{
-	assert(!fake.paused);
-	fake.paused = !fake.refuse;
-	while (fake.paused && fake.nr_coming)
-		fake_came(vm, NULL);
-	return fake_verb(vm, err);
-}
-
-static int fake_resume(struct vm *vm, struct error *err)
-{
-	assert(fake.paused);
-	fake.paused = fake.refuse;
-	return fake_verb(vm, err);
-}
-
-static void fake_void(struct vm *vm unused_param)
-{
-	assert(fake.exists);
-}
-
-static int fake_plug(struct vm *vm, const struct device_class *class,
-		     const void *config, struct vm_plugged *out,
-		     struct error *err)
-{
-	const struct device_config dc = { .class = class,
-					  .config = (void *)(uintptr_t)config };
-
-	if (fake_verb(vm, err))
-		return -EPERM;
-	strcpy(out->bdf, "0000:00:01.0");
-	snprintf(out->id, sizeof(out->id), "%s", machine_device_id(&dc));
-	out->pending = !fake.paused && fake.listens;
-	if (out->pending)
-		fake.coming[fake.nr_coming++] = *out;
-	return 0;
-}
-
-static int fake_unplug(struct vm *vm, const char *id, bool force,
-		       struct error *err)
-{
-	char copy[64];
-
-	if (fake_verb(vm, err))
-		return -EPERM;
-	if (fake_find_coming(id) >= 0)
-		return error_set(err, EBUSY, "it is still coming");
-	snprintf(copy, sizeof(copy), "%s", id);
-	if (force)
-		vm->on_removed(vm, copy, "0000:00:01.0");
-	return 0;
-}
-
-static int fake_resize_disk(struct vm *vm, const char *id unused_param,
-			    uint64_t bytes unused_param, struct error *err)
-{
-	return fake_verb(vm, err);
-}
-
-static int fake_resize_vcpus(struct vm *vm, unsigned int nr unused_param,
-			     struct error *err)
-{
-	return fake_verb(vm, err);
-}
-
-static int fake_resize_memory(struct vm *vm, uint64_t bytes, struct error *err)
-{
-	if (bytes % MIB)
-		return error_set(err, EINVAL, "no multiple");
-	return fake_verb(vm, err);
-}
-
-static const struct machine_ops fake_ops = {
-	.create = fake_create,
-	.destroy = fake_destroy,
-	.boot = fake_verb,
-	.stop = fake_stop,
-	.reset = fake_reset,
-	.pause = fake_pause,
-	.resume = fake_resume,
-	.nmi = fake_verb,
-	.power_button = fake_void,
-	.plug = fake_plug,
-	.unplug = fake_unplug,
-	.resize_disk = fake_resize_disk,
-	.resize_vcpus = fake_resize_vcpus,
-	.resize_memory = fake_resize_memory,
-};
+static bool fuzz_ended; /* the guest, for good */
+static unsigned int fuzz_nr_waiting; /* requests whose reply is to come */
 
 static void fuzz_on_end(struct machine *m unused_param,
 			enum vm_event event unused_param)
 {
-	fake.ended = true;
+	fuzz_ended = true;
 }
 
 static const struct {
@@ -243,8 +81,8 @@ static void fuzz_check_reply(struct api_reply *reply)
 static void fuzz_on_reply(void *opaque unused_param, uint64_t ticket,
 			  struct api_reply *reply)
 {
-	assert(ticket && fake.nr_waiting);
-	fake.nr_waiting--;
+	assert(ticket && fuzz_nr_waiting);
+	fuzz_nr_waiting--;
 	fuzz_check_reply(reply);
 }
 
@@ -266,7 +104,7 @@ static void fuzz_request(struct api *api, unsigned int n)
 	}
 	api_handle(api, &req, &fds, &reply);
 	if (reply.ticket)
-		fake.nr_waiting++;
+		fuzz_nr_waiting++;
 	else
 		fuzz_check_reply(&reply);
 	http_request_fini(&req);
@@ -281,13 +119,13 @@ static void fuzz_guest(struct machine *m, unsigned int what)
 	if (!vm || m->state == MACHINE_SHUTDOWN)
 		return;
 	if (what == 0 || what == 1) {
-		fake_stop(vm);
+		fake_life_stop();
 		vm->on_event(vm, what ? VM_EVENT_POWEROFF : VM_EVENT_RESET);
 		return;
 	}
 	if (what == 2 || what == 3) {
-		if (fake.nr_coming && !fake.paused)
-			fake_came(vm, what == 2 ? NULL : "late");
+		if (fake_life.nr_coming && !fake_life.paused)
+			fake_life_came(what == 2 ? NULL : "late");
 		return;
 	}
 	if (what == 6) {
@@ -306,8 +144,8 @@ static void fuzz_guest(struct machine *m, unsigned int what)
 	if (!m->config.nr_devices)
 		return;
 	snprintf(id, sizeof(id), "%s",
-		 machine_device_id(&m->config.devices[0]));
-	if (fake_find_coming(id) >= 0)
+		 *device_config_id(&m->config.devices[0]));
+	if (fake_life_is_coming(id))
 		return;
 	if (what == 4)
 		vm->on_removed(vm, id, "0000:00:01.0");
@@ -319,11 +157,11 @@ static void fuzz_check(const struct machine *m)
 {
 	bool booted = m->state == MACHINE_RUNNING || m->state == MACHINE_PAUSED;
 
-	assert(fake.exists == (m->vm != NULL));
+	assert(fake_life.exists == (m->vm != NULL));
 	assert(!booted || m->vm);
 	assert(m->state != MACHINE_CREATED || !m->vm);
-	assert(!booted || fake.paused == (m->state == MACHINE_PAUSED));
-	assert((m->state == MACHINE_SHUTDOWN) == fake.ended);
+	assert(!booted || fake_life.paused == (m->state == MACHINE_PAUSED));
+	assert((m->state == MACHINE_SHUTDOWN) == fuzz_ended);
 	assert(m->state == MACHINE_EMPTY ||
 	       m->config.cpus.boot <= m->config.cpus.max);
 	assert(m->state == MACHINE_EMPTY ||
@@ -332,27 +170,29 @@ static void fuzz_check(const struct machine *m)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct machine m = { .ops = &fake_ops, .on_end = fuzz_on_end };
+	struct machine m = { .on_end = fuzz_on_end };
 	struct api api;
 
-	memset(&fake, 0, sizeof(fake));
+	memset(&fake_life, 0, sizeof(fake_life));
+	fuzz_ended = false;
+	fuzz_nr_waiting = 0;
 	machine_init(&m);
 	api_init(&api, &m, "0");
 	api.on_reply = fuzz_on_reply;
 	for (size_t i = 0; i < MIN(size, (size_t)512); i++) {
 		unsigned int step = data[i] & 0x7f;
 
-		fake.refuse = data[i] & 0x80;
+		fake_life.refuse = data[i] & 0x80;
 		if (step < ARRAY_SIZE(fuzz_requests))
 			fuzz_request(&api, step);
 		else if (step >= 0x70)
 			fuzz_guest(&m, step & 7);
 		else if (step >= 0x60)
-			fake.listens = step & 1;
+			fake_life.listens = step & 1;
 		fuzz_check(&m);
 	}
 	machine_fini(&m);
 	api_fini(&api);
-	assert(!fake.exists && !fake.nr_waiting);
+	assert(!fake_life.exists && !fuzz_nr_waiting);
 	return 0;
 }

@@ -247,11 +247,12 @@ static void test_rootfs_is_first(void **state)
 {
 	struct fixture *fx = *state;
 	const struct device_class *class = disk_class();
-	void *config = vm_config_add_device(&fx->vc, class, &fx->err);
+	struct device_config *dc =
+		vm_config_add_device(&fx->vc, class, &fx->err);
 
-	assert_non_null(config);
-	assert_int_equal(param_parse(class->params, config, "path=other", NULL),
-			 0);
+	assert_non_null(dc);
+	assert_int_equal(
+		param_parse(class->params, dc->config, "path=other", NULL), 0);
 	assert_int_equal(vm_config_add_rootfs(&fx->vc, &fx->err), 0);
 	assert_int_equal(fx->vc.nr_devices, 1);
 

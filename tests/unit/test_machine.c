@@ -10,97 +10,10 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/fake_life.h"
 #include "vmm/util.h"
 
 /* The states and verbs on a machine that does nothing. */
-
-struct fake {
-	struct vm vm; /* first */
-	bool exists;
-	bool refuse; /* the next call */
-};
-
-static struct fake fake;
-
-static int fake_answer(struct error *err)
-{
-	if (!fake.refuse)
-		return 0;
-	fake.refuse = false;
-	return error_set(err, EPERM, "the host refuses");
-}
-
-static int fake_create(struct vm **out,
-		       const struct vm_config *config unused_param,
-		       struct loop *loop unused_param, struct error *err)
-{
-	int r = fake_answer(err);
-
-	if (r)
-		return r;
-	assert_false(fake.exists);
-	memset(&fake.vm, 0, sizeof(fake.vm));
-	fake.exists = true;
-	*out = &fake.vm;
-	return 0;
-}
-
-static void fake_destroy(struct vm *vm)
-{
-	assert_ptr_equal(vm, &fake.vm);
-	assert_true(fake.exists);
-	fake.exists = false;
-}
-
-static int fake_verb(struct vm *vm unused_param, struct error *err)
-{
-	assert_true(fake.exists);
-	return fake_answer(err);
-}
-
-static int fake_reset(struct vm *vm, struct error *err)
-{
-	vm->event_call.pending = false;
-	return fake_verb(vm, err);
-}
-
-static void fake_void(struct vm *vm unused_param)
-{
-	assert_true(fake.exists);
-}
-
-static int fake_plug(struct vm *vm unused_param,
-		     const struct device_class *class unused_param,
-		     const void *config unused_param, struct vm_plugged *out,
-		     struct error *err)
-{
-	strcpy(out->bdf, "0000:00:05.0");
-	return fake_answer(err);
-}
-
-static int fake_unplug(struct vm *vm, const char *id, bool force,
-		       struct error *err)
-{
-	int r = fake_answer(err);
-
-	if (!r && force)
-		vm->on_removed(vm, id, "0000:00:05.0");
-	return r;
-}
-
-static const struct machine_ops fake_ops = {
-	.create = fake_create,
-	.destroy = fake_destroy,
-	.boot = fake_verb,
-	.stop = fake_void,
-	.reset = fake_reset,
-	.pause = fake_verb,
-	.resume = fake_verb,
-	.nmi = fake_verb,
-	.power_button = fake_void,
-	.plug = fake_plug,
-	.unplug = fake_unplug,
-};
 
 struct fixture {
 	struct machine m;
@@ -121,13 +34,12 @@ static int setup(void **state)
 
 	if (!fx)
 		return -1;
-	memset(&fake, 0, sizeof(fake));
+	memset(&fake_life, 0, sizeof(fake_life));
 	strcpy(fx->kernel, "/tmp/test_machine.XXXXXX");
 	fd = mkstemp(fx->kernel);
 	if (fd < 0)
 		return -1;
 	close(fd);
-	fx->m.ops = &fake_ops;
 	fx->m.on_end = on_end;
 	fx->m.opaque = fx;
 	machine_init(&fx->m);
@@ -140,7 +52,7 @@ static int teardown(void **state)
 	struct fixture *fx = *state;
 
 	machine_fini(&fx->m);
-	assert_false(fake.exists);
+	assert_false(fake_life.exists);
 	unlink(fx->kernel);
 	free(fx);
 	return 0;
@@ -154,18 +66,17 @@ static const struct device_class *disk_class(void)
 	return class;
 }
 
-static void *disk_config(const char *id)
+static struct device_config disk_config(const char *id)
 {
 	const struct param_set *set = disk_class()->params;
-	void *config = calloc(1, set->size);
+	struct device_config dc;
 
-	assert_non_null(config);
-	param_defaults(set, config);
+	assert_int_equal(device_config_init(&dc, disk_class(), NULL), 0);
 	if (id)
-		assert_int_equal(
-			param_assign(param_find(set, "id"), config, id, NULL),
-			0);
-	return config;
+		assert_int_equal(param_assign(param_find(set, "id"), dc.config,
+					      id, NULL),
+				 0);
+	return dc;
 }
 
 static int create(struct fixture *fx)
@@ -177,7 +88,7 @@ static int create(struct fixture *fx)
 	vc.kernel = strdup(fx->kernel);
 	vc.cpus.max = 2;
 	r = machine_create(&fx->m, &vc, &fx->err);
-	machine_free_config(&vc);
+	vm_config_free(&vc);
 	return r;
 }
 
@@ -190,12 +101,11 @@ static void boot(struct fixture *fx)
 
 static int add(struct fixture *fx, const char *id, struct vm_plugged *out)
 {
-	void *config = disk_config(id);
-	int r = machine_add_device(&fx->m, disk_class(), &config, out,
-				   &fx->err);
+	struct device_config dc = disk_config(id);
+	int r = machine_add_device(&fx->m, &dc, out, &fx->err);
 
-	assert_true(!r == !config);
-	machine_free_device(disk_class(), config);
+	assert_true(!r == !dc.config);
+	device_config_free(&dc);
 	return r;
 }
 
@@ -237,16 +147,19 @@ static void test_refusals(void **state)
 	struct machine *m = &fx->m;
 
 	assert_int_equal(create(fx), 0);
-	fake.refuse = true;
+	fake_life.refuse = true;
 	assert_int_equal(machine_boot(m, &fx->err), -EIO);
+	fake_life.refuse = false;
 	assert_int_equal(m->state, MACHINE_CREATED);
 	assert_int_equal(machine_boot(m, &fx->err), 0);
-	fake.refuse = true;
+	fake_life.refuse = true;
 	assert_int_equal(machine_pause(m, &fx->err), -EIO);
+	fake_life.refuse = false;
 	assert_int_equal(m->state, MACHINE_RUNNING);
 	assert_int_equal(machine_pause(m, &fx->err), 0);
-	fake.refuse = true;
+	fake_life.refuse = true;
 	assert_int_equal(machine_resume(m, &fx->err), -EIO);
+	fake_life.refuse = false;
 	assert_int_equal(m->state, MACHINE_PAUSED);
 }
 
@@ -255,10 +168,10 @@ static void test_guest_ends(void **state)
 	struct fixture *fx = *state;
 
 	boot(fx);
-	fake.vm.on_event(&fake.vm, VM_EVENT_RESET);
+	fake_life.vm.on_event(&fake_life.vm, VM_EVENT_RESET);
 	assert_int_equal(fx->end, VM_EVENT_NONE);
 	assert_int_equal(fx->m.state, MACHINE_RUNNING);
-	fake.vm.on_event(&fake.vm, VM_EVENT_POWEROFF);
+	fake_life.vm.on_event(&fake_life.vm, VM_EVENT_POWEROFF);
 	assert_int_equal(fx->end, VM_EVENT_POWEROFF);
 	assert_string_equal(machine_state_name(&fx->m), "Shutdown");
 	assert_int_equal(machine_pause(&fx->m, &fx->err), -EIO);
@@ -267,8 +180,8 @@ static void test_guest_ends(void **state)
 
 static void raise_event(enum vm_event event)
 {
-	fake.vm.board.event = event;
-	fake.vm.event_call.pending = true;
+	fake_life.vm.board.event = event;
+	fake_life.vm.event_call.pending = true;
 }
 
 /* What the guest does by itself at the moment of a verb. */
@@ -281,7 +194,7 @@ static void test_guest_at_once(void **state)
 	raise_event(VM_EVENT_RESET);
 	assert_int_equal(machine_pause(m, &fx->err), 0);
 	assert_int_equal(m->state, MACHINE_PAUSED);
-	assert_false(fake.vm.event_call.pending);
+	assert_false(fake_life.vm.event_call.pending);
 	assert_int_equal(machine_resume(m, &fx->err), 0);
 	raise_event(VM_EVENT_RESET);
 	assert_int_equal(machine_reboot(m, &fx->err), 0);
@@ -335,14 +248,15 @@ static void test_plug(void **state)
 	boot(fx);
 	assert_int_equal(add(fx, "a", &at), 0);
 	assert_string_equal(at.bdf, "0000:00:05.0");
-	fake.refuse = true;
+	fake_life.refuse = true;
 	assert_int_equal(add(fx, "b", &at), -EIO);
+	fake_life.refuse = false;
 	assert_int_equal(fx->m.config.nr_devices, 1);
 	/* The id is taken until the guest lets go. */
 	assert_int_equal(machine_remove_device(&fx->m, "a", false, &fx->err),
 			 0);
 	assert_int_equal(add(fx, "a", &at), -EEXIST);
-	fake.vm.on_remove_failed(&fake.vm, "a", "late");
+	fake_life.vm.on_remove_failed(&fake_life.vm, "a", "late");
 	assert_int_equal(fx->m.config.nr_devices, 1);
 	assert_int_equal(machine_remove_device(&fx->m, "a", true, &fx->err), 0);
 	assert_int_equal(fx->m.config.nr_devices, 0);
@@ -369,9 +283,17 @@ static void test_resize(void **state)
 	assert_int_equal(resize(fx, 1, 5), -EIO);
 	assert_int_equal(fx->m.config.cpus.boot, 2);
 	assert_int_equal(machine_boot(&fx->m, &fx->err), 0);
-	assert_int_equal(resize(fx, 2, 64 * MIB), 0);
-	assert_int_equal(resize(fx, 1, 0), -ENOTSUP);
-	assert_int_equal(resize(fx, 0, 128 * MIB), -ENOTSUP);
+	assert_int_equal(resize(fx, 1, 0), 0);
+	assert_int_equal(fake_life.vcpus, 1);
+	assert_int_equal(fake_life.memory, 0);
+	assert_int_equal(resize(fx, 2, 128 * MIB), 0);
+	assert_int_equal(fake_life.vcpus, 2);
+	assert_int_equal(fake_life.memory, 128 * MIB);
+	/* Memory is refused first, and nothing else was asked for. */
+	assert_int_equal(resize(fx, 1, 5), -EINVAL);
+	assert_int_equal(fake_life.vcpus, 2);
+	fake_life.refuse = true;
+	assert_int_equal(resize(fx, 1, 0), -EIO);
 }
 
 int main(void)

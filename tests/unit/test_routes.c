@@ -25,7 +25,6 @@ static int setup(void **state)
 
 	if (!fx)
 		return -1;
-	fx->m.ops = &machine_vm_ops;
 	machine_init(&fx->m);
 	api_init(&fx->api, &fx->m, "1.2.3");
 	*state = fx;
@@ -149,9 +148,10 @@ static void test_configure(void **state)
 	assert_non_null(strstr(fx->reply.body, "\"memory_actual_size\":"
 					       "67108864"));
 	assert_non_null(strstr(fx->reply.body,
-			       "{\"image_type\":\"Raw\",\"id\":\"_disk0\""));
+			       "{\"image_type\":\"Raw\",\"path\":\"/a\""));
 	assert_non_null(
-		strstr(fx->reply.body, "{\"pci_segment\":0,\"id\":\"b\""));
+		strstr(fx->reply.body, "{\"pci_segment\":0,\"path\":\"/b\""));
+	assert_non_null(strstr(fx->reply.body, "\"id\":\"_disk0\""));
 	check_put(fx, "vm.remove-device", "{\"id\":\"_disk0\"}", 204, NULL);
 	request(fx, HTTP_VERB_GET, "/api/v1/vm.info", NULL);
 	assert_null(strstr(fx->reply.body, "_disk0"));

@@ -294,74 +294,61 @@ void json_write_set(const struct param_set *set, const void *cfg, json_t *obj)
 
 /* ---- devices ---- */
 
-int json_read_device(const struct device_class *class, void *cfg,
-		     const json_t *obj, const char *where,
-		     const struct json_fds *fds, json_t **kept,
+int json_read_device(struct device_config *dc, const json_t *obj,
+		     const char *where, const struct json_fds *fds,
 		     struct error *err)
 {
-	int r = 0;
+	const struct device_class *class = dc->class;
+	int r;
 
 	if (!json_is_object(obj))
 		return error_set(err, EBADMSG, "%.*s: must be an object",
 				 MAX((int)strlen(where) - 1, 0), where);
-	*kept = json_object();
-	if (!*kept)
-		return error_set(err, ENOMEM, "out of memory");
-	r = json_peer_read(json_peer_find(class->json_list), obj, where, *kept,
-			   err);
+	dc->echo = json_object();
+	r = json_peer_read(json_peer_find(class->json_list), obj, where,
+			   dc->echo, err);
 	if (!r && class->params)
-		r = json_read_set(class->params, cfg, obj, where, fds, err);
-	if (r) {
-		json_decref(*kept);
-		*kept = NULL;
-	}
+		r = json_read_set(class->params, dc->config, obj, where, fds,
+				  err);
 	return r;
 }
 
 static int json_read_entry(struct vm_config *vc,
 			   const struct device_class *class, const json_t *obj,
 			   const char *where, const struct json_fds *fds,
-			   json_t *list, struct error *err)
+			   struct error *err)
 {
-	void *cfg = vm_config_add_device(vc, class, err);
-	json_t *kept = NULL;
-	int r;
+	struct device_config *dc = vm_config_add_device(vc, class, err);
 
-	if (!cfg)
-		return -EINVAL;
-	r = json_read_device(class, cfg, obj, where, fds, &kept, err);
-	if (!r)
-		json_array_append_new(list, kept);
-	return r;
+	return dc ? json_read_device(dc, obj, where, fds, err) : -EINVAL;
 }
 
 /* "disks": a list of objects; a class of which there is one may have the
  * object itself. */
 static int json_read_list(struct vm_config *vc,
 			  const struct device_class *class, const json_t *root,
-			  const struct json_fds *fds, json_t *kept,
-			  struct error *err)
+			  const struct json_fds *fds, struct error *err)
 {
 	const char *name = class->json_list;
-	json_t *value = json_object_get(root, name), *list;
+	json_t *value = json_object_get(root, name);
 	char where[48];
 	size_t n;
 	int r = 0;
 
 	if (!value || json_is_null(value))
 		return 0;
-	list = json_array();
-	json_object_set_new(kept, name, list);
 	snprintf(where, sizeof(where), "%s.", name);
 	if (class->json_single)
-		return json_read_entry(vc, class, value, where, fds, list, err);
+		return json_read_entry(vc, class, value, where, fds, err);
 	if (!json_is_array(value))
 		return error_set(err, EBADMSG, "%s: must be a list", name);
+	/* A list that is empty is shown, too. */
+	json_object_set_new(vc->echo, name, json_array());
 	n = json_array_size(value);
 	for (size_t i = 0; !r && i < n; i++) {
 		snprintf(where, sizeof(where), "%s[%zu].", name, i);
 		r = json_read_entry(vc, class, json_array_get(value, i), where,
-				    fds, list, err);
+				    fds, err);
 	}
 	return r;
 }
@@ -414,21 +401,17 @@ static int json_read_payload(struct vm_config *vc, const json_t *root,
 }
 
 int json_read_config(struct vm_config *vc, const json_t *root,
-		     const struct json_fds *fds, json_t **kept,
-		     struct error *err)
+		     const struct json_fds *fds, struct error *err)
 {
-	json_t *keep;
 	int r;
 
 	if (!json_is_object(root))
 		return error_set(err, EBADMSG, "the body must be an object");
-	keep = json_object();
-	if (!keep)
-		return error_set(err, ENOMEM, "out of memory");
+	vc->echo = json_object();
 	/* A client that does not ask for a console has no use for our stdin
 	 * and stdout. */
 	vc->serial.mode = SERIAL_NULL;
-	r = json_peer_read(json_peer_config, root, "", keep, err);
+	r = json_peer_read(json_peer_config, root, "", vc->echo, err);
 	if (!r)
 		r = json_read_payload(vc, root, fds, err);
 	if (!r)
@@ -436,118 +419,62 @@ int json_read_config(struct vm_config *vc, const json_t *root,
 	for (unsigned int i = 0; !r && device_classes[i]; i++)
 		if (device_classes[i]->json_list)
 			r = json_read_list(vc, device_classes[i], root, fds,
-					   keep, err);
-	if (r)
-		json_decref(keep);
-	else
-		*kept = keep;
+					   err);
 	return r;
 }
 
 /* ---- the echo ---- */
 
-void json_name_devices(const struct vm_config *vc, json_t *kept)
+static json_t *json_write_device(const struct device_config *dc)
 {
-	for (unsigned int c = 0; device_classes[c]; c++) {
-		json_t *list = NULL;
-		size_t n = 0;
+	json_t *obj = dc->echo ? json_deep_copy(dc->echo) : json_object();
 
-		if (device_classes[c]->json_list)
-			list = json_object_get(kept,
-					       device_classes[c]->json_list);
-		for (unsigned int i = 0; list && i < vc->nr_devices; i++) {
-			const struct device_config *dc = &vc->devices[i];
-			const char *id = machine_device_id(dc);
-
-			if (dc->class == device_classes[c])
-				json_object_set_new(json_array_get(list, n++),
-						    "id", json_string(id));
-		}
-	}
+	if (dc->class->params)
+		json_write_set(dc->class->params, dc->config, obj);
+	json_peer_write(json_peer_find(dc->class->json_list), obj);
+	return obj;
 }
 
-/* What was kept of the device with this id; an own copy. */
-static json_t *json_kept_device(const json_t *kept, const char *list,
-				const char *id)
+static void json_write_devices(const struct vm_config *vc, json_t *out)
 {
-	json_t *all = json_object_get(kept, list), *entry;
-	const char *other;
-	size_t i;
-
-	json_array_foreach(all, i, entry)
-	{
-		other = json_string_value(json_object_get(entry, "id"));
-		if (id && other && strcmp(id, other) == 0)
-			return json_deep_copy(entry);
-	}
-	return json_object();
-}
-
-static void json_write_devices(const struct vm_config *vc,
-			       const struct device_class *class,
-			       const json_t *kept, json_t *out)
-{
-	const char *name = class->json_list;
-	bool asked = json_object_get(out, name) != NULL;
-	json_t *list = json_array(), *obj;
-
 	for (unsigned int i = 0; i < vc->nr_devices; i++) {
 		const struct device_config *dc = &vc->devices[i];
+		const char *name = dc->class->json_list;
+		json_t *obj;
 
-		if (dc->class != class)
+		if (!name)
 			continue;
-		obj = json_kept_device(kept, name, machine_device_id(dc));
-		if (class->params)
-			json_write_set(class->params, dc->config, obj);
-		json_peer_write(json_peer_find(name), obj);
-		json_array_append_new(list, obj);
+		obj = json_write_device(dc);
+		if (dc->class->json_single) {
+			json_object_set_new(out, name, obj);
+			continue;
+		}
+		if (!json_object_get(out, name))
+			json_object_set_new(out, name, json_array());
+		json_array_append_new(json_object_get(out, name), obj);
 	}
-	json_object_del(out, name);
-	if (class->json_single && json_array_size(list))
-		json_object_set(out, name, json_array_get(list, 0));
-	else if (!class->json_single && (asked || json_array_size(list)))
-		json_object_set(out, name, list);
-	json_decref(list);
 }
 
-/*
- * Clients ask for more vCPUs and memory up to what they read here, and do
- * without when there is no more: do not promise what cannot be done.
- */
-static void json_write_limits(const struct machine *m, json_t *out)
+json_t *json_write_config(const struct vm_config *vc)
 {
-	const struct cpus_config *cpus = &m->config.cpus;
-	uint64_t max = cpus_max(cpus);
-
-	if (m->vm && !m->ops->resize_vcpus)
-		max = cpus->boot;
-	json_path_set(out, "cpus.max_vcpus", json_integer((json_int_t)max));
-	if (!m->ops->resize_memory || !m->config.memory.hotplug_size)
-		json_object_del(json_object_get(out, "memory"), "hotplug_size");
-}
-
-json_t *json_write_config(const struct machine *m, const json_t *kept)
-{
-	const struct vm_config *vc = &m->config;
-	json_t *out = kept ? json_deep_copy(kept) : json_object();
+	json_t *out = vc->echo ? json_deep_copy(vc->echo) : json_object();
 
 	json_write_set(&payload_params, vc, out);
 	for (unsigned int i = 0; i < ARRAY_SIZE(json_sections); i++) {
 		const struct json_section *s = &json_sections[i];
-		json_t *obj = json_object_get(out, s->name);
 
-		if (!obj) {
-			obj = json_object();
-			json_object_set_new(out, s->name, obj);
-		}
-		json_write_set(s->set, (const char *)vc + s->offset, obj);
+		if (!json_object_get(out, s->name))
+			json_object_set_new(out, s->name, json_object());
+		json_write_set(s->set, (const char *)vc + s->offset,
+			       json_object_get(out, s->name));
 	}
-	for (unsigned int i = 0; device_classes[i]; i++)
-		if (device_classes[i]->json_list)
-			json_write_devices(vc, device_classes[i], kept, out);
+	json_write_devices(vc, out);
 	if (*vc->serial.pty)
 		json_path_set(out, "serial.file", json_string(vc->serial.pty));
 	json_peer_write(json_peer_config, out);
-	json_write_limits(m, out);
+	json_path_set(out, "cpus.max_vcpus", json_integer(cpus_max(&vc->cpus)));
+	/* A client that reads it asks for more memory. */
+	if (!vc->memory.hotplug_size)
+		json_object_del(json_object_get(out, "memory"), "hotplug_size");
 	return out;
 }

@@ -9,7 +9,6 @@
 
 #include "vmm/config.h"
 #include "vmm/error.h"
-#include "vmm/machine.h"
 
 /*
  * JSON to parameter tables and back. Clients are written for another monitor
@@ -45,29 +44,18 @@ int json_read_set(const struct param_set *set, void *cfg, const json_t *obj,
  * are at their defaults and not in obj yet. */
 void json_write_set(const struct param_set *set, const void *cfg, json_t *obj);
 
-/*
- * One device. cfg: struct of class->params with defaults. *kept: what vm.info
- * shows of the body beside the parameters; a new reference.
- */
-int json_read_device(const struct device_class *class, void *cfg,
-		     const json_t *obj, const char *where,
-		     const struct json_fds *fds, json_t **kept,
+/* One device. dc: after device_config_init(), with echo NULL; to be freed by
+ * the caller in every case. where, fds: as above. */
+int json_read_device(struct device_config *dc, const json_t *obj,
+		     const char *where, const struct json_fds *fds,
 		     struct error *err);
 
-/*
- * A whole machine: the body of vm.create. vc: after vm_config_init(), to be
- * freed by the caller in every case, with machine_free_config() as it has
- * copies of fds. *kept as above.
- */
+/* A whole machine: the body of vm.create. vc: after vm_config_init(), to be
+ * freed by the caller in every case. */
 int json_read_config(struct vm_config *vc, const json_t *root,
-		     const struct json_fds *fds, json_t **kept,
-		     struct error *err);
+		     const struct json_fds *fds, struct error *err);
 
-/* Note the ids that devices have by now in what was kept of them; both are in
- * the same order. */
-void json_name_devices(const struct vm_config *vc, json_t *kept);
-
-/* "config" of vm.info. kept: of json_read_config(), or NULL. New reference. */
-json_t *json_write_config(const struct machine *m, const json_t *kept);
+/* "config" of vm.info, a new reference. NULL: no memory. */
+json_t *json_write_config(const struct vm_config *vc);
 
 #endif

@@ -211,38 +211,19 @@ static int route_vmm_shutdown(struct api_call *c)
 static int route_create(struct api_call *c)
 {
 	struct vm_config vc;
-	json_t *kept = NULL;
 	int r;
 
 	vm_config_init(&vc);
-	r = json_read_config(&vc, c->body, c->fds, &kept, c->err);
+	r = json_read_config(&vc, c->body, c->fds, c->err);
 	if (!r)
 		r = machine_create(c->machine, &vc, c->err);
-	machine_free_config(&vc);
-	if (r) {
-		json_decref(kept);
-		return r;
-	}
-	json_decref(c->api->kept);
-	c->api->kept = kept;
-	json_name_devices(&c->machine->config, kept);
-	return 0;
+	vm_config_free(&vc);
+	return r;
 }
 
 static int route_verb(struct api_call *c)
 {
 	return c->route->verb_fn(c->machine, c->err);
-}
-
-static int route_delete(struct api_call *c)
-{
-	int r = machine_delete(c->machine, c->err);
-
-	if (!r) {
-		json_decref(c->api->kept);
-		c->api->kept = NULL;
-	}
-	return r;
 }
 
 static int route_info(struct api_call *c)
@@ -253,7 +234,7 @@ static int route_info(struct api_call *c)
 		return error_set(c->err, ENOENT, "VM is not created");
 	api_reply_json(c->reply, 200,
 		       json_pack("{s:o,s:s,s:I}", "config",
-				 json_write_config(m, c->api->kept), "state",
+				 json_write_config(&m->config), "state",
 				 machine_state_name(m), "memory_actual_size",
 				 (json_int_t)m->config.memory.size));
 	return 0;
@@ -309,45 +290,6 @@ static void api_wait(struct api_call *c, struct api_waiter *w, const char *id)
 	list_insert(&c->api->waiting, &w->node);
 }
 
-static void api_keep_device(struct api *api, const struct device_class *class,
-			    const char *id, json_t *kept)
-{
-	json_t *list;
-
-	if (!api->kept)
-		api->kept = json_object();
-	list = json_object_get(api->kept, class->json_list);
-	if (!json_is_array(list)) {
-		list = json_array();
-		json_object_set_new(api->kept, class->json_list, list);
-	}
-	json_object_set_new(kept, "id", json_string(id));
-	json_array_append_new(list, kept);
-}
-
-/* A device that went, or did not come after all. */
-static void api_on_dropped(void *opaque, const char *id)
-{
-	struct api *api = opaque;
-	const char *name;
-	json_t *list, *entry;
-	size_t i;
-
-	json_object_foreach(api->kept, name, list)
-	{
-		json_array_foreach(list, i, entry)
-		{
-			const char *other =
-				json_string_value(json_object_get(entry, "id"));
-
-			if (other && strcmp(other, id) == 0) {
-				json_array_remove(list, i);
-				return;
-			}
-		}
-	}
-}
-
 static void api_reply_added(struct api_reply *reply,
 			    const struct vm_plugged *at)
 {
@@ -355,53 +297,40 @@ static void api_reply_added(struct api_reply *reply,
 		       json_pack("{s:s,s:s}", "id", at->id, "bdf", at->bdf));
 }
 
-/* Take config and kept over, or free them. */
-static int api_add(struct api_call *c, const struct device_class *class,
-		   void *config, json_t *kept)
+static int api_add(struct api_call *c, struct device_config *dc)
 {
 	struct api_waiter *w = calloc(1, sizeof(*w));
 	struct vm_plugged at = { .pending = false };
-	int r = w ? machine_add_device(c->machine, class, &config, &at, c->err)
+	int r = w ? machine_add_device(c->machine, dc, &at, c->err)
 		  : error_set(c->err, EIO, "out of memory");
 
-	machine_free_device(class, config);
-	if (r) {
-		free(w);
-		json_decref(kept);
-		return r;
-	}
-	api_keep_device(c->api, class, at.id, kept);
-	if (at.pending) {
+	if (!r && at.pending) {
 		api_wait(c, w, at.id);
 		return 0;
 	}
 	free(w);
-	if (*at.bdf)
+	if (!r && *at.bdf)
 		api_reply_added(c->reply, &at);
-	return 0;
+	return r;
 }
 
 static int route_add(struct api_call *c)
 {
 	const struct device_class *class = api_find_class(c->route->arg);
-	json_t *kept = NULL;
-	void *config;
+	struct device_config dc;
 	int r;
 
 	if (!class || !class->params)
 		return error_set(c->err, ENOTSUP,
 				 "this monitor has no %s device yet",
 				 c->route->arg);
-	config = calloc(1, class->params->size);
-	if (!config)
-		return error_set(c->err, EIO, "out of memory");
-	param_defaults(class->params, config);
-	r = json_read_device(class, config, c->body, "", c->fds, &kept, c->err);
-	if (r) {
-		machine_free_device(class, config);
-		return r;
-	}
-	return api_add(c, class, config, kept);
+	r = device_config_init(&dc, class, c->err);
+	if (!r)
+		r = json_read_device(&dc, c->body, "", c->fds, c->err);
+	if (!r)
+		r = api_add(c, &dc);
+	device_config_free(&dc);
+	return r;
 }
 
 static int route_remove(struct api_call *c)
@@ -507,7 +436,7 @@ static const struct api_route api_routes[] = {
 	PUT_VERB("vm.resume", "The VM could not resume", machine_resume),
 	PUT_VERB("vm.reboot", "The VM could not reboot", machine_reboot),
 	PUT_VERB("vm.shutdown", "The VM could not shutdown", machine_shutdown),
-	PUT("vm.delete", "The VM could not be deleted", route_delete),
+	PUT_VERB("vm.delete", "The VM could not be deleted", machine_delete),
 	PUT_VERB("vm.power-button", "Error triggering power button",
 		 machine_power_button),
 	PUT_VERB("vm.nmi", "Error triggering NMI", machine_nmi),
@@ -675,7 +604,6 @@ void api_init(struct api *api, struct machine *machine, const char *version)
 	api->version = version;
 	list_init(&api->waiting);
 	machine->on_added = api_on_added;
-	machine->on_dropped = api_on_dropped;
 	machine->watcher = api;
 }
 
@@ -684,6 +612,4 @@ void api_fini(struct api *api)
 	while (!list_is_empty(&api->waiting))
 		free(container_of(list_take(&api->waiting), struct api_waiter,
 				  node));
-	json_decref(api->kept);
-	api->kept = NULL;
 }

@@ -37,7 +37,6 @@ struct api {
 
 	/* vmm.shutdown was asked for; its reply is still to be sent. */
 	bool quit;
-	json_t *kept; /* of the body of vm.create; see vmm/api/json.h */
 	struct list_node waiting; /* struct api_waiter */
 	uint64_t last_ticket;
 };
