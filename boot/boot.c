@@ -48,11 +48,11 @@ static int boot_refuse(const struct boot_job *job, struct error *err)
 		    !memcmp(job->head + m->off, m->magic, m->len))
 			return error_set(err, ENOEXEC,
 					 "%s; give a bzImage or vmlinux for %s",
-					 m->advice, boot_machine.name);
+					 m->advice, job->req->machine->name);
 	}
 	return error_set(err, ENOEXEC,
 			 "is not a kernel; give a bzImage or vmlinux for %s",
-			 boot_machine.name);
+			 job->req->machine->name);
 }
 
 /* The map is ours, but wrong sums in it would undo every later check. */
@@ -83,7 +83,7 @@ static int boot_prepare(struct boot_job *job, struct error *err)
 	if (r)
 		return r;
 	space_init(&job->space, req->map, req->nr_map);
-	for (k = boot_machine.keepouts; k->len; k++) {
+	for (k = job->req->machine->keepouts; k->len; k++) {
 		r = space_reserve(&job->space, k->gpa, k->len, k->what, err);
 		if (r)
 			return r;
@@ -106,7 +106,7 @@ static int boot_load_kernel(struct boot_job *job,
 	r = image_read(&job->kernel, 0, job->head, job->head_len, err);
 	if (r)
 		return r;
-	for (f = boot_machine.formats; *f; f++) {
+	for (f = job->req->machine->formats; *f; f++) {
 		if (!(*f)->probe(job))
 			continue;
 		*format = *f;
@@ -118,19 +118,20 @@ static int boot_load_kernel(struct boot_job *job,
 static int boot_load_cmdline(const struct boot_job *job, struct error *err)
 {
 	const char *line = job->req->cmdline ? job->req->cmdline : "";
-	uint64_t max = MIN(job->cmdline_max, boot_machine.cmdline_room - 1);
+	const struct boot_machine *machine = job->req->machine;
+	uint64_t max = MIN(job->cmdline_max, machine->cmdline_room - 1);
 
 	if (job->cmdline_len > max)
 		return error_set(
 			err, E2BIG,
 			"--cmdline: %zu bytes with what other options add, the limit of this kernel is %llu; shorten it",
 			job->cmdline_len, (unsigned long long)max);
-	if (gmem_write(job->req->gm, boot_machine.cmdline, line,
+	if (gmem_write(job->req->gm, machine->cmdline, line,
 		       job->cmdline_len + 1))
 		return error_set(
 			err, EFAULT,
 			"--memory: no RAM at %#llx for the command line",
-			(unsigned long long)boot_machine.cmdline);
+			(unsigned long long)machine->cmdline);
 	return 0;
 }
 

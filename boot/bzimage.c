@@ -67,7 +67,7 @@ static int bz_check_header(const struct boot_job *job, struct bzimage *bz,
 	if (!(bz_field(job, ZP_XLOADFLAGS, 2) & ZP_XLF_KERNEL_64))
 		return error_set(err, ENOEXEC,
 				 "is a 32-bit kernel; give a kernel for %s",
-				 boot_machine.name);
+				 job->req->machine->name);
 	if (!(bz_field(job, ZP_LOADFLAGS, 1) & ZP_LOADED_HIGH))
 		return error_set(err, ENOEXEC,
 				 "is a zImage; give a bzImage or vmlinux");

@@ -68,8 +68,10 @@ static bool elf_probe(const struct boot_job *job)
 	return job->head_len >= SELFMAG && !memcmp(job->head, ELFMAG, SELFMAG);
 }
 
-static int elf_wrong_machine(uint16_t machine, struct error *err)
+static int elf_wrong_machine(const struct boot_job *job, uint16_t machine,
+			     struct error *err)
 {
+	const char *ours = job->req->machine->name;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(elf_machines); i++)
@@ -77,12 +79,11 @@ static int elf_wrong_machine(uint16_t machine, struct error *err)
 			return error_set(
 				err, ENOEXEC,
 				"is for %s, this machine is %s; give a kernel for %s",
-				elf_machines[i].name, boot_machine.name,
-				boot_machine.name);
+				elf_machines[i].name, ours, ours);
 	return error_set(
 		err, ENOEXEC,
 		"is for ELF machine %u, this machine is %s; give a kernel for %s",
-		machine, boot_machine.name, boot_machine.name);
+		machine, ours, ours);
 }
 
 static int elf_check_header(const struct boot_job *job, Elf64_Ehdr *eh,
@@ -98,13 +99,13 @@ static int elf_check_header(const struct boot_job *job, Elf64_Ehdr *eh,
 			sizeof(*eh), job->head_len);
 	memcpy(eh, job->head, sizeof(*eh));
 	if (ident[EI_DATA] == ELFDATA2LSB &&
-	    eh->e_machine != boot_machine.elf_machine)
-		return elf_wrong_machine(eh->e_machine, err);
+	    eh->e_machine != job->req->machine->elf_machine)
+		return elf_wrong_machine(job, eh->e_machine, err);
 	if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB)
 		return error_set(
 			err, ENOEXEC,
 			"is not a 64-bit little-endian ELF file; give a kernel for %s",
-			boot_machine.name);
+			job->req->machine->name);
 	if (ident[EI_VERSION] != EV_CURRENT || eh->e_version != EV_CURRENT)
 		return error_set(err, EINVAL,
 				 "has unknown ELF versions %u and %u; get it "

@@ -3,9 +3,9 @@
 #ifndef BOOT_FORMAT_H
 #define BOOT_FORMAT_H
 
-#include "boot/boot.h"
 #include "boot/image.h"
 #include "boot/initrd.h"
+#include "boot/request.h"
 #include "boot/space.h"
 
 #define BOOT_HEAD_LEN 1024
@@ -53,7 +53,7 @@ struct boot_keepout {
 	const char *what;
 };
 
-/* What a port's guests boot; one definition is linked in. */
+/* What a port's guests boot. */
 struct boot_machine {
 	const char *name; /* "x86_64" */
 	uint16_t elf_machine; /* EM_X86_64 */
@@ -62,8 +62,6 @@ struct boot_machine {
 	gpa_t cmdline; /* where the command line goes */
 	uint64_t cmdline_room; /* bytes there, with the NUL */
 };
-
-extern const struct boot_machine boot_machine;
 
 extern const struct boot_format boot_format_elf;
 extern const struct boot_format boot_format_bzimage;

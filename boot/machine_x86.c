@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#include "boot/format.h"
+#include "boot/machine_x86.h"
 
 #include <elf.h>
 
@@ -18,7 +18,7 @@ static const struct boot_keepout keepouts[] = {
 	{ 0 },
 };
 
-const struct boot_machine boot_machine = {
+const struct boot_machine boot_machine_x86 = {
 	.name = "x86_64",
 	.elf_machine = EM_X86_64,
 	.formats = formats,

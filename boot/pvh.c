@@ -41,7 +41,7 @@ int pvh_describe(struct boot_job *job, struct error *err)
 	struct pvh_start_info info = {
 		.magic = le32_of(PVH_START_MAGIC),
 		.version = le32_of(PVH_START_VERSION),
-		.cmdline = le64_of(boot_machine.cmdline),
+		.cmdline = le64_of(req->machine->cmdline),
 		.rsdp = le64_of(req->rsdp),
 		.memmap = le64_of(BOOT_MEMMAP),
 		.nr_memmap = le32_of(req->nr_map),

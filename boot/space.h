@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "boot/boot.h"
+#include "boot/request.h"
 #include "vmm/error.h"
 
 /* ELF segments, boot structures, initramfs. */

@@ -66,7 +66,7 @@ int zero_page_describe(struct boot_job *job, const void *hdr, size_t hdr_len,
 	/* A pointer from the file is none of ours. */
 	le_store(zp + ZP_SETUP_DATA, 0, 8);
 	zero_page_store_split(zp, ZP_CMD_LINE_PTR, ZP_EXT_CMD_LINE_PTR,
-			      boot_machine.cmdline);
+			      req->machine->cmdline);
 	zero_page_store_split(zp, ZP_RAMDISK_IMAGE, ZP_EXT_RAMDISK_IMAGE,
 			      job->initrd.gpa);
 	zero_page_store_split(zp, ZP_RAMDISK_SIZE, ZP_EXT_RAMDISK_SIZE,

@@ -3,7 +3,7 @@
 #ifndef ARCH_X86_64_CPU_H
 #define ARCH_X86_64_CPU_H
 
-#include "boot/boot.h"
+#include "boot/request.h"
 #include "vmm/error.h"
 #include "vmm/vcpu.h"
 

@@ -16,6 +16,7 @@
 #include "boot/acpi.h"
 #include "boot/boot.h"
 #include "boot/layout_x86.h"
+#include "boot/machine_x86.h"
 #include "vmm/hotplug_chip.h"
 #include "vmm/util.h"
 
@@ -235,6 +236,7 @@ int arch_boot(const struct arch_boot *boot, struct vcpu *first,
 {
 	struct boot_range map[BOOT_MAX_RANGES];
 	struct boot_request req = {
+		.machine = &boot_machine_x86,
 		.gm = boot->gmem,
 		.kernel_fd = boot->kernel_fd,
 		.kernel_name = boot->kernel_name,

@@ -13,6 +13,7 @@
 
 #include "boot/boot.h"
 #include "boot/layout_x86.h"
+#include "boot/machine_x86.h"
 #include "vmm/gmem.h"
 #include "vmm/util.h"
 
@@ -51,6 +52,7 @@ static void prepare(void)
 static void boot(int initramfs_fd)
 {
 	const struct boot_request req = {
+		.machine = &boot_machine_x86,
 		.gm = &gm,
 		.kernel_fd = fd,
 		.kernel_name = "K",

@@ -16,6 +16,7 @@
 
 #include "boot/boot.h"
 #include "boot/layout_x86.h"
+#include "boot/machine_x86.h"
 #include "vmm/byteorder.h"
 #include "vmm/gmem.h"
 #include "vmm/util.h"
@@ -54,6 +55,7 @@ static inline void fixture_init(struct fixture *f)
 					 FIXTURE_RAM - BOOT_HIGH_MEMORY,
 					 BOOT_RANGE_RAM };
 	f->req = (struct boot_request){
+		.machine = &boot_machine_x86,
 		.gm = &f->gm,
 		.kernel_fd = -1,
 		.kernel_name = "K",

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef BOOT_REQUEST_H
+#define BOOT_REQUEST_H
+
+#include <stdint.h>
+
+#include "vmm/gmem.h"
+
+/*
+ * Most entries a memory map may have. The zero page holds 128 and Linux' PVH
+ * entry adds one of its own (the ISA hole).
+ */
+#define BOOT_MAX_RANGES 127
+
+/* Address range types; E820, PVH and ACPI 6.5 table 15.4 share the numbers. */
+enum boot_range_type {
+	BOOT_RANGE_RAM = 1,
+	BOOT_RANGE_RESERVED = 2,
+};
+
+/* One line of the memory map that the guest is told. */
+struct boot_range {
+	gpa_t gpa;
+	uint64_t len; /* bytes */
+	uint32_t type; /* enum boot_range_type */
+};
+
+struct boot_machine;
+
+/* What to boot. Everything is borrowed for the call. */
+struct boot_request {
+	const struct boot_machine *machine; /* whose kernel it must be */
+	struct gmem *gm; /* reads as zero: new, or after gmem_clear() */
+	int kernel_fd; /* regular file or memfd; its position is not used */
+	const char *kernel_name; /* for messages */
+	int initramfs_fd; /* -1: none */
+	const char *initramfs_name; /* for messages */
+	const char *cmdline; /* NULL counts as empty */
+	const struct boot_range *map; /* no overlaps, neighbours merged */
+	unsigned int nr_map; /* 1 .. BOOT_MAX_RANGES */
+	gpa_t rsdp; /* of acpi_build(), 0 without ACPI */
+};
+
+/* In which state the first vCPU enters the kernel. */
+enum boot_entry {
+	/* 32-bit, flat, no paging, ebx = params (PVH boot ABI) */
+	BOOT_ENTRY_PVH32,
+	/* long mode, identity paging, rsi = params (x86 boot protocol) */
+	BOOT_ENTRY_LINUX64,
+};
+
+struct boot_result {
+	enum boot_entry kind;
+	gpa_t entry; /* first instruction, below 4 GiB */
+	gpa_t params; /* hvm_start_info or zero page */
+};
+
+#endif
