@@ -8,7 +8,7 @@
 
 #include "tools/vmmctl/verbs.h"
 #include "vmm/cli.h"
-#include "vmm/param.h"
+#include "vmm/param_text.h"
 #include "vmm/util.h"
 
 /*
@@ -106,7 +106,7 @@ static void doc_man_key(const struct param_set *set, const struct param *p)
 	printf(".It Cm %s Ns = Ns Ar \"%s\"\n", p->name, value);
 	doc_man_sentence(p->help);
 	doc_man_limits(p);
-	if (set->shorthand && strcmp(set->shorthand, p->name) == 0)
+	if (p == param_find(set, set->shorthand))
 		puts("This is the main key.");
 }
 
@@ -342,7 +342,7 @@ static void doc_bash_option_values(const struct cli_option *opt,
 {
 	const struct param *first = opt->param;
 
-	if (opt->set && opt->set->shorthand)
+	if (opt->set)
 		first = param_find(opt->set, opt->set->shorthand);
 	if (first || opt->set) {
 		printf("\t'--%s ')\n\t\t", opt->name);

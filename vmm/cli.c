@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vmm/nearest.h"
+#include "vmm/param_text.h"
 #include "vmm/util.h"
 
 /*

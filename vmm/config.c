@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/param_text.h"
 #include "vmm/util.h"
 
 #define SMALL_PAGE (4 * KIB)

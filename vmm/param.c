@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "vmm/nearest.h"
+#include "vmm/param_text.h"
 #include "vmm/util.h"
 
 /*
@@ -88,15 +89,6 @@ void param_free(const struct param_set *set, void *cfg)
 		param_unset(&set->params[i], cfg);
 }
 
-const struct param *param_find(const struct param_set *set, const char *name)
-{
-	for (unsigned int i = 0; i < set->nr_params; i++) {
-		if (strcmp(set->params[i].name, name) == 0)
-			return &set->params[i];
-	}
-	return NULL;
-}
-
 /* ---- numbers ---- */
 
 /* Decimal digits from *text on, which is moved behind them. */
@@ -118,7 +110,7 @@ static int param_digits(const char **text, uint64_t *out)
 	return fits ? 0 : -ERANGE;
 }
 
-int param_parse_uint(const char *text, uint64_t *out)
+static int param_parse_uint(const char *text, uint64_t *out)
 {
 	uint64_t v;
 	int rc = param_digits(&text, &v);
@@ -130,7 +122,7 @@ int param_parse_uint(const char *text, uint64_t *out)
 	return rc;
 }
 
-int param_parse_size(const char *text, uint64_t *out)
+static int param_parse_size(const char *text, uint64_t *out)
 {
 	uint64_t v, unit = 1;
 	int rc = param_digits(&text, &v);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#include "vmm/param.h"
+#include "vmm/param_text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "vmm/util.h"
-
-/* A parameter table in words: --help, the man page, error messages. */
 
 #define TEXT_HELP_COLUMN 26
 #define TEXT_WIDTH 79
@@ -128,10 +126,8 @@ void param_default_text(const struct param *p, char *buf, size_t len)
 
 void param_set_text(const struct param_set *set, char *buf, size_t len)
 {
-	const struct param *p = NULL;
+	const struct param *p = param_find(set, set->shorthand);
 
-	if (set->shorthand)
-		p = param_find(set, set->shorthand);
 	if (!p) {
 		snprintf(buf, len, "KEY=VALUE[,...]");
 		return;
@@ -195,10 +191,8 @@ static void text_key_help(const struct param *p, FILE *out)
 
 void param_help(const struct param_set *set, FILE *out)
 {
-	const struct param *first = NULL;
+	const struct param *first = param_find(set, set->shorthand);
 
-	if (set->shorthand)
-		first = param_find(set, set->shorthand);
 	if (first)
 		text_key_help(first, out);
 	for (unsigned int i = 0; i < set->nr_params; i++) {

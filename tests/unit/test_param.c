@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "vmm/nearest.h"
+#include "vmm/param_text.h"
 #include "vmm/util.h"
 
 /* A struct with one parameter of every type. */
@@ -301,6 +302,17 @@ static void test_toggles(void **state)
 	parse_bad(t, "lit=yes", "--thing lit=yes", "on or off");
 }
 
+/* What text sets, or in which way it does not: -EINVAL no number, -ERANGE one
+ * that 64 bits do not hold. */
+static int number_of(enum param_type type, const char *text, uint64_t *out)
+{
+	const struct param p = { .name = "n", .type = type };
+	struct error err = { "" };
+	int r = param_assign(&p, out, text, &err);
+
+	return r && strstr(err.msg, "too large") ? -ERANGE : r;
+}
+
 static void test_sizes(void **state)
 {
 	static const struct {
@@ -337,7 +349,7 @@ static void test_sizes(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		uint64_t v = 12345;
 
-		assert_int_equal(param_parse_size(cases[i].text, &v),
+		assert_int_equal(number_of(PARAM_SIZE, cases[i].text, &v),
 				 cases[i].rc);
 		assert_int_equal(v, cases[i].rc ? 12345 : cases[i].bytes);
 	}
@@ -352,11 +364,12 @@ static void test_numbers(void **state)
 	struct thing *t = *state;
 	uint64_t v = 5;
 
-	assert_int_equal(param_parse_uint("18446744073709551615", &v), 0);
+	assert_int_equal(number_of(PARAM_UINT, "18446744073709551615", &v), 0);
 	assert_true(v == UINT64_MAX);
-	assert_int_equal(param_parse_uint("18446744073709551616", &v), -ERANGE);
-	assert_int_equal(param_parse_uint("1K", &v), -EINVAL);
-	assert_int_equal(param_parse_uint("", &v), -EINVAL);
+	assert_int_equal(number_of(PARAM_UINT, "18446744073709551616", &v),
+			 -ERANGE);
+	assert_int_equal(number_of(PARAM_UINT, "1K", &v), -EINVAL);
+	assert_int_equal(number_of(PARAM_UINT, "", &v), -EINVAL);
 	assert_true(v == UINT64_MAX);
 
 	parse_ok(t, "count=1");

@@ -11,6 +11,7 @@
 #include "arch/arch.h"
 #include "vmm/api/json.h"
 #include "vmm/cli.h"
+#include "vmm/param_text.h"
 #include "vmm/util.h"
 
 int body_init(struct body *b, struct error *err)

@@ -8,6 +8,7 @@
 #include "tools/vmmctl/table.h"
 #include "tools/vmmctl/verbs.h"
 #include "vmm/api/json.h"
+#include "vmm/param_text.h"
 #include "vmm/util.h"
 
 /* ---- help ---- */

@@ -11,6 +11,7 @@
 #include "tools/vmmctl/table.h"
 #include "tools/vmmctl/top.h"
 #include "vmm/config.h"
+#include "vmm/param_text.h"
 #include "vmm/util.h"
 
 /* ---- what the verbs take ---- */
@@ -257,7 +258,7 @@ bool verbs_find(const char *name, struct verb *out, struct nearest *near)
 static size_t verbs_put_param(const struct param_set *set,
 			      const struct param *p, char *buf, size_t len)
 {
-	bool main_key = set->shorthand && strcmp(set->shorthand, p->name) == 0;
+	bool main_key = p == param_find(set, set->shorthand);
 	char value[64];
 	int n;
 

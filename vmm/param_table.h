@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_PARAM_TABLE_H
+#define VMM_PARAM_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "vmm/error.h"
+
+/*
+ * One description of every option. A const table says name, JSON path, type,
+ * unit, default, range and help of each parameter of a struct; the command
+ * line, the control socket's JSON, --help, the man page and the shell
+ * completion are all made from it.
+ */
+enum param_type {
+	PARAM_BOOL, /* bool */
+	PARAM_UINT, /* uint64_t */
+	PARAM_SIZE, /* uint64_t, bytes; K, M, G on the command line */
+	PARAM_STRING, /* char *, owned by the struct; NULL when unset */
+	PARAM_PATH, /* as PARAM_STRING; a file name for the completion */
+	PARAM_ENUM, /* int, the index in choices */
+	PARAM_FD, /* int, open; -1 when unset */
+};
+
+struct param_choice {
+	const char *name; /* on the command line */
+	const char *json; /* in JSON, when it is spelled otherwise */
+};
+
+struct param {
+	const char *name; /* key on the command line */
+	const char *json; /* path in JSON, dots between levels; NULL: name */
+	enum param_type type;
+	size_t offset; /* of the field in its struct */
+	const char *unit; /* "bytes", "ms", "us", ... or NULL */
+	uint64_t def; /* default: number, bool, or index of the choice */
+	/* PARAM_UINT, PARAM_SIZE: a default below it is unset; PARAM_FD */
+	uint64_t min;
+	uint64_t max; /* 0: no bound; PARAM_STRING: longest length, bytes */
+	bool pow2; /* must be a power of two */
+	bool required; /* must be given */
+	const struct param_choice *choices; /* PARAM_ENUM; ends with {0} */
+	const char *help; /* one line, no full stop */
+};
+
+/* A struct with parameters: one option's value, one JSON object. */
+struct param_set {
+	const char *option; /* "disk": names the option in messages */
+	const char *help; /* what the option does; one line, no full stop */
+	const struct param *params;
+	unsigned int nr_params;
+	size_t size; /* of the struct */
+	/* Key of a first word without '=', or NULL. A word that names a key is
+	 * still an error, unless it is a choice of the shorthand as well. */
+	const char *shorthand;
+	/* Check what one parameter cannot say alone; NULL when nothing. The
+	 * message starts with the key ("max=2: ...") and leaves out the option,
+	 * which the caller puts in front. */
+	int (*check)(const void *config, struct error *err);
+};
+
+/* The parameter called name, NULL when there is none or name is NULL. */
+static inline const struct param *param_find(const struct param_set *set,
+					     const char *name)
+{
+	for (unsigned int i = 0; name && i < set->nr_params; i++)
+		if (strcmp(set->params[i].name, name) == 0)
+			return &set->params[i];
+	return NULL;
+}
+
+#endif
