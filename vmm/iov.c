@@ -119,11 +119,3 @@ void iov_trim_front(struct iovec **iov, unsigned int *nr, size_t len)
 	}
 	*iov = v;
 }
-
-void iov_trim_back(struct iovec *iov, unsigned int *nr, size_t len)
-{
-	while (*nr && len >= iov[*nr - 1].iov_len)
-		len -= iov[--*nr].iov_len;
-	if (*nr)
-		iov[*nr - 1].iov_len -= len;
-}

@@ -43,9 +43,8 @@ size_t iov_skip(struct iov_cursor *c, size_t len);
 int iov_slice(struct iov_cursor *c, size_t len, struct iovec *out,
 	      unsigned int max);
 
-/* Cut len bytes off the front / the back of the array *iov of *nr entries,
- * changing entries in place. The array holds at least len bytes. */
+/* Cut len bytes off the front of the array *iov of *nr entries, changing
+ * entries in place. The array holds at least len bytes. */
 void iov_trim_front(struct iovec **iov, unsigned int *nr, size_t len);
-void iov_trim_back(struct iovec *iov, unsigned int *nr, size_t len);
 
 #endif

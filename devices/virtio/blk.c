@@ -171,6 +171,7 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 		.id = BLK_VIRTIO_ID,
 		.nr_queues = (unsigned int)c->num_queues,
 		.queue_size = (uint16_t)c->queue_size,
+		.chain_size = sizeof(struct blk_req),
 		.poll_us = (uint32_t)c->poll_us,
 		.config = &blk->space,
 		.config_len = sizeof(blk->space),
@@ -183,6 +184,7 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 	if (r)
 		return r;
 	blk->seg_max = (unsigned int)MIN(c->queue_size - 2, BLK_SEG_MAX);
+	init.iov_max = blk->seg_max + BLK_SEG_EXTRA;
 	init.features = blk_features(blk);
 	blk_fill_space(blk);
 	blk_init_limit(blk);

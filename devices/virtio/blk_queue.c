@@ -5,10 +5,10 @@
  * and back (virtio 1.2 section 5.2.6).
  *
  * Every queue has its own engine on its own loop, so nothing here takes a lock
- * on the way of a request but the rate limit, which the queues share. Requests
- * live in an array with an entry per descriptor of the ring, indexed by the
- * chain's head; the engine's done() only marks the chain used, and the poll
- * that called it publishes all of them at once.
+ * on the way of a request but the rate limit, which the queues share. A request
+ * begins with its chain and lives as long as the queue lends it; the engine's
+ * done() only marks the chain used, and the poll that called it publishes all of
+ * them at once.
  */
 #include "devices/virtio/blk_queue.h"
 
@@ -32,8 +32,6 @@
 #define BLK_S_UNSUPP 2
 #define BLK_ZEROES_UNMAP 1u
 
-/* Header, status and a buffer cut by a memory region's border. */
-#define BLK_SEG_EXTRA 4u
 /* Chains taken before the ones in hand go to the host: long enough to share
  * the system call, short enough for guest and host to work at the same time. */
 #define BLK_BATCH 16u
@@ -52,10 +50,11 @@ struct blk_range {
 
 /* ---- completion ---- */
 
-static void blk_finish(struct blk_req *req, uint8_t status)
+static void blk_finish(struct blk_queue *bq, struct blk_req *req,
+		       uint8_t status)
 {
-	*req->status = status;
-	virtqueue_push(&req->bq->q->vq, req->head,
+	((uint8_t *)req->last->iov_base)[req->last->iov_len++] = status;
+	virtqueue_push(&bq->q->vq, &req->chain,
 		       status == BLK_S_OK ? req->in_len + 1 : 1);
 }
 
@@ -86,7 +85,7 @@ static void blk_done(void *opaque, struct block_req *be)
 
 	if (be->result) {
 		blk_say_error(bq, be);
-		blk_finish(req, BLK_S_IOERR);
+		blk_finish(bq, req, BLK_S_IOERR);
 		return;
 	}
 	if (be->op == BLOCK_READ || be->op == BLOCK_WRITE)
@@ -100,7 +99,7 @@ static void blk_done(void *opaque, struct block_req *be)
 		bq->engine->ops->commit(bq->engine);
 		return;
 	}
-	blk_finish(req, BLK_S_OK);
+	blk_finish(bq, req, BLK_S_OK);
 }
 
 /* ---- requests ---- */
@@ -117,8 +116,9 @@ static bool blk_is_inside(const struct blk *blk, uint64_t sector, uint64_t len)
 }
 
 static int blk_prepare_rw(struct blk *blk, struct blk_req *req, bool write,
-			  uint64_t sector, struct vq_chain *c)
+			  uint64_t sector)
 {
+	const struct vq_chain *c = &req->chain;
 	struct iovec *iov = write ? c->iov : c->iov + c->nr_out;
 	unsigned int nr = write ? c->nr_out : c->nr_in;
 	uint64_t len = write ? c->out_len - sizeof(struct blk_header)
@@ -128,8 +128,8 @@ static int blk_prepare_rw(struct blk *blk, struct blk_req *req, bool write,
 		return BLK_S_IOERR;
 	if (write)
 		iov_trim_front(&iov, &nr, sizeof(struct blk_header));
-	else
-		iov_trim_back(iov, &nr, 1);
+	else if (!req->last->iov_len)
+		nr--; /* it was the status alone */
 	req->be.op = write ? BLOCK_WRITE : BLOCK_READ;
 	req->be.offset = sector * BLK_SECTOR;
 	req->be.len = len;
@@ -170,7 +170,7 @@ static int blk_prepare_range(struct blk *blk, struct blk_req *req, bool zeroes,
 	return BLK_S_OK;
 }
 
-static int blk_get_id(struct blk *blk, struct vq_chain *c)
+static int blk_get_id(struct blk *blk, const struct vq_chain *c)
 {
 	struct iov_cursor in = iov_cursor_init(c->iov + c->nr_out, c->nr_in);
 
@@ -184,9 +184,10 @@ static int blk_get_id(struct blk *blk, struct vq_chain *c)
  * Read the header and fill req for the engine. Returns the status to finish
  * with, or -1 when the engine has to run first.
  */
-static int blk_prepare(struct blk *blk, struct blk_req *req, struct vq_chain *c)
+static int blk_prepare(struct blk *blk, struct blk_req *req)
 {
-	struct iov_cursor out = iov_cursor_init(c->iov, c->nr_out);
+	struct iov_cursor out =
+		iov_cursor_init(req->chain.iov, req->chain.nr_out);
 	struct blk_header hdr;
 	uint32_t type;
 	int status;
@@ -200,7 +201,7 @@ static int blk_prepare(struct blk *blk, struct blk_req *req, struct vq_chain *c)
 	case BLK_T_IN:
 	case BLK_T_OUT:
 		status = blk_prepare_rw(blk, req, type == BLK_T_OUT,
-					le64_get(hdr.sector), c);
+					le64_get(hdr.sector));
 		break;
 	case BLK_T_DISCARD:
 	case BLK_T_WRITE_ZEROES:
@@ -213,7 +214,7 @@ static int blk_prepare(struct blk *blk, struct blk_req *req, struct vq_chain *c)
 		return -1;
 	case BLK_T_GET_ID:
 		req->in_len = BLK_ID_LEN;
-		return blk_get_id(blk, c);
+		return blk_get_id(blk, &req->chain);
 	default:
 		return BLK_S_UNSUPP;
 	}
@@ -242,40 +243,37 @@ static bool blk_is_admitted(struct blk_queue *bq, const struct blk_req *req)
 	return ok;
 }
 
-/* Take one chain. 1: took one, 0: none or held back, -errno: guest's fault */
-static int blk_take(struct blk_queue *bq)
+/* Take one chain. False: there is none that may be taken now. */
+static bool blk_take(struct blk_queue *bq)
 {
-	struct vq_chain c = { .pool = bq->iovs, .iov_max = bq->iov_max };
+	struct vq_chain *c = virtqueue_pop(&bq->q->vq);
 	struct blk_req *req;
-	const struct iovec *last;
-	int r, status;
+	int status;
 
-	r = virtqueue_pop(&bq->q->vq, &c);
-	if (r <= 0)
-		return r;
-	req = &bq->reqs[c.head];
-	if (!c.in_len) {
+	if (!c)
+		return false;
+	req = container_of(c, struct blk_req, chain);
+	if (!c->in_len) {
 		/* No room for a status: nothing to tell, but not a lost
 		 * chain either. */
-		virtqueue_push(&bq->q->vq, c.head, 0);
-		return 1;
+		virtqueue_push(&bq->q->vq, c, 0);
+		return true;
 	}
-	last = &c.iov[c.nr_out + c.nr_in - 1];
-	req->status = (uint8_t *)last->iov_base + last->iov_len - 1;
-	req->head = c.head;
-	status = blk_prepare(bq->blk, req, &c);
+	req->last = &c->iov[c->nr_out + c->nr_in - 1];
+	req->last->iov_len--;
+	status = blk_prepare(bq->blk, req);
 	req->begun = io_counters_begin(&bq->counters);
 	if (status >= 0) {
-		blk_finish(req, (uint8_t)status);
+		blk_finish(bq, req, (uint8_t)status);
 	} else if (blk_is_admitted(bq, req)) {
 		bq->engine->ops->submit(bq->engine, &req->be);
 	} else {
 		bq->held = req;
 		bq->held_ns = loop_now_ns();
 		bq->q->held = true;
-		return 0;
+		return false;
 	}
-	return 1;
+	return true;
 }
 
 static void blk_queue_end(struct blk_queue *bq);
@@ -305,18 +303,16 @@ void blk_on_kick(struct virtio_dev *dev, unsigned int qidx)
 {
 	struct blk_queue *bq = &blk_of(dev)->queues[qidx];
 	unsigned int n, all = 0;
-	int r;
+	bool took;
 
 	do {
-		for (n = 0, r = 1; n < BLK_BATCH && r > 0; n++)
-			r = blk_take(bq);
+		for (n = 0, took = true; n < BLK_BATCH && took; n++)
+			took = blk_take(bq);
 		bq->engine->ops->commit(bq->engine);
 		bq->engine->ops->poll(bq->engine);
 		blk_publish(bq);
 		all += n;
-	} while (r > 0 && all < bq->q->vq.size);
-	if (r < 0)
-		virtio_fault(bq->q, bq->q->vq.fault);
+	} while (took && all < bq->q->vq.size);
 }
 
 static void blk_release_held(struct blk_queue *bq)
@@ -336,7 +332,8 @@ void blk_on_timer(struct loop_timer *lt)
 	if (!bq->held || !blk_is_admitted(bq, bq->held))
 		return;
 	blk_release_held(bq);
-	blk_on_kick(&bq->blk->dev, bq->q->index);
+	bq->engine->ops->commit(bq->engine);
+	virtio_kick(&bq->blk->dev, bq->q->index);
 }
 
 /* ---- queues ---- */
@@ -423,37 +420,20 @@ int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 		.opaque = bq,
 		.fixed = fixed,
 	};
-	unsigned int i, size = bq->q->vq.size;
 	int r;
 
 	ec.nr_fixed = blk_fixed_memory(&dev->board->gmem, fixed, &ec.window);
-	bq->iov_max = blk->seg_max + BLK_SEG_EXTRA;
-	bq->reqs = calloc(size, sizeof(*bq->reqs));
-	bq->iovs = calloc((size_t)size * bq->iov_max, sizeof(*bq->iovs));
-	r = bq->reqs && bq->iovs ? 0 : -ENOMEM;
+	r = block_engine_create(
+		&bq->engine, (enum block_engine_kind)blk->config->engine, &ec);
 	if (!r)
-		r = block_engine_create(
-			&bq->engine,
-			(enum block_engine_kind)blk->config->engine, &ec);
-	if (r) {
-		free(bq->reqs);
-		free(bq->iovs);
-		return r;
-	}
-	blk_queue_memory(bq, &ec.window);
-	for (i = 0; i < size; i++)
-		bq->reqs[i].bq = bq;
-	return 0;
+		blk_queue_memory(bq, &ec.window);
+	return r;
 }
 
 static void blk_queue_end(struct blk_queue *bq)
 {
 	bq->engine->ops->destroy(bq->engine);
 	bq->engine = NULL;
-	free(bq->reqs);
-	free(bq->iovs);
-	bq->reqs = NULL;
-	bq->iovs = NULL;
 	virtio_queue_idle(bq->q);
 }
 

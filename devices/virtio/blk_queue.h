@@ -33,6 +33,8 @@
 
 #define BLK_SECTOR 512u
 #define BLK_SEG_MAX 254u
+/* Header, status and a buffer cut by a memory region's border. */
+#define BLK_SEG_EXTRA 4u
 #define BLK_DISCARD_MAX_SECTORS (1u << 22) /* 2 GiB a request */
 /* 128 MiB: a host may have to write them, and a pause waits for that. */
 #define BLK_ZEROES_MAX_SECTORS (1u << 18)
@@ -63,12 +65,11 @@ _Static_assert(sizeof(struct blk_config_space) == 64, "section 5.2.4");
 struct blk_queue;
 
 struct blk_req {
+	struct vq_chain chain;
 	struct block_req be;
-	struct blk_queue *bq;
-	uint8_t *status;
+	struct iovec *last; /* of the chain; the status follows its end */
 	uint64_t begun; /* of io_counters_begin() */
 	uint32_t in_len; /* writable bytes filled when it succeeds */
-	uint16_t head;
 };
 
 /* Owner loop only. */
@@ -76,9 +77,6 @@ struct blk_queue {
 	struct blk *blk;
 	struct virtio_queue *q;
 	struct block_engine *engine;
-	struct blk_req *reqs; /* by head */
-	struct iovec *iovs;
-	unsigned int iov_max; /* per request */
 	struct loop_timer timer; /* the rate limit lets go */
 	struct blk_req *held; /* waits for the rate limit */
 	struct io_counters counters; /* any thread may read them */

@@ -21,8 +21,13 @@ static bool virtio_queue_takes(const struct virtio_queue *q)
 
 void virtio_kick(struct virtio_dev *dev, unsigned int qidx)
 {
-	if (virtio_queue_takes(&dev->queues[qidx]))
-		dev->ops->kick(dev, qidx);
+	struct virtio_queue *q = &dev->queues[qidx];
+
+	if (!virtio_queue_takes(q))
+		return;
+	dev->ops->kick(dev, qidx);
+	if (q->vq.fault)
+		virtio_fault(q, q->vq.fault);
 }
 
 static void virtio_on_kick(struct loop_fd *lf, uint32_t events unused_param)
@@ -506,6 +511,8 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 	q->index = i;
 	q->poll_us = init->poll_us;
 	q->vq.size_max = init->queue_size;
+	q->vq.iov_max = init->iov_max;
+	q->vq.chain_size = init->chain_size;
 	q->start_call.fn = virtio_queue_on_start;
 	q->stop_call.fn = virtio_queue_on_stop;
 	q->poller.poll = virtio_queue_poll;

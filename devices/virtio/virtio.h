@@ -179,6 +179,8 @@ struct virtio_init {
 	uint64_t features; /* of the type; the common ones are added */
 	unsigned int nr_queues; /* 1..VIRTIO_QUEUES_MAX */
 	uint16_t queue_size; /* largest, a power of two */
+	unsigned int iov_max; /* buffers of a chain, as in virtqueue.h */
+	size_t chain_size; /* as in virtqueue.h */
 	uint32_t poll_us;
 	void *config;
 	uint32_t config_len;

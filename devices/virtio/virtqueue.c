@@ -2,6 +2,7 @@
 /* Copyright (c) The vmm authors */
 #include "devices/virtio/virtqueue.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,10 @@
 #define RING_FLAGS 0
 #define RING_IDX 1
 #define RING_ENTRIES 2
+
+/* Chains that are not lent take at most this many bytes of the queue's: as many
+ * buffers of 4 KiB as fit into it describe 64 MiB. */
+#define VQ_UNUSED_MAX (256 * KIB)
 
 static uint16_t ring_load(const le16 *p)
 {
@@ -45,6 +50,38 @@ static int vq_fault(struct virtqueue *vq, const char *what)
 	return -EINVAL;
 }
 
+static unsigned int vq_room_entries(const struct virtqueue *vq,
+				    unsigned int room)
+{
+	return room < VIRTQUEUE_ROOMS - 1 ? 4u << 2 * room : vq->iov_max;
+}
+
+static size_t vq_room_len(const struct virtqueue *vq, unsigned int room)
+{
+	return vq->chain_size +
+	       vq_room_entries(vq, room) * sizeof(struct iovec);
+}
+
+static void vq_free(struct virtqueue *vq)
+{
+	unsigned int room;
+
+	for (room = 0; room < VIRTQUEUE_ROOMS; room++) {
+		struct vq_chain *c, *next;
+
+		for (c = vq->unused[room]; c; c = next) {
+			next = c->next;
+			free(c);
+		}
+		vq->unused[room] = NULL;
+	}
+	vq->unused_len = 0;
+	free(vq->busy);
+	free(vq->walk);
+	vq->busy = NULL;
+	vq->walk = NULL;
+}
+
 int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 		    bool indirect)
 {
@@ -56,9 +93,15 @@ int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 	vq->used = gmem_ptr(gm, vq->used_gpa, 6 + 8ull * vq->size);
 	if (!vq->desc || !vq->avail || !vq->used)
 		return -EFAULT;
+	/* The iovecs follow the device's struct. */
+	vq->chain_size = ALIGN_UP(MAX(vq->chain_size, sizeof(struct vq_chain)),
+				  _Alignof(max_align_t));
 	vq->busy = calloc((vq->size + 63u) / 64, sizeof(*vq->busy));
-	if (!vq->busy)
+	vq->walk = calloc(vq->iov_max, sizeof(*vq->walk));
+	if (!vq->busy || !vq->walk) {
+		vq_free(vq);
 		return -ENOMEM;
+	}
 	vq->gm = gm;
 	vq->event_idx = event_idx;
 	vq->indirect = indirect;
@@ -79,8 +122,8 @@ void virtqueue_stop(struct virtqueue *vq)
 		return;
 	vq->start_avail = vq->last_avail;
 	vq->start_used = vq->used_idx;
-	free(vq->busy);
-	vq->busy = NULL;
+	assert(!vq->pending);
+	vq_free(vq);
 	vq->desc = NULL;
 	vq->avail = NULL;
 	vq->used = NULL;
@@ -100,26 +143,60 @@ bool virtqueue_has_avail(struct virtqueue *vq)
 	return vq->avail_seen != vq->last_avail;
 }
 
-static bool vq_test_and_set_busy(struct virtqueue *vq, uint16_t head)
+static uint64_t vq_busy_bit(uint16_t head)
 {
-	uint64_t bit = 1ull << (head % 64);
-	bool was = vq->busy[head / 64] & bit;
+	return 1ull << (head % 64);
+}
 
-	vq->busy[head / 64] |= bit;
-	return was;
+/* ---- chains ---- */
+
+/* One with room for nr buffers. NULL: out of memory. */
+static struct vq_chain *vq_chain_get(struct virtqueue *vq, unsigned int nr)
+{
+	unsigned int room = 0;
+	struct vq_chain *c;
+
+	while (nr > vq_room_entries(vq, room))
+		room++;
+	c = vq->unused[room];
+	if (c) {
+		vq->unused[room] = c->next;
+		vq->unused_len -= vq_room_len(vq, room);
+		return c;
+	}
+	c = calloc(1, vq_room_len(vq, room));
+	if (c)
+		c->room = (uint8_t)room;
+	return c;
+}
+
+/* The device is done with it. */
+static void vq_chain_put(struct virtqueue *vq, struct vq_chain *c)
+{
+	size_t len = vq_room_len(vq, c->room);
+
+	vq->pending--;
+	vq->busy[c->head / 64] &= ~vq_busy_bit(c->head);
+	if (vq->unused_len + len > VQ_UNUSED_MAX) {
+		free(c);
+		return;
+	}
+	vq->unused_len += len;
+	c->next = vq->unused[c->room];
+	vq->unused[c->room] = c;
 }
 
 /* A walk over one chain, in the ring's table or in one indirect table. */
 struct vq_walk {
-	const struct virtq_desc *table;
+	const uint8_t *table; /* an indirect one may lie at any address */
 	uint32_t nr; /* entries in the table */
 	uint32_t left; /* steps before it must be a loop */
 	uint32_t idx;
 };
 
-static void desc_read(struct virtq_desc *d, const struct virtq_desc *from)
+static void desc_read(struct virtq_desc *d, const struct vq_walk *w)
 {
-	memcpy(d, from, sizeof(*d));
+	memcpy(d, w->table + sizeof(*d) * w->idx, sizeof(*d));
 	/* The one read of guest memory: nothing is read again later. */
 	atomic_signal_fence(memory_order_seq_cst);
 }
@@ -167,7 +244,7 @@ static int vq_add_buffer(struct virtqueue *vq, struct vq_chain *c,
 
 		if (!p)
 			return vq_fault(vq, "buffer outside memory");
-		if (c->nr_out + c->nr_in == c->iov_max)
+		if (c->nr_out + c->nr_in == vq->iov_max)
 			return vq_fault(vq, "too many buffers in a chain");
 		c->iov[c->nr_out + c->nr_in] =
 			(struct iovec){ .iov_base = p, .iov_len = n };
@@ -198,7 +275,7 @@ static int vq_walk_chain(struct virtqueue *vq, struct vq_chain *c)
 			return vq_fault(vq, "descriptor index out of range");
 		if (!w.left--)
 			return vq_fault(vq, "loop in a descriptor chain");
-		desc_read(&d, &w.table[w.idx]);
+		desc_read(&d, &w);
 		flags = le16_get(d.flags);
 		if (flags & VIRTQ_DESC_F_INDIRECT) {
 			if (in_table)
@@ -218,46 +295,62 @@ static int vq_walk_chain(struct virtqueue *vq, struct vq_chain *c)
 	}
 }
 
-int virtqueue_pop(struct virtqueue *vq, struct vq_chain *chain)
+struct vq_chain *virtqueue_pop(struct virtqueue *vq)
 {
+	struct vq_chain seen = { .iov = vq->walk, .avail = vq->last_avail };
+	struct vq_chain *c;
+	unsigned int nr;
 	uint16_t slot;
 
-	if (vq->fault)
-		return -EINVAL;
 	if (!virtqueue_has_avail(vq))
-		return 0;
-	if ((uint16_t)(vq->avail_seen - vq->last_avail) > vq->size)
-		return vq_fault(vq, "avail index jumped");
+		return NULL;
+	if ((uint16_t)(vq->avail_seen - vq->last_avail) > vq->size) {
+		vq_fault(vq, "avail index jumped");
+		return NULL;
+	}
 	slot = vq->last_avail & (vq->size - 1u);
-	chain->head = ring_load(&vq->avail[RING_ENTRIES + slot]);
-	chain->nr_out = chain->nr_in = 0;
-	chain->out_len = chain->in_len = 0;
-	if (chain->head >= vq->size)
-		return vq_fault(vq, "avail entry out of range");
-	if (vq_test_and_set_busy(vq, chain->head))
-		return vq_fault(vq, "descriptor made available twice");
+	seen.head = ring_load(&vq->avail[RING_ENTRIES + slot]);
+	if (seen.head >= vq->size)
+		vq_fault(vq, "avail entry out of range");
+	else if (vq->busy[seen.head / 64] & vq_busy_bit(seen.head))
+		vq_fault(vq, "descriptor made available twice");
+	else
+		vq_walk_chain(vq, &seen);
+	if (vq->fault)
+		return NULL; /* nothing of it reaches the device */
+	nr = seen.nr_out + seen.nr_in;
+	c = vq_chain_get(vq, nr);
+	if (!c) {
+		vq_fault(vq, "out of memory on the host");
+		return NULL;
+	}
+	seen.room = c->room;
+	seen.iov = (void *)((char *)c + vq->chain_size);
+	memcpy(seen.iov, vq->walk, nr * sizeof(*seen.iov));
+	*c = seen;
+	vq->busy[c->head / 64] |= vq_busy_bit(c->head);
 	vq->last_avail++;
 	vq->pending++;
-	chain->iov = chain->pool + (size_t)chain->head * chain->iov_max;
-	if (vq_walk_chain(vq, chain)) {
-		/* Nothing of it reaches the device; it is not pushed. */
-		vq->busy[chain->head / 64] &= ~(1ull << (chain->head % 64));
-		vq->pending--;
-		return -EINVAL;
-	}
-	return 1;
+	return c;
 }
 
-void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len)
+void virtqueue_push(struct virtqueue *vq, struct vq_chain *chain, uint32_t len)
 {
 	uint16_t slot = vq->used_idx & (vq->size - 1u);
 	le16 *p = &vq->used[RING_ENTRIES + 4u * slot];
-	struct virtq_used_elem e = { .id = le32_of(head), .len = le32_of(len) };
+	struct virtq_used_elem e = { .id = le32_of(chain->head),
+				     .len = le32_of(len) };
 
 	memcpy(p, &e, sizeof(e));
 	vq->used_idx++;
-	vq->pending--;
-	vq->busy[head / 64] &= ~(1ull << (head % 64));
+	vq_chain_put(vq, chain);
+}
+
+void virtqueue_unpop(struct virtqueue *vq, struct vq_chain *chain)
+{
+	vq->last_avail--;
+	assert(chain->avail == vq->last_avail);
+	vq_chain_put(vq, chain);
 }
 
 /* Did idx move over event? virtio 1.2 section 2.7.7.2, in 16-bit arithmetic. */

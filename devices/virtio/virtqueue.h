@@ -15,7 +15,12 @@
  *
  * The guest may write to the rings at any time, so every field is read once
  * into a local, and a chain is copied, bounded and checked in virtqueue_pop()
- * only: devices see clean iovecs. A popped chain is pushed exactly once.
+ * only: devices see clean iovecs. A chain that was popped is lent to the device,
+ * which gives it back once: virtqueue_push() when it was used, or
+ * virtqueue_unpop() when it was not.
+ *
+ * Rings and indirect tables lie in RAM (gmem_ptr()); what descriptors point to
+ * may lie in any memory of the guest (gmem_span()).
  */
 
 #define VIRTQUEUE_SIZE_MAX 32768u
@@ -39,10 +44,41 @@ struct virtq_used_elem {
 	le32 len;
 };
 
+/* Chains are kept in this many sizes: 4, 16, 64, iov_max buffers. */
+#define VIRTQUEUE_ROOMS 4u
+
+/*
+ * One chain of descriptors, lent by virtqueue_pop(). iov holds nr_out readable
+ * entries, then nr_in writable ones. The device may cut iov while it has the
+ * chain. When it is pushed, the writable entries are whole again: they tell
+ * which memory of the guest was written to.
+ */
+struct vq_chain {
+	struct iovec *iov;
+	unsigned int nr_out;
+	unsigned int nr_in;
+	uint64_t
+		out_len; /* bytes; with in_len at most 2^32, section 2.7.5.3.1 */
+	uint64_t in_len; /* bytes */
+	uint16_t head; /* the index the driver knows it by */
+	/* the queue's own */
+	uint16_t avail; /* where it stood in the avail ring */
+	uint8_t room; /* which of the sizes it is */
+	struct vq_chain *next; /* of the same size, while it is not lent */
+};
+
 struct virtqueue {
+	/* set at creation */
+	uint16_t size_max; /* offered to the driver */
+	/* The most buffers of a chain, in pieces as gmem_span() gives them. */
+	unsigned int iov_max;
+	/* Bytes of the device's struct of a request, which begins with struct
+	 * vq_chain; the rest of it is zero at first, then as the device left
+	 * it. 0: struct vq_chain alone. */
+	size_t chain_size;
+
 	/* vCPU, under the device's lock, while the queue is not running */
 	uint16_t size;
-	uint16_t size_max; /* offered to the driver */
 	gpa_t desc_gpa;
 	gpa_t avail_gpa;
 	gpa_t used_gpa;
@@ -53,7 +89,7 @@ struct virtqueue {
 
 	/* owner loop only, from start to stop */
 	const struct gmem *gm;
-	struct virtq_desc *desc;
+	const uint8_t *desc;
 	le16 *avail; /* flags, idx, ring[size], used_event */
 	le16 *used; /* flags, idx, ring[size] of elements, avail_event */
 	bool event_idx;
@@ -65,55 +101,54 @@ struct virtqueue {
 	uint16_t used_idx; /* next entry to fill */
 	uint16_t used_published; /* used idx as the driver sees it */
 	uint16_t used_signalled; /* used idx at the last publish */
-	unsigned int pending; /* popped, not yet pushed */
-	uint64_t *busy; /* a bit per head: popped and not pushed */
-};
-
-/*
- * One descriptor chain. iov holds nr_out readable entries, then nr_in
- * writable ones. The sums are bounded: at most 2^32 bytes a chain (virtio 1.2
- * section 2.7.5.3.1).
- */
-struct vq_chain {
-	uint16_t head;
-	unsigned int nr_out;
-	unsigned int nr_in;
-	uint64_t out_len; /* bytes */
-	uint64_t in_len; /* bytes */
-	struct iovec *iov; /* set by virtqueue_pop(): pool[head * iov_max] */
-	struct iovec *pool; /* caller's storage, iov_max entries per head */
-	unsigned int iov_max;
+	unsigned int pending; /* chains that are lent */
+	uint64_t *busy; /* a bit per head: it is lent */
+	struct iovec *walk; /* iov_max entries: the chain being read */
+	struct vq_chain *unused[VIRTQUEUE_ROOMS]; /* to be lent again */
+	size_t unused_len; /* bytes of them */
 };
 
 /*
  * Bring a queue into use from the addresses the driver wrote, at the indices
- * start_avail and start_used. vq: the configuration fields are set.
+ * start_avail and start_used. vq: the configuration fields are set. gm is
+ * borrowed until virtqueue_stop(). Owner loop.
  * Returns 0; -EFAULT when a ring is outside RAM, -EINVAL when misaligned or
  * the size is not a power of two; -ENOMEM.
  */
 int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 		    bool indirect);
-/* The mirror of start: nothing may be pending. Configuration stays, and the
- * indices are kept for another start. */
+/* The mirror of start: no chain is lent. Configuration stays, and the indices
+ * are kept for another start. One that was not started is accepted. Owner loop. */
 void virtqueue_stop(struct virtqueue *vq);
 
-/* Owner loop from here on. */
+/* Owner loop from here on, between start and stop. */
 
-/* Are there chains to take? Reads the ring, no side effect on the driver. */
+/* Is there a chain to take? Reads the ring, no side effect on the driver. False
+ * too once the guest broke the rules. */
 bool virtqueue_has_avail(struct virtqueue *vq);
 
 /*
- * Take the next chain. chain->pool and iov_max are set by the caller.
- * Returns 1 and fills *chain, 0 when there is none, -EINVAL when the guest
- * broke the rules: vq->fault says how, the queue must not be used until reset.
- * Chains longer than iov_max are the guest's fault, too (the device announces
- * its limit, e.g. seg_max).
+ * Take the next chain. NULL: there is none; or the guest broke the rules, which
+ * includes a chain of more than iov_max buffers (the device announces its limit,
+ * e.g. seg_max): then vq->fault says how, and the queue gives no chain before it
+ * was stopped and started again. Allocates only until as many chains of that
+ * size were in use at once.
  */
-int virtqueue_pop(struct virtqueue *vq, struct vq_chain *chain);
+struct vq_chain *virtqueue_pop(struct virtqueue *vq);
 
-/* Give a chain back with len bytes written to its writable part. Not visible
- * to the driver before virtqueue_publish(). */
-void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len);
+/*
+ * The device used the chain, which is the queue's again. len: bytes written to
+ * its writable part, as the driver is told; any of the writable bytes may have
+ * been, unless len is 0. The driver sees nothing before virtqueue_publish().
+ */
+void virtqueue_push(struct virtqueue *vq, struct vq_chain *chain, uint32_t len);
+
+/*
+ * The device did nothing with the chain, which is the queue's again: the next
+ * one to be popped. Chains are given back last first: none that was popped after
+ * this one is lent or was pushed.
+ */
+void virtqueue_unpop(struct virtqueue *vq, struct vq_chain *chain);
 
 /*
  * Make pushed chains visible. Returns true when the driver wants an interrupt
@@ -121,14 +156,13 @@ void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len);
  */
 bool virtqueue_publish(struct virtqueue *vq);
 
-/*
- * Ask the driver for kicks, or not to kick (section 2.7.10). Turning them on
- * returns true when chains arrived meanwhile, which would not be announced.
- */
+/* Ask the driver for kicks (section 2.7.10). True when chains arrived meanwhile,
+ * which would not be announced. */
 bool virtqueue_notify_enable(struct virtqueue *vq);
+/* Tell the driver that it need not kick; it may all the same. */
 void virtqueue_notify_disable(struct virtqueue *vq);
 
-/* No chain is out. */
+/* No chain is lent. */
 bool virtqueue_is_idle(const struct virtqueue *vq);
 
 #endif

@@ -26,8 +26,7 @@
 
 struct toy {
 	struct virtio_dev dev;
-	struct iovec pool[TOY_QUEUES][TOY_SIZE * 4];
-	uint16_t held[TOY_QUEUES][TOY_SIZE]; /* popped heads */
+	struct vq_chain *held[TOY_QUEUES][TOY_SIZE]; /* popped */
 	unsigned int nr_held[TOY_QUEUES];
 	unsigned int kicks, starts, stops, resets, agreements;
 	unsigned int sleeps, wakes;
@@ -66,14 +65,11 @@ static void toy_kick(struct virtio_dev *dev, unsigned int qidx)
 {
 	struct toy *t = toy_of(dev);
 	struct virtio_queue *q = &dev->queues[qidx];
-	struct vq_chain c = { .pool = t->pool[qidx], .iov_max = 4 };
-	int r;
+	struct vq_chain *c;
 
 	t->kicks++;
-	while ((r = virtqueue_pop(&q->vq, &c)) > 0)
-		t->held[qidx][t->nr_held[qidx]++] = c.head;
-	if (r < 0)
-		virtio_fault(q, q->vq.fault);
+	while ((c = virtqueue_pop(&q->vq)))
+		t->held[qidx][t->nr_held[qidx]++] = c;
 }
 
 static void toy_events(struct virtio_dev *dev, unsigned int qidx unused_param,
@@ -247,6 +243,7 @@ static int setup(void **state unused_param)
 		.features = VIRTIO_F(TOY_FEATURE),
 		.nr_queues = TOY_QUEUES,
 		.queue_size = 64,
+		.iov_max = 4,
 		.config = &toy.space,
 		.config_len = sizeof(toy.space),
 	};
@@ -595,7 +592,7 @@ static void test_queue_reset(void **state unused_param)
 	guest_ring_offer(&rings[0], 7);
 	virtio_notify_write(&toy.dev, 0);
 	fake_vm_turn(&fv);
-	assert_int_equal(toy.held[0][0], 7);
+	assert_int_equal(toy.held[0][0]->head, 7);
 	assert_int_equal(toy.dev.status & VIRTIO_STATUS_NEEDS_RESET, 0);
 }
 
@@ -734,7 +731,7 @@ static void test_pause(void **state unused_param)
 	assert_int_equal(guest_ring_used_idx(&rings[0]), 1);
 	assert_int_equal(toy.interrupts, 1);
 	assert_int_equal(toy.nr_held[0], 1);
-	assert_int_equal(toy.held[0][0], 5);
+	assert_int_equal(toy.held[0][0]->head, 5);
 	finish_one(0);
 	assert_int_equal(guest_ring_used_idx(&rings[0]), 2);
 	assert_int_equal(status() & VIRTIO_STATUS_NEEDS_RESET, 0);

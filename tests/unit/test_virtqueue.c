@@ -1,80 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#include "devices/virtio/virtqueue.h"
-
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "tests/lib/guest_ring.h"
-#include "vmm/util.h"
-
-#define REGION_LEN 0x100000ull
-#define BORDER REGION_LEN /* of the two low regions */
-#define RAM_END (2 * REGION_LEN)
-#define HIGH 0x100000000ull /* a region above 4 GiB */
-#define RING 0x1000ull
-#define DATA 0x80000ull
-#define TABLE 0x40000ull
-#define SIZE 8u
-#define IOV_MAX_HERE 12u
-
-struct fixture {
-	struct gmem gm;
-	struct guest_ring ring;
-	struct virtqueue vq;
-	struct iovec pool[SIZE * IOV_MAX_HERE];
-	struct vq_chain chain;
-};
-
-static struct fixture fix;
-
-static void start(struct fixture *f, bool event_idx)
-{
-	f->vq.start_avail = f->vq.start_used = 0; /* as after a reset */
-	assert_int_equal(virtqueue_start(&f->vq, &f->gm, event_idx, true), 0);
-}
-
-static int setup(void **state)
-{
-	const struct gmem_config gc = { .size = 3 * REGION_LEN };
-	struct fixture *f = &fix;
-
-	memset(f, 0, sizeof(*f));
-	gmem_init(&f->gm, &gc);
-	assert_int_equal(gmem_add(&f->gm, 0, REGION_LEN, NULL), 0);
-	assert_int_equal(gmem_add(&f->gm, BORDER, REGION_LEN, NULL), 0);
-	assert_int_equal(gmem_add(&f->gm, HIGH, REGION_LEN, NULL), 0);
-	guest_ring_init(&f->ring, &f->gm, RING, SIZE);
-	f->vq.size = SIZE;
-	f->vq.size_max = 32768;
-	f->vq.desc_gpa = f->ring.desc;
-	f->vq.avail_gpa = f->ring.avail;
-	f->vq.used_gpa = f->ring.used;
-	f->chain.pool = f->pool;
-	f->chain.iov_max = IOV_MAX_HERE;
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	virtqueue_stop(&f->vq);
-	gmem_fini(&f->gm);
-	return 0;
-}
-
-static int pop(struct fixture *f)
-{
-	return virtqueue_pop(&f->vq, &f->chain);
-}
+/* Chains as drivers write them, good and bad. */
+#include "tests/unit/virtqueue_fixture.h"
 
 static void expect_fault(struct fixture *f, const char *what)
 {
@@ -87,12 +14,6 @@ static void expect_fault(struct fixture *f, const char *what)
 	assert_int_equal(f->vq.pending, pending);
 	assert_int_equal(pop(f), -EINVAL);
 	assert_false(virtqueue_has_avail(&f->vq));
-}
-
-static void expect_iov(struct fixture *f, unsigned int i, gpa_t gpa, size_t len)
-{
-	assert_ptr_equal(f->chain.iov[i].iov_base, guest_mem(&f->gm, gpa, len));
-	assert_int_equal(f->chain.iov[i].iov_len, len);
 }
 
 /* ---- start ---- */
@@ -180,19 +101,18 @@ static void test_chain(void **state)
 	guest_ring_offer(&f->ring, 5);
 	assert_true(virtqueue_has_avail(&f->vq));
 	assert_int_equal(pop(f), 1);
-	assert_int_equal(f->chain.head, 5);
-	assert_int_equal(f->chain.nr_out, 1);
-	assert_int_equal(f->chain.nr_in, 2);
-	assert_int_equal(f->chain.out_len, 16);
-	assert_int_equal(f->chain.in_len, 101);
-	assert_ptr_equal(f->chain.iov, f->pool + 5 * IOV_MAX_HERE);
+	assert_int_equal(f->chain->head, 5);
+	assert_int_equal(f->chain->nr_out, 1);
+	assert_int_equal(f->chain->nr_in, 2);
+	assert_int_equal(f->chain->out_len, 16);
+	assert_int_equal(f->chain->in_len, 101);
 	expect_iov(f, 0, DATA, 16);
 	expect_iov(f, 1, HIGH + 8, 100);
 	expect_iov(f, 2, DATA + 99, 1);
 	assert_false(virtqueue_is_idle(&f->vq));
 	assert_int_equal(pop(f), 0);
 
-	virtqueue_push(&f->vq, 5, 101);
+	push(f, 5, 101);
 	assert_false(guest_ring_take(&f->ring, &id, &len));
 	assert_true(virtqueue_publish(&f->vq));
 	assert_true(guest_ring_take(&f->ring, &id, &len));
@@ -211,9 +131,9 @@ static void test_border(void **state)
 	guest_ring_desc(&f->ring, 1, BORDER, 4, RING_WRITE, 0);
 	guest_ring_offer(&f->ring, 0);
 	assert_int_equal(pop(f), 1);
-	assert_int_equal(f->chain.nr_out, 2);
-	assert_int_equal(f->chain.nr_in, 1);
-	assert_int_equal(f->chain.out_len, 12);
+	assert_int_equal(f->chain->nr_out, 2);
+	assert_int_equal(f->chain->nr_in, 1);
+	assert_int_equal(f->chain->out_len, 12);
 	expect_iov(f, 0, BORDER - 5, 5);
 	expect_iov(f, 1, BORDER, 7);
 	expect_iov(f, 2, BORDER, 4);
@@ -235,12 +155,11 @@ static void test_wrap(void **state)
 		guest_ring_publish(&f->ring);
 		for (i = 0; i < 3; i++) {
 			assert_int_equal(pop(f), 1);
-			assert_int_equal(f->chain.head, (round + i) % SIZE);
-			expect_iov(f, 0, DATA + 64 * f->chain.head, 64);
+			assert_int_equal(f->chain->head, (round + i) % SIZE);
+			expect_iov(f, 0, DATA + 64 * f->chain->head, 64);
 		}
 		for (i = 3; i-- > 0;)
-			virtqueue_push(&f->vq, (uint16_t)((round + i) % SIZE),
-				       round);
+			push(f, (round + i) % SIZE, round);
 		assert_true(virtqueue_publish(&f->vq));
 		for (i = 3; i-- > 0;) {
 			assert_true(guest_ring_take(&f->ring, &id, &len));
@@ -269,7 +188,7 @@ static void test_full(void **state)
 	assert_int_equal(pop(f), 0);
 	assert_int_equal(f->vq.pending, SIZE);
 	for (i = 0; i < SIZE; i++)
-		virtqueue_push(&f->vq, (uint16_t)i, 0);
+		push(f, i, 0);
 	assert_true(virtqueue_is_idle(&f->vq));
 }
 
@@ -286,7 +205,7 @@ static void test_smallest_and_largest(void **state)
 	guest_ring_desc(r, 0, DATA, 1, RING_WRITE, 0);
 	guest_ring_offer(r, 0);
 	assert_int_equal(pop(f), 1);
-	virtqueue_push(&f->vq, 0, 1);
+	push(f, 0, 1);
 	virtqueue_stop(&f->vq);
 
 	f->vq.size = 32768;
@@ -294,16 +213,14 @@ static void test_smallest_and_largest(void **state)
 	f->vq.desc_gpa = r->desc;
 	f->vq.avail_gpa = r->avail;
 	f->vq.used_gpa = r->used;
+	f->vq.iov_max = 1;
 	start(f, false);
-	f->chain.pool = calloc(32768, sizeof(struct iovec));
-	f->chain.iov_max = 1;
 	guest_ring_desc(r, 32767, DATA, 1, RING_WRITE, 0);
 	guest_ring_offer(r, 32767);
 	assert_int_equal(pop(f), 1);
-	assert_int_equal(f->chain.head, 32767);
-	virtqueue_push(&f->vq, 32767, 1);
+	assert_int_equal(f->chain->head, 32767);
+	push(f, 32767, 1);
 	assert_true(virtqueue_publish(&f->vq));
-	free(f->chain.pool);
 }
 
 /* ---- what a driver must not do ---- */
@@ -332,7 +249,7 @@ static void test_loops(void **state)
 	struct fixture *f = *state;
 
 	/* To itself, and a circle of all descriptors. */
-	f->chain.iov_max = SIZE + 1;
+	f->vq.iov_max = SIZE + 1;
 	start(f, false);
 	guest_ring_desc(&f->ring, 0, DATA, 1, RING_NEXT, 0);
 	guest_ring_offer(&f->ring, 0);
@@ -359,7 +276,7 @@ static void test_longest_chain(void **state)
 				i + 1 < SIZE ? RING_NEXT : 0, i + 1);
 	guest_ring_offer(&f->ring, 0);
 	assert_int_equal(pop(f), 1);
-	assert_int_equal(f->chain.nr_out, SIZE);
+	assert_int_equal(f->chain->nr_out, SIZE);
 }
 
 static void test_too_many_buffers(void **state)
@@ -381,7 +298,7 @@ static void test_too_many_at_border(void **state)
 {
 	struct fixture *f = *state;
 
-	f->chain.iov_max = 1;
+	f->vq.iov_max = 1;
 	start(f, false);
 	guest_ring_desc(&f->ring, 0, BORDER - 1, 2, 0, 0);
 	guest_ring_offer(&f->ring, 0);
@@ -469,7 +386,7 @@ static void test_offered_twice(void **state)
 	assert_int_equal(pop(f), 1);
 	expect_fault(f, "descriptor made available twice");
 	/* What was popped before still comes back. */
-	virtqueue_push(&f->vq, 4, 0);
+	push(f, 4, 0);
 	assert_true(virtqueue_publish(&f->vq));
 	assert_true(virtqueue_is_idle(&f->vq));
 }
@@ -489,9 +406,9 @@ static void test_indirect(void **state)
 	guest_table_desc(&f->gm, TABLE, 2, HIGH, 32, RING_WRITE, 0);
 	guest_ring_offer(&f->ring, 1);
 	assert_int_equal(pop(f), 1);
-	assert_int_equal(f->chain.head, 1);
-	assert_int_equal(f->chain.nr_out, 2);
-	assert_int_equal(f->chain.nr_in, 1);
+	assert_int_equal(f->chain->head, 1);
+	assert_int_equal(f->chain->nr_out, 2);
+	assert_int_equal(f->chain->nr_in, 1);
 	expect_iov(f, 0, DATA, 4);
 	expect_iov(f, 1, DATA + 8, 8);
 	expect_iov(f, 2, HIGH, 32);
@@ -510,7 +427,7 @@ static void test_indirect_longer_than_queue(void **state)
 	guest_ring_desc(&f->ring, 0, TABLE, 16 * (SIZE + 2), RING_INDIRECT, 0);
 	guest_ring_offer(&f->ring, 0);
 	assert_int_equal(pop(f), 1);
-	assert_int_equal(f->chain.nr_out, SIZE + 2);
+	assert_int_equal(f->chain->nr_out, SIZE + 2);
 }
 
 /* A table may stand at any address (section 2.7.5.3). */
@@ -526,9 +443,9 @@ static void test_odd_table(void **state)
 		guest_ring_desc(&f->ring, 0, TABLE + off, 16, RING_INDIRECT, 0);
 		guest_ring_offer(&f->ring, 0);
 		assert_int_equal(pop(f), 1);
-		assert_int_equal(f->chain.nr_out, 1);
-		assert_int_equal(f->chain.out_len, 5);
-		virtqueue_push(&f->vq, 0, 0);
+		assert_int_equal(f->chain->nr_out, 1);
+		assert_int_equal(f->chain->out_len, 5);
+		push(f, 0, 0);
 		virtqueue_stop(&f->vq);
 	}
 }
@@ -602,138 +519,6 @@ static void test_indirect_not_negotiated(void **state)
 	expect_fault(f, "indirect descriptor not negotiated");
 }
 
-/* ---- interrupts and kicks ---- */
-
-static void complete(struct fixture *f)
-{
-	guest_ring_offer(&f->ring, 0);
-	assert_int_equal(pop(f), 1);
-	virtqueue_push(&f->vq, 0, 0);
-}
-
-static void test_interrupt_flag(void **state)
-{
-	struct fixture *f = *state;
-
-	start(f, false);
-	guest_ring_desc(&f->ring, 0, DATA, 1, 0, 0);
-	complete(f);
-	assert_true(virtqueue_publish(&f->vq));
-	assert_false(virtqueue_publish(&f->vq)); /* nothing new */
-	guest_ring_set_avail_flags(&f->ring, VIRTQ_AVAIL_F_NO_INTERRUPT);
-	complete(f);
-	assert_false(virtqueue_publish(&f->vq));
-	assert_int_equal(guest_ring_used_idx(&f->ring), 2);
-	guest_ring_set_avail_flags(&f->ring, 0);
-	complete(f);
-	assert_true(virtqueue_publish(&f->vq));
-}
-
-static void test_notify_flag(void **state)
-{
-	struct fixture *f = *state;
-
-	start(f, false);
-	guest_ring_desc(&f->ring, 0, DATA, 1, 0, 0);
-	virtqueue_notify_disable(&f->vq);
-	assert_int_equal(guest_ring_used_flags(&f->ring),
-			 VIRTQ_USED_F_NO_NOTIFY);
-	assert_false(virtqueue_notify_enable(&f->vq));
-	assert_int_equal(guest_ring_used_flags(&f->ring), 0);
-	virtqueue_notify_disable(&f->vq);
-	guest_ring_offer(&f->ring, 0); /* came meanwhile */
-	assert_true(virtqueue_notify_enable(&f->vq));
-}
-
-/* Section 2.7.7.2 with every index near the wrap. */
-static void test_used_event(void **state)
-{
-	struct fixture *f = *state;
-	unsigned int i, batch;
-
-	guest_ring_desc(&f->ring, 0, DATA, 1, 0, 0);
-	start(f, true);
-	for (i = 0; i < 0x10000 + 100; i++) {
-		uint16_t idx = (uint16_t)i; /* of the next used element */
-
-		/* "When that one is used": this one, or a later one. */
-		guest_ring_set_used_event(&f->ring, (uint16_t)(idx + i % 3));
-		complete(f);
-		assert_int_equal(virtqueue_publish(&f->vq), i % 3 == 0);
-	}
-	for (batch = 0; batch < 8; batch++) {
-		uint16_t idx = guest_ring_used_idx(&f->ring);
-
-		guest_ring_set_used_event(&f->ring, (uint16_t)(idx + batch));
-		for (i = 0; i < 4; i++)
-			complete(f);
-		assert_int_equal(virtqueue_publish(&f->vq), batch < 4);
-	}
-}
-
-static void test_avail_event(void **state)
-{
-	struct fixture *f = *state;
-
-	start(f, true);
-	guest_ring_desc(&f->ring, 0, DATA, 1, 0, 0);
-	complete(f);
-	complete(f);
-	virtqueue_notify_disable(&f->vq);
-	assert_int_equal(guest_ring_used_flags(&f->ring), 0);
-	assert_false(virtqueue_notify_enable(&f->vq));
-	assert_int_equal(guest_ring_avail_event(&f->ring), 2);
-	guest_ring_offer(&f->ring, 0);
-	assert_true(virtqueue_notify_enable(&f->vq));
-	assert_int_equal(guest_ring_avail_event(&f->ring), 2);
-}
-
-/* The queue starts anew after a stop: what the old life left is gone. */
-static void test_restart(void **state)
-{
-	struct fixture *f = *state;
-
-	start(f, false);
-	guest_ring_offer(&f->ring, SIZE);
-	expect_fault(f, "avail entry out of range");
-	virtqueue_stop(&f->vq);
-	guest_ring_init(&f->ring, &f->gm, RING, SIZE);
-	start(f, false);
-	assert_null(f->vq.fault);
-	guest_ring_desc(&f->ring, 0, DATA, 1, 0, 0);
-	complete(f);
-	assert_true(virtqueue_publish(&f->vq));
-}
-
-/* A stop without a reset: the next start takes up where it was. */
-static void test_resume(void **state)
-{
-	struct fixture *f = *state;
-	uint32_t id, len;
-
-	start(f, false);
-	guest_ring_desc(&f->ring, 0, DATA, 1, 0, 0);
-	complete(f);
-	complete(f);
-	virtqueue_publish(&f->vq);
-	virtqueue_stop(&f->vq);
-	virtqueue_stop(&f->vq); /* again: nothing */
-	guest_ring_offer(&f->ring, 0);
-	assert_int_equal(virtqueue_start(&f->vq, &f->gm, false, true), 0);
-	assert_false(virtqueue_publish(&f->vq));
-	assert_int_equal(pop(f), 1);
-	assert_int_equal(pop(f), 0);
-	virtqueue_push(&f->vq, 0, 7);
-	assert_true(virtqueue_publish(&f->vq));
-	assert_int_equal(guest_ring_used_idx(&f->ring), 3);
-	assert_true(guest_ring_take(&f->ring, &id, &len));
-	assert_true(guest_ring_take(&f->ring, &id, &len));
-	assert_true(guest_ring_take(&f->ring, &id, &len));
-	assert_int_equal(len, 7);
-}
-
-#define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -762,12 +547,6 @@ int main(void)
 		UNIT(test_bad_tables),
 		UNIT(test_indirect_inside),
 		UNIT(test_indirect_not_negotiated),
-		UNIT(test_interrupt_flag),
-		UNIT(test_notify_flag),
-		UNIT(test_used_event),
-		UNIT(test_avail_event),
-		UNIT(test_restart),
-		UNIT(test_resume),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
