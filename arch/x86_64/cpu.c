@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
+#include "arch/x86_64/cpuid.h"
 #include "boot/layout_x86.h"
 #include "vmm/util.h"
 #include "vmm/board.h"

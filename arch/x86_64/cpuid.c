@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
+#include "arch/x86_64/cpuid.h"
+
 #include <errno.h>
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -8,7 +10,6 @@
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
-#include "arch/x86_64/cpu.h"
 #include "vmm/util.h"
 #include "vmm/vcpu.h"
 

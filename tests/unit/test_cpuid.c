@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/cpuid.h"
 #include "vmm/util.h"
 
 #define MAX_ENTRIES 32u

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "tools/vmmctl/table.h"
-#include "tools/vmmctl/verbs.h"
 #include "vmm/api/json.h"
 #include "vmm/util.h"
 

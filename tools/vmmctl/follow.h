@@ -7,9 +7,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "tools/vmmctl/ctl.h"
 #include "vmm/error.h"
-
-struct ctl;
 
 /* The verb events: as struct verb's run(). */
 int follow_run(const struct ctl *ctl, int argc, char **argv, struct error *err);

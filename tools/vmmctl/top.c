@@ -10,7 +10,6 @@
 
 #include "tools/vmmctl/client.h"
 #include "tools/vmmctl/table.h"
-#include "tools/vmmctl/verbs.h"
 #include "vmm/api/json.h"
 #include "vmm/util.h"
 

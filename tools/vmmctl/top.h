@@ -7,9 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "tools/vmmctl/ctl.h"
 #include "vmm/error.h"
-
-struct ctl;
 
 /* The verb top: as struct verb's run(). */
 int top_run(const struct ctl *ctl, int argc, char **argv, struct error *err);

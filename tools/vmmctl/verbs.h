@@ -8,23 +8,10 @@
 
 #include "devices/device.h"
 #include "tools/vmmctl/body.h"
+#include "tools/vmmctl/ctl.h"
 #include "vmm/error.h"
 #include "vmm/nearest.h"
 #include "vmm/param.h"
-
-/* What the words in front of the verb say. */
-struct ctl {
-	const char *socket; /* NULL: not given */
-	bool json;
-	bool once;
-};
-
-/* Exit statuses. */
-enum ctl_status {
-	CTL_OK,
-	CTL_FAILED, /* the monitor refused, or is not there */
-	CTL_USAGE, /* the words make no sense; nothing was asked */
-};
 
 /*
  * A verb: what it takes (one of set, class, args, or nothing), what it asks,
