@@ -100,6 +100,9 @@ static int process_watch_signals(struct process *p, struct error *err)
 	 * write, not the end of the guest. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	/* A job in the background that meets its terminal runs on. */
+	signal(SIGTTIN, SIG_IGN);
+	signal(SIGTTOU, SIG_IGN);
 	p->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p->signals.on_event = process_on_signal;
 	if (p->signals.fd < 0)

@@ -6,9 +6,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -22,6 +24,8 @@
 #define CONSOLE_ESCAPE 0x01 /* Ctrl-A */
 /* How long the last words wait for a reader that is slow. */
 #define CONSOLE_LAST_MS 200
+/* Nobody tells a job that runs on that it is in the foreground again. */
+#define CONSOLE_LOOK_NS 1000000000u
 
 struct console {
 	struct console_config config;
@@ -38,8 +42,12 @@ struct console {
 	bool out_watched;
 	struct loop_fd in;
 	struct loop_fd out;
-	struct termios saved;
-	bool raw;
+	/* Standard input is a terminal, which jobs of a shell share. */
+	bool is_terminal;
+	bool raw; /* the terminal is ours: we are in the foreground */
+	struct termios saved; /* as it was before */
+	struct loop_timer look;
+	struct loop_fd continued; /* SIGCONT; fd -1: not watched */
 
 	/* any thread, under lock (a leaf) */
 	pthread_mutex_t lock;
@@ -153,6 +161,7 @@ void console_write(struct console *con, uint8_t byte)
 
 static void console_watch_in(struct console *con, bool on)
 {
+	on = on && (con->raw || !con->is_terminal);
 	if (con->in_fd < 0 || con->in_is_plain || con->in_watched == on)
 		return;
 	if (!on) {
@@ -188,6 +197,71 @@ static size_t console_filter(struct console *con, uint8_t *data, size_t len)
 	return n;
 }
 
+static void console_end_input(struct console *con)
+{
+	console_watch_in(con, false);
+	con->in_fd = -1;
+}
+
+/* False: the terminal is another job's, or does not want to be raw. */
+static bool console_make_raw(struct console *con)
+{
+	struct termios now;
+
+	if (con->raw)
+		return true;
+	if (tcgetattr(con->in_fd, &now))
+		return false;
+	/* A shell may give it back to us as we had it. */
+	if (now.c_lflag & ICANON || !con->saved.c_cflag)
+		con->saved = now;
+	cfmakeraw(&now);
+	now.c_oflag |= OPOST; /* our own messages need it */
+	con->raw = !tcsetattr(con->in_fd, TCSANOW, &now);
+	return con->raw;
+}
+
+/*
+ * A job in the background must leave its terminal alone: what is typed there is
+ * for another one, and the shell has set it up for that. True: it is ours.
+ */
+static bool console_take_terminal(struct console *con)
+{
+	pid_t owner = tcgetpgrp(con->in_fd);
+
+	if (owner == getpgrp() && console_make_raw(con))
+		return true;
+	con->raw = false;
+	console_watch_in(con, false);
+	if (owner < 0) /* hung up, or not the one that controls us */
+		console_end_input(con);
+	else
+		loop_timer_set(con->config.loop, &con->look,
+			       loop_now_ns() + CONSOLE_LOOK_NS);
+	return false;
+}
+
+static void console_on_look(struct loop_timer *lt)
+{
+	struct console *con = container_of(lt, struct console, look);
+
+	if (console_take_terminal(con))
+		console_watch_in(con, true);
+}
+
+/* We were stopped, and a shell has used the terminal meanwhile. */
+static void console_on_continued(struct loop_fd *lf,
+				 uint32_t events unused_param)
+{
+	struct console *con = container_of(lf, struct console, continued);
+	struct signalfd_siginfo si;
+
+	if (read(lf->fd, &si, sizeof(si)) != sizeof(si) || con->in_fd < 0)
+		return;
+	con->raw = false;
+	console_on_look(&con->look);
+}
+
 static void console_read(struct console *con)
 {
 	size_t room = con->config.room(con->config.opaque);
@@ -198,12 +272,16 @@ static void console_read(struct console *con)
 		console_watch_in(con, false);
 		return;
 	}
+	if (con->is_terminal && !console_take_terminal(con))
+		return;
 	n = read(con->in_fd, data, MIN(room, sizeof(data)));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	/* The shell took it back at this moment. */
+	if (n < 0 && con->is_terminal && !console_take_terminal(con))
+		return;
 	if (n <= 0) {
-		console_watch_in(con, false);
-		con->in_fd = -1;
+		console_end_input(con);
 		return;
 	}
 	n = (ssize_t)console_filter(con, data, (size_t)n);
@@ -234,32 +312,33 @@ void console_input_wanted(struct console *con)
 
 /* ---- open and close ---- */
 
-/* A background job must not touch its terminal. */
-static bool console_owns_terminal(int fd)
+/* Other threads have all signals blocked. */
+static void console_watch_continued(struct console *con)
 {
-	return tcgetpgrp(fd) == getpgrp();
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCONT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	con->continued.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	con->continued.on_event = console_on_continued;
+	if (con->continued.fd >= 0)
+		loop_fd_add(con->config.loop, &con->continued, EPOLLIN);
 }
 
 static void console_open_tty(struct console *con)
 {
-	struct termios raw;
-
 	nowait_open(&con->nw, STDOUT_FILENO);
 	con->in_fd = STDIN_FILENO;
-	if (!isatty(STDIN_FILENO))
+	con->is_terminal = isatty(STDIN_FILENO);
+	if (!con->is_terminal)
 		return;
 	con->own_fd = nowait_reopen(STDIN_FILENO, O_RDONLY);
 	if (con->own_fd >= 0)
 		con->in_fd = con->own_fd;
-	if (!console_owns_terminal(STDIN_FILENO) ||
-	    tcgetattr(STDIN_FILENO, &con->saved)) {
-		con->in_fd = -1;
-		return;
-	}
-	raw = con->saved;
-	cfmakeraw(&raw);
-	raw.c_oflag |= OPOST; /* our own messages need it */
-	con->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	con->look.on_expire = console_on_look;
+	if (console_take_terminal(con) || con->in_fd >= 0)
+		console_watch_continued(con);
 }
 
 static bool console_is_plain(int fd)
@@ -285,7 +364,7 @@ int console_open(struct console **out, const struct console_config *config,
 		return error_set(err, ENOMEM, "out of memory");
 	con->config = *config;
 	con->nw = (struct nowait){ .fd = config->fd, .own = -1 };
-	con->in_fd = con->own_fd = -1;
+	con->in_fd = con->own_fd = con->continued.fd = -1;
 	con->flush_call.fn = console_on_flush;
 	con->input_call.fn = console_on_wanted;
 	pthread_mutex_init(&con->lock, NULL);
@@ -312,18 +391,21 @@ void console_close(struct console *con)
 		return;
 	loop_cancel(con->config.loop, &con->flush_call);
 	loop_cancel(con->config.loop, &con->input_call);
+	loop_timer_cancel(&con->look);
+	loop_fd_del(&con->continued);
 	console_watch_in(con, false);
 	console_watch_out(con, false);
 	/* Nobody need be at the other end of a pseudo-terminal. */
 	if (!console_drain(
 		    con, con->config.mode == CONSOLE_PTY ? 0 : CONSOLE_LAST_MS))
 		con->lost += con->head - con->tail;
-	if (con->raw)
-		tcsetattr(STDIN_FILENO, TCSANOW, &con->saved);
+	if (con->raw && tcgetpgrp(con->in_fd) == getpgrp())
+		tcsetattr(con->in_fd, TCSANOW, &con->saved);
 	if (con->lost)
 		log_warn(
 			"serial: %llu bytes were lost, the host did not read them",
 			(unsigned long long)con->lost);
+	close_fd(&con->continued.fd);
 	close_fd(&con->own_fd);
 	nowait_close(&con->nw);
 	pthread_mutex_destroy(&con->lock);
