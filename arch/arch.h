@@ -85,8 +85,6 @@ struct arch_boot {
 	unsigned int nr_cpus; /* there at the start */
 	unsigned int max_cpus; /* that there may be */
 	bool has_serial; /* there is a serial port */
-	const struct gmem_range *dimms; /* places of memory to come */
-	unsigned int nr_dimms;
 };
 
 /* Put kernel, initramfs, command line and tables into memory and point the

@@ -6,7 +6,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 #include "vmm/error.h"
 #include "vmm/list.h"
@@ -79,9 +78,6 @@ struct device_ops {
 	 * tell the driver. -errno with a message, nothing changed. NULL: it
 	 * has none. */
 	int (*resize)(struct device *dev, uint64_t bytes, struct error *err);
-	/* Of memory that comes and goes (struct gmem_hot) this part did. NULL:
-	 * the device finds memory by address alone. */
-	void (*memory)(struct device *dev, const struct iovec *mem);
 	/* Call emit() for each counter; units as in vmm/stats.h. They are
 	 * counted on other threads meanwhile. NULL: there are none. */
 	void (*counters)(struct device *dev,

@@ -21,56 +21,224 @@
 #define HUGE_PAGE (2 * MIB)
 #define PREFAULT_THREADS_MAX 16
 
-void gmem_init(struct gmem *gm, const struct gmem_config *config)
+#define FIRST_DIMM GMEM_MAX_RAM
+#define FIRST_WINDOW (GMEM_MAX_RAM + GMEM_MAX_DIMMS)
+
+/* ---- the map ---- */
+
+static struct gmem_area area_load(const struct gmem_area *from)
 {
-	memset(gm, 0, sizeof(*gm));
-	gm->config = *config;
-	gm->hot.fd = -1;
+	return (struct gmem_area){
+		.gpa = __atomic_load_n(&from->gpa, __ATOMIC_RELAXED),
+		.len = __atomic_load_n(&from->len, __ATOMIC_RELAXED),
+		.hva = __atomic_load_n(&from->hva, __ATOMIC_RELAXED),
+		.kind = __atomic_load_n(&from->kind, __ATOMIC_RELAXED),
+	};
 }
 
-void gmem_fini(struct gmem *gm)
+static void area_store(struct gmem_area *to, const struct gmem_area *from)
 {
-	unsigned int i, nr = atomic_load(&gm->nr);
+	__atomic_store_n(&to->gpa, from->gpa, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->len, from->len, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->hva, from->hva, __ATOMIC_RELAXED);
+	__atomic_store_n(&to->kind, from->kind, __ATOMIC_RELAXED);
+}
 
-	atomic_store(&gm->nr, 0);
-	for (i = 0; i < nr; i++) {
-		munmap(gm->regions[i].hva, gm->regions[i].len);
-		close_fd(&gm->regions[i].fd);
+/* The range with the lowest address that is not below gpa, or NULL. */
+static const struct gmem_range *gmem_from(const struct gmem *gm, gpa_t gpa)
+{
+	const struct gmem_range *r, *lowest = NULL;
+
+	gmem_for_each(r, gm) if (r->gpa >= gpa &&
+				 (!lowest || r->gpa < lowest->gpa)) lowest = r;
+	return lowest;
+}
+
+/* DIMMs are one where both their addresses touch. */
+static bool area_extend(struct gmem_area *a, const struct gmem_range *r)
+{
+	if (a->kind != GMEM_DIMM || r->kind != GMEM_DIMM ||
+	    r->gpa != a->gpa + a->len || r->hva != a->hva + a->len)
+		return false;
+	a->len += r->len;
+	return true;
+}
+
+/* Have readers see the ranges as they are now. */
+static void gmem_publish(struct gmem *gm)
+{
+	unsigned int version = atomic_load(&gm->version) + 1, nr = 0;
+	struct gmem_view *view = &gm->views[version % 2];
+	const struct gmem_range *r;
+	struct gmem_area area = { .len = 0 };
+
+	/* Who still reads this view, from two versions ago, sees that the
+	 * version has moved on before it sees a change. */
+	atomic_thread_fence(memory_order_release);
+	for (r = gmem_from(gm, 0); r; r = gmem_from(gm, r->gpa + r->len)) {
+		if (!area.len || !area_extend(&area, r)) {
+			area = (struct gmem_area){ r->gpa, r->len, r->hva,
+						   r->kind };
+			nr++;
+		}
+		area_store(&view->areas[nr - 1], &area);
 	}
-	if (gm->hot.len)
-		munmap(gm->hot.hva, gm->hot.len);
-	if (gm->hot.fd > 0)
-		close_fd(&gm->hot.fd);
-	free(gm->hot.plugged);
-	memset(&gm->hot, 0, sizeof(gm->hot));
+	__atomic_store_n(&view->nr, nr, __ATOMIC_RELAXED);
+	atomic_store_explicit(&gm->version, version, memory_order_release);
 }
 
-static int gmem_check_new(const struct gmem *gm, gpa_t gpa, uint64_t len,
+/* What is around gpa; len 0: nothing. Any thread. */
+static struct gmem_area gmem_find(const struct gmem *gm, gpa_t gpa)
+{
+	struct gmem_area area = { .len = 0 };
+	unsigned int version, i, nr;
+
+	do {
+		const struct gmem_view *view;
+
+		version = atomic_load_explicit(&gm->version,
+					       memory_order_acquire);
+		view = &gm->views[version % 2];
+		nr = __atomic_load_n(&view->nr, __ATOMIC_RELAXED);
+		area.len = 0;
+		for (i = 0; i < nr && gpa - area.gpa >= area.len; i++)
+			area = area_load(&view->areas[i]);
+		atomic_thread_fence(memory_order_acquire);
+	} while (version !=
+		 atomic_load_explicit(&gm->version, memory_order_relaxed));
+	if (gpa - area.gpa >= area.len)
+		area.len = 0;
+	return area;
+}
+
+const struct gmem_range *gmem_next(const struct gmem *gm,
+				   const struct gmem_range *prev)
+{
+	const struct gmem_range *r = prev ? prev + 1 : gm->ranges;
+
+	while (r < gm->ranges + GMEM_MAX_RANGES && !r->len)
+		r++;
+	return r < gm->ranges + GMEM_MAX_RANGES ? r : NULL;
+}
+
+static struct gmem_listener *listener_of(struct list_node *node)
+{
+	return container_of(node, struct gmem_listener, node);
+}
+
+/* Tell those before `end` in the list that r goes, the last one first. */
+static void gmem_tell_removed(struct gmem *gm, struct list_node *end,
+			      const struct gmem_range *r)
+{
+	struct list_node *pos;
+
+	for (pos = end->prev; pos != &gm->listeners; pos = pos->prev)
+		listener_of(pos)->removed(listener_of(pos), r);
+}
+
+/* Take a range out of the map. */
+static void gmem_take(struct gmem *gm, unsigned int slot)
+{
+	struct gmem_range gone = gm->ranges[slot];
+
+	gm->ranges[slot].len = 0;
+	gmem_publish(gm);
+	gmem_tell_removed(gm, &gm->listeners, &gone);
+}
+
+/* Put a range into the map, at its slot. */
+static int gmem_put(struct gmem *gm, const struct gmem_range *range,
+		    struct error *err)
+{
+	struct gmem_range *r = &gm->ranges[range->slot];
+	struct list_node *pos, *tmp;
+	int ret;
+
+	*r = *range;
+	gmem_publish(gm);
+	list_for_each (pos, tmp, &gm->listeners) {
+		ret = listener_of(pos)->added(listener_of(pos), r, err);
+		if (!ret)
+			continue;
+		r->len = 0;
+		gmem_publish(gm);
+		gmem_tell_removed(gm, pos, range);
+		return ret;
+	}
+	return 0;
+}
+
+int gmem_listen(struct gmem *gm, struct gmem_listener *gl, struct error *err)
+{
+	const struct gmem_range *r;
+	int ret;
+
+	gmem_for_each(r, gm)
+	{
+		ret = gl->added(gl, r, err);
+		if (ret)
+			return ret;
+	}
+	list_insert(&gm->listeners, &gl->node);
+	return 0;
+}
+
+void gmem_unlisten(struct gmem_listener *gl)
+{
+	if (gl->node.next)
+		list_remove(&gl->node);
+}
+
+uint64_t gmem_size(const struct gmem *gm)
+{
+	const struct gmem_range *r;
+	uint64_t size = 0;
+
+	gmem_for_each(r, gm) size += r->kind == GMEM_WINDOW ? 0 : r->len;
+	return size;
+}
+
+uint64_t gmem_boot_size(const struct gmem *gm)
+{
+	const struct gmem_range *r;
+	uint64_t size = 0;
+
+	gmem_for_each(r, gm) size += r->kind == GMEM_RAM ? r->len : 0;
+	return size;
+}
+
+/* A free slot for range from [first, first + nr), in range->slot. */
+static int gmem_check_new(const struct gmem *gm, struct gmem_range *range,
+			  unsigned int first, unsigned int nr,
 			  struct error *err)
 {
-	uint64_t align = gm->config.hugepages ? HUGE_PAGE : 4096;
-	unsigned int i, nr = atomic_load(&gm->nr);
+	uint64_t align = gm->config.hugepages && range->kind == GMEM_RAM
+				 ? HUGE_PAGE
+				 : 4096;
+	gpa_t end = range->gpa + range->len;
+	const struct gmem_range *r;
 
-	if (!len || gpa % align || len % align || gpa + len < gpa)
+	if (!range->len || range->gpa % align || range->len % align ||
+	    end < range->gpa)
 		return error_set(
 			err, EINVAL,
 			"--memory: %llu bytes at %#llx is not a multiple of %llu KiB; give a size that is",
-			(unsigned long long)len, (unsigned long long)gpa,
+			(unsigned long long)range->len,
+			(unsigned long long)range->gpa,
 			(unsigned long long)align / 1024);
-	for (i = 0; i < nr; i++) {
-		const struct gmem_region *r = &gm->regions[i];
-
-		if (gpa < r->gpa + r->len && r->gpa < gpa + len)
-			return error_set(
-				err, EINVAL,
-				"--memory: region at %#llx overlaps another",
-				(unsigned long long)gpa);
-	}
-	if (nr == GMEM_MAX_REGIONS)
-		return error_set(err, ENOSPC, "--memory: more than %d regions",
-				 GMEM_MAX_REGIONS);
-	return 0;
+	gmem_for_each(r, gm) if (
+		range->gpa < r->gpa + r->len &&
+		r->gpa <
+			end) return error_set(err, EINVAL,
+					      "--memory: a range at %#llx overlaps another",
+					      (unsigned long long)range->gpa);
+	for (range->slot = first; range->slot < first + nr; range->slot++)
+		if (!gm->ranges[range->slot].len)
+			return 0;
+	return error_set(err, ENOSPC, "--memory: more than %u ranges", nr);
 }
+
+/* ---- pages ---- */
 
 static int gmem_map_flags(const struct gmem_config *c, bool shared)
 {
@@ -274,16 +442,24 @@ static int gmem_memfd(const struct gmem_config *c, uint64_t len,
 	return fd;
 }
 
+static unsigned int gmem_flags(const struct gmem_config *c)
+{
+	return c->prefault || c->hugepages ? GMEM_POPULATED : 0;
+}
+
 int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 {
 	const struct gmem_config *c = &gm->config;
-	unsigned int nr = atomic_load(&gm->nr);
+	struct gmem_range range = { .gpa = gpa,
+				    .len = len,
+				    .kind = GMEM_RAM,
+				    .flags = gmem_flags(c),
+				    .fd = -1 };
 	cleanup_fd int fd = -1;
-	void *hva;
 	int r;
 
-	r = gmem_check_new(gm, gpa, len, err);
-	if (!r && !nr) /* the first one stands for all */
+	r = gmem_check_new(gm, &range, 0, GMEM_MAX_RAM, err);
+	if (!r && !range.slot) /* the first one stands for all */
 		r = gmem_check_left(c, MAX(len, c->size), err);
 	if (r)
 		return r;
@@ -292,8 +468,8 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 		if (fd < 0)
 			return fd;
 	}
-	hva = gmem_map(c, len, fd);
-	if (hva == MAP_FAILED) {
+	range.hva = gmem_map(c, len, fd);
+	if (range.hva == MAP_FAILED) {
 		r = errno;
 		return error_set(
 			err, r,
@@ -305,204 +481,160 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 				? "reserve huge pages in /proc/sys/vm/nr_hugepages or drop hugepages=on"
 				: "lower size");
 	}
-	gmem_advise(c, gpa, hva, len);
-	if (c->prefault) {
-		r = gmem_prefault(hva, len, err);
-		if (r) {
-			munmap(hva, len);
-			return r;
-		}
+	gmem_advise(c, gpa, range.hva, len);
+	if (c->prefault)
+		r = gmem_prefault(range.hva, len, err);
+	if (!r) {
+		range.fd = fd;
+		r = gmem_put(gm, &range, err);
 	}
-	gm->regions[nr] = (struct gmem_region){
-		.gpa = gpa, .len = len, .hva = hva, .fd = take_fd(&fd)
-	};
-	atomic_store_explicit(&gm->nr, nr + 1, memory_order_release);
-	return 0;
+	if (r)
+		munmap(range.hva, len);
+	else
+		take_fd(&fd);
+	return r;
 }
 
-/* ---- memory that comes and goes ---- */
+/* ---- DIMMs ---- */
 
 int gmem_reserve(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 {
-	struct gmem_hot *hot = &gm->hot;
-	uint64_t words = len / GMEM_BLOCK / 64 + 1;
+	cleanup_fd int fd = -1;
+	uint8_t *hva;
 
 	if (gm->config.shared) {
-		hot->fd = gmem_memfd(&gm->config, len, err);
-		if (hot->fd < 0)
-			return hot->fd;
+		fd = gmem_memfd(&gm->config, len, err);
+		if (fd < 0)
+			return fd;
 	}
-	hot->plugged = calloc(words, sizeof(*hot->plugged));
-	hot->hva = hot->plugged ? gmem_map_room(len) : MAP_FAILED;
-	if (hot->hva == MAP_FAILED)
+	hva = gmem_map_room(len);
+	if (hva == MAP_FAILED)
 		return error_set(
 			err, ENOMEM,
 			"--memory hotplug_size: no room for %llu MiB of addresses; lower it",
 			(unsigned long long)(len / MIB));
-	hot->gpa = gpa;
-	hot->len = len;
+	gm->reserved = (struct gmem_range){
+		.gpa = gpa, .len = len, .hva = hva, .fd = take_fd(&fd)
+	};
 	return 0;
 }
 
-void *gmem_hot_ptr(const struct gmem *gm, gpa_t gpa)
+unsigned int gmem_max_dimms(const struct gmem *gm)
 {
-	return gm->hot.hva + (gpa - gm->hot.gpa);
+	return (unsigned int)MIN(gm->reserved.len / GMEM_BLOCK,
+				 (uint64_t)GMEM_MAX_DIMMS);
 }
 
-uint64_t gmem_boot_size(const struct gmem *gm)
+const struct gmem_range *gmem_dimm(const struct gmem *gm, unsigned int i)
 {
-	uint64_t size = 0;
-	unsigned int i;
-
-	for (i = 0; i < atomic_load(&gm->nr); i++)
-		size += gm->regions[i].len;
-	return size;
+	return &gm->ranges[FIRST_DIMM + i];
 }
 
-static bool gmem_block_is_plugged(const struct gmem_hot *hot, uint64_t block)
+/* The pages of a DIMM that went; devices may still hold pointers to it: let
+ * there be something. */
+static void gmem_map_nothing(const struct gmem_range *range)
 {
-	return atomic_load_explicit(&hot->plugged[block / 64],
-				    memory_order_acquire) >>
-		       block % 64 &
-	       1;
-}
+	int r;
 
-bool gmem_hot_is_there(const struct gmem_hot *hot, const void *hva)
-{
-	return gmem_block_is_plugged(
-		hot, (uint64_t)((const uint8_t *)hva - hot->hva) / GMEM_BLOCK);
-}
-
-static void gmem_mark(struct gmem_hot *hot, gpa_t gpa, uint64_t len,
-		      bool plugged)
-{
-	uint64_t block = (gpa - hot->gpa) / GMEM_BLOCK;
-	uint64_t end = block + len / GMEM_BLOCK;
-
-	for (; block < end; block++) {
-		if (plugged)
-			atomic_fetch_or(&hot->plugged[block / 64],
-					1ull << block % 64);
-		else
-			atomic_fetch_and(&hot->plugged[block / 64],
-					 ~(1ull << block % 64));
-	}
+	if (range->fd >= 0 && madvise(range->hva, range->len, MADV_REMOVE))
+		log_warn("memory: %llu MiB stay with the memfd: %s",
+			 (unsigned long long)(range->len / MIB),
+			 strerror(errno));
+	r = gmem_map_over(range->hva, range->len,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (r)
+		log_warn("memory: %llu MiB are not given back: %s",
+			 (unsigned long long)(range->len / MIB), strerror(-r));
 }
 
 /* New pages at a place that is reserved. */
-static int gmem_map_hot(struct gmem *gm, gpa_t gpa, uint64_t len)
+static int gmem_map_dimm(const struct gmem *gm, const struct gmem_range *range)
 {
-	const struct gmem_hot *hot = &gm->hot;
-	void *hva = gmem_hot_ptr(gm, gpa);
-	bool shared = gm->config.shared;
-	int r;
+	int r = gmem_map_over(range->hva, range->len,
+			      gmem_map_flags(&gm->config, range->fd >= 0),
+			      range->fd, (off_t)range->offset);
 
-	r = gmem_map_over(hva, len, gmem_map_flags(&gm->config, shared),
-			  hot->fd, shared ? (off_t)(gpa - hot->gpa) : 0);
 	if (!r)
-		gmem_advise(&gm->config, gpa, hva, len);
+		gmem_advise(&gm->config, range->gpa, range->hva, range->len);
 	return r;
 }
 
-int gmem_plug(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
+int gmem_plug(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
+	      struct error *err)
 {
+	uint64_t off = gpa - gm->reserved.gpa;
+	const struct gmem_range range = {
+		.gpa = gpa,
+		.len = len,
+		.kind = GMEM_DIMM,
+		.slot = FIRST_DIMM + i,
+		.flags = gmem_flags(&gm->config),
+		.hva = gm->reserved.hva + off,
+		.fd = gm->reserved.fd,
+		.offset = gm->config.shared ? off : 0,
+	};
 	int r = gmem_check_left(&gm->config, len, err);
 
 	if (r)
 		return r;
-	r = gmem_map_hot(gm, gpa, len);
+	r = gmem_map_dimm(gm, &range);
 	if (r)
 		return error_set(err, r, "memory: cannot map %llu MiB: %s",
 				 (unsigned long long)(len / MIB), strerror(-r));
-	if (gm->config.prefault) {
-		r = gmem_prefault(gmem_hot_ptr(gm, gpa), len, err);
-		if (r) {
-			gmem_unplug(gm, gpa, len);
-			return r;
-		}
-	}
-	gmem_mark(&gm->hot, gpa, len, true);
-	return 0;
+	if (gm->config.prefault)
+		r = gmem_prefault(range.hva, len, err);
+	if (!r)
+		r = gmem_put(gm, &range, err);
+	if (r)
+		gmem_map_nothing(&range);
+	return r;
 }
 
-void gmem_unplug(struct gmem *gm, gpa_t gpa, uint64_t len)
+void gmem_unplug(struct gmem *gm, unsigned int i)
 {
-	void *hva = gmem_hot_ptr(gm, gpa);
+	const struct gmem_range range = *gmem_dimm(gm, i);
+
+	gmem_take(gm, range.slot);
+	gmem_map_nothing(&range);
+}
+
+/* ---- windows ---- */
+
+int gmem_add_window(struct gmem *gm, struct gmem_range *window,
+		    struct error *err)
+{
 	int r;
 
-	gmem_mark(&gm->hot, gpa, len, false);
-	if (gm->config.shared && madvise(hva, len, MADV_REMOVE))
-		log_warn("memory: %llu MiB stay with the memfd: %s",
-			 (unsigned long long)(len / MIB), strerror(errno));
-	/* Devices may still hold pointers: let there be something. */
-	r = gmem_map_over(hva, len, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			  -1, 0);
-	if (r)
-		log_warn("memory: %llu MiB are not given back: %s",
-			 (unsigned long long)(len / MIB), strerror(-r));
+	window->kind = GMEM_WINDOW;
+	r = gmem_check_new(gm, window, FIRST_WINDOW, GMEM_MAX_WINDOWS, err);
+	return r ? r : gmem_put(gm, window, err);
 }
 
-static void *gmem_hot_span(const struct gmem_hot *hot, gpa_t gpa, uint64_t *len)
+void gmem_remove_window(struct gmem *gm, unsigned int slot)
 {
-	uint64_t off = gpa - hot->gpa, end;
-
-	if (gpa < hot->gpa || off >= hot->len ||
-	    !gmem_block_is_plugged(hot, off / GMEM_BLOCK))
-		return NULL;
-	end = ALIGN_DOWN(off, GMEM_BLOCK) + GMEM_BLOCK;
-	while (end - off < *len && end < hot->len &&
-	       gmem_block_is_plugged(hot, end / GMEM_BLOCK))
-		end += GMEM_BLOCK;
-	*len = MIN(*len, end - off);
-	return hot->hva + off;
-}
-
-static int gmem_clear_hot(struct gmem *gm)
-{
-	struct gmem_hot *hot = &gm->hot;
-	uint64_t block;
-	int r = 0;
-
-	for (block = 0; block < hot->len / GMEM_BLOCK && !r; block++) {
-		gpa_t gpa = hot->gpa + block * GMEM_BLOCK;
-
-		if (!gmem_block_is_plugged(hot, block))
-			continue;
-		gmem_unplug(gm, gpa, GMEM_BLOCK);
-		r = gmem_map_hot(gm, gpa, GMEM_BLOCK);
-		if (!r && gm->config.prefault)
-			r = gmem_prefault(gmem_hot_ptr(gm, gpa), GMEM_BLOCK,
-					  NULL);
-		gmem_mark(hot, gpa, GMEM_BLOCK, !r);
-	}
-	return r;
+	gmem_take(gm, slot);
 }
 
 /* ---- access ---- */
 
 void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len)
 {
-	unsigned int i;
-	unsigned int nr = atomic_load_explicit(&gm->nr, memory_order_acquire);
+	const struct gmem_area area = gmem_find(gm, gpa);
 
-	for (i = 0; i < nr; i++) {
-		const struct gmem_region *r = &gm->regions[i];
-		uint64_t off = gpa - r->gpa;
-
-		if (gpa >= r->gpa && off < r->len) {
-			*len = MIN(*len, r->len - off);
-			return r->hva + off;
-		}
-	}
-	return gmem_hot_span(&gm->hot, gpa, len);
+	if (!area.len)
+		return NULL;
+	*len = MIN(*len, area.len - (gpa - area.gpa));
+	return area.hva + (gpa - area.gpa);
 }
 
 void *gmem_ptr(const struct gmem *gm, gpa_t gpa, uint64_t len)
 {
-	uint64_t got = len;
-	void *p = gmem_span(gm, gpa, &got);
+	const struct gmem_area area = gmem_find(gm, gpa);
 
-	return got == len ? p : NULL;
+	if (!area.len || area.kind == GMEM_WINDOW ||
+	    len > area.len - (gpa - area.gpa))
+		return NULL;
+	return area.hva + (gpa - area.gpa);
 }
 
 int gmem_write(const struct gmem *gm, gpa_t gpa, const void *buf, size_t len)
@@ -568,13 +700,13 @@ int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
 	gmem_advise(&gm->config, gpa + head, p + head, whole);
 	if (gm->nr_mapped < GMEM_MAX_MAPPED)
 		gm->mapped[gm->nr_mapped++] =
-			(struct gmem_range){ gpa + head, whole };
+			(struct gmem_mapped){ gpa + head, whole };
 	return gmem_pread(fd, p + head + whole, len - head - whole,
 			  off + head + whole);
 }
 
-static int gmem_clear_region(const struct gmem_config *c,
-			     const struct gmem_region *r)
+static int gmem_clear_range(const struct gmem_config *c,
+			    const struct gmem_range *r)
 {
 	int flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS |
 		    (c->hugepages ? MAP_HUGETLB : MAP_NORESERVE);
@@ -595,11 +727,42 @@ static int gmem_clear_region(const struct gmem_config *c,
 
 int gmem_clear(struct gmem *gm)
 {
-	unsigned int i, nr = atomic_load(&gm->nr);
+	const struct gmem_range *range;
 	int r = 0;
 
 	gm->nr_mapped = 0;
-	for (i = 0; i < nr && !r; i++)
-		r = gmem_clear_region(&gm->config, &gm->regions[i]);
-	return r ? r : gmem_clear_hot(gm);
+	gmem_for_each(range, gm) if (!r && range->kind != GMEM_WINDOW)
+		r = gmem_clear_range(&gm->config, range);
+	return r;
+}
+
+/* ---- life ---- */
+
+void gmem_init(struct gmem *gm, const struct gmem_config *config)
+{
+	memset(gm, 0, sizeof(*gm));
+	gm->config = *config;
+	list_init(&gm->listeners);
+}
+
+void gmem_fini(struct gmem *gm)
+{
+	struct gmem_range *res = &gm->reserved;
+	unsigned int i;
+
+	for (i = 0; i < GMEM_MAX_RAM; i++) {
+		struct gmem_range *r = &gm->ranges[i];
+
+		if (!r->len)
+			continue;
+		munmap(r->hva, r->len);
+		close_fd(&r->fd);
+	}
+	if (res->len) {
+		munmap(res->hva, res->len);
+		close_fd(&res->fd);
+	}
+	memset(gm->ranges, 0, sizeof(gm->ranges));
+	memset(res, 0, sizeof(*res));
+	gmem_publish(gm);
 }

@@ -9,10 +9,17 @@
 #include <stdint.h>
 
 #include "vmm/error.h"
+#include "vmm/list.h"
 
 typedef uint64_t gpa_t;
 
-#define GMEM_MAX_REGIONS 16
+/* Ranges of each kind; a range's place in the map is also KVM's memory slot. */
+#define GMEM_MAX_RAM 8u
+#define GMEM_MAX_DIMMS 32u
+#define GMEM_MAX_WINDOWS 8u
+#define GMEM_MAX_RANGES (GMEM_MAX_RAM + GMEM_MAX_DIMMS + GMEM_MAX_WINDOWS)
+
+/* Mappings of files into RAM, at most. */
 #define GMEM_MAX_MAPPED 8
 
 /* Memory comes and goes in multiples of this: Linux' smallest block. */
@@ -28,96 +35,179 @@ struct gmem_config {
 	bool mergeable; /* ask KSM to merge equal pages */
 };
 
-struct gmem_region {
+enum gmem_kind {
+	GMEM_RAM, /* there from the start, for the machine's life */
+	GMEM_DIMM, /* RAM that comes and goes while the guest runs */
+	/* A device's memory with a file behind it, which may be cut: payload
+	 * may lie there, but not what this process parses. */
+	GMEM_WINDOW,
+};
+
+/* Flag of a range: all its pages are allocated, so to pin them costs nothing. */
+#define GMEM_POPULATED 1u
+
+/* Guest addresses that are memory. Plain numbers first: they are the guest's
+ * and go into a snapshot; the rest is this host's. */
+struct gmem_range {
 	gpa_t gpa;
-	uint64_t len; /* bytes */
+	uint64_t len; /* bytes; 0: no such range */
+	enum gmem_kind kind;
+	unsigned int slot; /* KVM's, and the place in the map */
+	unsigned int flags;
 	uint8_t *hva;
-	int fd; /* memfd, or -1 when anonymous */
+	int fd; /* memfd or file, or -1 when anonymous; gmem's own but for a
+		 * window */
+	uint64_t offset; /* of the range in fd, bytes */
 };
 
 /*
- * Addresses where RAM may come and go. The host's addresses stay reserved, and
- * memory is there to write to once it was plugged: a device that holds on to a
- * pointer into what went reaches pages that nobody reads.
+ * Who has to know each range by more than its addresses: KVM, a kernel that
+ * holds its pages for I/O. Called on the main thread, and must not wait. The
+ * caller's storage while it is registered.
  */
-struct gmem_hot {
-	gpa_t gpa;
-	uint64_t len; /* bytes; 0: none */
-	uint8_t *hva;
-	int fd; /* memfd, or -1 when anonymous */
-	_Atomic uint64_t *plugged; /* a bit per GMEM_BLOCK */
+struct gmem_listener {
+	/* A range is there, and readers find it already. -errno with a message:
+	 * it cannot be used; who was told of it is then told that it goes. */
+	int (*added)(struct gmem_listener *gl, const struct gmem_range *range,
+		     struct error *err);
+	/* It goes: readers find it no more, its pages follow. */
+	void (*removed)(struct gmem_listener *gl,
+			const struct gmem_range *range);
+	struct list_node node; /* gmem's */
+};
+
+/* What readers see: ranges in order of address, DIMMs that touch as one. */
+struct gmem_view {
+	unsigned int nr;
+	struct gmem_area {
+		gpa_t gpa;
+		uint64_t len;
+		uint8_t *hva;
+		enum gmem_kind kind;
+	} areas[GMEM_MAX_RANGES];
 };
 
 /*
- * Guest RAM. Regions are only added, never moved, while devices run; readers
- * on any thread take `nr` with acquire order, or bits of what is plugged, and
- * need no lock.
+ * The one map of what a guest can address as memory. The main thread changes
+ * it while any thread reads. Readers take no lock: there are two views, `version`
+ * tells which one is valid, and who finds that it has moved on meanwhile reads
+ * again.
  */
 struct gmem {
-	struct gmem_region regions[GMEM_MAX_REGIONS];
-	atomic_uint nr;
-	struct gmem_hot hot;
+	/* any thread */
+	atomic_uint version; /* views[version % 2] is valid */
+	struct gmem_view views[2];
+
+	/* set before other threads run */
 	struct gmem_config config;
-	/* What is mapped from files, for KVM to know ahead: the first ones.
-	 * Changed by the main thread while no vCPU runs. */
-	struct gmem_range {
+	/* Addresses for DIMMs. Those of the host stay reserved: a device that
+	 * holds on to a pointer into a DIMM that went reaches pages that nobody
+	 * reads. len 0: none. */
+	struct gmem_range reserved;
+
+	/* main thread */
+	struct gmem_range ranges[GMEM_MAX_RANGES]; /* by slot */
+	struct list_node listeners; /* in order of registration */
+	/* What is mapped from files, for KVM to know ahead. Changes only while
+	 * no vCPU runs; they read it. */
+	struct gmem_mapped {
 		gpa_t gpa;
 		uint64_t len;
 	} mapped[GMEM_MAX_MAPPED];
 	unsigned int nr_mapped;
 };
 
-/* Main thread. gm is the caller's storage; fini accepts a half-built one. */
+/* ---- life: main thread ---- */
+
+/* An empty map. gm is the caller's storage, config is copied. */
 void gmem_init(struct gmem *gm, const struct gmem_config *config);
+/* Unmap all ranges but windows, close their files. Nobody listens any more, no
+ * thread reads. Accepts a half-built one. */
 void gmem_fini(struct gmem *gm);
 
 /*
  * Map len bytes of RAM at gpa (both multiples of 4 KiB, 2 MiB with hugepages),
- * touching no page unless config.prefault. Main thread.
- * Errors: -EINVAL overlap or misalignment, -ENOSPC too many regions, -ENOMEM
+ * touching no page unless config.prefault.
+ * Errors: -EINVAL overlap or misalignment, -ENOSPC too many ranges, -ENOMEM
  * and others from mmap(2)/memfd_create(2); the message names --memory.
  */
 int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err);
 
 /*
- * Reserve addresses for memory to come; both multiples of GMEM_BLOCK. Once,
- * main thread, before other threads run. -errno with a message.
+ * Reserve len bytes of addresses at gpa for DIMMs; both multiples of GMEM_BLOCK.
+ * Once, before other threads run. -errno with a message.
  */
 int gmem_reserve(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err);
-/*
- * Memory comes: inside what is reserved, multiples of GMEM_BLOCK, nothing there
- * yet; it reads as zero. Main thread. -errno with a message.
- */
-int gmem_plug(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err);
-/* It goes, and its pages go back to the host. Main thread. */
-void gmem_unplug(struct gmem *gm, gpa_t gpa, uint64_t len);
-/* Where the host has it, plugged or not. */
-void *gmem_hot_ptr(const struct gmem *gm, gpa_t gpa);
-/* Is the GMEM_BLOCK around this address of the host, inside what is reserved,
- * plugged? Any thread. */
-bool gmem_hot_is_there(const struct gmem_hot *hot, const void *hva);
 
-/* Bytes of all regions, without what was plugged. */
+/* Give all pages of RAM and DIMMs back: memory reads as zero again, prefaulted
+ * where the config says so. No vCPU runs, no I/O is in flight. -errno from
+ * madvise(2)/mmap(2). */
+int gmem_clear(struct gmem *gm);
+
+/* ---- ranges: main thread ---- */
+
+/* The range after prev in order of slots, the first one when prev is NULL; NULL
+ * when there is no other. Good until the map changes. */
+const struct gmem_range *gmem_next(const struct gmem *gm,
+				   const struct gmem_range *prev);
+#define gmem_for_each(r, gm) \
+	for ((r) = gmem_next(gm, NULL); (r); (r) = gmem_next(gm, r))
+
+/* Register a listener: it is told of each range that is there, then of changes.
+ * When it refuses one, that is the answer and it is not registered. -errno with
+ * a message. */
+int gmem_listen(struct gmem *gm, struct gmem_listener *gl, struct error *err);
+/* It is told nothing any more. One that is not registered is accepted. */
+void gmem_unlisten(struct gmem_listener *gl);
+
+/* How many DIMMs there may be at a time; 0 without gmem_reserve(). */
+unsigned int gmem_max_dimms(const struct gmem *gm);
+/* DIMM i, 0 to gmem_max_dimms() - 1; len 0: the place is free. */
+const struct gmem_range *gmem_dimm(const struct gmem *gm, unsigned int i);
+/* Put DIMM i, whose place is free, at [gpa, gpa+len): inside what is reserved,
+ * multiples of GMEM_BLOCK, nothing there yet. It reads as zero. -errno with a
+ * message, nothing changed. */
+int gmem_plug(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
+	      struct error *err);
+/* Take DIMM i away; its pages go back to the host. */
+void gmem_unplug(struct gmem *gm, unsigned int i);
+
+/*
+ * Add a device's window: gpa, len, hva, fd and offset are given (the mapping
+ * and the descriptor stay the caller's), multiples of 4 KiB, the rest is filled
+ * in. -EINVAL overlap or misalignment, -ENOSPC too many, or what a listener
+ * said; with a message.
+ */
+int gmem_add_window(struct gmem *gm, struct gmem_range *window,
+		    struct error *err);
+/* Take the window of this slot away. The mapping has to stay until devices have
+ * finished what they began. */
+void gmem_remove_window(struct gmem *gm, unsigned int slot);
+
+/* Bytes of RAM and DIMMs. */
+uint64_t gmem_size(const struct gmem *gm);
+/* Bytes of RAM that is there from the start. */
 uint64_t gmem_boot_size(const struct gmem *gm);
 
+/* ---- access: any thread ---- */
+
 /*
- * The one door from guest address to host pointer.
- * Returns NULL when [gpa, gpa+len) is not inside one region (len 0 is valid
- * anywhere inside a region). Any thread.
+ * The one door from guest address to host pointer, for what this process reads
+ * or writes by itself: RAM and DIMMs.
+ * Returns NULL when [gpa, gpa+len) is not inside one of them, where DIMMs that
+ * touch are one (len 0 is valid anywhere inside). Good until the range goes;
+ * after that it is harmless.
  */
 void *gmem_ptr(const struct gmem *gm, gpa_t gpa, uint64_t len);
 
 /*
- * As gmem_ptr() for a buffer that may reach over the border of two regions:
- * the pointer is good for *len bytes, which is lowered to what the first
- * region holds. NULL when gpa itself is outside RAM. Any thread.
+ * As gmem_ptr() for payload, which may lie in a window too and reach over the
+ * border of two ranges: the pointer is good for *len bytes, which is lowered to
+ * what the first one holds. NULL when gpa itself is no memory.
  */
 void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len);
 
-/*
- * Copy to / from guest memory, across regions never. -EFAULT when outside.
- * Any thread.
- */
+/* Copy len bytes to / from what gmem_ptr() finds; -EFAULT when that is NULL. */
 int gmem_write(const struct gmem *gm, gpa_t gpa, const void *buf, size_t len);
 int gmem_read(const struct gmem *gm, gpa_t gpa, void *buf, size_t len);
 
@@ -134,9 +224,5 @@ int gmem_read(const struct gmem *gm, gpa_t gpa, void *buf, size_t len);
  */
 int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
 		   uint64_t off, bool map);
-
-/* Give all pages back: memory reads as zero again, prefaulted where the config
- * says so. Main thread, no vCPU runs. -errno from madvise(2)/mmap(2). */
-int gmem_clear(struct gmem *gm);
 
 #endif

@@ -14,6 +14,45 @@
 #include "vmm/util.h"
 #include "vmm/vcpu.h"
 
+/* ---- memory ---- */
+
+static int kvm_set_slot(struct gmem_listener *gl,
+			const struct gmem_range *range, uint64_t len,
+			struct error *err)
+{
+	struct kvm *kvm = container_of(gl, struct kvm, memory);
+	struct kvm_userspace_memory_region region = {
+		.slot = range->slot,
+		.guest_phys_addr = range->gpa,
+		.memory_size = len,
+		.userspace_addr = (uintptr_t)range->hva,
+	};
+
+	if (!ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region))
+		return 0;
+	return error_set(
+		err, errno,
+		"--memory: of %llu MiB KVM refuses %llu MiB at %#llx: %s; give less",
+		(unsigned long long)(kvm->board->gmem.config.size / MIB),
+		(unsigned long long)(range->len / MIB),
+		(unsigned long long)range->gpa, strerror(errno));
+}
+
+static int kvm_range_added(struct gmem_listener *gl,
+			   const struct gmem_range *range, struct error *err)
+{
+	return kvm_set_slot(gl, range, range->len, err);
+}
+
+static void kvm_range_removed(struct gmem_listener *gl,
+			      const struct gmem_range *range)
+{
+	struct error err;
+
+	if (kvm_set_slot(gl, range, 0, &err))
+		log_warn("%s", err.msg);
+}
+
 /* ---- /dev/kvm ---- */
 
 void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus)
@@ -23,6 +62,8 @@ void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus)
 		.fd = -1,
 		.vm_fd = -1,
 		.max_vcpus = max_vcpus,
+		.memory.added = kvm_range_added,
+		.memory.removed = kvm_range_removed,
 	};
 }
 
@@ -58,28 +99,6 @@ void kvm_close(struct kvm *kvm)
 
 /* ---- one VM ---- */
 
-int kvm_set_slot(struct kvm *kvm, unsigned int slot, gpa_t gpa, uint64_t len,
-		 struct error *err)
-{
-	struct gmem *gm = &kvm->board->gmem;
-	uint64_t got = 1;
-	struct kvm_userspace_memory_region region = {
-		.slot = slot,
-		.guest_phys_addr = gpa,
-		.memory_size = len,
-		.userspace_addr = (uintptr_t)gmem_span(gm, gpa, &got),
-	};
-
-	if (ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region))
-		return error_set(
-			err, errno,
-			"--memory: of %llu MiB KVM refuses %llu MiB at %#llx: %s; give less",
-			(unsigned long long)(gm->config.size / MIB),
-			(unsigned long long)(len / MIB),
-			(unsigned long long)gpa, strerror(errno));
-	return 0;
-}
-
 static int kvm_add_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
 {
 	const struct vcpu_config config = {
@@ -105,9 +124,7 @@ int kvm_rest_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
 }
 
 /* The order is worth milliseconds: slots before interrupt controllers. */
-int kvm_build(struct kvm *kvm, unsigned int nr,
-	      int (*set_slots)(struct kvm *kvm, struct error *err),
-	      struct error *err)
+int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err)
 {
 	int r;
 
@@ -117,7 +134,7 @@ int kvm_build(struct kvm *kvm, unsigned int nr,
 				 error_text(errno));
 	r = arch_vm_init(kvm->vm_fd, err);
 	if (!r)
-		r = set_slots(kvm, err);
+		r = gmem_listen(&kvm->board->gmem, &kvm->memory, err);
 	if (!r)
 		r = arch_irqchip_create(kvm->vm_fd, err);
 	if (!r) {
@@ -141,6 +158,7 @@ void kvm_unbuild(struct kvm *kvm)
 	free(kvm->vcpus);
 	kvm->vcpus = NULL;
 	kvm->nr_vcpus = 0;
+	gmem_unlisten(&kvm->memory);
 	close_fd(&kvm->vm_fd);
 }
 

@@ -23,6 +23,7 @@ struct vcpu;
 struct kvm {
 	/* set by kvm_open() */
 	struct board *board; /* borrowed */
+	struct gmem_listener memory; /* while vm_fd is there */
 	int fd; /* /dev/kvm */
 	struct arch_host *host;
 	unsigned int vcpu_mmap_size; /* bytes */
@@ -40,18 +41,12 @@ void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus);
 int kvm_open(struct kvm *kvm, struct error *err);
 void kvm_close(struct kvm *kvm);
 
-/* Make a VM with the first nr vCPUs, which do not run; the slots of memory are
- * made by set_slots. kvm_unbuild() ends the vCPUs' threads first; it accepts a
- * half-built one. -errno with a message; nothing is left behind. */
-int kvm_build(struct kvm *kvm, unsigned int nr,
-	      int (*set_slots)(struct kvm *kvm, struct error *err),
-	      struct error *err);
+/* Make a VM with the first nr vCPUs, which do not run, and a slot for each range
+ * of the board's memory, now and as they come and go. kvm_unbuild() ends the
+ * vCPUs' threads first; it accepts a half-built one. -errno with a message;
+ * nothing is left behind. */
+int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err);
 void kvm_unbuild(struct kvm *kvm);
-
-/* Give KVM's memory slot to [gpa, gpa+len) of RAM; len 0: to nothing. -errno
- * with a message. */
-int kvm_set_slot(struct kvm *kvm, unsigned int slot, gpa_t gpa, uint64_t len,
-		 struct error *err);
 
 /* The vCPU of this index, new, or one that was in use, at rest: it waits for
  * the guest to start it. It has no thread yet. -errno with a message. */

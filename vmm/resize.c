@@ -57,8 +57,6 @@ struct resizer {
 struct resize {
 	struct resizer cpus;
 	struct resizer memory;
-	struct gmem_range dimms[RESIZE_MAX_DIMMS];
-	unsigned int nr_dimms;
 };
 
 /* ---- the queue ---- */
@@ -261,13 +259,7 @@ int vm_resize_vcpus(struct vm *vm, unsigned int nr, struct error *err)
 
 static uint64_t memory_size(const struct vm *vm)
 {
-	const struct resize *rs = vm->resize;
-	uint64_t size = gmem_boot_size(&vm->board.gmem);
-	unsigned int i;
-
-	for (i = 0; i < rs->nr_dimms; i++)
-		size += rs->dimms[i].len;
-	return size;
+	return gmem_size(&vm->board.gmem);
 }
 
 uint64_t vm_memory_size(const struct vm *vm)
@@ -276,86 +268,39 @@ uint64_t vm_memory_size(const struct vm *vm)
 }
 
 /* The first free range at a multiple of unit, up to max bytes; 0: none. */
-static uint64_t memory_find(const struct vm *vm, uint64_t unit, uint64_t max,
+static uint64_t memory_find(const struct gmem *gm, uint64_t unit, uint64_t max,
 			    gpa_t *gpa)
 {
-	const struct resize *rs = vm->resize;
-	gpa_t start = vm->board.gmem.hot.gpa,
-	      end = start + vm->board.gmem.hot.len;
+	gpa_t start = gm->reserved.gpa, end = start + gm->reserved.len;
+	const struct gmem_range *d;
 	uint64_t len = 0;
-	unsigned int i;
 
 	for (; start + unit <= end && !len; start += unit) {
 		len = MIN(max, end - start);
-		for (i = 0; i < rs->nr_dimms; i++) {
-			const struct gmem_range *d = &rs->dimms[i];
-
-			if (d->len && d->gpa + d->len > start)
-				len = d->gpa > start ? MIN(len, d->gpa - start)
-						     : 0;
-		}
+		gmem_for_each(d, gm) if (d->kind == GMEM_DIMM &&
+					 d->gpa + d->len > start)
+			len = d->gpa > start ? MIN(len, d->gpa - start) : 0;
 		len = ALIGN_DOWN(len, unit);
 		*gpa = start;
 	}
 	return len;
 }
 
-/* Devices that know memory by more than its address look at it again. */
-static void memory_tell_devices(struct vm *vm, const struct gmem_range *d)
-{
-	const struct iovec mem = { gmem_hot_ptr(&vm->board.gmem, d->gpa),
-				   d->len };
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &vm->board.devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
-		if (dev->ops->memory)
-			dev->ops->memory(dev, &mem);
-	}
-}
-
-static int memory_insert(struct vm *vm, unsigned int index, gpa_t gpa,
-			 uint64_t len, struct error *err)
-{
-	int r = gmem_plug(&vm->board.gmem, gpa, len, err);
-
-	if (r)
-		return r;
-	r = kvm_set_slot(&vm->kvm, GMEM_MAX_REGIONS + index, gpa, len, err);
-	if (r) {
-		gmem_unplug(&vm->board.gmem, gpa, len);
-		return r;
-	}
-	vm->resize->dimms[index] = (struct gmem_range){ gpa, len };
-	memory_tell_devices(vm, &vm->resize->dimms[index]);
-	return 0;
-}
-
 static void memory_remove(struct vm *vm, unsigned int index)
 {
-	struct gmem_range *d = &vm->resize->dimms[index];
-	struct error err;
-
-	/* The guest first; what it reads there from now on is nobody's. */
-	if (kvm_set_slot(&vm->kvm, GMEM_MAX_REGIONS + index, d->gpa, 0, &err))
-		log_warn("memory: %s", err.msg);
-	gmem_unplug(&vm->board.gmem, d->gpa, d->len);
-	memory_tell_devices(vm, d);
-	*d = (struct gmem_range){ 0, 0 };
+	gmem_unplug(&vm->board.gmem, index);
 }
 
 /* How large a DIMM is to be, so that later requests find places too. */
-static uint64_t memory_piece(const struct vm *vm, uint64_t missing,
+static uint64_t memory_piece(const struct gmem *gm, uint64_t missing,
 			     uint64_t unit)
 {
-	const struct resize *rs = vm->resize;
-	uint64_t room = vm->board.gmem.hot.len, places = 0;
+	uint64_t room = gm->reserved.len, places = 0;
 	unsigned int i;
 
-	for (i = 0; i < rs->nr_dimms; i++) {
-		places += !rs->dimms[i].len;
-		room -= rs->dimms[i].len;
+	for (i = 0; i < gmem_max_dimms(gm); i++) {
+		places += !gmem_dimm(gm, i)->len;
+		room -= gmem_dimm(gm, i)->len;
 	}
 	if (!places || room / unit <= places)
 		return unit;
@@ -364,25 +309,23 @@ static uint64_t memory_piece(const struct vm *vm, uint64_t missing,
 }
 
 /* DIMMs for all that is missing; *added: bit per DIMM. */
-static int memory_fill(struct vm *vm, uint64_t missing, uint32_t *added,
+static int memory_fill(struct gmem *gm, uint64_t missing, uint32_t *added,
 		       struct error *err)
 {
-	struct resize *rs = vm->resize;
-	bool big = gmem_boot_size(&vm->board.gmem) >= BIG_GUEST &&
-		   missing % BIG_BLOCK == 0;
+	bool big = gmem_boot_size(gm) >= BIG_GUEST && missing % BIG_BLOCK == 0;
 	uint64_t unit = big ? BIG_BLOCK : GMEM_BLOCK, len;
-	uint64_t piece = memory_piece(vm, missing, unit);
-	unsigned int i;
+	uint64_t piece = memory_piece(gm, missing, unit);
+	unsigned int i, nr = gmem_max_dimms(gm);
 	gpa_t gpa;
 	int r;
 
-	for (i = 0; i < rs->nr_dimms && missing; i++) {
-		if (rs->dimms[i].len)
+	for (i = 0; i < nr && missing; i++) {
+		if (gmem_dimm(gm, i)->len)
 			continue;
-		len = memory_find(vm, unit, MIN(piece, missing), &gpa);
+		len = memory_find(gm, unit, MIN(piece, missing), &gpa);
 		if (!len)
 			break;
-		r = memory_insert(vm, i, gpa, len, err);
+		r = gmem_plug(gm, i, gpa, len, err);
 		if (r)
 			return r;
 		*added |= 1u << i;
@@ -392,25 +335,27 @@ static int memory_fill(struct vm *vm, uint64_t missing, uint32_t *added,
 		return error_set(
 			err, ENOSPC,
 			"memory: no place for another DIMM of %llu MiB; %u are there",
-			(unsigned long long)(missing / MIB), rs->nr_dimms);
+			(unsigned long long)(missing / MIB), nr);
 	return 0;
 }
 
 static int memory_grow(struct vm *vm, uint64_t wanted, struct error *err)
 {
-	struct resize *rs = vm->resize;
+	struct gmem *gm = &vm->board.gmem;
 	uint32_t added = 0;
 	unsigned int i;
-	int r = memory_fill(vm, wanted - memory_size(vm), &added, err);
+	int r = memory_fill(gm, wanted - gmem_size(gm), &added, err);
 
-	for (i = 0; i < rs->nr_dimms; i++) {
+	for (i = 0; i < GMEM_MAX_DIMMS; i++) {
+		const struct gmem_range *d = gmem_dimm(gm, i);
+
 		if (!(added >> i & 1))
 			continue;
 		if (r) {
-			memory_remove(vm, i);
+			gmem_unplug(gm, i);
 			continue;
 		}
-		hotplug_set_memory(vm, i, rs->dimms[i].gpa, rs->dimms[i].len);
+		hotplug_set_memory(vm, i, d->gpa, d->len);
 		hotplug_check(vm, HOTPLUG_MEMORY, i);
 	}
 	return r;
@@ -420,13 +365,14 @@ static int memory_grow(struct vm *vm, uint64_t wanted, struct error *err)
 static bool memory_choose(struct resizer *rz, uint64_t wanted,
 			  unsigned int *index)
 {
-	const struct resize *rs = rz->vm->resize;
-	uint64_t excess = memory_size(rz->vm) - wanted;
+	const struct gmem *gm = &rz->vm->board.gmem;
+	uint64_t excess = gmem_size(gm) - wanted;
 	unsigned int i;
 
-	for (i = rs->nr_dimms; i-- > 0;) {
-		if (!rs->dimms[i].len || rs->dimms[i].len > excess ||
-		    rz->refused >> i & 1)
+	for (i = gmem_max_dimms(gm); i-- > 0;) {
+		uint64_t len = gmem_dimm(gm, i)->len;
+
+		if (!len || len > excess || rz->refused >> i & 1)
 			continue;
 		*index = i;
 		return true;
@@ -445,7 +391,7 @@ static const struct resizer_ops memory_ops = {
 int vm_resize_memory(struct vm *vm, uint64_t bytes, struct error *err)
 {
 	uint64_t boot = gmem_boot_size(&vm->board.gmem);
-	uint64_t max = boot + vm->board.gmem.hot.len;
+	uint64_t max = boot + vm->board.gmem.reserved.len;
 
 	if (bytes < boot || bytes > max)
 		return error_set(
@@ -478,26 +424,6 @@ void resize_stop(struct vm *vm)
 	resizer_stop(&vm->resize->memory);
 }
 
-unsigned int resize_dimms(const struct vm *vm, const struct gmem_range **out)
-{
-	*out = vm->resize->dimms;
-	return vm->resize->nr_dimms;
-}
-
-int resize_set_slots(struct vm *vm, struct error *err)
-{
-	const struct resize *rs = vm->resize;
-	unsigned int i;
-	int r = 0;
-
-	for (i = 0; i < rs->nr_dimms && !r; i++)
-		if (rs->dimms[i].len)
-			r = kvm_set_slot(&vm->kvm, GMEM_MAX_REGIONS + i,
-					 rs->dimms[i].gpa, rs->dimms[i].len,
-					 err);
-	return r;
-}
-
 int resize_create(struct vm *vm, struct error *err)
 {
 	struct resize *rs = calloc(1, sizeof(*rs));
@@ -506,8 +432,6 @@ int resize_create(struct vm *vm, struct error *err)
 		return error_set(err, ENOMEM, "out of memory");
 	resizer_init(&rs->cpus, vm, &cpus_ops);
 	resizer_init(&rs->memory, vm, &memory_ops);
-	rs->nr_dimms = (unsigned int)MIN(vm->board.gmem.hot.len / GMEM_BLOCK,
-					 (uint64_t)RESIZE_MAX_DIMMS);
 	vm->resize = rs;
 	return 0;
 }

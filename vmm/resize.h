@@ -15,9 +15,6 @@
 struct vm;
 struct resize;
 
-/* Places for DIMMs, as the guest is told at boot. */
-#define RESIZE_MAX_DIMMS 32u
-
 /* Life, with that of the machine. -errno with a message. */
 int resize_create(struct vm *vm, struct error *err);
 void resize_destroy(struct vm *vm);
@@ -25,11 +22,5 @@ void resize_destroy(struct vm *vm);
 /* The guest is gone: what is under way, and what waits, is done. No vCPU
  * runs. */
 void resize_stop(struct vm *vm);
-
-/* The places (len 0: free); returns how many there are, 0 without
- * hotplug_size. */
-unsigned int resize_dimms(const struct vm *vm, const struct gmem_range **out);
-/* KVM's memory slots of what is plugged; for a VM that is built anew. */
-int resize_set_slots(struct vm *vm, struct error *err);
 
 #endif

@@ -50,13 +50,13 @@ static bool stats_is_inside(uint64_t addr, const void *start, uint64_t len)
 static bool stats_is_guest(const struct vm *vm, uint64_t addr)
 {
 	const struct gmem *gm = vm ? &vm->board.gmem : NULL;
-	unsigned int nr = gm ? atomic_load(&gm->nr) : 0;
+	const struct gmem_range *r;
 
-	for (unsigned int i = 0; i < nr; i++)
-		if (stats_is_inside(addr, gm->regions[i].hva,
-				    gm->regions[i].len))
-			return true;
-	return gm && stats_is_inside(addr, gm->hot.hva, gm->hot.len);
+	if (!gm)
+		return false;
+	gmem_for_each(
+		r, gm) if (stats_is_inside(addr, r->hva, r->len)) return true;
+	return stats_is_inside(addr, gm->reserved.hva, gm->reserved.len);
 }
 
 static void stats_end_mapping(json_t *out, struct stats_mapping *map)

@@ -85,22 +85,9 @@ static const struct board_ops vm_board_ops = {
 
 /* ---- parts ---- */
 
-static int vm_set_slots(struct kvm *kvm, struct error *err)
-{
-	struct vm *vm = vm_of(kvm->board);
-	const struct gmem *gm = &vm->board.gmem;
-	unsigned int i;
-	int r = 0;
-
-	for (i = 0; i < atomic_load(&gm->nr) && !r; i++)
-		r = kvm_set_slot(kvm, i, gm->regions[i].gpa, gm->regions[i].len,
-				 err);
-	return r ? r : resize_set_slots(vm, err);
-}
-
 static int vm_build(struct vm *vm, struct error *err)
 {
-	return kvm_build(&vm->kvm, vm->board.nr_cpus, vm_set_slots, err);
+	return kvm_build(&vm->kvm, vm->board.nr_cpus, err);
 }
 
 static int vm_add_devices(struct vm *vm, struct error *err)
@@ -310,7 +297,6 @@ int vm_boot(struct vm *vm, struct error *err)
 
 	if (!cmdline)
 		return error_set(err, ENOMEM, "out of memory");
-	boot.nr_dimms = resize_dimms(vm, &boot.dimms);
 	r = arch_boot(&boot, vm->kvm.vcpus[0], err);
 	free(cmdline);
 	if (r)

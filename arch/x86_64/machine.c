@@ -102,13 +102,11 @@ int arch_irqchip_create(int vm_fd, struct error *err)
 /* First byte behind RAM, at or above 4 GiB, on a 1 GiB border. */
 static gpa_t machine_mmio64_base(const struct gmem *gm)
 {
-	gpa_t end = X86_HOLE_END;
-	unsigned int i;
+	gpa_t end = MAX(X86_HOLE_END, gm->reserved.gpa + gm->reserved.len);
+	const struct gmem_range *r;
 
-	for (i = 0; i < gm->nr; i++)
-		end = MAX(end, gm->regions[i].gpa + gm->regions[i].len);
-	if (gm->hot.len)
-		end = gm->hot.gpa + gm->hot.len;
+	gmem_for_each(r, gm) if (r->kind == GMEM_RAM)
+		end = MAX(end, r->gpa + r->len);
 	return ALIGN_UP(end, GIB);
 }
 
@@ -135,17 +133,19 @@ int arch_check_memory(const struct gmem *gm, struct error *err)
 static unsigned int machine_memory_map(const struct gmem *gm,
 				       struct boot_range *map)
 {
-	unsigned int i, n = 0;
+	const struct gmem_range *r;
+	unsigned int n = 0;
 
 	map[n++] = (struct boot_range){ 0, BOOT_ACPI, BOOT_RANGE_RAM };
 	map[n++] = (struct boot_range){ BOOT_ACPI,
 					BOOT_ACPI_ROOM + BOOT_HOTPLUG_ROOM,
 					BOOT_RANGE_RESERVED };
-	for (i = 0; i < gm->nr; i++) {
-		gpa_t start = MAX(gm->regions[i].gpa, (gpa_t)BOOT_HIGH_MEMORY);
-		gpa_t end = gm->regions[i].gpa + gm->regions[i].len;
+	gmem_for_each(r, gm)
+	{
+		gpa_t start = MAX(r->gpa, (gpa_t)BOOT_HIGH_MEMORY);
+		gpa_t end = r->gpa + r->len;
 
-		if (start < end)
+		if (r->kind == GMEM_RAM && start < end)
 			map[n++] = (struct boot_range){ start, end - start,
 							BOOT_RANGE_RAM };
 	}
@@ -154,32 +154,35 @@ static unsigned int machine_memory_map(const struct gmem *gm,
 	return n;
 }
 
-static void machine_dimms(const struct arch_boot *boot,
-			  struct acpi_window dimms[ACPI_MAX_DIMMS])
-{
-	unsigned int i;
+_Static_assert(GMEM_MAX_DIMMS <= ACPI_MAX_DIMMS, "all have a place");
 
-	for (i = 0; i < boot->nr_dimms; i++)
-		dimms[i] = (struct acpi_window){ boot->dimms[i].gpa,
-						 boot->dimms[i].len };
+static unsigned int machine_dimms(const struct gmem *gm,
+				  struct acpi_window dimms[ACPI_MAX_DIMMS])
+{
+	unsigned int i, nr = gmem_max_dimms(gm);
+
+	for (i = 0; i < nr; i++)
+		dimms[i] = (struct acpi_window){ gmem_dimm(gm, i)->gpa,
+						 gmem_dimm(gm, i)->len };
+	return nr;
 }
 
 static unsigned int machine_ram(const struct gmem *gm,
-				struct acpi_window ram[GMEM_MAX_REGIONS])
+				struct acpi_window ram[GMEM_MAX_RAM])
 {
-	unsigned int i, nr = gm->nr;
+	const struct gmem_range *r;
+	unsigned int n = 0;
 
-	for (i = 0; i < nr; i++)
-		ram[i] = (struct acpi_window){ gm->regions[i].gpa,
-					       gm->regions[i].len };
-	return nr;
+	gmem_for_each(r, gm) if (r->kind == GMEM_RAM)
+		ram[n++] = (struct acpi_window){ r->gpa, r->len };
+	return n;
 }
 
 static int machine_acpi(const struct arch_boot *boot, gpa_t *rsdp,
 			struct error *err)
 {
 	const struct gmem *gm = boot->gmem;
-	struct acpi_window ram[GMEM_MAX_REGIONS], dimms[ACPI_MAX_DIMMS];
+	struct acpi_window ram[GMEM_MAX_RAM], dimms[ACPI_MAX_DIMMS];
 	const struct acpi_config ac = {
 		.nr_cpus = boot->max_cpus,
 		.nr_boot_cpus = boot->nr_cpus,
@@ -198,8 +201,8 @@ static int machine_acpi(const struct arch_boot *boot, gpa_t *rsdp,
 		.hotplug_gsi = X86_HOTPLUG_GSI,
 		.hotplug_state = BOOT_HOTPLUG,
 		.dimms = dimms,
-		.nr_dimms = boot->nr_dimms,
-		.hotplug_memory = { gm->hot.gpa, gm->hot.len },
+		.nr_dimms = machine_dimms(gm, dimms),
+		.hotplug_memory = { gm->reserved.gpa, gm->reserved.len },
 		.ram = ram,
 		.nr_ram = machine_ram(gm, ram),
 		.sleep_control_port = X86_ACPI_PORT + ACPI_POWER_SLEEP,
@@ -208,7 +211,6 @@ static int machine_acpi(const struct arch_boot *boot, gpa_t *rsdp,
 		.reset_value = ACPI_POWER_RESET_VALUE,
 	};
 
-	machine_dimms(boot, dimms);
 	return acpi_build(boot->gmem, BOOT_ACPI, BOOT_ACPI_ROOM, &ac, rsdp,
 			  err);
 }

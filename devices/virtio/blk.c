@@ -83,6 +83,7 @@ static void blk_destroy(struct virtio_dev *dev)
 {
 	struct blk *blk = blk_of(dev);
 
+	gmem_unlisten(&blk->memory);
 	virtio_fini(dev);
 	block_image_close(&blk->image);
 	free(blk->queues);
@@ -100,7 +101,6 @@ static const struct virtio_ops blk_ops = {
 	.reset = blk_reset,
 	.config_write = blk_config_write,
 	.resize = blk_resize,
-	.memory = blk_memory,
 	.counters = blk_counters,
 	.destroy = blk_destroy,
 };
@@ -199,7 +199,9 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 		blk->queues[i].q = &blk->dev.queues[i];
 		blk->queues[i].timer.on_expire = blk_on_timer;
 	}
-	r = board_assign_id(board, &blk->dev.device, c->id, err);
+	r = gmem_listen(&board->gmem, &blk->memory, err);
+	if (!r)
+		r = board_assign_id(board, &blk->dev.device, c->id, err);
 	if (r)
 		return r;
 	/* Not a string: a serial of 20 bytes has no NUL (section 5.2.6.1). */
@@ -218,6 +220,8 @@ static int blk_create(struct board *board, const void *config,
 		return error_set(err, ENOMEM, "out of memory");
 	blk->config = config;
 	blk->image.fd = -1;
+	blk->memory.added = blk_memory_added;
+	blk->memory.removed = blk_memory_removed;
 	atomic_store(&blk->writeback, true);
 	pthread_mutex_init(&blk->limit_lock, NULL);
 	r = blk_build(blk, board, err);

@@ -338,95 +338,93 @@ void blk_on_timer(struct loop_timer *lt)
 
 /* ---- queues ---- */
 
-/*
- * Guest memory for the engine to register: only when all of it is there from
- * the start, as registering pins it; then it saves up to a tenth of the time.
- */
-static bool blk_registers_memory(const struct gmem *gm)
-{
-	return gm->config.prefault || gm->config.hugepages;
-}
-
-static unsigned int blk_fixed_memory(const struct gmem *gm, struct iovec *out,
-				     struct iovec *window)
-{
-	unsigned int i, nr = atomic_load(&gm->nr);
-
-	if (!blk_registers_memory(gm))
-		return 0;
-	*window = (struct iovec){ gm->hot.hva, gm->hot.len };
-	for (i = 0; i < nr; i++)
-		out[i] = (struct iovec){ gm->regions[i].hva,
-					 gm->regions[i].len };
-	return nr;
-}
-
 static_assert(BLOCK_WINDOW_UNIT == GMEM_BLOCK, "memory comes in such pieces");
 
-/* Tell the queue's engine what there is of [mem], by what gmem says now: what
- * the main thread changes meanwhile comes as another call. Owner loop. */
-static void blk_queue_memory(struct blk_queue *bq, const struct iovec *mem)
+/* Tell the queue's engine where in [gpa, gpa+len), addresses of DIMMs, there is
+ * memory, by what the map says now. Owner loop. */
+static void blk_queue_memory(struct blk_queue *bq, gpa_t gpa, uint64_t len)
 {
-	const struct gmem_hot *hot = &bq->blk->dev.board->gmem.hot;
-	uint64_t off;
+	const struct gmem *gm = &bq->blk->dev.board->gmem;
+	uint64_t off = gpa - gm->reserved.gpa, end = off + len;
 
 	if (!bq->engine || !bq->engine->ops->memory)
 		return;
-	for (off = 0; off < mem->iov_len; off += GMEM_BLOCK) {
-		const struct iovec piece = { (uint8_t *)mem->iov_base + off,
+	for (; off < end; off += GMEM_BLOCK) {
+		const struct iovec piece = { gm->reserved.hva + off,
 					     GMEM_BLOCK };
 
-		bq->engine->ops->memory(bq->engine, &piece,
-					gmem_hot_is_there(hot, piece.iov_base));
+		bq->engine->ops->memory(
+			bq->engine, &piece,
+			gmem_ptr(gm, gm->reserved.gpa + off, GMEM_BLOCK));
 	}
 }
 
 struct blk_memory_call {
 	struct blk_queue *bq;
-	const struct iovec *mem;
+	const struct gmem_range *range;
 };
 
 static void blk_on_memory(void *arg)
 {
 	const struct blk_memory_call *call = arg;
 
-	blk_queue_memory(call->bq, call->mem);
+	blk_queue_memory(call->bq, call->range->gpa, call->range->len);
 }
 
-void blk_memory(struct virtio_dev *dev, const struct iovec *mem)
+void blk_memory_removed(struct gmem_listener *gl,
+			const struct gmem_range *range)
 {
-	struct blk *blk = blk_of(dev);
+	struct blk *blk = container_of(gl, struct blk, memory);
 	unsigned int i;
 
-	if (!blk_registers_memory(&dev->board->gmem))
+	if (range->kind != GMEM_DIMM || !(range->flags & GMEM_POPULATED))
 		return;
-	for (i = 0; i < dev->nr_queues; i++) {
-		struct blk_memory_call call = { &blk->queues[i], mem };
+	for (i = 0; i < blk->dev.nr_queues; i++) {
+		struct blk_memory_call call = { &blk->queues[i], range };
 
-		loop_call_sync(dev->queues[i].loop, blk_on_memory, &call);
+		loop_call_sync(blk->dev.queues[i].loop, blk_on_memory, &call);
 	}
+}
+
+/*
+ * Engines register memory only when all of it is there from the start, as
+ * registering pins it; then it saves up to a tenth of the time.
+ */
+int blk_memory_added(struct gmem_listener *gl, const struct gmem_range *range,
+		     struct error *err unused_param)
+{
+	struct blk *blk = container_of(gl, struct blk, memory);
+
+	if (range->kind == GMEM_RAM && range->flags & GMEM_POPULATED)
+		blk->fixed[blk->nr_fixed++] =
+			(struct iovec){ range->hva, range->len };
+	/* Of DIMMs engines look at what there is now. */
+	blk_memory_removed(gl, range);
+	return 0;
 }
 
 int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 {
 	struct blk *blk = blk_of(dev);
 	struct blk_queue *bq = &blk->queues[qidx];
-	struct iovec fixed[GMEM_MAX_REGIONS];
+	const struct gmem_range *dimms = &dev->board->gmem.reserved;
 	struct block_engine_config ec = {
 		.image = &blk->image,
 		.depth = bq->q->vq.size,
 		.loop = bq->q->loop,
 		.done = blk_done,
 		.opaque = bq,
-		.fixed = fixed,
+		.fixed = blk->fixed,
+		.nr_fixed = blk->nr_fixed,
 	};
 	int r;
 
-	ec.nr_fixed = blk_fixed_memory(&dev->board->gmem, fixed, &ec.window);
+	if (blk->nr_fixed)
+		ec.window = (struct iovec){ dimms->hva, dimms->len };
 	r = block_engine_create(
 		&bq->engine, (enum block_engine_kind)blk->config->engine, &ec);
 	if (!r)
-		blk_queue_memory(bq, &ec.window);
+		blk_queue_memory(bq, dimms->gpa, ec.window.iov_len);
 	return r;
 }
 

@@ -93,6 +93,11 @@ struct blk {
 	unsigned int seg_max;
 	char serial[BLK_ID_LEN];
 	bool limited;
+	/* Memory for engines to register. Main thread; what is there at the
+	 * creation never changes. */
+	struct gmem_listener memory;
+	struct iovec fixed[GMEM_MAX_RAM];
+	unsigned int nr_fixed;
 	/* vCPU, under dev.lock */
 	struct blk_config_space space;
 	/* any thread */
@@ -118,8 +123,12 @@ void blk_on_kick(struct virtio_dev *dev, unsigned int qidx);
 bool blk_poll(struct virtio_dev *dev, unsigned int qidx);
 /* The loop is about to sleep (on), or polls. */
 void blk_events(struct virtio_dev *dev, unsigned int qidx, bool on);
-/* Guest memory in mem came or goes. Main thread. */
-void blk_memory(struct virtio_dev *dev, const struct iovec *mem);
+
+/* For struct gmem_listener: what of guest memory engines may register. */
+int blk_memory_added(struct gmem_listener *gl, const struct gmem_range *range,
+		     struct error *err);
+void blk_memory_removed(struct gmem_listener *gl,
+			const struct gmem_range *range);
 
 /* The rate limit may let the request go that the queue holds. */
 void blk_on_timer(struct loop_timer *lt);

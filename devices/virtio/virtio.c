@@ -470,15 +470,6 @@ static int virtio_device_resize(struct device *device, uint64_t bytes,
 	return dev->ops->resize(dev, bytes, err);
 }
 
-static void virtio_device_memory(struct device *device, const struct iovec *mem)
-{
-	struct virtio_dev *dev =
-		container_of(device, struct virtio_dev, device);
-
-	if (dev->ops->memory)
-		dev->ops->memory(dev, mem);
-}
-
 static void virtio_counters(struct device *device,
 			    void (*emit)(void *arg, const char *name,
 					 uint64_t value),
@@ -493,7 +484,6 @@ static void virtio_counters(struct device *device,
 
 const struct device_ops virtio_device_ops = {
 	.resize = virtio_device_resize,
-	.memory = virtio_device_memory,
 	.counters = virtio_counters,
 	.reset = virtio_device_reset,
 	.pause = virtio_device_pause,

@@ -106,8 +106,6 @@ struct virtio_ops {
 	 * stored in dev->config). vCPU thread, lock held. NULL: read only. */
 	void (*config_write)(struct virtio_dev *dev, uint32_t off,
 			     const void *data, uint32_t len);
-	/* As of struct device_ops. Main thread. NULL: all the same to it. */
-	void (*memory)(struct virtio_dev *dev, const struct iovec *mem);
 	/* As of struct device_ops. Main thread. NULL: it has no size. */
 	int (*resize)(struct virtio_dev *dev, uint64_t bytes,
 		      struct error *err);

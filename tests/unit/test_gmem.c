@@ -3,8 +3,10 @@
 #include "vmm/gmem.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,10 +132,10 @@ static void test_add_refuses(void **state unused_param)
 	assert_int_equal(gmem_add(&gm, UINT64_MAX - PAGE + 1, 2 * PAGE, &err),
 			 -EINVAL);
 	assert_non_null(strstr(err.msg, "--memory"));
-	for (i = 3; i < GMEM_MAX_REGIONS; i++)
+	for (i = 3; i < GMEM_MAX_RAM; i++)
 		assert_int_equal(gmem_add(&gm, HIGH + i * LEN, LEN, &err), 0);
 	assert_int_equal(gmem_add(&gm, 2 * HIGH, LEN, &err), -ENOSPC);
-	assert_int_equal(gm.nr, GMEM_MAX_REGIONS);
+	assert_int_equal(gmem_size(&gm), GMEM_MAX_RAM * LEN);
 }
 
 /* ---- files ---- */
@@ -254,7 +256,7 @@ static void test_load_shared(void **state unused_param)
 
 	load(fd, 0, 2 * PAGE, 0);
 	assert_false(is_mapped(0));
-	assert_true(gm.regions[0].fd >= 0);
+	assert_true(gmem_next(&gm, NULL)->fd >= 0);
 	close(fd);
 }
 
@@ -288,7 +290,7 @@ static void test_prefault(void **state unused_param)
 
 	gmem_init(&g, &gc);
 	assert_int_equal(gmem_add(&g, 0, 4 * MIB, NULL), 0);
-	assert_int_equal(mincore(g.regions[0].hva, 4 * MIB, resident), 0);
+	assert_int_equal(mincore(gmem_ptr(&g, 0, 1), 4 * MIB, resident), 0);
 	for (i = 0; i < 1024; i++)
 		assert_true(resident[i] & 1);
 	gmem_fini(&g);
@@ -305,8 +307,8 @@ static void test_plug_fails(void **state unused_param)
 
 	gmem_init(&g, &gc);
 	assert_int_equal(gmem_reserve(&g, HIGH, len, NULL), 0);
-	assert_int_equal(gmem_plug(&g, HIGH, len, NULL), -ENOMEM);
-	assert_int_equal(msync(gmem_hot_ptr(&g, HIGH), PAGE, MS_ASYNC), 0);
+	assert_int_equal(gmem_plug(&g, 0, HIGH, len, NULL), -ENOMEM);
+	assert_int_equal(msync(g.reserved.hva, PAGE, MS_ASYNC), 0);
 	gmem_fini(&g);
 }
 
@@ -352,6 +354,198 @@ static void test_first_pages_are_small(void **state unused_param)
 	gmem_fini(&g);
 }
 
+/* ---- windows, listeners, readers ---- */
+
+#define WINDOW (2 * HIGH)
+
+static struct gmem_range make_window(gpa_t gpa, uint64_t len)
+{
+	struct gmem_range w = { .gpa = gpa,
+				.len = len,
+				.fd = memfd_create("window", MFD_CLOEXEC) };
+
+	assert_true(w.fd >= 0);
+	assert_int_equal(ftruncate(w.fd, (off_t)len), 0);
+	w.hva = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, w.fd, 0);
+	assert_true(w.hva != MAP_FAILED);
+	return w;
+}
+
+static void free_window(struct gmem_range *w)
+{
+	munmap(w->hva, w->len);
+	close(w->fd);
+}
+
+/* Payload may lie there, what we parse may not. */
+static void test_window(void **state unused_param)
+{
+	struct gmem_range w = make_window(WINDOW, 2 * PAGE), bad = w;
+	struct error err = { "" };
+	uint64_t len = UINT64_MAX;
+	char c;
+
+	assert_int_equal(gmem_add_window(&gm, &w, &err), 0);
+	assert_int_equal(w.kind, GMEM_WINDOW);
+	assert_in_range(w.slot, GMEM_MAX_RAM + GMEM_MAX_DIMMS,
+			GMEM_MAX_RANGES - 1);
+	assert_ptr_equal(gmem_span(&gm, WINDOW + 1, &len), w.hva + 1);
+	assert_int_equal(len, 2 * PAGE - 1);
+	assert_null(gmem_ptr(&gm, WINDOW, 1));
+	assert_int_equal(gmem_read(&gm, WINDOW, &c, 1), -EFAULT);
+	assert_int_equal(gmem_write(&gm, WINDOW, "x", 1), -EFAULT);
+	assert_int_equal(gmem_load_file(&gm, WINDOW, 1, w.fd, 0, false),
+			 -EFAULT);
+	/* It is no RAM, and nobody else's. */
+	assert_int_equal(gmem_size(&gm), 3 * LEN);
+	assert_int_equal(gmem_boot_size(&gm), 3 * LEN);
+	*w.hva = 7;
+	assert_int_equal(gmem_clear(&gm), 0);
+	assert_int_equal(*w.hva, 7);
+	bad.gpa += PAGE;
+	assert_int_equal(gmem_add_window(&gm, &bad, &err), -EINVAL);
+	bad.gpa = 0;
+	assert_int_equal(gmem_add_window(&gm, &bad, &err), -EINVAL);
+	gmem_remove_window(&gm, w.slot);
+	assert_null(gmem_span(&gm, WINDOW, &len));
+	free_window(&w);
+}
+
+/* A listener that writes down what it hears: "+1" for a range of slot 1. */
+struct ear {
+	struct gmem_listener gl;
+	char name;
+	unsigned int refuse; /* this slot */
+};
+
+static char heard[128];
+
+static void hear(const struct ear *ear, char what, unsigned int slot)
+{
+	size_t at = strlen(heard);
+
+	snprintf(heard + at, sizeof(heard) - at, "%c%c%u ", ear->name, what,
+		 slot);
+}
+
+static int ear_added(struct gmem_listener *gl, const struct gmem_range *range,
+		     struct error *err)
+{
+	struct ear *ear = container_of(gl, struct ear, gl);
+	uint64_t len = 1;
+
+	hear(ear, '+', range->slot);
+	assert_ptr_equal(gmem_span(&gm, range->gpa, &len), range->hva);
+	if (range->slot == ear->refuse)
+		return error_set(err, ENOSPC, "%c is full", ear->name);
+	return 0;
+}
+
+static void ear_removed(struct gmem_listener *gl,
+			const struct gmem_range *range)
+{
+	uint64_t len = 1;
+
+	hear(container_of(gl, struct ear, gl), '-', range->slot);
+	assert_null(gmem_span(&gm, range->gpa, &len));
+}
+
+static void test_listeners(void **state unused_param)
+{
+	const unsigned int slot = GMEM_MAX_RAM + GMEM_MAX_DIMMS;
+	struct ear ears[] = {
+		{ { ear_added, ear_removed, { NULL, NULL } }, 'a', 99 },
+		{ { ear_added, ear_removed, { NULL, NULL } }, 'b', 99 },
+		{ { ear_added, ear_removed, { NULL, NULL } }, 'c', 2 },
+	};
+	struct gmem_range w = make_window(WINDOW, PAGE);
+	uint64_t len;
+	char expected[64];
+	struct error err;
+
+	heard[0] = '\0';
+	gmem_unlisten(&ears[0].gl); /* accepted */
+	assert_int_equal(gmem_listen(&gm, &ears[0].gl, &err), 0);
+	assert_string_equal(heard, "a+0 a+1 a+2 ");
+	assert_int_equal(gmem_listen(&gm, &ears[1].gl, &err), 0);
+	assert_int_equal(gmem_listen(&gm, &ears[2].gl, &err), -ENOSPC);
+	assert_string_equal(err.msg, "c is full");
+
+	heard[0] = '\0';
+	assert_int_equal(gmem_add_window(&gm, &w, &err), 0);
+	gmem_remove_window(&gm, w.slot);
+	snprintf(expected, sizeof(expected), "a+%u b+%u b-%u a-%u ", slot, slot,
+		 slot, slot);
+	assert_string_equal(heard, expected);
+
+	/* One that cannot take it: the others are told, nothing is left. */
+	heard[0] = '\0';
+	ears[1].refuse = slot;
+	assert_int_equal(gmem_add_window(&gm, &w, &err), -ENOSPC);
+	snprintf(expected, sizeof(expected), "a+%u b+%u a-%u ", slot, slot,
+		 slot);
+	assert_string_equal(heard, expected);
+	len = 1;
+	assert_null(gmem_span(&gm, WINDOW, &len));
+
+	gmem_unlisten(&ears[1].gl);
+	heard[0] = '\0';
+	assert_int_equal(gmem_add_window(&gm, &w, &err), 0);
+	snprintf(expected, sizeof(expected), "a+%u ", slot);
+	assert_string_equal(heard, expected);
+	gmem_unlisten(&ears[0].gl);
+	free_window(&w);
+}
+
+struct reader {
+	pthread_t thread;
+	atomic_bool stop;
+	atomic_ulong found;
+	uint8_t *a, *b; /* what may be found at WINDOW */
+};
+
+static void *reader_run(void *arg)
+{
+	struct reader *r = arg;
+
+	while (!atomic_load(&r->stop)) {
+		uint64_t len = UINT64_MAX;
+		uint8_t *p = gmem_span(&gm, WINDOW + 8, &len);
+
+		if (!p)
+			continue;
+		/* Never the address of the one with the length of the other. */
+		if (!(p == r->a + 8 && len == PAGE - 8) &&
+		    !(p == r->b + 8 && len == 2 * PAGE - 8))
+			abort();
+		if (gmem_ptr(&gm, 0, LEN) == NULL)
+			abort();
+		atomic_fetch_add(&r->found, 1);
+	}
+	return NULL;
+}
+
+/* Ranges come and go under a reader, who finds one or the other, or none. */
+static void test_readers(void **state unused_param)
+{
+	struct gmem_range a = make_window(WINDOW, PAGE);
+	struct gmem_range b = make_window(WINDOW, 2 * PAGE);
+	struct reader r = { .a = a.hva, .b = b.hva };
+	unsigned int i;
+
+	assert_int_equal(pthread_create(&r.thread, NULL, reader_run, &r), 0);
+	for (i = 0; i < 50000 || atomic_load(&r.found) < 1000; i++) {
+		struct gmem_range *w = i % 2 ? &a : &b;
+
+		assert_int_equal(gmem_add_window(&gm, w, NULL), 0);
+		gmem_remove_window(&gm, w->slot);
+	}
+	atomic_store(&r.stop, true);
+	pthread_join(r.thread, NULL);
+	free_window(&a);
+	free_window(&b);
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 #define SHARED(t) cmocka_unit_test_setup_teardown(t, setup_shared, teardown)
 
@@ -368,6 +562,9 @@ int main(void)
 		SHARED(test_load_shared),
 		UNIT(test_clear),
 		SHARED(test_clear),
+		UNIT(test_window),
+		UNIT(test_listeners),
+		UNIT(test_readers),
 		cmocka_unit_test(test_prefault),
 		cmocka_unit_test(test_plug_fails),
 		cmocka_unit_test(test_first_pages_are_small),

@@ -44,6 +44,7 @@ static char drivers[64]; /* "+id" and "-id" for each on_driver() */
 static unsigned int cpu_threads; /* bit per vCPU */
 static unsigned int refuse_cpu; /* this one cannot start */
 static unsigned int nr_slots; /* KVM memory slots in use */
+static uint8_t slot_byte; /* the first one of the DIMM that went last */
 
 /* ---- doubles of vmm/vm.c and vmm/kvm.c ---- */
 
@@ -66,15 +67,32 @@ void vm_quiesce_vcpus(struct vm *vm unused_param)
 {
 }
 
-int kvm_set_slot(struct kvm *kvm unused_param, unsigned int slot, gpa_t gpa,
-		 uint64_t len, struct error *err unused_param)
+/* ---- KVM's memory slots ---- */
+
+static int slot_added(struct gmem_listener *gl unused_param,
+		      const struct gmem_range *range,
+		      struct error *err unused_param)
 {
-	assert_true(slot >= GMEM_MAX_REGIONS);
-	/* KVM lets go before memory does. */
-	assert_non_null(gmem_ptr(&fv.vm.board.gmem, gpa, len ? len : 1));
-	nr_slots += len ? 1 : -1u;
+	if (range->kind != GMEM_DIMM)
+		return 0;
+	assert_in_range(range->slot, GMEM_MAX_RAM, GMEM_MAX_RANGES - 1);
+	assert_ptr_equal(gmem_ptr(&fv.vm.board.gmem, range->gpa, range->len),
+			 range->hva);
+	nr_slots++;
 	return 0;
 }
+
+static void slot_removed(struct gmem_listener *gl unused_param,
+			 const struct gmem_range *range)
+{
+	/* Devices find it no more, and its pages are still there. */
+	assert_null(gmem_ptr(&fv.vm.board.gmem, range->gpa, 1));
+	slot_byte = *range->hva;
+	nr_slots--;
+}
+
+static struct gmem_listener slots = { .added = slot_added,
+				      .removed = slot_removed };
 
 /* ---- callbacks ---- */
 
@@ -223,6 +241,7 @@ static int setup(void **state unused_param)
 	assert_int_equal(gmem_reserve(&fv.vm.board.gmem, HOT_GPA,
 				      HOT_BLOCKS * GMEM_BLOCK, &err),
 			 0);
+	assert_int_equal(gmem_listen(&fv.vm.board.gmem, &slots, &err), 0);
 	assert_int_equal(resize_create(&fv.vm, &err), 0);
 	chip = fake_vm_add(&fv, device_class_find("acpi_hotplug"), &place);
 	assert_non_null(chip);
@@ -668,7 +687,7 @@ static void test_memory(void **state unused_param)
 	p = gmem_span(gm, HOT_GPA + 4096, &len);
 	assert_non_null(p);
 	assert_int_equal(len, 3 * GMEM_BLOCK - 4096);
-	memset(p, 0x5a, 4096);
+	memset(p - 4096, 0x5a, 8192);
 
 	assert_int_equal(vm_resize_memory(&fv.vm, blocks(0), &err), 0);
 	fake_vm_turn(&fv);
@@ -681,6 +700,7 @@ static void test_memory(void **state unused_param)
 	eject(HOTPLUG_MEMORY, 0);
 	assert_non_null(strstr(said, "it gave 256 of 384 MiB"));
 	assert_int_equal(nr_slots, 1);
+	assert_int_equal(slot_byte, 0x5a);
 	assert_null(gmem_ptr(gm, HOT_GPA + 4096, 1));
 	assert_int_equal(p[0], 0); /* given back, and still ours to touch */
 	assert_int_equal(vm_memory_size(&fv.vm), blocks(1));
