@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * One lock, held for a few instructions at a time. A job is in its owner's list
+ * while as many of the owner's jobs are admitted as may be, then in the pool's
+ * queue, then on a thread. A thread is only started when the queue holds more
+ * jobs than there are threads without one.
+ */
+#include "vmm/pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "vmm/log.h"
+#include "vmm/util.h"
+
+#define NS_PER_S 1000000000u
+/* A thread without work waits so long for more. */
+#define POOL_IDLE_NS NS_PER_S
+
+struct pool_worker {
+	bool exists;
+	struct pool_job *job; /* that it runs, or NULL */
+};
+
+static struct {
+	pthread_mutex_t lock; /* guards all; a leaf but for loop_post() */
+	pthread_cond_t work; /* for an idle thread */
+	pthread_cond_t ended; /* for pool_end() */
+	struct list_node ready;
+	unsigned int nr_ready;
+	unsigned int nr_threads;
+	unsigned int nr_idle; /* of them, without a job */
+	bool closed;
+	struct pool_worker workers[POOL_MAX];
+} pool = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.work = PTHREAD_COND_INITIALIZER,
+	.ended = PTHREAD_COND_INITIALIZER,
+	.ready = { &pool.ready, &pool.ready },
+};
+
+/* ---- with the lock held ---- */
+
+/* Wait for cond until then, on CLOCK_MONOTONIC. False: the time has come. */
+static bool pool_wait_locked(pthread_cond_t *cond, uint64_t until_ns)
+{
+	const struct timespec ts = { .tv_sec = (time_t)(until_ns / NS_PER_S),
+				     .tv_nsec = (long)(until_ns % NS_PER_S) };
+
+	return pthread_cond_clockwait(cond, &pool.lock, CLOCK_MONOTONIC, &ts) !=
+	       ETIMEDOUT;
+}
+
+/* The owner's next jobs go to the pool's queue, as many as may. */
+static void pool_admit_locked(struct pool_owner *owner)
+{
+	struct pool_job *job;
+
+	while (!list_is_empty(&owner->waiting) &&
+	       owner->nr_admitted < MAX(owner->max, 1u)) {
+		job = container_of(list_take(&owner->waiting), struct pool_job,
+				   node);
+		job->state = POOL_JOB_READY;
+		list_insert(&pool.ready, &job->node);
+		pool.nr_ready++;
+		owner->nr_admitted++;
+	}
+}
+
+/* The job has left the pool's queue and its thread, or its owner's list. */
+static void pool_forget_locked(struct pool_job *job)
+{
+	job->owner->nr_jobs--;
+	if (job->state != POOL_JOB_WAITING) {
+		job->owner->nr_admitted--;
+		pool_admit_locked(job->owner);
+	}
+	job->state = POOL_JOB_IDLE;
+}
+
+static void pool_withdraw_locked(struct pool_job *job)
+{
+	list_remove(&job->node);
+	if (job->state == POOL_JOB_READY)
+		pool.nr_ready--;
+	pool_forget_locked(job);
+}
+
+/* ---- threads ---- */
+
+/* The next job; NULL when there was none for long, or never will be. */
+static struct pool_job *pool_next_locked(void)
+{
+	uint64_t until_ns = loop_now_ns() + POOL_IDLE_NS;
+	bool in_time = true;
+
+	while (!pool.closed && !pool.nr_ready && in_time) {
+		pool.nr_idle++;
+		in_time = pool_wait_locked(&pool.work, until_ns);
+		pool.nr_idle--;
+	}
+	if (pool.closed || !pool.nr_ready)
+		return NULL;
+	pool.nr_ready--;
+	return container_of(list_take(&pool.ready), struct pool_job, node);
+}
+
+static void *pool_thread(void *arg)
+{
+	struct pool_worker *worker = arg;
+	struct pool_job *job;
+	char name[16];
+
+	snprintf(name, sizeof(name), "pool%u",
+		 (unsigned int)(worker - pool.workers));
+	pthread_setname_np(pthread_self(), name);
+	pthread_mutex_lock(&pool.lock);
+	while ((job = pool_next_locked())) {
+		job->state = POOL_JOB_RUNNING;
+		worker->job = job;
+		pthread_mutex_unlock(&pool.lock);
+		job->run(job);
+		pthread_mutex_lock(&pool.lock);
+		worker->job = NULL;
+		pool_forget_locked(job);
+		/* From here on the job is its owner's again. */
+		loop_post(job->loop, &job->call);
+		pthread_cond_signal(&pool.ended);
+	}
+	worker->exists = false;
+	pool.nr_threads--;
+	pthread_mutex_unlock(&pool.lock);
+	return NULL;
+}
+
+static int pool_start_thread_locked(void)
+{
+	struct pool_worker *worker = pool.workers;
+	sigset_t all, old;
+	pthread_t thread;
+	int r;
+
+	if (pool.nr_threads == POOL_MAX)
+		return -EAGAIN;
+	while (worker->exists)
+		worker++;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&thread, NULL, pool_thread, worker);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r)
+		return -r;
+	pthread_detach(thread);
+	worker->exists = true;
+	pool.nr_threads++;
+	return 0;
+}
+
+/* ---- jobs ---- */
+
+static void pool_on_done(struct loop_call *lc)
+{
+	struct pool_job *job = container_of(lc, struct pool_job, call);
+
+	/* The thread that posted this has let go of the loop. */
+	pthread_mutex_lock(&pool.lock);
+	pthread_mutex_unlock(&pool.lock);
+	job->done(job);
+}
+
+int pool_submit(struct pool_owner *owner, struct pool_job *job)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&pool.lock);
+	if (pool.closed) {
+		pthread_mutex_unlock(&pool.lock);
+		return -ESHUTDOWN;
+	}
+	if (!owner->nr_jobs++)
+		list_init(&owner->waiting);
+	job->owner = owner;
+	job->call.fn = pool_on_done;
+	job->state = POOL_JOB_WAITING;
+	list_insert(&owner->waiting, &job->node);
+	pool_admit_locked(owner);
+	if (pool.nr_ready > pool.nr_idle)
+		r = pool_start_thread_locked();
+	else
+		pthread_cond_signal(&pool.work);
+	/* One of those that are there will come to it. */
+	if (pool.nr_threads)
+		r = 0;
+	if (r)
+		pool_withdraw_locked(job);
+	pthread_mutex_unlock(&pool.lock);
+	return r;
+}
+
+bool pool_cancel(struct pool_job *job)
+{
+	bool is_queued;
+
+	pthread_mutex_lock(&pool.lock);
+	is_queued = job->state == POOL_JOB_WAITING ||
+		    job->state == POOL_JOB_READY;
+	if (is_queued)
+		pool_withdraw_locked(job);
+	pthread_mutex_unlock(&pool.lock);
+	return is_queued;
+}
+
+static unsigned int pool_count_running_locked(void)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < POOL_MAX; i++)
+		nr += pool.workers[i].job != NULL;
+	return nr;
+}
+
+unsigned int pool_end(uint64_t timeout_ns)
+{
+	uint64_t until_ns = loop_now_ns() + timeout_ns;
+	unsigned int i, nr;
+
+	pthread_mutex_lock(&pool.lock);
+	pool.closed = true;
+	pthread_cond_broadcast(&pool.work);
+	while (pool_count_running_locked() &&
+	       pool_wait_locked(&pool.ended, until_ns))
+		;
+	nr = pool_count_running_locked();
+	for (i = 0; i < POOL_MAX; i++)
+		if (pool.workers[i].job)
+			log_warn("%s: the host has not answered yet",
+				 pool.workers[i].job->owner->name);
+	pthread_mutex_unlock(&pool.lock);
+	return nr;
+}
