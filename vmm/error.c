@@ -53,20 +53,47 @@ const char *error_text(int code)
 	return strerror(code);
 }
 
+/* Bytes of the character at s, which has len; 0: it is a control character, or
+ * no UTF-8. */
+static size_t error_char_len(const unsigned char *s, size_t len)
+{
+	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+	size_t i;
+
+	if (s[0] < 0x20 || s[0] == 0x7f || (s[0] >= 0x80 && s[0] < 0xc2) ||
+	    s[0] > 0xf4 || n > len)
+		return 0;
+	for (i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* U+0080 to U+009F, and what is longer than it need be. */
+	if ((s[0] == 0xc2 || s[0] == 0xe0) && s[1] < 0xa0)
+		return 0;
+	return s[0] == 0xf0 && s[1] < 0x90 ? 0 : n;
+}
+
+void error_make_plain(char *text, size_t len)
+{
+	size_t i, n;
+
+	for (i = 0; i < len; i += n ? n : 1) {
+		n = error_char_len((const unsigned char *)text + i, len - i);
+		if (!n)
+			text[i] = '?';
+	}
+}
+
 struct error_value error_value(const char *s)
 {
 	struct error_value ev;
 	size_t max = sizeof(ev.text) - sizeof("...");
-	size_t i;
+	size_t len = strnlen(s, max);
 
-	for (i = 0; s[i] && i < max; i++) {
-		unsigned char c = (unsigned char)s[i];
-
-		ev.text[i] = c < 0x20 || c == 0x7f ? '?' : (char)c;
-	}
-	snprintf(ev.text + i, sizeof(ev.text) - i, "%s",
-		 s[i] ? "..."
-		 : i  ? ""
-		      : "''");
+	memcpy(ev.text, s, len);
+	error_make_plain(ev.text, len);
+	snprintf(ev.text + len, sizeof(ev.text) - len, "%s",
+		 s[len] ? "..."
+		 : len	? ""
+			: "''");
 	return ev;
 }

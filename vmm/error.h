@@ -4,6 +4,7 @@
 #define VMM_ERROR_H
 
 #include <errno.h>
+#include <stddef.h>
 
 /*
  * A message for a person, in the caller's storage. Set-up code returns -errno
@@ -28,9 +29,15 @@ int error_prefix(struct error *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /*
- * What a person or client wrote, fit for a message: control characters shown
- * as '?', the end of a long text as "...", nothing as "''". Use as
- * error_value(s).text inside the call that prints it. Any thread.
+ * Put '?' in place of what could steer a terminal: control characters of ASCII,
+ * U+0080 to U+009F, and bytes that are not UTF-8. len bytes, any thread.
+ */
+void error_make_plain(char *text, size_t len);
+
+/*
+ * What a person or client wrote, fit for a message: made plain, the end of a
+ * long text as "...", nothing as "''". Use as error_value(s).text inside the
+ * call that prints it. Any thread.
  */
 struct error_value {
 	char text[208];

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vmm/error.h"
 #include "vmm/nowait.h"
 #include "vmm/util.h"
 
@@ -124,12 +125,11 @@ void log_write(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 	if (m < 0)
 		return;
+	m = MIN(m, (int)sizeof(line) - 2 - n);
 	/* What a client or guest wrote does not end the line. */
-	for (m = MIN(n + m, (int)sizeof(line) - 2); n < m; n++)
-		if ((unsigned char)line[n] < 0x20 || line[n] == 0x7f)
-			line[n] = '?';
-	line[n++] = '\n';
-	log_put(line, (size_t)n);
+	error_make_plain(line + n, (size_t)m);
+	line[n + m] = '\n';
+	log_put(line, (size_t)(n + m + 1));
 }
 
 bool log_is_due(uint64_t *last_ns)

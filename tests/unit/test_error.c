@@ -63,13 +63,48 @@ static void test_value(void **state unused_param)
 	assert_string_equal(ev.text + strlen(ev.text) - 4, "y...");
 }
 
+/* What an 8-bit terminal, or one of UTF-8, takes for a command. */
+static void test_plain(void **state unused_param)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{ "\302\2332J", "??2J" }, /* U+009B, CSI */
+		{ "\302\200\302\237", "????" },
+		{ "\2332J", "?2J" },
+		{ "\300\233", "??" }, /* escape, longer than it need be */
+		{ "\340\202\233", "???" },
+		{ "\360\200\202\233", "????" },
+		{ "\365\200\200\200", "????" },
+		{ "\303", "?" },
+		{ "\303x", "?x" },
+		{ "\302\240", "\302\240" },
+		{ "\303\200 \342\202\254 \360\237\220\247",
+		  "\303\200 \342\202\254 \360\237\220\247" },
+	};
+	char text[512];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_string_equal(error_value(cases[i].in).text,
+				    cases[i].out);
+	/* A character that is cut is none. */
+	for (i = 0; i < 500; i += 2)
+		memcpy(text + i, "\303\274", 3);
+	for (i = 0; i < 2; i++) {
+		struct error_value cut = error_value(text + i);
+
+		assert_null(strstr(cut.text, "\303."));
+		assert_string_equal(cut.text + strlen(cut.text) - 3, "...");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_set),
-		cmocka_unit_test(test_prefix),
-		cmocka_unit_test(test_long),
-		cmocka_unit_test(test_value),
+		cmocka_unit_test(test_set),   cmocka_unit_test(test_prefix),
+		cmocka_unit_test(test_long),  cmocka_unit_test(test_value),
+		cmocka_unit_test(test_plain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

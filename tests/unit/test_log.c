@@ -93,6 +93,13 @@ static void test_long_line(void **state unused_param)
 	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
 }
 
+/* Names that clients choose do not steer the terminal that shows the log. */
+static void test_plain(void **state unused_param)
+{
+	log_warn("%s", "a\n\033[2J \302\2332J \2332J \303\274");
+	assert_non_null(strstr(written(), ": a??[2J ??2J ?2J \303\274\n"));
+}
+
 /* A full pipe and a closed one lose lines, nothing else. */
 static void test_lost(void **state unused_param)
 {
@@ -206,10 +213,15 @@ static void test_is_due(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_form),	  UNIT(test_levels),
-		UNIT(test_long_line),	  UNIT(test_lost),
-		UNIT(test_blocking_pipe), UNIT(test_is_due),
-		UNIT(test_lost_count),	  UNIT(test_stalled_terminal),
+		UNIT(test_form),
+		UNIT(test_levels),
+		UNIT(test_long_line),
+		UNIT(test_lost),
+		UNIT(test_blocking_pipe),
+		UNIT(test_is_due),
+		UNIT(test_plain),
+		UNIT(test_lost_count),
+		UNIT(test_stalled_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
