@@ -91,7 +91,7 @@ struct device_ops {
 
 /* What a driver did with a device; for board_driver_news(). */
 enum device_news {
-	DEVICE_FOUND = 1, /* it knows of the device */
+	DEVICE_FOUND = 1, /* the guest looks at the device */
 	DEVICE_ACTIVATED = 2, /* it drives it from now on */
 	DEVICE_RESET = 4, /* it let go of it again */
 };
@@ -106,6 +106,7 @@ struct device {
 	/* vmm/plug.c's own */
 	atomic_uint news; /* any thread: enum device_news, bits */
 	atomic_bool driver_active; /* any thread */
+	atomic_bool coming; /* any thread: it waits for a driver */
 	bool active; /* as was told last; main thread */
 };
 

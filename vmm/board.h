@@ -34,6 +34,13 @@ enum vm_event {
 	VM_EVENT_FAULT, /* KVM gave up on the guest */
 };
 
+/* What the guest is doing. */
+enum board_run {
+	BOARD_STOPPED, /* no vCPU runs: not yet, or not any more */
+	BOARD_RUNNING,
+	BOARD_PAUSED, /* vCPUs and devices are held */
+};
+
 /* What the board's owner does for it. Any thread, unless it says otherwise. */
 struct board_ops {
 	/* As irq_msi() and irq_line() in vmm/irq.h. */
@@ -71,6 +78,7 @@ struct board {
 	void *line_opaque;
 
 	/* main thread */
+	enum board_run run; /* its owner's to set */
 	const struct hotplug_chip_ops *hotplug_chip; /* NULL: none */
 	void *hotplug_opaque;
 	struct list_node devices; /* in order of creation */

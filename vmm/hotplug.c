@@ -1,257 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-/*
- * Questions to the guest and its answers. Answers come on vCPU threads as bits;
- * the main loop turns them into calls, in the order of the questions.
- */
 #include "vmm/hotplug.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "vmm/log.h"
-#include "vmm/util.h"
-#include "vmm/vm.h"
-
-#define WORD_BITS 64u
-
-struct hotplug {
-	/* main thread */
-	struct vm *vm;
-	struct list_node asks; /* struct hotplug_ask, pending */
-	uint64_t deadline_ns; /* of a question */
-
-	/* any thread: answers that the main loop has not seen, by index */
-	_Atomic uint64_t ejected[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX / WORD_BITS];
-	_Atomic uint64_t refused[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX / WORD_BITS];
-	struct loop_call mail;
-};
-
-/* ---- answers ---- */
-
-void hotplug_answer(struct vm *vm, enum hotplug_kind kind, unsigned int index,
-		    bool ejected)
+static int hotplug_check_chip(const struct hotplug *hp, struct error *err)
 {
-	struct hotplug *hp = vm->hotplug;
-	_Atomic uint64_t *bits = ejected ? hp->ejected[kind]
-					 : hp->refused[kind];
-
-	atomic_fetch_or(&bits[index / WORD_BITS], 1ull << index % WORD_BITS);
-	loop_post(vm->board.main_loop, &hp->mail);
+	if (hp->asks.board->hotplug_chip)
+		return 0;
+	return error_set(err, ENOTSUP, "this machine has no hot-plug");
 }
 
-static bool hotplug_take(_Atomic uint64_t *bits, unsigned int index)
+int hotplug_add(struct hotplug *hp, const struct device_class *class,
+		const void *config, struct hotplug_place *out,
+		struct error *err)
 {
-	uint64_t bit = 1ull << index % WORD_BITS;
+	int r = hotplug_check_chip(hp, err);
 
-	return atomic_fetch_and(&bits[index / WORD_BITS], ~bit) & bit;
+	return r ? r : plug_add(&hp->plug, class, config, out, err);
 }
 
-static void hotplug_end(struct hotplug_ask *ask, enum hotplug_answer answer)
+int hotplug_remove(struct hotplug *hp, const char *id, bool force,
+		   struct error *err)
 {
-	hotplug_drop(ask);
-	ask->done(ask, answer);
+	int r = hotplug_check_chip(hp, err);
+
+	return r ? r : plug_remove(&hp->plug, id, force, err);
 }
 
-/* Has it been answered? Then that is its end. */
-static bool hotplug_take_answer(struct hotplug_ask *ask)
+int hotplug_resize_vcpus(struct hotplug *hp, unsigned int nr, struct error *err)
 {
-	struct hotplug *hp = ask->vm->hotplug;
+	int r = hotplug_check_chip(hp, err);
 
-	if (hotplug_take(hp->ejected[ask->kind], ask->index))
-		hotplug_end(ask, HOTPLUG_EJECTED);
-	else if (hotplug_take(hp->refused[ask->kind], ask->index))
-		hotplug_end(ask, HOTPLUG_REFUSED);
-	else
-		return false;
-	return true;
+	return r ? r : resize_vcpus(&hp->resize, nr, err);
 }
 
-/* done() may ask and drop anything: look from the start after each. */
-static bool hotplug_answer_one(struct hotplug *hp)
+int hotplug_resize_memory(struct hotplug *hp, uint64_t bytes, struct error *err)
 {
-	struct list_node *pos, *tmp;
+	int r = hotplug_check_chip(hp, err);
 
-	list_for_each (pos, tmp, &hp->asks)
-		if (hotplug_take_answer(
-			    container_of(pos, struct hotplug_ask, node)))
-			return true;
-	return false;
+	return r ? r : resize_memory(&hp->resize, bytes, err);
 }
 
-static void hotplug_on_mail(struct loop_call *lc)
+void hotplug_on_run(struct hotplug *hp)
 {
-	struct hotplug *hp = container_of(lc, struct hotplug, mail);
-
-	while (hotplug_answer_one(hp))
-		;
+	switch (hp->asks.board->run) {
+	case BOARD_PAUSED:
+		plug_on_pause(&hp->plug);
+		/* fall through */
+	case BOARD_RUNNING:
+		asks_on_run(&hp->asks);
+		break;
+	case BOARD_STOPPED:
+		plug_on_stop(&hp->plug);
+		asks_eject_all(&hp->asks);
+		resize_on_stop(&hp->resize);
+		break;
+	}
 }
 
-static void hotplug_on_deadline(struct loop_timer *lt)
+void hotplug_on_reset(struct hotplug *hp)
 {
-	struct hotplug_ask *ask =
-		container_of(lt, struct hotplug_ask, deadline);
-
-	if (!hotplug_take_answer(ask))
-		hotplug_end(ask, HOTPLUG_LATE);
+	plug_on_reset(&hp->plug);
 }
 
-/* A guest that is paused cannot answer: its time begins when it runs. */
-static void hotplug_set_timer(struct hotplug_ask *ask)
+void hotplug_init(struct hotplug *hp, struct board *board, struct kvm *kvm,
+		  const struct hotplug_listener *listener, void *opaque)
 {
-	if (!ask->vm->paused)
-		loop_timer_set(ask->vm->board.main_loop, &ask->deadline,
-			       loop_now_ns() + ask->vm->hotplug->deadline_ns);
+	hp->plug = (struct plug){ .board = board,
+				  .kvm = kvm,
+				  .asks = &hp->asks,
+				  .listener = listener,
+				  .opaque = opaque };
+	hp->resize = (struct resize){ .board = board,
+				      .kvm = kvm,
+				      .asks = &hp->asks,
+				      .listener = listener,
+				      .opaque = opaque };
+	asks_init(&hp->asks, board);
+	plug_init(&hp->plug);
+	resize_init(&hp->resize);
 }
 
-const char *hotplug_answer_text(enum hotplug_answer answer)
+void hotplug_fini(struct hotplug *hp)
 {
-	static const char *const texts[] = {
-		[HOTPLUG_EJECTED] = "the guest let go",
-		[HOTPLUG_REFUSED] = "the guest refuses",
-		[HOTPLUG_LATE] = "the guest did not answer in time",
-	};
-
-	return texts[answer];
-}
-
-/* ---- questions ---- */
-
-int hotplug_check_guest(struct vm *vm, struct error *err)
-{
-	if (!vm->board.hotplug_chip)
-		return error_set(err, ENOTSUP, "this machine has no hot-plug");
-	return 0;
-}
-
-bool hotplug_is_heard(struct vm *vm)
-{
-	const struct board *b = &vm->board;
-
-	return b->hotplug_chip && b->hotplug_chip->is_heard(b->hotplug_opaque);
-}
-
-void hotplug_set_deadline(struct vm *vm, uint64_t ns)
-{
-	vm->hotplug->deadline_ns = ns;
-}
-
-void hotplug_check(struct vm *vm, enum hotplug_kind kind, unsigned int index)
-{
-	const struct board *b = &vm->board;
-
-	b->hotplug_chip->check(b->hotplug_opaque, kind, index);
-}
-
-void hotplug_set_cpu(struct vm *vm, unsigned int index, bool present)
-{
-	const struct board *b = &vm->board;
-
-	b->hotplug_chip->set_cpu(b->hotplug_opaque, index, present);
-}
-
-void hotplug_set_memory(struct vm *vm, unsigned int index, gpa_t gpa,
-			uint64_t len)
-{
-	const struct board *b = &vm->board;
-
-	b->hotplug_chip->set_memory(b->hotplug_opaque, index, gpa, len);
-}
-
-void hotplug_ask(struct hotplug_ask *ask)
-{
-	struct hotplug *hp = ask->vm->hotplug;
-
-	/* What the guest said about an earlier question counts no more. */
-	hotplug_take(hp->ejected[ask->kind], ask->index);
-	hotplug_take(hp->refused[ask->kind], ask->index);
-	ask->pending = true;
-	ask->deadline.on_expire = hotplug_on_deadline;
-	hotplug_set_timer(ask);
-	list_insert(&hp->asks, &ask->node);
-	hotplug_ask_again(ask);
-}
-
-void hotplug_ask_again(struct hotplug_ask *ask)
-{
-	const struct board *b = &ask->vm->board;
-
-	b->hotplug_chip->ask(b->hotplug_opaque, ask->kind, ask->index, true);
-}
-
-void hotplug_tell_gone(struct vm *vm, enum hotplug_kind kind,
-		       unsigned int index)
-{
-	const struct board *b = &vm->board;
-
-	b->hotplug_chip->ask(b->hotplug_opaque, kind, index, true);
-}
-
-void hotplug_drop(struct hotplug_ask *ask)
-{
-	const struct board *b = &ask->vm->board;
-
-	if (!ask->pending)
-		return;
-	ask->pending = false;
-	loop_timer_cancel(&ask->deadline);
-	list_remove(&ask->node);
-	if (b->hotplug_chip)
-		b->hotplug_chip->ask(b->hotplug_opaque, ask->kind, ask->index,
-				     false);
-}
-
-/* ---- life ---- */
-
-int hotplug_create(struct vm *vm, struct error *err)
-{
-	struct hotplug *hp = calloc(1, sizeof(*hp));
-
-	if (!hp)
-		return error_set(err, ENOMEM, "out of memory");
-	hp->vm = vm;
-	hp->mail.fn = hotplug_on_mail;
-	list_init(&hp->asks);
-	hp->deadline_ns = HOTPLUG_DEADLINE_NS;
-	vm->hotplug = hp;
-	return 0;
-}
-
-void hotplug_pause(struct vm *vm)
-{
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &vm->hotplug->asks)
-		loop_timer_cancel(
-			&container_of(pos, struct hotplug_ask, node)->deadline);
-}
-
-void hotplug_resume(struct vm *vm)
-{
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &vm->hotplug->asks)
-		hotplug_set_timer(container_of(pos, struct hotplug_ask, node));
-}
-
-void hotplug_reset(struct vm *vm)
-{
-	struct hotplug *hp = vm->hotplug;
-
-	while (!list_is_empty(&hp->asks))
-		hotplug_end(
-			container_of(hp->asks.next, struct hotplug_ask, node),
-			HOTPLUG_EJECTED);
-}
-
-void hotplug_destroy(struct vm *vm)
-{
-	struct hotplug *hp = vm->hotplug;
-
-	if (!hp)
-		return;
-	loop_cancel(vm->board.main_loop, &hp->mail);
-	free(hp);
-	vm->hotplug = NULL;
+	if (!hp->asks.board)
+		return; /* it was not reached */
+	resize_fini(&hp->resize);
+	plug_fini(&hp->plug);
+	asks_fini(&hp->asks);
 }

@@ -6,82 +6,77 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "devices/device.h"
+#include "vmm/ask.h"
+#include "vmm/board.h"
 #include "vmm/error.h"
-#include "vmm/gmem.h"
-#include "vmm/hotplug_chip.h"
-#include "vmm/list.h"
-#include "vmm/loop.h"
+#include "vmm/hotplug_listener.h"
+#include "vmm/kvm.h"
+#include "vmm/plug.h"
+#include "vmm/resize.h"
 
 /*
- * Hot-plug between the machine and its guest. What comes is there before the
- * guest is told. What goes is asked for: the guest lets go (it ejects), says
- * no, or does not answer in time; only then it is taken, or stays.
- *
- * A chip of the port carries messages; verbs for users are in vmm/vm.h.
- * Devices that come and go: vmm/plug.h; vCPUs and memory: vmm/resize.h.
+ * Hot-plug of devices, vCPUs and memory. What comes is there before the guest
+ * is told. What goes is asked for, and is taken only when the guest has let go
+ * of it. Main thread, unless it says otherwise.
  */
-struct vm;
-struct hotplug;
-
-#define HOTPLUG_DEADLINE_NS 30000000000ull
-
-/* As board_eject_answer(). Any thread. */
-void hotplug_answer(struct vm *vm, enum hotplug_kind kind, unsigned int index,
-		    bool ejected);
-
-/* ---- for the verbs: main thread ---- */
-
-enum hotplug_answer {
-	HOTPLUG_EJECTED,
-	HOTPLUG_REFUSED,
-	HOTPLUG_LATE, /* no answer in time */
+struct hotplug {
+	struct asks asks;
+	struct plug plug;
+	struct resize resize;
 };
 
-/* A question to the guest; the caller's storage until done() or the drop. */
-struct hotplug_ask {
-	struct vm *vm;
-	enum hotplug_kind kind;
-	unsigned int index;
-	void (*done)(struct hotplug_ask *ask, enum hotplug_answer answer);
-	struct loop_timer deadline;
-	struct list_node node;
-	bool pending;
-};
+/* hp: the caller's storage; board and kvm are borrowed, and the board's memory
+ * is there; listener and opaque as well. fini accepts a zeroed one. */
+void hotplug_init(struct hotplug *hp, struct board *board, struct kvm *kvm,
+		  const struct hotplug_listener *listener, void *opaque);
+void hotplug_fini(struct hotplug *hp);
 
-/* Life, with that of the machine. -errno with a message. */
-int hotplug_create(struct vm *vm, struct error *err);
-void hotplug_destroy(struct vm *vm);
-/* vm->paused has changed: questions are due only while the guest runs, and have
- * all their time after a pause. */
-void hotplug_pause(struct vm *vm);
-void hotplug_resume(struct vm *vm);
-/* The guest is gone: it has let go of all that it was asked for. No vCPU
- * runs. */
-void hotplug_reset(struct vm *vm);
+/* board->run has changed: the guest runs, is paused, or is gone; then it has
+ * let go of all that it was asked for. */
+void hotplug_on_run(struct hotplug *hp);
+/* The machine is as at power-on. No vCPU runs. */
+void hotplug_on_reset(struct hotplug *hp);
 
-/* Is there a chip? -ENOTSUP with a message. */
-int hotplug_check_guest(struct vm *vm, struct error *err);
-/* Does the guest listen yet? False while it boots, and for one that has no
- * driver for the chip. */
-bool hotplug_is_heard(struct vm *vm);
-void hotplug_check(struct vm *vm, enum hotplug_kind kind, unsigned int index);
-/* Something was taken away from under the guest: have it look. */
-void hotplug_tell_gone(struct vm *vm, enum hotplug_kind kind,
-		       unsigned int index);
-void hotplug_set_cpu(struct vm *vm, unsigned int index, bool present);
-void hotplug_set_memory(struct vm *vm, unsigned int index, gpa_t gpa,
-			uint64_t len);
-/* vm, kind, index and done are filled in. */
-void hotplug_ask(struct hotplug_ask *ask);
-/* Again, with the deadline it has. */
-void hotplug_ask_again(struct hotplug_ask *ask);
-/* done() will not be called. */
-void hotplug_drop(struct hotplug_ask *ask);
+/*
+ * Add a device to a machine that runs or is paused, and tell the guest.
+ * config: a params struct of class, borrowed until it is removed.
+ * out->pending: the guest listens, and gets time to bind a driver; the
+ * listener's plugged() tells how that ended. A guest that does not listen yet,
+ * or stands still, finds the device later.
+ * -errno with a message: nothing is left behind; -ENOTSUP: no hot-plug here.
+ */
+int hotplug_add(struct hotplug *hp, const struct device_class *class,
+		const void *config, struct hotplug_place *out,
+		struct error *err);
 
-/* Of later questions; HOTPLUG_DEADLINE_NS unless set. For tests. */
-void hotplug_set_deadline(struct vm *vm, uint64_t ns);
+/*
+ * Ask the guest to let go of a device. It and its id stay until the guest
+ * ejects it: then the device is destroyed, its files are closed, and removed()
+ * is called. A guest that does not in ASK_DEADLINE_NS keeps it:
+ * remove_failed(); asking again later is fine. While a request is pending,
+ * another one only reminds the guest: there is one answer to both.
+ * force: take it away at once; removed() is called before this returns.
+ * -ENOENT: no such device; -EBUSY: it is still being added; -ENOTSUP.
+ */
+int hotplug_remove(struct hotplug *hp, const char *id, bool force,
+		   struct error *err);
 
-/* "did not answer in time", ... */
-const char *hotplug_answer_text(enum hotplug_answer answer);
+/*
+ * Have nr vCPUs, 1 to the most there may be. 0: resized() will follow, also
+ * when there was nothing to do. More are there at once, and the guest may bring
+ * them up; fewer need its help, and wait ASK_DEADLINE_NS for each. A request
+ * waits for those before it. -errno with a message.
+ */
+int hotplug_resize_vcpus(struct hotplug *hp, unsigned int nr,
+			 struct error *err);
+
+/*
+ * Have `bytes` of memory: the size at start and a multiple of GMEM_BLOCK, up to
+ * hotplug_size more. Otherwise as hotplug_resize_vcpus(); pages that the guest
+ * gives back are the host's at once.
+ */
+int hotplug_resize_memory(struct hotplug *hp, uint64_t bytes,
+			  struct error *err);
 
 #endif

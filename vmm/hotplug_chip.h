@@ -32,6 +32,10 @@ struct hotplug_chip_ops {
 		    bool on);
 	/* Has the guest looked since its start, so that it will again? */
 	bool (*is_heard)(void *opaque);
+	/* Has the guest yet to read that it is to look at, or to let go of, this
+	 * one? */
+	bool (*is_unread)(void *opaque, enum hotplug_kind kind,
+			  unsigned int index);
 	/* What the guest finds where it looks. len 0: nothing. */
 	void (*set_cpu)(void *opaque, unsigned int index, bool present);
 	void (*set_memory)(void *opaque, unsigned int index, gpa_t gpa,

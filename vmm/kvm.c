@@ -116,13 +116,6 @@ static int kvm_add_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
 	return r;
 }
 
-int kvm_rest_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
-{
-	int r = index < kvm->nr_vcpus ? 0 : kvm_add_vcpu(kvm, index, err);
-
-	return r ? r : arch_vcpu_rest(kvm->vcpus[index], err);
-}
-
 /* The order is worth milliseconds: slots before interrupt controllers. */
 int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err)
 {
@@ -160,6 +153,76 @@ void kvm_unbuild(struct kvm *kvm)
 	kvm->nr_vcpus = 0;
 	gmem_unlisten(&kvm->memory);
 	close_fd(&kvm->vm_fd);
+}
+
+/* ---- vCPUs ---- */
+
+void kvm_stop(struct kvm *kvm)
+{
+	unsigned int i;
+
+	for (i = 0; i < kvm->nr_vcpus; i++)
+		vcpu_request_stop(kvm->vcpus[i]);
+	for (i = 0; i < kvm->nr_vcpus; i++)
+		vcpu_join(kvm->vcpus[i]);
+}
+
+int kvm_start(struct kvm *kvm, unsigned int nr, struct error *err)
+{
+	int r = 0;
+
+	while (nr-- > 0 && !r)
+		r = vcpu_start(kvm->vcpus[nr], false, err);
+	if (r)
+		kvm_stop(kvm);
+	return r;
+}
+
+void kvm_hold(struct kvm *kvm)
+{
+	unsigned int i;
+
+	for (i = 0; i < kvm->nr_vcpus; i++)
+		vcpu_request_pause(kvm->vcpus[i]);
+	for (i = 0; i < kvm->nr_vcpus; i++)
+		vcpu_wait_paused(kvm->vcpus[i]);
+}
+
+void kvm_release(struct kvm *kvm)
+{
+	unsigned int i;
+
+	for (i = 0; i < kvm->nr_vcpus; i++)
+		if (kvm->board->run == BOARD_RUNNING)
+			vcpu_resume(kvm->vcpus[i]);
+}
+
+void kvm_nmi(struct kvm *kvm)
+{
+	unsigned int i;
+
+	for (i = 0; i < kvm->nr_vcpus; i++)
+		vcpu_nmi(kvm->vcpus[i]);
+}
+
+int kvm_start_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
+{
+	int r = index < kvm->nr_vcpus ? 0 : kvm_add_vcpu(kvm, index, err);
+
+	if (!r)
+		r = arch_vcpu_rest(kvm->vcpus[index], err);
+	if (r || kvm->board->run == BOARD_STOPPED)
+		return r;
+	return vcpu_start(kvm->vcpus[index], kvm->board->run == BOARD_PAUSED,
+			  err);
+}
+
+void kvm_stop_vcpu(struct kvm *kvm, unsigned int index)
+{
+	if (index >= kvm->nr_vcpus)
+		return;
+	vcpu_request_stop(kvm->vcpus[index]);
+	vcpu_join(kvm->vcpus[index]);
 }
 
 /* ---- for the board ---- */

@@ -48,9 +48,29 @@ void kvm_close(struct kvm *kvm);
 int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err);
 void kvm_unbuild(struct kvm *kvm);
 
-/* The vCPU of this index, new, or one that was in use, at rest: it waits for
- * the guest to start it. It has no thread yet. -errno with a message. */
-int kvm_rest_vcpu(struct kvm *kvm, unsigned int index, struct error *err);
+/* Start the threads of the first nr vCPUs, which kvm_build() made. -errno with
+ * a message; then none runs. */
+int kvm_start(struct kvm *kvm, unsigned int nr, struct error *err);
+/* End the threads of all vCPUs; their state is kept nowhere. */
+void kvm_stop(struct kvm *kvm);
+
+/*
+ * Hold all vCPUs where they are, out of the guest and of accesses to devices;
+ * none runs when this returns. kvm_release() lets them go on; it leaves them
+ * alone when the board is paused or stopped.
+ */
+void kvm_hold(struct kvm *kvm);
+void kvm_release(struct kvm *kvm);
+
+/* A non-maskable interrupt to every vCPU, soon. */
+void kvm_nmi(struct kvm *kvm);
+
+/* One more vCPU, new, or one that was in use before: it waits for the guest to
+ * start it. -errno with a message. */
+int kvm_start_vcpu(struct kvm *kvm, unsigned int index, struct error *err);
+/* End its thread; KVM's vCPU stays for another time. One that is not there is
+ * fine. */
+void kvm_stop_vcpu(struct kvm *kvm, unsigned int index);
 
 /* As of struct board_ops. Any thread. */
 void kvm_msi(struct kvm *kvm, uint32_t devid, uint64_t addr, uint32_t data);

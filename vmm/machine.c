@@ -200,9 +200,9 @@ static int machine_reset(struct machine *m, struct error *err)
 	return 0;
 }
 
-static void machine_on_vm_event(struct vm *vm, enum vm_event event)
+static void machine_on_stopped(void *opaque, enum vm_event event)
 {
-	struct machine *m = vm->opaque;
+	struct machine *m = opaque;
 	struct error err;
 
 	if (event == VM_EVENT_RESET && m->config.on_reset != RESET_EXIT) {
@@ -218,14 +218,15 @@ static void machine_on_vm_event(struct vm *vm, enum vm_event event)
 
 /* ---- devices ---- */
 
-static void machine_event_added(struct machine *m, const struct vm_plugged *at)
+static void machine_event_added(struct machine *m,
+				const struct hotplug_place *at)
 {
 	events_emit(m->events, "vm", "device-added", "id", at->id, "bdf",
 		    at->bdf, NULL);
 }
 
 int machine_add_device(struct machine *m, struct device_config *new,
-		       struct vm_plugged *out, struct error *err)
+		       struct hotplug_place *out, struct error *err)
 {
 	struct vm_config *vc = &m->config;
 	struct device_config *dc = &vc->devices[vc->nr_devices];
@@ -244,8 +245,8 @@ int machine_add_device(struct machine *m, struct device_config *new,
 	memset(out, 0, sizeof(*out));
 	r = machine_assign_ids(m, vc, vc->nr_devices++, err);
 	if (!r && m->vm)
-		r = machine_host_code(
-			vm_plug(m->vm, dc->class, dc->config, out, err));
+		r = machine_host_code(hotplug_add(&m->vm->hotplug, dc->class,
+						  dc->config, out, err));
 	if (r) {
 		vc->nr_devices--;
 		m->next_id = next_id;
@@ -269,10 +270,10 @@ static void machine_drop_device(struct machine *m, unsigned int i)
 		(vc->nr_devices - i) * sizeof(vc->devices[0]));
 }
 
-static void machine_on_plugged(struct vm *vm, const struct vm_plugged *at,
+static void machine_on_plugged(void *opaque, const struct hotplug_place *at,
 			       const char *why)
 {
-	struct machine *m = vm->opaque;
+	struct machine *m = opaque;
 	int i = machine_find(&m->config, m->config.nr_devices, at->id);
 
 	if (!why) {
@@ -287,71 +288,69 @@ static void machine_on_plugged(struct vm *vm, const struct vm_plugged *at,
 		m->on_added(m->watcher, at, why);
 }
 
-static void machine_on_driver(struct vm *vm, const char *id, bool active)
+static void machine_on_driver(void *opaque, const char *id, bool active)
 {
-	struct machine *m = vm->opaque;
+	struct machine *m = opaque;
 
 	events_emit(m->events, "virtio-device", active ? "activated" : "reset",
 		    "id", id, NULL);
 }
 
 /* The guest let go of it, or it was taken away. */
-static void machine_on_removed(struct vm *vm, const char *id, const char *bdf)
+static void machine_on_removed(void *opaque, const struct hotplug_place *was)
 {
-	struct machine *m = vm->opaque;
-	int i = machine_find(&m->config, m->config.nr_devices, id);
+	struct machine *m = opaque;
+	int i = machine_find(&m->config, m->config.nr_devices, was->id);
 
-	events_emit(m->events, "vm", "device-removed", "id", id, "bdf", bdf,
-		    NULL);
+	events_emit(m->events, "vm", "device-removed", "id", was->id, "bdf",
+		    was->bdf, NULL);
 	if (i >= 0)
 		machine_drop_device(m, (unsigned int)i);
 }
 
-static void machine_on_remove_failed(struct vm *vm, const char *id,
+static void machine_on_remove_failed(void *opaque, const char *id,
 				     const char *why)
 {
-	struct machine *m = vm->opaque;
+	struct machine *m = opaque;
 
-	log_warn("%s: cannot be removed: %s", id, why);
 	events_emit(m->events, "vm", "device-remove-failed", "id", id, "error",
 		    why, NULL);
 }
 
 /* vm.info shows what there is; it is also what the next boot starts with. */
-static void machine_note_size(struct machine *m, const struct vm_resize *r)
+static void machine_on_resized(void *opaque, const struct hotplug_size *size,
+			       const char *why)
 {
-	if (r->memory)
-		m->config.memory.size = r->actual;
-	else
-		m->config.cpus.boot = r->actual;
-}
-
-static void machine_resize_event(struct machine *m, const struct vm_resize *r,
-				 const char *event, const char *why)
-{
+	struct machine *m = opaque;
 	char wanted[24], actual[24];
 
-	machine_note_size(m, r);
-	snprintf(wanted, sizeof(wanted), "%llu", (unsigned long long)r->wanted);
-	snprintf(actual, sizeof(actual), "%llu", (unsigned long long)r->actual);
-	events_emit(m->events, "vm", event, "what",
-		    r->memory ? "memory" : "vcpus", "wanted", wanted, "actual",
-		    actual, why ? "error" : NULL, why, NULL);
+	if (size->memory)
+		m->config.memory.size = size->actual;
+	else
+		m->config.cpus.boot = size->actual;
+	snprintf(wanted, sizeof(wanted), "%llu",
+		 (unsigned long long)size->wanted);
+	snprintf(actual, sizeof(actual), "%llu",
+		 (unsigned long long)size->actual);
+	if (why)
+		log_warn("%s: %s wanted, %s there: %s",
+			 size->memory ? "memory" : "vCPUs", wanted, actual,
+			 why);
+	events_emit(m->events, "vm", why ? "resize-failed" : "resize-done",
+		    "what", size->memory ? "memory" : "vcpus", "wanted", wanted,
+		    "actual", actual, why ? "error" : NULL, why, NULL);
 }
 
-static void machine_on_resize_done(struct vm *vm, const struct vm_resize *r)
-{
-	machine_resize_event(vm->opaque, r, "resize-done", NULL);
-}
-
-static void machine_on_resize_failed(struct vm *vm, const struct vm_resize *r,
-				     const char *why)
-{
-	log_warn("%s: %llu wanted, %llu there: %s",
-		 r->memory ? "memory" : "vCPUs", (unsigned long long)r->wanted,
-		 (unsigned long long)r->actual, why);
-	machine_resize_event(vm->opaque, r, "resize-failed", why);
-}
+static const struct vm_listener machine_listener = {
+	.stopped = machine_on_stopped,
+	.hotplug = {
+		.plugged = machine_on_plugged,
+		.driver = machine_on_driver,
+		.removed = machine_on_removed,
+		.remove_failed = machine_on_remove_failed,
+		.resized = machine_on_resized,
+	},
+};
 
 int machine_remove_device(struct machine *m, const char *id, bool force,
 			  struct error *err)
@@ -369,7 +368,8 @@ int machine_remove_device(struct machine *m, const char *id, bool force,
 		machine_drop_device(m, (unsigned int)i);
 		return 0;
 	}
-	return machine_host_code(vm_unplug(m->vm, id, force, err));
+	return machine_host_code(
+		hotplug_remove(&m->vm->hotplug, id, force, err));
 }
 
 int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
@@ -401,17 +401,10 @@ int machine_boot(struct machine *m, struct error *err)
 	events_emit(m->events, "vm", "booting", NULL);
 	r = vm_config_check(&m->config, err);
 	if (!r)
-		r = vm_create(&m->vm, &m->config, m->loop, err);
+		r = vm_create(&m->vm, &m->config, m->loop, &machine_listener, m,
+			      err);
 	if (r)
 		return -EIO;
-	m->vm->on_event = machine_on_vm_event;
-	m->vm->on_plugged = machine_on_plugged;
-	m->vm->on_driver = machine_on_driver;
-	m->vm->on_removed = machine_on_removed;
-	m->vm->on_remove_failed = machine_on_remove_failed;
-	m->vm->on_resize_done = machine_on_resize_done;
-	m->vm->on_resize_failed = machine_on_resize_failed;
-	m->vm->opaque = m;
 	r = vm_boot(m->vm, err);
 	if (r) {
 		vm_destroy(m->vm);
@@ -579,13 +572,14 @@ static int machine_resize_vm(struct machine *m, const struct machine_size *size,
 	 * first: the number of vCPUs was found good, and only a host in trouble
 	 * refuses it. */
 	if (size->has_ram)
-		r = vm_resize_memory(m->vm, size->ram, err);
+		r = hotplug_resize_memory(&m->vm->hotplug, size->ram, err);
 	if (r)
 		return error_prefix(err, r == -EINVAL ? EINVAL : EIO,
 				    "desired_ram %llu",
 				    (unsigned long long)size->ram);
 	if (size->has_vcpus)
-		r = vm_resize_vcpus(m->vm, (unsigned int)size->vcpus, err);
+		r = hotplug_resize_vcpus(&m->vm->hotplug,
+					 (unsigned int)size->vcpus, err);
 	if (r)
 		return error_prefix(err, EIO, "desired_vcpus %llu",
 				    (unsigned long long)size->vcpus);

@@ -44,7 +44,7 @@ struct machine {
 	void *opaque; /* the caller's */
 	/* How a machine_add_device() with `pending` ended; why NULL: well. No
 	 * verbs from in here. NULL: nobody wants to know. */
-	void (*on_added)(void *opaque, const struct vm_plugged *at,
+	void (*on_added)(void *opaque, const struct hotplug_place *at,
 			 const char *why);
 	void *watcher; /* opaque of that */
 
@@ -97,7 +97,7 @@ int machine_nmi(struct machine *m, struct error *err);
  * out->pending: it is there, but on_added() will tell whether it stays.
  */
 int machine_add_device(struct machine *m, struct device_config *new,
-		       struct vm_plugged *out, struct error *err);
+		       struct hotplug_place *out, struct error *err);
 /*
  * Remove a device; from a machine that runs, ask the guest to let go of it.
  * Then 0 means that it was asked, and an event tells how it ended. force: do

@@ -12,14 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vmm/hotplug.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
 
 /* A device that no driver has bound to yet. */
 struct plug_comer {
-	struct vm *vm;
+	struct plug *plug;
 	struct device *dev;
 	struct loop_timer deadline;
 	uint64_t end_ns; /* when the deadline moves no further */
@@ -28,50 +26,56 @@ struct plug_comer {
 
 /* A device that the guest was asked to let go of. */
 struct plug_leaver {
-	struct hotplug_ask ask;
+	struct ask ask;
+	struct plug *plug;
 	struct device *dev;
 	struct list_node node;
 };
 
-struct plug {
-	struct vm *vm;
-	struct list_node coming; /* struct plug_comer */
-	struct list_node leaving; /* struct plug_leaver */
-	uint64_t deadline_ns;
-	struct loop_call news; /* posted from any thread */
-};
-
-static struct vm_plugged plug_place(const struct device *dev)
+static struct hotplug_place plug_place(const struct device *dev)
 {
-	struct vm_plugged at = { .pending = false };
+	struct hotplug_place at = { .pending = false };
 
 	snprintf(at.id, sizeof(at.id), "%s", dev->id);
 	snprintf(at.bdf, sizeof(at.bdf), "0000:00:%02x.0", dev->slot & 0x1f);
 	return at;
 }
 
+static void plug_tell_chip(const struct plug *plug, bool gone,
+			   unsigned int slot)
+{
+	const struct board *b = plug->board;
+
+	/* Linux looks for what is missing only when it is to let go. */
+	if (gone)
+		b->hotplug_chip->ask(b->hotplug_opaque, HOTPLUG_PCI, slot,
+				     true);
+	else
+		b->hotplug_chip->check(b->hotplug_opaque, HOTPLUG_PCI, slot);
+}
+
 /* forced: the guest did not let go of it. */
-static void plug_take_away(struct vm *vm, struct device *dev, bool forced)
+static void plug_take_away(struct plug *plug, struct device *dev, bool forced)
 {
 	unsigned int slot = dev->slot;
 
 	dev->ops->unplug(dev, forced);
-	vm_quiesce_vcpus(vm);
+	kvm_hold(plug->kvm);
+	kvm_release(plug->kvm);
 	list_remove(&dev->node);
 	dev->ops->destroy(dev);
-	/* Linux looks for what is missing only when it is to let go. */
-	if (forced && vm->running)
-		hotplug_tell_gone(vm, HOTPLUG_PCI, slot);
+	if (forced && plug->board->run != BOARD_STOPPED)
+		plug_tell_chip(plug, true, slot);
 }
 
 /* ---- coming ---- */
 
-static struct plug_comer *plug_find_comer(struct vm *vm,
+static struct plug_comer *plug_find_comer(struct plug *plug,
 					  const struct device *dev)
 {
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &vm->plug->coming) {
+	list_for_each (pos, tmp, &plug->coming) {
 		struct plug_comer *c =
 			container_of(pos, struct plug_comer, node);
 
@@ -83,85 +87,96 @@ static struct plug_comer *plug_find_comer(struct vm *vm,
 
 static void comer_free(struct plug_comer *c)
 {
+	atomic_store(&c->dev->coming, false);
 	loop_timer_cancel(&c->deadline);
 	list_remove(&c->node);
 	free(c);
 }
 
-static void comer_complete(struct plug_comer *c)
+/* why NULL: it is complete, else it is taken back. */
+static void comer_end(struct plug_comer *c, const char *why)
 {
-	struct vm_plugged at = plug_place(c->dev);
-	struct vm *vm = c->vm;
-
-	comer_free(c);
-	log_info("%s: plugged at %s", at.id, at.bdf);
-	if (vm->on_plugged)
-		vm->on_plugged(vm, &at, NULL);
-}
-
-static void comer_fail(struct plug_comer *c, const char *why)
-{
-	struct vm_plugged at = plug_place(c->dev);
+	struct hotplug_place at = plug_place(c->dev);
+	struct plug *plug = c->plug;
 	struct device *dev = c->dev;
-	struct vm *vm = c->vm;
 
 	comer_free(c);
-	plug_take_away(vm, dev, true);
-	log_warn("%s: not plugged: %s", at.id, why);
-	if (vm->on_plugged)
-		vm->on_plugged(vm, &at, why);
-}
-
-static void comer_on_deadline(struct loop_timer *lt)
-{
-	comer_fail(container_of(lt, struct plug_comer, deadline),
-		   "no driver of the guest took it in time");
+	if (why) {
+		plug_take_away(plug, dev, true);
+		log_warn("%s: not plugged: %s", at.id, why);
+	} else {
+		log_info("%s: plugged at %s", at.id, at.bdf);
+	}
+	plug->listener->plugged(plug->opaque, &at, why);
 }
 
 static void comer_set_deadline(struct plug_comer *c)
 {
-	loop_timer_set(
-		c->vm->board.main_loop, &c->deadline,
-		MIN(loop_now_ns() + c->vm->plug->deadline_ns, c->end_ns));
+	loop_timer_set(c->plug->board->main_loop, &c->deadline,
+		       MIN(loop_now_ns() + c->plug->deadline_ns, c->end_ns));
 }
 
-static int comer_create(struct vm *vm, struct device *dev, struct error *err)
+/* A guest that has not even read that there is something is slow, but does not
+ * refuse it. */
+static void comer_on_deadline(struct loop_timer *lt)
+{
+	struct plug_comer *c = container_of(lt, struct plug_comer, deadline);
+	const struct board *b = c->plug->board;
+
+	if (loop_now_ns() < c->end_ns &&
+	    b->hotplug_chip->is_unread(b->hotplug_opaque, HOTPLUG_PCI,
+				       c->dev->slot))
+		comer_set_deadline(c);
+	else
+		comer_end(c, "no driver of the guest took it in time");
+}
+
+static int comer_create(struct plug *plug, struct device *dev,
+			struct error *err)
 {
 	struct plug_comer *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return error_set(err, ENOMEM, "out of memory");
-	c->vm = vm;
+	c->plug = plug;
 	c->dev = dev;
 	c->end_ns = loop_now_ns() + PLUG_DEADLINE_MAX_NS;
 	c->deadline.on_expire = comer_on_deadline;
-	list_insert(&vm->plug->coming, &c->node);
+	atomic_store(&dev->coming, true);
+	list_insert(&plug->coming, &c->node);
 	comer_set_deadline(c);
 	return 0;
 }
 
-int vm_plug(struct vm *vm, const struct device_class *class, const void *config,
-	    struct vm_plugged *out, struct error *err)
+/* Does the guest listen yet? False while it boots, and for one that has no
+ * driver for the chip. */
+static bool plug_is_heard(const struct plug *plug)
+{
+	const struct board *b = plug->board;
+
+	return b->run == BOARD_RUNNING &&
+	       b->hotplug_chip->is_heard(b->hotplug_opaque);
+}
+
+int plug_add(struct plug *plug, const struct device_class *class,
+	     const void *config, struct hotplug_place *out, struct error *err)
 {
 	struct device *dev = NULL;
-	int r = hotplug_check_guest(vm, err);
+	int r = board_add_device(plug->board, class, config, &dev, err);
 
-	if (r)
-		return r;
-	r = board_add_device(&vm->board, class, config, &dev, err);
 	if (r)
 		return error_prefix(err, r, "--%s", class->option);
 	*out = plug_place(dev);
 	/* Whoever does not listen yet finds it when it looks at the bus. */
-	out->pending = vm->running && !vm->paused && hotplug_is_heard(vm);
+	out->pending = plug_is_heard(plug);
 	if (out->pending)
-		r = comer_create(vm, dev, err);
+		r = comer_create(plug, dev, err);
 	if (r) {
-		plug_take_away(vm, dev, true);
+		plug_take_away(plug, dev, true);
 		return r;
 	}
-	if (vm->running)
-		hotplug_check(vm, HOTPLUG_PCI, dev->slot);
+	if (plug->board->run != BOARD_STOPPED)
+		plug_tell_chip(plug, false, dev->slot);
 	if (!out->pending)
 		log_info("%s: plugged at %s", out->id, out->bdf);
 	return 0;
@@ -169,45 +184,43 @@ int vm_plug(struct vm *vm, const struct device_class *class, const void *config,
 
 /* ---- going ---- */
 
-static void plug_remove(struct vm *vm, struct device *dev, bool forced)
+static void plug_end_removal(struct plug *plug, struct device *dev, bool forced)
 {
-	struct vm_plugged was = plug_place(dev);
+	struct hotplug_place was = plug_place(dev);
 
-	plug_take_away(vm, dev, forced);
+	plug_take_away(plug, dev, forced);
 	log_info("%s: removed from %s", was.id, was.bdf);
-	if (vm->on_removed)
-		vm->on_removed(vm, was.id, was.bdf);
+	plug->listener->removed(plug->opaque, &was);
 }
 
 static void leaver_free(struct plug_leaver *l)
 {
-	hotplug_drop(&l->ask);
+	ask_drop(&l->ask);
 	list_remove(&l->node);
 	free(l);
 }
 
-static void leaver_on_answer(struct hotplug_ask *ask,
-			     enum hotplug_answer answer)
+static void leaver_on_answer(struct ask *ask, enum ask_answer answer)
 {
 	struct plug_leaver *l = container_of(ask, struct plug_leaver, ask);
 	struct device *dev = l->dev;
-	struct vm *vm = ask->vm;
+	struct plug *plug = l->plug;
 
 	leaver_free(l);
-	if (answer == HOTPLUG_EJECTED) {
-		plug_remove(vm, dev, false);
+	if (answer == ASK_EJECTED) {
+		plug_end_removal(plug, dev, false);
 		return;
 	}
-	log_warn("%s: not removed: %s", dev->id, hotplug_answer_text(answer));
-	if (vm->on_remove_failed)
-		vm->on_remove_failed(vm, dev->id, hotplug_answer_text(answer));
+	log_warn("%s: not removed: %s", dev->id, ask_answer_text(answer));
+	plug->listener->remove_failed(plug->opaque, dev->id,
+				      ask_answer_text(answer));
 }
 
-static struct device *plug_find(struct vm *vm, const char *id)
+struct device *plug_find(struct plug *plug, const char *id)
 {
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &vm->board.devices) {
+	list_for_each (pos, tmp, &plug->board->devices) {
 		struct device *dev = container_of(pos, struct device, node);
 
 		if (dev->ops->unplug && !strcmp(dev->id, id))
@@ -216,12 +229,12 @@ static struct device *plug_find(struct vm *vm, const char *id)
 	return NULL;
 }
 
-static struct plug_leaver *plug_find_leaver(struct vm *vm,
+static struct plug_leaver *plug_find_leaver(struct plug *plug,
 					    const struct device *dev)
 {
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &vm->plug->leaving) {
+	list_for_each (pos, tmp, &plug->leaving) {
 		struct plug_leaver *l =
 			container_of(pos, struct plug_leaver, node);
 
@@ -232,122 +245,110 @@ static struct plug_leaver *plug_find_leaver(struct vm *vm,
 }
 
 /* Ask the guest to let go of it. */
-static int leaver_create(struct vm *vm, struct device *dev, struct error *err)
+static int leaver_create(struct plug *plug, struct device *dev,
+			 struct error *err)
 {
 	struct plug_leaver *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return error_set(err, ENOMEM, "out of memory");
+	l->plug = plug;
 	l->dev = dev;
-	l->ask = (struct hotplug_ask){
-		.vm = vm,
+	l->ask = (struct ask){
+		.asks = plug->asks,
 		.kind = HOTPLUG_PCI,
 		.index = dev->slot,
 		.done = leaver_on_answer,
 	};
-	list_insert(&vm->plug->leaving, &l->node);
-	hotplug_ask(&l->ask);
+	list_insert(&plug->leaving, &l->node);
+	ask_put(&l->ask);
 	return 0;
 }
 
-int vm_unplug(struct vm *vm, const char *id, bool force, struct error *err)
+int plug_remove(struct plug *plug, const char *id, bool force,
+		struct error *err)
 {
-	struct device *dev = plug_find(vm, id);
+	struct device *dev = plug_find(plug, id);
 	struct plug_leaver *l;
-	int r = hotplug_check_guest(vm, err);
 
-	if (r)
-		return r;
 	if (!dev)
 		return error_set(err, ENOENT, "id %s: there is no such device",
 				 error_value(id).text);
-	if (plug_find_comer(vm, dev))
+	if (plug_find_comer(plug, dev))
 		return error_set(
 			err, EBUSY,
 			"id %s: is still being added; remove it after the reply to that",
 			dev->id);
-	l = plug_find_leaver(vm, dev);
-	if (force || !vm->running) {
+	l = plug_find_leaver(plug, dev);
+	if (force || plug->board->run == BOARD_STOPPED) {
 		if (l)
 			leaver_free(l);
-		plug_remove(vm, dev, true);
+		plug_end_removal(plug, dev, true);
 	} else if (l) {
-		hotplug_ask_again(&l->ask);
+		ask_again(&l->ask);
 	} else {
-		r = leaver_create(vm, dev, err);
+		return leaver_create(plug, dev, err);
 	}
-	return r;
-}
-
-int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
-		   struct error *err)
-{
-	struct device *dev = plug_find(vm, id);
-
-	if (!dev)
-		return error_set(err, ENOENT, "id %s: there is no such device",
-				 error_value(id).text);
-	if (!dev->ops->resize)
-		return error_set(err, EINVAL, "id %s: is not a disk", dev->id);
-	return dev->ops->resize(dev, bytes, err);
+	return 0;
 }
 
 /* ---- what drivers do ---- */
 
-void plug_driver_news(struct vm *vm, struct device *dev, enum device_news news)
+void plug_driver_news(struct plug *plug, struct device *dev,
+		      enum device_news news)
 {
 	if (news != DEVICE_FOUND)
 		atomic_store(&dev->driver_active, news == DEVICE_ACTIVATED);
 	atomic_fetch_or(&dev->news, (unsigned int)news);
-	loop_post(vm->board.main_loop, &vm->plug->news);
+	loop_post(plug->board->main_loop, &plug->news);
 }
 
 /* The guest is at work: all that wait get more time. */
-static void plug_extend(struct vm *vm)
+static void plug_extend(struct plug *plug)
 {
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &vm->plug->coming)
+	list_for_each (pos, tmp, &plug->coming)
 		comer_set_deadline(container_of(pos, struct plug_comer, node));
 }
 
-static void plug_tell(struct vm *vm, struct device *dev, bool active)
+static void plug_tell(struct plug *plug, struct device *dev, bool active)
 {
 	dev->active = active;
-	if (vm->on_driver)
-		vm->on_driver(vm, dev->id, active);
+	plug->listener->driver(plug->opaque, dev->id, active);
 }
 
 /* More than one thing may have happened since we looked. */
-static void plug_on_driver(struct vm *vm, struct device *dev, unsigned int news)
+static void plug_on_driver(struct plug *plug, struct device *dev,
+			   unsigned int news)
 {
-	struct plug_comer *c = plug_find_comer(vm, dev);
+	struct plug_comer *c = plug_find_comer(plug, dev);
 
 	if (news & DEVICE_RESET && dev->active)
-		plug_tell(vm, dev, false);
+		plug_tell(plug, dev, false);
 	if (news & DEVICE_ACTIVATED && !dev->active)
-		plug_tell(vm, dev, true);
+		plug_tell(plug, dev, true);
 	if (dev->active && !atomic_load(&dev->driver_active))
-		plug_tell(vm, dev, false);
+		plug_tell(plug, dev, false);
 	if (!c)
 		return;
-	plug_extend(vm);
+	plug_extend(plug);
 	if (news & DEVICE_ACTIVATED)
-		comer_complete(c);
+		comer_end(c, NULL);
 }
 
-/* Callbacks may change the list of devices: look from the start after each. */
-static bool plug_one_news(struct vm *vm)
+/* Listeners may change the list of devices: look from the start after each. */
+static bool plug_one_news(struct plug *plug)
 {
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &vm->board.devices) {
+	list_for_each (pos, tmp, &plug->board->devices) {
 		struct device *dev = container_of(pos, struct device, node);
 		unsigned int news = atomic_exchange(&dev->news, 0);
 
 		if (!news)
 			continue;
-		plug_on_driver(vm, dev, news);
+		plug_on_driver(plug, dev, news);
 		return true;
 	}
 	return false;
@@ -355,36 +356,39 @@ static bool plug_one_news(struct vm *vm)
 
 static void plug_on_news(struct loop_call *lc)
 {
-	struct vm *vm = container_of(lc, struct plug, news)->vm;
-
-	while (plug_one_news(vm))
+	while (plug_one_news(container_of(lc, struct plug, news)))
 		;
 }
 
 /* ---- life ---- */
 
-void plug_set_deadline(struct vm *vm, uint64_t ns)
+/* Listeners may end other ones: take the first as long as there is one. */
+static void plug_end_comers(struct plug *plug, const char *why)
 {
-	vm->plug->deadline_ns = ns;
+	while (!list_is_empty(&plug->coming))
+		comer_end(container_of(plug->coming.next, struct plug_comer,
+				       node),
+			  why);
 }
 
-void plug_stop(struct vm *vm)
+void plug_on_pause(struct plug *plug)
 {
-	struct list_node *pos, *tmp;
+	plug_end_comers(plug, NULL);
+}
 
+void plug_on_stop(struct plug *plug)
+{
 	/* What a driver did at the last moment counts. */
-	while (plug_one_news(vm))
+	while (plug_one_news(plug))
 		;
-	list_for_each (pos, tmp, &vm->plug->coming)
-		comer_fail(container_of(pos, struct plug_comer, node),
-			   "the guest stopped before a driver took it");
+	plug_end_comers(plug, "the guest stopped before a driver took it");
 }
 
-void plug_reset(struct vm *vm)
+void plug_on_reset(struct plug *plug)
 {
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &vm->board.devices) {
+	list_for_each (pos, tmp, &plug->board->devices) {
 		struct device *dev = container_of(pos, struct device, node);
 
 		atomic_store(&dev->news, 0);
@@ -393,39 +397,21 @@ void plug_reset(struct vm *vm)
 	}
 }
 
-void plug_pause(struct vm *vm)
+void plug_init(struct plug *plug)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &vm->plug->coming)
-		comer_complete(container_of(pos, struct plug_comer, node));
-}
-
-int plug_create(struct vm *vm, struct error *err)
-{
-	struct plug *plug = calloc(1, sizeof(*plug));
-
-	if (!plug)
-		return error_set(err, ENOMEM, "out of memory");
-	plug->vm = vm;
 	plug->deadline_ns = PLUG_DEADLINE_NS;
 	plug->news.fn = plug_on_news;
 	list_init(&plug->coming);
 	list_init(&plug->leaving);
-	vm->plug = plug;
-	return 0;
 }
 
-void plug_destroy(struct vm *vm)
+void plug_fini(struct plug *plug)
 {
-	struct plug *plug = vm->plug;
-
-	if (!plug)
-		return;
+	while (!list_is_empty(&plug->coming))
+		comer_free(container_of(plug->coming.next, struct plug_comer,
+					node));
 	while (!list_is_empty(&plug->leaving))
-		leaver_free(container_of(list_take(&plug->leaving),
-					 struct plug_leaver, node));
-	loop_cancel(vm->board.main_loop, &plug->news);
-	free(plug);
-	vm->plug = NULL;
+		leaver_free(container_of(plug->leaving.next, struct plug_leaver,
+					 node));
+	loop_cancel(plug->board->main_loop, &plug->news);
 }

@@ -6,38 +6,69 @@
 #include <stdint.h>
 
 #include "devices/device.h"
+#include "vmm/ask.h"
+#include "vmm/board.h"
 #include "vmm/error.h"
+#include "vmm/hotplug_listener.h"
+#include "vmm/kvm.h"
+#include "vmm/list.h"
+#include "vmm/loop.h"
 
 /*
  * Devices that come and go while the guest runs, and what drivers do with
- * them. The verbs are vm_plug() and vm_unplug() in vmm/vm.h. Main thread.
+ * them. Main thread, unless it says otherwise.
  */
-struct vm;
 
 /*
- * A driver has to bind to what was plugged this soon. It is part of what a
- * shim waits for (5 s), so the answer has to come before that; the time starts
- * anew while the guest is seen to get on with it, up to PLUG_DEADLINE_MAX_NS.
+ * A driver has to bind to what was plugged this soon after the guest was last
+ * seen to get on with it. It is part of what a shim waits for (5 s), so the
+ * answer has to come before that. A guest that is slow is given
+ * PLUG_DEADLINE_MAX_NS in all.
  */
 #define PLUG_DEADLINE_NS 4500000000ull
 #define PLUG_DEADLINE_MAX_NS 30000000000ull
 
-/* Life, with that of the machine. -errno with a message. */
-int plug_create(struct vm *vm, struct error *err);
-void plug_destroy(struct vm *vm);
+struct plug {
+	/* set by plug_init(), borrowed */
+	struct board *board;
+	struct kvm *kvm;
+	struct asks *asks;
+	const struct hotplug_listener *listener;
+	void *opaque;
 
+	/* main thread */
+	struct list_node coming; /* struct plug_comer */
+	struct list_node leaving; /* struct plug_leaver */
+	uint64_t deadline_ns; /* of later plugs */
+
+	/* any thread */
+	struct loop_call news;
+};
+
+/* plug: the caller's storage, with the borrowed fields set. fini forgets what
+ * is under way; devices stay the board's. */
+void plug_init(struct plug *plug);
+void plug_fini(struct plug *plug);
+
+/* The guest was paused: it will find what was coming when it goes on. */
+void plug_on_pause(struct plug *plug);
 /* No vCPU runs any more: no driver binds now, so what was still coming is taken
  * back. */
-void plug_stop(struct vm *vm);
+void plug_on_stop(struct plug *plug);
 /* Devices are as at power-on. No vCPU runs. */
-void plug_reset(struct vm *vm);
-/* The guest stands still: it will find what was coming when it runs on. */
-void plug_pause(struct vm *vm);
+void plug_on_reset(struct plug *plug);
+
+/* As hotplug_add() and hotplug_remove(). */
+int plug_add(struct plug *plug, const struct device_class *class,
+	     const void *config, struct hotplug_place *out, struct error *err);
+int plug_remove(struct plug *plug, const char *id, bool force,
+		struct error *err);
+
+/* The device of this id, if it is one that can be unplugged, or NULL. */
+struct device *plug_find(struct plug *plug, const char *id);
 
 /* As board_driver_news(). Any thread. */
-void plug_driver_news(struct vm *vm, struct device *dev, enum device_news news);
-
-/* Of later plugs; PLUG_DEADLINE_NS unless set. For tests. */
-void plug_set_deadline(struct vm *vm, uint64_t ns);
+void plug_driver_news(struct plug *plug, struct device *dev,
+		      enum device_news news);
 
 #endif

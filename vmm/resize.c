@@ -14,49 +14,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "vmm/hotplug.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/vm.h"
-
-#define RESIZE_QUEUE_MAX 64u
 
 /* Linux' memory block on machines with that much RAM (and more). */
 #define BIG_GUEST (64 * GIB)
 #define BIG_BLOCK (2 * GIB)
 
-struct resizer;
-
 struct resizer_ops {
-	uint64_t (*size)(const struct vm *vm);
-	int (*grow)(struct vm *vm, uint64_t wanted, struct error *err);
+	uint64_t (*size)(const struct resize *rs);
+	int (*grow)(struct resize *rs, uint64_t wanted, struct error *err);
 	/* What to ask for on the way down; false: there is nothing. */
 	bool (*choose)(struct resizer *rz, uint64_t wanted,
 		       unsigned int *index);
-	void (*remove)(struct vm *vm, unsigned int index);
+	void (*remove)(struct resize *rs, unsigned int index);
 	enum hotplug_kind kind;
-};
-
-/* Requests for one size, one after the other. */
-struct resize_request {
-	uint64_t wanted;
-	unsigned int nr;
-};
-
-struct resizer {
-	struct vm *vm;
-	const struct resizer_ops *ops;
-	struct resize_request queue[RESIZE_QUEUE_MAX]; /* first one first */
-	unsigned int nr;
-	uint64_t began; /* size when the first one began */
-	uint32_t refused; /* DIMMs, for this request */
-	struct hotplug_ask ask;
-	struct loop_call call;
-};
-
-struct resize {
-	struct resizer cpus;
-	struct resizer memory;
 };
 
 /* ---- the queue ---- */
@@ -66,11 +38,11 @@ static void resizer_step(struct resizer *rz);
 /* The first request is over. why: NULL when it came out as wanted. */
 static void resizer_finish(struct resizer *rz, const char *why)
 {
-	struct vm *vm = rz->vm;
-	const struct vm_resize report = {
+	struct resize *rs = rz->resize;
+	const struct hotplug_size report = {
 		.memory = rz->ops->kind == HOTPLUG_MEMORY,
 		.wanted = rz->queue[0].wanted,
-		.actual = rz->ops->size(vm),
+		.actual = rz->ops->size(rs),
 	};
 	unsigned int i, times = rz->queue[0].nr;
 
@@ -80,19 +52,15 @@ static void resizer_finish(struct resizer *rz, const char *why)
 	rz->began = report.actual;
 	rz->refused = 0;
 	if (rz->nr)
-		loop_post(vm->board.main_loop, &rz->call);
-	while (times--) {
-		if (why && vm->on_resize_failed)
-			vm->on_resize_failed(vm, &report, why);
-		else if (!why && vm->on_resize_done)
-			vm->on_resize_done(vm, &report);
-	}
+		loop_post(rs->board->main_loop, &rz->call);
+	while (times--)
+		rs->listener->resized(rs->opaque, &report, why);
 }
 
 static void resizer_give_up(struct resizer *rz, const char *why)
 {
 	bool memory = rz->ops->kind == HOTPLUG_MEMORY;
-	uint64_t now = rz->ops->size(rz->vm);
+	uint64_t now = rz->ops->size(rz->resize);
 	unsigned int shift = memory ? 20 : 0;
 	char text[160];
 
@@ -104,38 +72,37 @@ static void resizer_give_up(struct resizer *rz, const char *why)
 	resizer_finish(rz, text);
 }
 
-static void resizer_on_answer(struct hotplug_ask *ask,
-			      enum hotplug_answer answer)
+static void resizer_on_answer(struct ask *ask, enum ask_answer answer)
 {
 	struct resizer *rz = container_of(ask, struct resizer, ask);
 
-	if (answer == HOTPLUG_EJECTED) {
-		rz->ops->remove(rz->vm, ask->index);
+	if (answer == ASK_EJECTED) {
+		rz->ops->remove(rz->resize, ask->index);
 		resizer_step(rz);
-	} else if (answer == HOTPLUG_REFUSED && ask->kind == HOTPLUG_MEMORY) {
+	} else if (answer == ASK_REFUSED && ask->kind == HOTPLUG_MEMORY) {
 		rz->refused |= 1u << ask->index;
 		resizer_step(rz);
 	} else {
-		resizer_give_up(rz, hotplug_answer_text(answer));
+		resizer_give_up(rz, ask_answer_text(answer));
 	}
 }
 
 /* Go on with the first request. */
 static void resizer_step(struct resizer *rz)
 {
-	uint64_t now = rz->ops->size(rz->vm), wanted = rz->queue[0].wanted;
+	uint64_t now = rz->ops->size(rz->resize), wanted = rz->queue[0].wanted;
 	struct error err;
 
 	if (now == wanted) {
 		resizer_finish(rz, NULL);
 	} else if (now < wanted) {
 		/* Only one that waited comes here. */
-		if (rz->ops->grow(rz->vm, wanted, &err))
+		if (rz->ops->grow(rz->resize, wanted, &err))
 			resizer_finish(rz, err.msg);
 		else
 			resizer_finish(rz, NULL);
 	} else if (rz->ops->choose(rz, wanted, &rz->ask.index)) {
-		hotplug_ask(&rz->ask);
+		ask_put(&rz->ask);
 	} else {
 		resizer_give_up(rz, "the guest cannot free what is asked");
 	}
@@ -152,12 +119,10 @@ static void resizer_on_call(struct loop_call *lc)
 static int resizer_request(struct resizer *rz, uint64_t wanted,
 			   struct error *err)
 {
-	struct vm *vm = rz->vm;
-	uint64_t now = rz->ops->size(vm);
-	int r = hotplug_check_guest(vm, err);
+	struct resize *rs = rz->resize;
+	uint64_t now = rz->ops->size(rs);
+	int r = 0;
 
-	if (r)
-		return r;
 	if (rz->nr && rz->queue[rz->nr - 1].wanted == wanted) {
 		rz->queue[rz->nr - 1].nr++;
 		return 0;
@@ -170,56 +135,57 @@ static int resizer_request(struct resizer *rz, uint64_t wanted,
 	if (!rz->nr) {
 		rz->began = now;
 		if (wanted > now)
-			r = rz->ops->grow(vm, wanted, err);
+			r = rz->ops->grow(rs, wanted, err);
 		if (r)
 			return r;
 	}
 	rz->queue[rz->nr++] = (struct resize_request){ wanted, 1 };
 	/* Callbacks come from the loop, not from in here. */
-	loop_post(vm->board.main_loop, &rz->call);
+	loop_post(rs->board->main_loop, &rz->call);
 	return 0;
 }
 
-static void resizer_init(struct resizer *rz, struct vm *vm,
+static void resizer_init(struct resizer *rz, struct resize *rs,
 			 const struct resizer_ops *ops)
 {
-	rz->vm = vm;
+	rz->resize = rs;
 	rz->ops = ops;
 	rz->call.fn = resizer_on_call;
-	rz->ask.vm = vm;
+	rz->ask.asks = rs->asks;
 	rz->ask.kind = ops->kind;
 	rz->ask.done = resizer_on_answer;
 }
 
 static void resizer_fini(struct resizer *rz)
 {
-	hotplug_drop(&rz->ask);
-	loop_cancel(rz->vm->board.main_loop, &rz->call);
+	ask_drop(&rz->ask);
+	loop_cancel(rz->resize->board->main_loop, &rz->call);
 }
 
 /* ---- vCPUs ---- */
 
-static uint64_t cpus_size(const struct vm *vm)
+static uint64_t cpus_size(const struct resize *rs)
 {
-	return vm->board.nr_cpus;
+	return rs->board->nr_cpus;
 }
 
-static int cpus_grow(struct vm *vm, uint64_t wanted, struct error *err)
+static int cpus_grow(struct resize *rs, uint64_t wanted, struct error *err)
 {
-	unsigned int i, from = vm->board.nr_cpus;
+	const struct hotplug_chip_ops *chip = rs->board->hotplug_chip;
+	unsigned int i, from = rs->board->nr_cpus;
 	int r = 0;
 
 	for (i = from; i < wanted && !r; i++)
-		r = vm_start_vcpu(vm, i, err);
+		r = kvm_start_vcpu(rs->kvm, i, err);
 	if (r) {
 		while (i-- > from)
-			vm_stop_vcpu(vm, i);
+			kvm_stop_vcpu(rs->kvm, i);
 		return r;
 	}
-	vm->board.nr_cpus = (unsigned int)wanted;
+	rs->board->nr_cpus = (unsigned int)wanted;
 	for (i = from; i < wanted; i++) {
-		hotplug_set_cpu(vm, i, true);
-		hotplug_check(vm, HOTPLUG_CPU, i);
+		chip->set_cpu(rs->board->hotplug_opaque, i, true);
+		chip->check(rs->board->hotplug_opaque, HOTPLUG_CPU, i);
 	}
 	return 0;
 }
@@ -228,14 +194,14 @@ static int cpus_grow(struct vm *vm, uint64_t wanted, struct error *err)
 static bool cpus_choose(struct resizer *rz, uint64_t wanted unused_param,
 			unsigned int *index)
 {
-	*index = rz->vm->board.nr_cpus - 1;
+	*index = rz->resize->board->nr_cpus - 1;
 	return true;
 }
 
-static void cpus_remove(struct vm *vm, unsigned int index)
+static void cpus_remove(struct resize *rs, unsigned int index)
 {
-	vm_stop_vcpu(vm, index);
-	vm->board.nr_cpus = index;
+	kvm_stop_vcpu(rs->kvm, index);
+	rs->board->nr_cpus = index;
 }
 
 static const struct resizer_ops cpus_ops = {
@@ -246,25 +212,20 @@ static const struct resizer_ops cpus_ops = {
 	.kind = HOTPLUG_CPU,
 };
 
-int vm_resize_vcpus(struct vm *vm, unsigned int nr, struct error *err)
+int resize_vcpus(struct resize *rs, unsigned int nr, struct error *err)
 {
-	if (nr < 1 || nr > cpus_max(&vm->config->cpus))
+	if (nr < 1 || nr > rs->kvm->max_vcpus)
 		return error_set(err, EINVAL,
 				 "%u vCPUs: must be between 1 and %u", nr,
-				 cpus_max(&vm->config->cpus));
-	return resizer_request(&vm->resize->cpus, nr, err);
+				 rs->kvm->max_vcpus);
+	return resizer_request(&rs->cpus, nr, err);
 }
 
 /* ---- memory ---- */
 
-static uint64_t memory_size(const struct vm *vm)
+uint64_t resize_memory_size(const struct resize *rs)
 {
-	return gmem_size(&vm->board.gmem);
-}
-
-uint64_t vm_memory_size(const struct vm *vm)
-{
-	return memory_size(vm);
+	return gmem_size(&rs->board->gmem);
 }
 
 /* The first free range at a multiple of unit, up to max bytes; 0: none. */
@@ -286,9 +247,9 @@ static uint64_t memory_find(const struct gmem *gm, uint64_t unit, uint64_t max,
 	return len;
 }
 
-static void memory_remove(struct vm *vm, unsigned int index)
+static void memory_remove(struct resize *rs, unsigned int index)
 {
-	gmem_unplug(&vm->board.gmem, index);
+	gmem_unplug(&rs->board->gmem, index);
 }
 
 /* How large a DIMM is to be, so that later requests find places too. */
@@ -339,9 +300,11 @@ static int memory_fill(struct gmem *gm, uint64_t missing, uint32_t *added,
 	return 0;
 }
 
-static int memory_grow(struct vm *vm, uint64_t wanted, struct error *err)
+static int memory_grow(struct resize *rs, uint64_t wanted, struct error *err)
 {
-	struct gmem *gm = &vm->board.gmem;
+	const struct hotplug_chip_ops *chip = rs->board->hotplug_chip;
+	void *opaque = rs->board->hotplug_opaque;
+	struct gmem *gm = &rs->board->gmem;
 	uint32_t added = 0;
 	unsigned int i;
 	int r = memory_fill(gm, wanted - gmem_size(gm), &added, err);
@@ -355,8 +318,8 @@ static int memory_grow(struct vm *vm, uint64_t wanted, struct error *err)
 			gmem_unplug(gm, i);
 			continue;
 		}
-		hotplug_set_memory(vm, i, d->gpa, d->len);
-		hotplug_check(vm, HOTPLUG_MEMORY, i);
+		chip->set_memory(opaque, i, d->gpa, d->len);
+		chip->check(opaque, HOTPLUG_MEMORY, i);
 	}
 	return r;
 }
@@ -365,7 +328,7 @@ static int memory_grow(struct vm *vm, uint64_t wanted, struct error *err)
 static bool memory_choose(struct resizer *rz, uint64_t wanted,
 			  unsigned int *index)
 {
-	const struct gmem *gm = &rz->vm->board.gmem;
+	const struct gmem *gm = &rz->resize->board->gmem;
 	uint64_t excess = gmem_size(gm) - wanted;
 	unsigned int i;
 
@@ -381,17 +344,17 @@ static bool memory_choose(struct resizer *rz, uint64_t wanted,
 }
 
 static const struct resizer_ops memory_ops = {
-	.size = memory_size,
+	.size = resize_memory_size,
 	.grow = memory_grow,
 	.choose = memory_choose,
 	.remove = memory_remove,
 	.kind = HOTPLUG_MEMORY,
 };
 
-int vm_resize_memory(struct vm *vm, uint64_t bytes, struct error *err)
+int resize_memory(struct resize *rs, uint64_t bytes, struct error *err)
 {
-	uint64_t boot = gmem_boot_size(&vm->board.gmem);
-	uint64_t max = boot + vm->board.gmem.reserved.len;
+	uint64_t boot = gmem_boot_size(&rs->board->gmem);
+	uint64_t max = boot + rs->board->gmem.reserved.len;
 
 	if (bytes < boot || bytes > max)
 		return error_set(
@@ -404,7 +367,7 @@ int vm_resize_memory(struct vm *vm, uint64_t bytes, struct error *err)
 			err, EINVAL,
 			"memory must be %llu MiB, the size at start, and a multiple of 128 MiB",
 			(unsigned long long)(boot / MIB));
-	return resizer_request(&vm->resize->memory, bytes, err);
+	return resizer_request(&rs->memory, bytes, err);
 }
 
 /* ---- life ---- */
@@ -414,36 +377,24 @@ static void resizer_stop(struct resizer *rz)
 	while (rz->nr) {
 		if (!rz->ask.pending)
 			resizer_step(rz);
-		hotplug_reset(rz->vm);
+		asks_eject_all(rz->resize->asks);
 	}
 }
 
-void resize_stop(struct vm *vm)
+void resize_on_stop(struct resize *rs)
 {
-	resizer_stop(&vm->resize->cpus);
-	resizer_stop(&vm->resize->memory);
+	resizer_stop(&rs->cpus);
+	resizer_stop(&rs->memory);
 }
 
-int resize_create(struct vm *vm, struct error *err)
+void resize_init(struct resize *rs)
 {
-	struct resize *rs = calloc(1, sizeof(*rs));
-
-	if (!rs)
-		return error_set(err, ENOMEM, "out of memory");
-	resizer_init(&rs->cpus, vm, &cpus_ops);
-	resizer_init(&rs->memory, vm, &memory_ops);
-	vm->resize = rs;
-	return 0;
+	resizer_init(&rs->cpus, rs, &cpus_ops);
+	resizer_init(&rs->memory, rs, &memory_ops);
 }
 
-void resize_destroy(struct vm *vm)
+void resize_fini(struct resize *rs)
 {
-	struct resize *rs = vm->resize;
-
-	if (!rs)
-		return;
 	resizer_fini(&rs->cpus);
 	resizer_fini(&rs->memory);
-	free(rs);
-	vm->resize = NULL;
 }

@@ -15,10 +15,7 @@
 #include "arch/arch.h"
 #include "vmm/hotplug.h"
 #include "vmm/log.h"
-#include "vmm/plug.h"
-#include "vmm/resize.h"
 #include "vmm/util.h"
-#include "vmm/vcpu.h"
 
 /* ---- events ---- */
 
@@ -29,8 +26,8 @@ static void vm_on_event(struct loop_call *lc)
 	vm_stop(vm);
 	/* What another vCPU raised meanwhile is in board.event. */
 	loop_cancel(vm->board.main_loop, &vm->event_call);
-	if (vm->on_event)
-		vm->on_event(vm, (enum vm_event)atomic_load(&vm->board.event));
+	vm->listener->stopped(vm->opaque,
+			      (enum vm_event)atomic_load(&vm->board.event));
 }
 
 /* ---- what the board asks of its owner: any thread ---- */
@@ -65,13 +62,13 @@ static void vm_stopped(struct board *board)
 static void vm_eject_answer(struct board *board, enum hotplug_kind kind,
 			    unsigned int index, bool ejected)
 {
-	hotplug_answer(vm_of(board), kind, index, ejected);
+	asks_answer(&vm_of(board)->hotplug.asks, kind, index, ejected);
 }
 
 static void vm_driver_news(struct board *board, struct device *dev,
 			   enum device_news news)
 {
-	plug_driver_news(vm_of(board), dev, news);
+	plug_driver_news(&vm_of(board)->hotplug.plug, dev, news);
 }
 
 static const struct board_ops vm_board_ops = {
@@ -188,17 +185,19 @@ static int vm_construct(struct vm *vm, struct error *err)
 		r = kvm_open(&vm->kvm, err);
 	if (!r)
 		r = vm_add_memory(vm, err);
-	if (!r)
-		r = resize_create(vm, err);
-	if (!r)
+	if (!r) {
+		hotplug_init(&vm->hotplug, &vm->board, &vm->kvm,
+			     &vm->listener->hotplug, vm->opaque);
 		r = vm_build(vm, err);
+	}
 	if (!r)
 		r = vm_add_devices(vm, err);
 	return r;
 }
 
 int vm_create(struct vm **out, const struct vm_config *config,
-	      struct loop *main_loop, struct error *err)
+	      struct loop *main_loop, const struct vm_listener *listener,
+	      void *opaque, struct error *err)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
 	int r;
@@ -206,17 +205,15 @@ int vm_create(struct vm **out, const struct vm_config *config,
 	if (!vm)
 		return error_set(err, ENOMEM, "out of memory");
 	vm->config = config;
+	vm->listener = listener;
+	vm->opaque = opaque;
 	vm->kernel_fd = vm->initramfs_fd = -1;
 	vm->event_call.fn = vm_on_event;
 	board_init(&vm->board, &vm_board_ops, main_loop);
 	vm->board.serial = &config->serial;
 	vm->board.nr_cpus = (unsigned int)config->cpus.boot;
 	kvm_init(&vm->kvm, &vm->board, cpus_max(&config->cpus));
-	r = hotplug_create(vm, err);
-	if (!r)
-		r = plug_create(vm, err);
-	if (!r)
-		r = vm_construct(vm, err);
+	r = vm_construct(vm, err);
 	if (r) {
 		vm_destroy(vm);
 		return r;
@@ -232,9 +229,7 @@ void vm_destroy(struct vm *vm)
 	vm_stop(vm);
 	loop_cancel(vm->board.main_loop, &vm->event_call);
 	vm_remove_devices(vm);
-	resize_destroy(vm);
-	plug_destroy(vm);
-	hotplug_destroy(vm);
+	hotplug_fini(&vm->hotplug);
 	board_fini(&vm->board);
 	kvm_close(&vm->kvm);
 	gmem_fini(&vm->board.gmem);
@@ -245,44 +240,11 @@ void vm_destroy(struct vm *vm)
 
 /* ---- run ---- */
 
-static int vm_start_vcpus(struct vm *vm, struct error *err)
-{
-	unsigned int i;
-	int r;
-
-	vm->running = true;
-	for (i = vm->board.nr_cpus; i-- > 0;) {
-		r = vcpu_start(vm->kvm.vcpus[i], false, err);
-		if (r) {
-			vm_stop(vm);
-			return r;
-		}
-	}
-	return 0;
-}
-
-int vm_start_vcpu(struct vm *vm, unsigned int index, struct error *err)
-{
-	int r = kvm_rest_vcpu(&vm->kvm, index, err);
-
-	if (r || !vm->running)
-		return r;
-	return vcpu_start(vm->kvm.vcpus[index], vm->paused, err);
-}
-
-void vm_stop_vcpu(struct vm *vm, unsigned int index)
-{
-	if (index >= vm->kvm.nr_vcpus)
-		return;
-	vcpu_request_stop(vm->kvm.vcpus[index]);
-	vcpu_join(vm->kvm.vcpus[index]);
-}
-
 int vm_boot(struct vm *vm, struct error *err)
 {
 	const struct vm_config *vc = vm->config;
 	char *cmdline = vm_config_cmdline(vc, arch_console);
-	struct arch_boot boot = {
+	const struct arch_boot boot = {
 		.gmem = &vm->board.gmem,
 		.kernel_fd = vm->kernel_fd,
 		.kernel_name = vc->kernel ? vc->kernel : "fd",
@@ -301,55 +263,45 @@ int vm_boot(struct vm *vm, struct error *err)
 	free(cmdline);
 	if (r)
 		return r;
-	return vm_start_vcpus(vm, err);
+	vm->board.run = BOARD_RUNNING;
+	r = kvm_start(&vm->kvm, vm->board.nr_cpus, err);
+	if (r)
+		vm->board.run = BOARD_STOPPED;
+	return r;
 }
 
 void vm_stop(struct vm *vm)
 {
-	unsigned int i;
-
-	if (!vm->running)
+	if (vm->board.run == BOARD_STOPPED)
 		return;
-	for (i = 0; i < vm->kvm.nr_vcpus; i++)
-		vcpu_request_stop(vm->kvm.vcpus[i]);
-	for (i = 0; i < vm->kvm.nr_vcpus; i++)
-		vcpu_join(vm->kvm.vcpus[i]);
-	vm->running = false;
-	vm->paused = false;
-	plug_stop(vm);
-	hotplug_reset(vm);
-	resize_stop(vm);
+	kvm_stop(&vm->kvm);
+	vm->board.run = BOARD_STOPPED;
+	hotplug_on_run(&vm->hotplug);
 }
 
 int vm_pause(struct vm *vm, struct error *err)
 {
 	struct list_node *pos, *tmp;
-	unsigned int i;
 
-	if (vm->paused)
+	if (vm->board.run == BOARD_PAUSED)
 		return error_set(err, EALREADY, "the machine is paused");
-	for (i = 0; i < vm->kvm.nr_vcpus; i++)
-		vcpu_request_pause(vm->kvm.vcpus[i]);
-	for (i = 0; i < vm->kvm.nr_vcpus; i++)
-		vcpu_wait_paused(vm->kvm.vcpus[i]);
+	kvm_hold(&vm->kvm);
 	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
 
 		if (dev->ops->pause)
 			dev->ops->pause(dev);
 	}
-	vm->paused = true;
-	plug_pause(vm);
-	hotplug_pause(vm);
+	vm->board.run = BOARD_PAUSED;
+	hotplug_on_run(&vm->hotplug);
 	return 0;
 }
 
 int vm_resume(struct vm *vm, struct error *err)
 {
 	struct list_node *pos, *tmp;
-	unsigned int i;
 
-	if (!vm->paused)
+	if (vm->board.run != BOARD_PAUSED)
 		return error_set(err, EALREADY, "the machine is not paused");
 	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
@@ -357,36 +309,31 @@ int vm_resume(struct vm *vm, struct error *err)
 		if (dev->ops->resume)
 			dev->ops->resume(dev);
 	}
-	for (i = 0; i < vm->kvm.nr_vcpus; i++)
-		vcpu_resume(vm->kvm.vcpus[i]);
-	vm->paused = false;
-	hotplug_resume(vm);
+	vm->board.run = BOARD_RUNNING;
+	kvm_release(&vm->kvm);
+	hotplug_on_run(&vm->hotplug);
 	return 0;
-}
-
-void vm_quiesce_vcpus(struct vm *vm)
-{
-	unsigned int i;
-
-	if (vm->paused || !vm->running)
-		return;
-	for (i = 0; i < vm->kvm.nr_vcpus; i++)
-		vcpu_request_pause(vm->kvm.vcpus[i]);
-	for (i = 0; i < vm->kvm.nr_vcpus; i++)
-		vcpu_wait_paused(vm->kvm.vcpus[i]);
-	for (i = 0; i < vm->kvm.nr_vcpus; i++)
-		vcpu_resume(vm->kvm.vcpus[i]);
 }
 
 int vm_nmi(struct vm *vm, struct error *err)
 {
-	unsigned int i;
-
-	if (!vm->running)
+	if (vm->board.run == BOARD_STOPPED)
 		return error_set(err, EINVAL, "the machine does not run");
-	for (i = 0; i < vm->kvm.nr_vcpus; i++)
-		vcpu_nmi(vm->kvm.vcpus[i]);
+	kvm_nmi(&vm->kvm);
 	return 0;
+}
+
+int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
+		   struct error *err)
+{
+	struct device *dev = plug_find(&vm->hotplug.plug, id);
+
+	if (!dev)
+		return error_set(err, ENOENT, "id %s: there is no such device",
+				 error_value(id).text);
+	if (!dev->ops->resize)
+		return error_set(err, EINVAL, "id %s: is not a disk", dev->id);
+	return dev->ops->resize(dev, bytes, err);
 }
 
 void vm_power_button(struct vm *vm)
@@ -415,7 +362,7 @@ int vm_reset(struct vm *vm, struct error *err)
 		if (dev->ops->reset)
 			dev->ops->reset(dev);
 	}
-	plug_reset(vm);
+	hotplug_on_reset(&vm->hotplug);
 	kvm_unbuild(&vm->kvm);
 	r = gmem_clear(&vm->board.gmem);
 	if (r)

@@ -208,10 +208,23 @@ static bool ahp_is_heard(void *opaque)
 	return heard;
 }
 
+static bool ahp_is_unread(void *opaque, enum hotplug_kind kind,
+			  unsigned int index)
+{
+	struct acpi_hotplug *ahp = opaque;
+	bool unread;
+
+	pthread_mutex_lock(&ahp->lock);
+	unread = ahp->events[kind][index] != 0;
+	pthread_mutex_unlock(&ahp->lock);
+	return unread;
+}
+
 static const struct hotplug_chip_ops ahp_guest_ops = {
 	.check = ahp_check,
 	.ask = ahp_ask,
 	.is_heard = ahp_is_heard,
+	.is_unread = ahp_is_unread,
 	.set_cpu = ahp_set_cpu,
 	.set_memory = ahp_set_memory,
 };

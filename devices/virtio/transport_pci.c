@@ -428,9 +428,13 @@ static void vpci_config_read(struct pci_dev *pci, unsigned int off,
 			     unsigned int len)
 {
 	struct vpci *vp = container_of(pci, struct vpci, pci);
+	struct device *device = &vp->dev->device;
 	uint8_t *data = &pci->config[vp->pci_cap + VPCI_CAP_SHORT];
 	uint32_t bar_off, bar_len;
 
+	/* A slow guest that looks at it is not one without a driver. */
+	if (atomic_load_explicit(&device->coming, memory_order_relaxed))
+		board_driver_news(vp->dev->board, device, DEVICE_FOUND);
 	if (vpci_cap_access(vp, off, len, &bar_off, &bar_len))
 		vpci_bar_read(pci, bar_off, data, bar_len);
 }

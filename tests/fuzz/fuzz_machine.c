@@ -115,12 +115,14 @@ static void fuzz_guest(struct machine *m, unsigned int what)
 {
 	struct vm *vm = m->vm;
 	char id[64];
+	struct hotplug_place was = { .bdf = "0000:00:01.0" };
 
 	if (!vm || m->state == MACHINE_SHUTDOWN)
 		return;
 	if (what == 0 || what == 1) {
 		fake_life_stop();
-		vm->on_event(vm, what ? VM_EVENT_POWEROFF : VM_EVENT_RESET);
+		vm->listener->stopped(vm->opaque, what ? VM_EVENT_POWEROFF
+						       : VM_EVENT_RESET);
 		return;
 	}
 	if (what == 2 || what == 3) {
@@ -129,28 +131,32 @@ static void fuzz_guest(struct machine *m, unsigned int what)
 		return;
 	}
 	if (what == 6) {
-		vm->on_resize_done(
-			vm, &(struct vm_resize){ .wanted = 1, .actual = 1 });
+		vm->listener->hotplug.resized(
+			vm->opaque,
+			&(struct hotplug_size){ .wanted = 1, .actual = 1 },
+			NULL);
 		return;
 	}
 	if (what == 7) {
-		vm->on_resize_failed(vm,
-				     &(struct vm_resize){ .memory = true,
-							  .wanted = 64 * MIB,
-							  .actual = 96 * MIB },
-				     "late");
+		vm->listener->hotplug.resized(
+			vm->opaque,
+			&(struct hotplug_size){ .memory = true,
+						.wanted = 64 * MIB,
+						.actual = 96 * MIB },
+			"late");
 		return;
 	}
 	if (!m->config.nr_devices)
 		return;
 	snprintf(id, sizeof(id), "%s",
 		 *device_config_id(&m->config.devices[0]));
+	snprintf(was.id, sizeof(was.id), "%s", id);
 	if (fake_life_is_coming(id))
 		return;
 	if (what == 4)
-		vm->on_removed(vm, id, "0000:00:01.0");
+		vm->listener->hotplug.removed(vm->opaque, &was);
 	else
-		vm->on_remove_failed(vm, id, "late");
+		vm->listener->hotplug.remove_failed(vm->opaque, id, "late");
 }
 
 static void fuzz_check(const struct machine *m)

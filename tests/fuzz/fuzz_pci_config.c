@@ -61,7 +61,7 @@ static void check(void)
 	unsigned int slot;
 
 	/* One range is the configuration space itself. */
-	require(fv.nr_ioeventfds == QUEUES * (fv.vm.board.mmio.nr - 1));
+	require(fv.nr_ioeventfds == QUEUES * (fv.board.mmio.nr - 1));
 	for (slot = 1; slot <= DISKS; slot++) {
 		require(fake_cfg_read(&fv, slot, PCI_VENDOR_ID, 4) ==
 			0x10421af4);
@@ -100,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		disks[i].dev->ops->reset(disks[i].dev);
 		require(fake_cfg_read(&fv, 1 + i, PCI_COMMAND, 2) == 0);
 	}
-	require(!fv.nr_ioeventfds && fv.vm.board.mmio.nr == 1);
+	require(!fv.nr_ioeventfds && fv.board.mmio.nr == 1);
 	for (i = 0; i < DISKS; i++)
 		fake_disk_fini(&disks[i]);
 	fake_vm_fini(&fv);

@@ -60,7 +60,7 @@ static void op_descriptor(struct stream *s)
 
 	if (flags & 0x80)
 		len <<= 16;
-	guest_table_desc(&drv.fv.vm.board.gmem, where & 0x80 ? TABLE : RING,
+	guest_table_desc(&drv.fv.board.gmem, where & 0x80 ? TABLE : RING,
 			 where & 0x1f, addr, len, flags & 7, next);
 }
 
@@ -89,7 +89,7 @@ static void op_memory(struct stream *s)
 	unsigned int len = 1 + (unsigned int)stream_take(s, 1) % 8;
 	uint64_t v = stream_take(s, len);
 
-	gmem_write(&drv.fv.vm.board.gmem, gpa, &v, len);
+	gmem_write(&drv.fv.board.gmem, gpa, &v, len);
 }
 
 static void op_register(struct stream *s)
@@ -118,7 +118,7 @@ static void op_restart(struct stream *s)
 	features &= ~(1ull << stream_take(s, 1) % 64);
 	if (!gv_negotiate(&drv.gv, features))
 		return;
-	guest_ring_init(&drv.ring, &drv.fv.vm.board.gmem, RING,
+	guest_ring_init(&drv.ring, &drv.fv.board.gmem, RING,
 			(uint16_t)(1u << stream_take(s, 1) % 6));
 	gv_queue(&drv.gv, 0, &drv.ring);
 	gv_driver_ok(&drv.gv);

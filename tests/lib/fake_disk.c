@@ -68,7 +68,7 @@ bool fake_disk_quiesce(struct fake_disk *fd)
 void fake_disk_header(struct fake_vm *fv, gpa_t gpa, uint32_t type,
 		      uint64_t sector)
 {
-	uint8_t *p = guest_mem(&fv->vm.board.gmem, gpa, 16);
+	uint8_t *p = guest_mem(&fv->board.gmem, gpa, 16);
 
 	le_store(p, type, 4);
 	le_store(p + 4, 0, 4);

@@ -20,12 +20,12 @@ static int fake_answer(struct error *err)
 
 void fake_life_came(const char *why)
 {
-	struct vm_plugged at = fake_life.coming[0];
+	struct hotplug_place at = fake_life.coming[0];
 
 	assert(fake_life.nr_coming);
 	memmove(&fake_life.coming[0], &fake_life.coming[1],
 		--fake_life.nr_coming * sizeof(at));
-	fake_life.vm.on_plugged(&fake_life.vm, &at, why);
+	fake_life.vm.listener->hotplug.plugged(fake_life.vm.opaque, &at, why);
 }
 
 bool fake_life_is_coming(const char *id)
@@ -42,16 +42,20 @@ void fake_life_stop(void)
 		fake_life_came("the guest stopped");
 }
 
-/* ---- doubles of vmm/vm.h ---- */
+/* ---- doubles of vmm/vm.h and vmm/hotplug.h ---- */
 
 int vm_create(struct vm **out, const struct vm_config *config,
-	      struct loop *main_loop unused_param, struct error *err)
+	      struct loop *main_loop unused_param,
+	      const struct vm_listener *listener, void *opaque,
+	      struct error *err)
 {
 	assert(!fake_life.exists);
 	if (fake_life.refuse)
 		return error_set(err, EPERM, "the host refuses");
 	memset(&fake_life.vm, 0, sizeof(fake_life.vm));
 	fake_life.vm.config = config;
+	fake_life.vm.listener = listener;
+	fake_life.vm.opaque = opaque;
 	fake_life.vm.kvm.vm_fd = -1;
 	list_init(&fake_life.vm.board.devices);
 	fake_life.exists = true;
@@ -112,8 +116,9 @@ void vm_power_button(struct vm *vm unused_param)
 	assert(fake_life.exists);
 }
 
-int vm_plug(struct vm *vm unused_param, const struct device_class *class,
-	    const void *config, struct vm_plugged *out, struct error *err)
+int hotplug_add(struct hotplug *hp unused_param,
+		const struct device_class *class, const void *config,
+		struct hotplug_place *out, struct error *err)
 {
 	const struct device_config dc = { .class = class,
 					  .config = (void *)(uintptr_t)config };
@@ -128,18 +133,20 @@ int vm_plug(struct vm *vm unused_param, const struct device_class *class,
 	return 0;
 }
 
-int vm_unplug(struct vm *vm, const char *id, bool force, struct error *err)
+int hotplug_remove(struct hotplug *hp unused_param, const char *id, bool force,
+		   struct error *err)
 {
-	char copy[64];
+	struct hotplug_place was = { .bdf = FAKE_BDF };
 
 	if (fake_answer(err))
 		return -EPERM;
 	if (fake_life_is_coming(id))
 		return error_set(err, EBUSY, "it is still coming");
 	/* The caller's one may go with the device. */
-	snprintf(copy, sizeof(copy), "%s", id);
+	snprintf(was.id, sizeof(was.id), "%s", id);
 	if (force)
-		vm->on_removed(vm, copy, FAKE_BDF);
+		fake_life.vm.listener->hotplug.removed(fake_life.vm.opaque,
+						       &was);
 	return 0;
 }
 
@@ -149,15 +156,15 @@ int vm_resize_disk(struct vm *vm unused_param, const char *id unused_param,
 	return fake_answer(err);
 }
 
-int vm_resize_vcpus(struct vm *vm unused_param, unsigned int nr,
-		    struct error *err)
+int hotplug_resize_vcpus(struct hotplug *hp unused_param, unsigned int nr,
+			 struct error *err)
 {
 	fake_life.vcpus = nr;
 	return fake_answer(err);
 }
 
-int vm_resize_memory(struct vm *vm unused_param, uint64_t bytes,
-		     struct error *err)
+int hotplug_resize_memory(struct hotplug *hp unused_param, uint64_t bytes,
+			  struct error *err)
 {
 	if (bytes % MIB)
 		return error_set(err, EINVAL, "no multiple");

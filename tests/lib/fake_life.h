@@ -19,7 +19,7 @@ struct fake_life {
 	bool refuse; /* every verb that can fail does */
 	bool listens; /* plugs wait for a driver: fake_life_came() */
 	/* devices that no driver has bound to yet, in order */
-	struct vm_plugged coming[CONFIG_MAX_DEVICES];
+	struct hotplug_place coming[CONFIG_MAX_DEVICES];
 	unsigned int nr_coming;
 	/* what was asked for last; 0: nothing */
 	unsigned int vcpus;

@@ -17,7 +17,7 @@
 
 static struct fake_vm *fake_of(struct board *board)
 {
-	return container_of(board, struct fake_vm, vm.board);
+	return container_of(board, struct fake_vm, board);
 }
 
 static void require(bool ok)
@@ -107,30 +107,28 @@ void fake_vm_init(struct fake_vm *fv)
 
 	memset(fv, 0, sizeof(*fv));
 	vm_config_init(&fv->config);
-	fv->vm.config = &fv->config;
-	board_init(&fv->vm.board, &fake_board_ops, NULL);
-	fv->vm.board.serial = &fv->config.serial;
-	gmem_init(&fv->vm.board.gmem, &gc);
-	require(!gmem_add(&fv->vm.board.gmem, 0, FAKE_RAM_LEN, NULL));
-	require(!gmem_add(&fv->vm.board.gmem, FAKE_RAM_BORDER, FAKE_RAM_LEN,
+	board_init(&fv->board, &fake_board_ops, NULL);
+	fv->board.serial = &fv->config.serial;
+	gmem_init(&fv->board.gmem, &gc);
+	require(!gmem_add(&fv->board.gmem, 0, FAKE_RAM_LEN, NULL));
+	require(!gmem_add(&fv->board.gmem, FAKE_RAM_BORDER, FAKE_RAM_LEN,
 			  NULL));
-	require(!gmem_add(&fv->vm.board.gmem, FAKE_RAM_HIGH, FAKE_RAM_LEN,
-			  NULL));
-	fv->vm.board.io_loops[0] = loop_create("io0", NULL);
-	require(fv->vm.board.io_loops[0]);
-	fv->vm.board.nr_io_loops = 1;
-	fv->vm.board.main_loop = fv->vm.board.io_loops[0];
+	require(!gmem_add(&fv->board.gmem, FAKE_RAM_HIGH, FAKE_RAM_LEN, NULL));
+	fv->board.io_loops[0] = loop_create("io0", NULL);
+	require(fv->board.io_loops[0]);
+	fv->board.nr_io_loops = 1;
+	fv->board.main_loop = fv->board.io_loops[0];
 }
 
 void fake_vm_fini(struct fake_vm *fv)
 {
-	while (!list_is_empty(&fv->vm.board.devices))
-		fake_vm_remove(fv, container_of(fv->vm.board.devices.prev,
+	while (!list_is_empty(&fv->board.devices))
+		fake_vm_remove(fv, container_of(fv->board.devices.prev,
 						struct device, node));
 	require(!fv->nr_ioeventfds);
-	require(!fv->vm.board.pio.nr && !fv->vm.board.mmio.nr);
-	gmem_fini(&fv->vm.board.gmem);
-	board_fini(&fv->vm.board);
+	require(!fv->board.pio.nr && !fv->board.mmio.nr);
+	gmem_fini(&fv->board.gmem);
+	board_fini(&fv->board);
 	vm_config_free(&fv->config);
 }
 
@@ -140,7 +138,7 @@ struct device *fake_vm_add(struct fake_vm *fv, const struct device_class *class,
 	struct device *dev = NULL;
 
 	fv->err.msg[0] = '\0';
-	board_add_device(&fv->vm.board, class, config, &dev, &fv->err);
+	board_add_device(&fv->board, class, config, &dev, &fv->err);
 	return dev;
 }
 
@@ -156,7 +154,7 @@ struct device *fake_vm_add_pci(struct fake_vm *fv)
 
 void fake_vm_remove(struct fake_vm *fv, struct device *dev)
 {
-	struct loop *loop = fv->vm.board.io_loops[0];
+	struct loop *loop = fv->board.io_loops[0];
 
 	list_remove(&dev->node);
 	if (!fv->single_thread)
@@ -180,7 +178,7 @@ static void fake_on_stop(struct loop_call *lc)
 void fake_vm_turn(struct fake_vm *fv)
 {
 	struct fake_stop stop = { .call.fn = fake_on_stop,
-				  .loop = fv->vm.board.io_loops[0] };
+				  .loop = fv->board.io_loops[0] };
 	unsigned int i;
 
 	for (i = 0; i < FAKE_TURNS; i++) {
@@ -207,7 +205,7 @@ uint64_t fake_mmio_read(struct fake_vm *fv, gpa_t gpa, unsigned int len)
 {
 	uint8_t data[8] = { 0 };
 
-	bus_read(&fv->vm.board.mmio, gpa, data, len);
+	bus_read(&fv->board.mmio, gpa, data, len);
 	return le_load(data, len);
 }
 
@@ -224,14 +222,14 @@ void fake_mmio_write(struct fake_vm *fv, gpa_t gpa, uint64_t v,
 		return;
 	}
 	le_store(data, v, len);
-	bus_write(&fv->vm.board.mmio, gpa, data, len);
+	bus_write(&fv->board.mmio, gpa, data, len);
 }
 
 uint64_t fake_pio_read(struct fake_vm *fv, uint16_t port, unsigned int len)
 {
 	uint8_t data[8] = { 0 };
 
-	bus_read(&fv->vm.board.pio, port, data, len);
+	bus_read(&fv->board.pio, port, data, len);
 	return le_load(data, len);
 }
 
@@ -241,7 +239,7 @@ void fake_pio_write(struct fake_vm *fv, uint16_t port, uint64_t v,
 	uint8_t data[8];
 
 	le_store(data, v, len);
-	bus_write(&fv->vm.board.pio, port, data, len);
+	bus_write(&fv->board.pio, port, data, len);
 }
 
 static gpa_t fake_ecam(unsigned int slot, unsigned int off)

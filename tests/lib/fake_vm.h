@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/board.h"
 #include "vmm/config.h"
-#include "vmm/vm.h"
 
 /*
  * A board without KVM for device tests: real memory, buses and loop; what a
@@ -38,7 +38,7 @@ struct fake_ioeventfd {
 };
 
 struct fake_vm {
-	struct vm vm;
+	struct board board;
 	struct vm_config config;
 	struct error err; /* of the last fake_vm_add() */
 

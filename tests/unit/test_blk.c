@@ -65,7 +65,7 @@ static void open_disk(const char *options, uint64_t features)
 	assert_true(fake_disk_init(&disk, &fv, DISK_LEN, options));
 	guest_virtio_probe(&gv, &fv, 1);
 	assert_true(gv_negotiate(&gv, features));
-	guest_ring_init(&ring, &fv.vm.board.gmem, RING, RING_SIZE);
+	guest_ring_init(&ring, &fv.board.gmem, RING, RING_SIZE);
 	gv_queue(&gv, 0, &ring);
 	gv_driver_ok(&gv);
 	fake_vm_turn(&fv);
@@ -99,7 +99,7 @@ static int teardown(void **state unused_param)
 
 static uint8_t *mem(gpa_t gpa, uint64_t len)
 {
-	return guest_mem(&fv.vm.board.gmem, gpa, len);
+	return guest_mem(&fv.board.gmem, gpa, len);
 }
 
 static void fill(gpa_t gpa, uint64_t len, unsigned int seed)
@@ -193,16 +193,15 @@ static void test_odd_cuts(void **state unused_param)
 	fill(DATA, 1024, 9);
 	fake_disk_header(&fv, HEADER, DISK_OUT, 8);
 	for (i = 0; i < 15; i++) /* fifteen bytes of header */
-		guest_table_desc(&fv.vm.board.gmem, table, i, HEADER + i, 1,
+		guest_table_desc(&fv.board.gmem, table, i, HEADER + i, 1,
 				 RING_NEXT, i + 1);
 	/* The last one and data lie together. */
 	memmove(mem(DATA - 1, 1), mem(HEADER + 15, 1), 1);
-	guest_table_desc(&fv.vm.board.gmem, table, 15, DATA - 1, 300, RING_NEXT,
+	guest_table_desc(&fv.board.gmem, table, 15, DATA - 1, 300, RING_NEXT,
 			 16);
-	guest_table_desc(&fv.vm.board.gmem, table, 16, DATA + 299, 725,
-			 RING_NEXT, 17);
-	guest_table_desc(&fv.vm.board.gmem, table, 17, STATUS, 1, RING_WRITE,
-			 0);
+	guest_table_desc(&fv.board.gmem, table, 16, DATA + 299, 725, RING_NEXT,
+			 17);
+	guest_table_desc(&fv.board.gmem, table, 17, STATUS, 1, RING_WRITE, 0);
 	guest_ring_desc(&ring, 0, table, 16 * 18, RING_INDIRECT, 0);
 	go();
 	expect_done(DISK_OK, 1);
@@ -644,7 +643,7 @@ static void test_needs_reset(void **state unused_param)
 	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
 	assert_int_equal(guest_ring_used_idx(&ring), 0);
 	assert_true(gv_negotiate(&gv, BASE));
-	guest_ring_init(&ring, &fv.vm.board.gmem, RING, RING_SIZE);
+	guest_ring_init(&ring, &fv.board.gmem, RING, RING_SIZE);
 	gv_queue(&gv, 0, &ring);
 	gv_driver_ok(&gv);
 	fake_vm_turn(&fv);

@@ -25,8 +25,6 @@
 #include "tests/lib/guest_virtio.h"
 #include "vmm/byteorder.h"
 #include "vmm/hotplug.h"
-#include "vmm/plug.h"
-#include "vmm/resize.h"
 #include "vmm/util.h"
 
 #define CHECK 1u
@@ -36,6 +34,8 @@
 #define NR_CPUS 4u
 
 static struct fake_vm fv;
+static struct kvm kvm;
+static struct hotplug hp;
 static struct device *chip;
 static char image[] = "/tmp/vmm-hotplug-XXXXXX";
 static char said[256]; /* the last callback */
@@ -46,10 +46,10 @@ static unsigned int refuse_cpu; /* this one cannot start */
 static unsigned int nr_slots; /* KVM memory slots in use */
 static uint8_t slot_byte; /* the first one of the DIMM that went last */
 
-/* ---- doubles of vmm/vm.c and vmm/kvm.c ---- */
+/* ---- doubles of vmm/kvm.c ---- */
 
-int vm_start_vcpu(struct vm *vm unused_param, unsigned int index,
-		  struct error *err)
+int kvm_start_vcpu(struct kvm *k unused_param, unsigned int index,
+		   struct error *err)
 {
 	if (index == refuse_cpu)
 		return error_set(err, ENOMEM, "no memory for vCPU %u", index);
@@ -58,12 +58,16 @@ int vm_start_vcpu(struct vm *vm unused_param, unsigned int index,
 	return 0;
 }
 
-void vm_stop_vcpu(struct vm *vm unused_param, unsigned int index)
+void kvm_stop_vcpu(struct kvm *k unused_param, unsigned int index)
 {
 	cpu_threads &= ~(1u << index);
 }
 
-void vm_quiesce_vcpus(struct vm *vm unused_param)
+void kvm_hold(struct kvm *k unused_param)
+{
+}
+
+void kvm_release(struct kvm *k unused_param)
 {
 }
 
@@ -76,7 +80,7 @@ static int slot_added(struct gmem_listener *gl unused_param,
 	if (range->kind != GMEM_DIMM)
 		return 0;
 	assert_in_range(range->slot, GMEM_MAX_RAM, GMEM_MAX_RANGES - 1);
-	assert_ptr_equal(gmem_ptr(&fv.vm.board.gmem, range->gpa, range->len),
+	assert_ptr_equal(gmem_ptr(&fv.board.gmem, range->gpa, range->len),
 			 range->hva);
 	nr_slots++;
 	return 0;
@@ -86,7 +90,7 @@ static void slot_removed(struct gmem_listener *gl unused_param,
 			 const struct gmem_range *range)
 {
 	/* Devices find it no more, and its pages are still there. */
-	assert_null(gmem_ptr(&fv.vm.board.gmem, range->gpa, 1));
+	assert_null(gmem_ptr(&fv.board.gmem, range->gpa, 1));
 	slot_byte = *range->hva;
 	nr_slots--;
 }
@@ -99,60 +103,65 @@ static struct gmem_listener slots = { .added = slot_added,
 static void on_driver_news(struct board *board unused_param, struct device *dev,
 			   enum device_news news)
 {
-	plug_driver_news(&fv.vm, dev, news);
+	plug_driver_news(&hp.plug, dev, news);
 }
 
 static void on_eject_answer(struct board *board unused_param,
 			    enum hotplug_kind kind, unsigned int index,
 			    bool ejected)
 {
-	hotplug_answer(&fv.vm, kind, index, ejected);
+	asks_answer(&hp.asks, kind, index, ejected);
 }
 
-static void on_plugged(struct vm *vm unused_param, const struct vm_plugged *at,
-		       const char *why)
+static void on_plugged(void *opaque unused_param,
+		       const struct hotplug_place *at, const char *why)
 {
 	snprintf(said, sizeof(said), "%s %s %s", why ? why : "plugged", at->id,
 		 at->bdf);
 	nr_said++;
 }
 
-static void on_driver(struct vm *vm unused_param, const char *id, bool active)
+static void on_driver(void *opaque unused_param, const char *id, bool active)
 {
 	strncat(drivers, active ? "+" : "-", 2);
 	strncat(drivers, id, 8);
 }
 
-static void on_removed(struct vm *vm unused_param, const char *id,
-		       const char *bdf)
+static void on_removed(void *opaque unused_param,
+		       const struct hotplug_place *was)
 {
-	snprintf(said, sizeof(said), "removed %s %s", id, bdf);
+	snprintf(said, sizeof(said), "removed %s %s", was->id, was->bdf);
 	nr_said++;
 }
 
-static void on_remove_failed(struct vm *vm unused_param, const char *id,
+static void on_remove_failed(void *opaque unused_param, const char *id,
 			     const char *why)
 {
 	snprintf(said, sizeof(said), "kept %s: %s", id, why);
 	nr_said++;
 }
 
-static void on_resize_done(struct vm *vm unused_param,
-			   const struct vm_resize *r)
+static void on_resized(void *opaque unused_param,
+		       const struct hotplug_size *size, const char *why)
 {
-	snprintf(said, sizeof(said), "%s %llu", r->memory ? "memory" : "vcpus",
-		 (unsigned long long)r->actual >> (r->memory ? 27 : 0));
+	unsigned long long actual = size->actual >> (size->memory ? 27 : 0);
+	const char *what = size->memory ? "memory" : "vcpus";
+
+	if (why)
+		snprintf(said, sizeof(said), "%s stays %llu: %s", what, actual,
+			 why);
+	else
+		snprintf(said, sizeof(said), "%s %llu", what, actual);
 	nr_said++;
 }
 
-static void on_resize_failed(struct vm *vm unused_param,
-			     const struct vm_resize *r, const char *why)
-{
-	snprintf(said, sizeof(said), "%s stays %llu: %s",
-		 r->memory ? "memory" : "vcpus",
-		 (unsigned long long)r->actual >> (r->memory ? 27 : 0), why);
-	nr_said++;
-}
+static const struct hotplug_listener listener = {
+	.plugged = on_plugged,
+	.driver = on_driver,
+	.removed = on_removed,
+	.remove_failed = on_remove_failed,
+	.resized = on_resized,
+};
 
 /* ---- the guest ---- */
 
@@ -185,7 +194,7 @@ static void status(unsigned int kind, unsigned int index, unsigned int value)
 static uint8_t cpu_sta(unsigned int index)
 {
 	const uint8_t *p =
-		gmem_ptr(&fv.vm.board.gmem, BOOT_HOTPLUG, ACPI_STATE_LEN);
+		gmem_ptr(&fv.board.gmem, BOOT_HOTPLUG, ACPI_STATE_LEN);
 
 	return p[ACPI_STATE_CPUS + index];
 }
@@ -194,7 +203,7 @@ static uint8_t cpu_sta(unsigned int index)
 static uint64_t dimm(unsigned int index, unsigned int word)
 {
 	const uint8_t *p =
-		gmem_ptr(&fv.vm.board.gmem, BOOT_HOTPLUG, ACPI_STATE_LEN);
+		gmem_ptr(&fv.board.gmem, BOOT_HOTPLUG, ACPI_STATE_LEN);
 
 	return le_load(p + ACPI_STATE_DIMMS + index * ACPI_STATE_DIMM_LEN +
 			       8ull * word,
@@ -203,7 +212,7 @@ static uint64_t dimm(unsigned int index, unsigned int word)
 
 static uint64_t blocks(unsigned int nr)
 {
-	return gmem_boot_size(&fv.vm.board.gmem) + nr * GMEM_BLOCK;
+	return gmem_boot_size(&fv.board.gmem) + nr * GMEM_BLOCK;
 }
 
 /* ---- fixture ---- */
@@ -224,25 +233,18 @@ static int setup(void **state unused_param)
 	fv.on_eject_answer = on_eject_answer;
 	fv.config.cpus.boot = 1;
 	fv.config.cpus.max = NR_CPUS;
-	fv.vm.board.nr_cpus = 1;
-	fv.vm.running = true;
-	fv.vm.on_plugged = on_plugged;
-	fv.vm.on_driver = on_driver;
-	fv.vm.on_removed = on_removed;
-	fv.vm.on_remove_failed = on_remove_failed;
-	fv.vm.on_resize_done = on_resize_done;
-	fv.vm.on_resize_failed = on_resize_failed;
+	fv.board.nr_cpus = 1;
+	fv.board.run = BOARD_RUNNING;
 	cpu_threads = 1;
 	refuse_cpu = NR_CPUS;
 	nr_slots = nr_said = 0;
 	said[0] = drivers[0] = '\0';
-	assert_int_equal(hotplug_create(&fv.vm, &err), 0);
-	assert_int_equal(plug_create(&fv.vm, &err), 0);
-	assert_int_equal(gmem_reserve(&fv.vm.board.gmem, HOT_GPA,
+	assert_int_equal(gmem_reserve(&fv.board.gmem, HOT_GPA,
 				      HOT_BLOCKS * GMEM_BLOCK, &err),
 			 0);
-	assert_int_equal(gmem_listen(&fv.vm.board.gmem, &slots, &err), 0);
-	assert_int_equal(resize_create(&fv.vm, &err), 0);
+	assert_int_equal(gmem_listen(&fv.board.gmem, &slots, &err), 0);
+	kvm = (struct kvm){ .max_vcpus = NR_CPUS };
+	hotplug_init(&hp, &fv.board, &kvm, &listener, NULL);
 	chip = fake_vm_add(&fv, device_class_find("acpi_hotplug"), &place);
 	assert_non_null(chip);
 	fake_vm_add_pci(&fv);
@@ -251,11 +253,9 @@ static int setup(void **state unused_param)
 
 static int teardown(void **state unused_param)
 {
-	struct vm *vm = &fv.vm;
-
-	resize_destroy(vm);
-	while (!list_is_empty(&vm->board.devices)) {
-		struct device *dev = container_of(vm->board.devices.prev,
+	hotplug_fini(&hp);
+	while (!list_is_empty(&fv.board.devices)) {
+		struct device *dev = container_of(fv.board.devices.prev,
 						  struct device, node);
 
 		if (dev == chip)
@@ -263,8 +263,6 @@ static int teardown(void **state unused_param)
 		fake_vm_remove(&fv, dev);
 	}
 	fake_vm_remove(&fv, chip);
-	plug_destroy(vm);
-	hotplug_destroy(vm);
 	fake_vm_fini(&fv);
 	return 0;
 }
@@ -293,9 +291,9 @@ static void free_config(void *config)
 	free(config);
 }
 
-static int plug(void *config, struct vm_plugged *out, struct error *err)
+static int plug(void *config, struct hotplug_place *out, struct error *err)
 {
-	return vm_plug(&fv.vm, device_class_find("blk"), config, out, err);
+	return hotplug_add(&hp, device_class_find("blk"), config, out, err);
 }
 
 static uint8_t slot_status(struct guest_virtio *gv)
@@ -322,7 +320,7 @@ static bool has_said(void *arg unused_param)
 static void test_plug_unplug(void **state unused_param)
 {
 	void *config = disk_config("one"), *none = disk_config("none");
-	struct vm_plugged out;
+	struct hotplug_place out;
 	struct error err;
 
 	assert_int_equal(plug(config, &out, &err), 0);
@@ -346,9 +344,9 @@ static void test_plug_unplug(void **state unused_param)
 
 	eject(HOTPLUG_PCI, 1); /* nobody asked */
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
-	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
 	expect_event(HOTPLUG_PCI, 1, EJECT_REQUEST);
-	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
 	expect_event(HOTPLUG_PCI, 1, EJECT_REQUEST);
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
 	assert_int_equal(nr_said, 0);
@@ -356,7 +354,7 @@ static void test_plug_unplug(void **state unused_param)
 	assert_string_equal(said, "removed one 0000:00:01.0");
 	assert_int_equal(nr_said, 1);
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0xffff);
-	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), -ENOENT);
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), -ENOENT);
 	free_config(config);
 	free_config(none);
 }
@@ -364,18 +362,18 @@ static void test_plug_unplug(void **state unused_param)
 static void test_no_answer(void **state unused_param)
 {
 	void *config = disk_config("one");
-	struct vm_plugged out;
+	struct hotplug_place out;
 	struct error err;
 
 	assert_int_equal(plug(config, &out, &err), 0);
-	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
 	status(HOTPLUG_PCI, 1, 0x84); /* in progress: no answer yet */
 	assert_int_equal(nr_said, 0);
 	status(HOTPLUG_PCI, 1, 1);
 	assert_string_equal(said, "kept one: the guest refuses");
 	eject(HOTPLUG_PCI, 1); /* too late */
 	assert_int_equal(nr_said, 1);
-	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
 	eject(HOTPLUG_PCI, 1);
 	assert_string_equal(said, "removed one 0000:00:01.0");
 	free_config(config);
@@ -385,12 +383,12 @@ static void test_no_answer(void **state unused_param)
 static void test_deadline(void **state unused_param)
 {
 	void *config = disk_config("one");
-	struct vm_plugged out;
+	struct hotplug_place out;
 	struct error err;
 
-	hotplug_set_deadline(&fv.vm, 20000000);
+	hp.asks.deadline_ns = 20000000;
 	assert_int_equal(plug(config, &out, &err), 0);
-	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
 	fake_vm_turn(&fv);
 	assert_int_equal(nr_said, 0);
 	assert_true(fake_vm_turn_until(&fv, has_said, NULL));
@@ -398,7 +396,7 @@ static void test_deadline(void **state unused_param)
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
 	eject(HOTPLUG_PCI, 1); /* too late */
 	assert_int_equal(nr_said, 1);
-	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
 	eject(HOTPLUG_PCI, 1);
 	assert_string_equal(said, "removed one 0000:00:01.0");
 	assert_int_equal(nr_said, 2);
@@ -407,31 +405,31 @@ static void test_deadline(void **state unused_param)
 
 static void pause_for(unsigned int ms)
 {
-	fv.vm.paused = true;
-	hotplug_pause(&fv.vm);
+	fv.board.run = BOARD_PAUSED;
+	hotplug_on_run(&hp);
 	usleep(ms * 1000);
 	fake_vm_turn(&fv);
 	assert_int_equal(nr_said, 0);
-	fv.vm.paused = false;
-	hotplug_resume(&fv.vm);
+	fv.board.run = BOARD_RUNNING;
+	hotplug_on_run(&hp);
 }
 
 /* The time of a pause does not count; an answer that waits to be seen does. */
 static void test_deadline_and_pause(void **state unused_param)
 {
 	void *config = disk_config("one");
-	struct vm_plugged out;
+	struct hotplug_place out;
 	struct error err;
 
-	hotplug_set_deadline(&fv.vm, 20000000);
+	hp.asks.deadline_ns = 20000000;
 	assert_int_equal(plug(config, &out, &err), 0);
-	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
 	pause_for(40);
 	assert_true(fake_vm_turn_until(&fv, has_said, NULL));
 	assert_string_equal(said, "kept one: the guest did not answer in time");
 	nr_said = 0;
-	fv.vm.paused = true;
-	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	fv.board.run = BOARD_PAUSED;
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
 	pause_for(40);
 	eject(HOTPLUG_PCI, 1);
 	assert_string_equal(said, "removed one 0000:00:01.0");
@@ -442,7 +440,7 @@ static void test_bind(void **state unused_param)
 {
 	void *config = disk_config("one");
 	struct guest_virtio gv;
-	struct vm_plugged out;
+	struct hotplug_place out;
 	struct error err;
 
 	assert_int_equal(next_event(), 0); /* the guest listens */
@@ -451,7 +449,7 @@ static void test_bind(void **state unused_param)
 	expect_event(HOTPLUG_PCI, 1, CHECK);
 	fake_vm_turn(&fv);
 	assert_int_equal(nr_said, 0);
-	assert_int_equal(vm_unplug(&fv.vm, "one", true, &err), -EBUSY);
+	assert_int_equal(hotplug_remove(&hp, "one", true, &err), -EBUSY);
 	bind(&gv, 1);
 	assert_string_equal(said, "plugged one 0000:00:01.0");
 	assert_int_equal(nr_said, 1);
@@ -463,7 +461,7 @@ static void test_bind(void **state unused_param)
 	bind(&gv, 1);
 	assert_string_equal(drivers, "+one-one+one-one+one");
 	assert_int_equal(nr_said, 1);
-	assert_int_equal(vm_unplug(&fv.vm, "one", true, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", true, &err), 0);
 	free_config(config);
 }
 
@@ -472,14 +470,26 @@ static void test_bind_late(void **state unused_param)
 {
 	void *config = disk_config("one");
 	struct guest_virtio gv;
-	struct vm_plugged out;
+	struct hotplug_place out;
 	struct error err;
 	uint64_t start;
 
 	assert_int_equal(next_event(), 0);
-	plug_set_deadline(&fv.vm, 50000000);
+	hp.plug.deadline_ns = 50000000;
 	assert_int_equal(plug(config, &out, &err), 0);
+	/* One that has not read its event yet is slow, no more. */
+	for (start = loop_now_ns(); loop_now_ns() - start < 120000000;
+	     usleep(5000))
+		fake_vm_turn(&fv);
+	assert_int_equal(nr_said, 0);
 	expect_event(HOTPLUG_PCI, 1, CHECK);
+	/* Nor is one that looks at what is there. */
+	for (start = loop_now_ns(); loop_now_ns() - start < 120000000;
+	     usleep(5000)) {
+		fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 4);
+		fake_vm_turn(&fv);
+	}
+	assert_int_equal(nr_said, 0);
 	/* A guest that is at it gets more time. */
 	usleep(30000);
 	guest_virtio_probe(&gv, &fv, 1);
@@ -494,12 +504,12 @@ static void test_bind_late(void **state unused_param)
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0xffff);
 	expect_event(HOTPLUG_PCI, 1, EJECT_REQUEST);
 	assert_int_equal(slot_status(&gv), 0);
-	plug_set_deadline(&fv.vm, PLUG_DEADLINE_NS);
+	hp.plug.deadline_ns = PLUG_DEADLINE_NS;
 	assert_int_equal(plug(config, &out, &err), 0);
 	assert_string_equal(out.bdf, "0000:00:02.0");
 	bind(&gv, 2);
 	assert_string_equal(said, "plugged one 0000:00:02.0");
-	assert_int_equal(vm_unplug(&fv.vm, "one", true, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", true, &err), 0);
 	free_config(config);
 }
 
@@ -507,26 +517,26 @@ static void test_bind_late(void **state unused_param)
 static void test_bind_not(void **state unused_param)
 {
 	void *config[2] = { disk_config("one"), disk_config("two") };
-	struct vm_plugged out;
+	struct hotplug_place out;
 	struct error err;
 
 	assert_int_equal(next_event(), 0);
 	assert_int_equal(plug(config[0], &out, &err), 0);
 	assert_true(out.pending);
-	fv.vm.paused = true;
-	plug_pause(&fv.vm);
+	fv.board.run = BOARD_PAUSED;
+	hotplug_on_run(&hp);
 	assert_string_equal(said, "plugged one 0000:00:01.0");
-	fv.vm.paused = false;
+	fv.board.run = BOARD_RUNNING;
 	assert_int_equal(plug(config[1], &out, &err), 0);
 	assert_true(out.pending);
-	fv.vm.running = false;
-	plug_stop(&fv.vm);
+	fv.board.run = BOARD_STOPPED;
+	hotplug_on_run(&hp);
 	assert_string_equal(said, "the guest stopped before a driver took it "
 				  "two 0000:00:02.0");
 	assert_int_equal(nr_said, 2);
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
 	assert_int_equal(fake_cfg_read(&fv, 2, PCI_VENDOR_ID, 2), 0xffff);
-	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
 	free_config(config[0]);
 	free_config(config[1]);
 }
@@ -534,7 +544,7 @@ static void test_bind_not(void **state unused_param)
 static void test_force(void **state unused_param)
 {
 	void *config[2] = { disk_config("one"), disk_config("two") };
-	struct vm_plugged out;
+	struct hotplug_place out;
 	struct error err;
 	gpa_t bar;
 
@@ -542,17 +552,17 @@ static void test_force(void **state unused_param)
 	expect_event(HOTPLUG_PCI, 1, CHECK);
 	fake_cfg_write(&fv, 1, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
 	bar = fake_cfg_read(&fv, 1, PCI_BAR0, 8) & ~0xfull;
-	assert_int_equal(vm_unplug(&fv.vm, "one", false, &err), 0);
-	assert_int_equal(vm_unplug(&fv.vm, "one", true, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", true, &err), 0);
 	assert_string_equal(said, "removed one 0000:00:01.0");
 	expect_event(HOTPLUG_PCI, 1, EJECT_REQUEST);
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0xffff);
 	/* A driver that waits for status 0 does not wait for ever. */
 	assert_int_equal(fake_mmio_read(&fv, bar + 0x14, 1), 0);
 	/* The slot is not used again before the others. */
-	fv.vm.paused = true; /* no driver is waited for */
+	fv.board.run = BOARD_PAUSED; /* no driver is waited for */
 	assert_int_equal(plug(config[1], &out, &err), 0);
-	fv.vm.paused = false;
+	fv.board.run = BOARD_RUNNING;
 	assert_false(out.pending);
 	assert_string_equal(out.bdf, "0000:00:02.0");
 	/* Its addresses are, when the guest gives them to another. */
@@ -561,7 +571,7 @@ static void test_force(void **state unused_param)
 	assert_int_equal(fake_mmio_read(&fv, bar + 0x12, 2), 1); /* queues */
 	eject(HOTPLUG_PCI, 1);
 	assert_int_equal(nr_said, 1);
-	assert_int_equal(vm_unplug(&fv.vm, "two", true, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "two", true, &err), 0);
 	free_config(config[0]);
 	free_config(config[1]);
 }
@@ -569,7 +579,7 @@ static void test_force(void **state unused_param)
 static void test_full_bus(void **state unused_param)
 {
 	void *config[PCI_SLOTS];
-	struct vm_plugged out;
+	struct hotplug_place out;
 	struct error err;
 	unsigned int i;
 	char id[8];
@@ -588,11 +598,11 @@ static void test_full_bus(void **state unused_param)
 	assert_int_equal(next_event(), 0);
 	for (i = 1; i < PCI_SLOTS; i++) {
 		snprintf(id, sizeof(id), "d%u", i);
-		assert_int_equal(vm_unplug(&fv.vm, id, i % 2, &err), 0);
+		assert_int_equal(hotplug_remove(&hp, id, i % 2, &err), 0);
 	}
 	assert_int_equal(nr_said, 16);
 	chip->ops->reset(chip);
-	hotplug_reset(&fv.vm); /* the guest is gone: so are the others */
+	asks_eject_all(&hp.asks); /* the guest is gone: so are the others */
 	assert_int_equal(nr_said, 31);
 	for (i = 0; i < PCI_SLOTS; i++)
 		free_config(config[i]);
@@ -605,14 +615,14 @@ static void test_vcpus(void **state unused_param)
 	struct error err;
 	unsigned int i;
 
-	assert_int_equal(vm_resize_vcpus(&fv.vm, 1, &err), 0);
-	assert_int_equal(vm_resize_vcpus(&fv.vm, 0, &err), -EINVAL);
-	assert_int_equal(vm_resize_vcpus(&fv.vm, 5, &err), -EINVAL);
+	assert_int_equal(hotplug_resize_vcpus(&hp, 1, &err), 0);
+	assert_int_equal(hotplug_resize_vcpus(&hp, 0, &err), -EINVAL);
+	assert_int_equal(hotplug_resize_vcpus(&hp, 5, &err), -EINVAL);
 	fake_vm_turn(&fv);
 	/* Nothing to do is done, too. */
 	assert_string_equal(said, "vcpus 1");
 	assert_int_equal(nr_said, 1);
-	assert_int_equal(vm_resize_vcpus(&fv.vm, 4, &err), 0);
+	assert_int_equal(hotplug_resize_vcpus(&hp, 4, &err), 0);
 	assert_int_equal(cpu_threads, 0xf);
 	fake_vm_turn(&fv);
 	assert_string_equal(said, "vcpus 4");
@@ -620,9 +630,9 @@ static void test_vcpus(void **state unused_param)
 		expect_event(HOTPLUG_CPU, i, CHECK);
 		assert_int_equal(cpu_sta(i), 0xf);
 	}
-	assert_int_equal(vm_resize_vcpus(&fv.vm, 2, &err), 0);
+	assert_int_equal(hotplug_resize_vcpus(&hp, 2, &err), 0);
 	/* This one waits. */
-	assert_int_equal(vm_resize_vcpus(&fv.vm, 3, &err), 0);
+	assert_int_equal(hotplug_resize_vcpus(&hp, 3, &err), 0);
 	fake_vm_turn(&fv);
 	expect_event(HOTPLUG_CPU, 3, EJECT_REQUEST);
 	eject(HOTPLUG_CPU, 3);
@@ -642,11 +652,11 @@ static void test_vcpus_fail(void **state unused_param)
 	struct error err;
 
 	refuse_cpu = 3;
-	assert_int_equal(vm_resize_vcpus(&fv.vm, 4, &err), -ENOMEM);
+	assert_int_equal(hotplug_resize_vcpus(&hp, 4, &err), -ENOMEM);
 	assert_int_equal(cpu_threads, 1);
 	assert_int_equal(next_event(), 0);
-	assert_int_equal(vm_resize_vcpus(&fv.vm, 3, &err), 0);
-	assert_int_equal(vm_resize_vcpus(&fv.vm, 1, &err), 0);
+	assert_int_equal(hotplug_resize_vcpus(&hp, 3, &err), 0);
+	assert_int_equal(hotplug_resize_vcpus(&hp, 1, &err), 0);
 	fake_vm_turn(&fv);
 	expect_event(HOTPLUG_CPU, 1, CHECK);
 	expect_event(HOTPLUG_CPU, 2, EJECT_REQUEST);
@@ -654,7 +664,7 @@ static void test_vcpus_fail(void **state unused_param)
 	status(HOTPLUG_CPU, 1, 0x82);
 	assert_string_equal(
 		said, "vcpus stays 2: the guest refuses; it gave 1 of 2 vCPUs");
-	assert_int_equal(fv.vm.board.nr_cpus, 2);
+	assert_int_equal(fv.board.nr_cpus, 2);
 	assert_int_equal(cpu_sta(1), 0xf);
 }
 
@@ -662,18 +672,18 @@ static void test_vcpus_fail(void **state unused_param)
 
 static void test_memory(void **state unused_param)
 {
-	struct gmem *gm = &fv.vm.board.gmem;
+	struct gmem *gm = &fv.board.gmem;
 	uint64_t len = 4 * GIB;
 	struct error err;
 	uint8_t *p;
 	unsigned int i;
 
 	assert_null(gmem_ptr(gm, HOT_GPA, 1));
-	assert_int_equal(vm_resize_memory(&fv.vm, blocks(1) + 4096, &err),
+	assert_int_equal(hotplug_resize_memory(&hp, blocks(1) + 4096, &err),
 			 -EINVAL);
 	assert_non_null(strstr(err.msg, "128 MiB"));
-	assert_int_equal(vm_resize_memory(&fv.vm, blocks(13), &err), -ERANGE);
-	assert_int_equal(vm_resize_memory(&fv.vm, blocks(3), &err), 0);
+	assert_int_equal(hotplug_resize_memory(&hp, blocks(13), &err), -ERANGE);
+	assert_int_equal(hotplug_resize_memory(&hp, blocks(3), &err), 0);
 	fake_vm_turn(&fv);
 	assert_string_equal(said, "memory 3");
 	assert_int_equal(nr_slots, 3);
@@ -689,7 +699,7 @@ static void test_memory(void **state unused_param)
 	assert_int_equal(len, 3 * GMEM_BLOCK - 4096);
 	memset(p - 4096, 0x5a, 8192);
 
-	assert_int_equal(vm_resize_memory(&fv.vm, blocks(0), &err), 0);
+	assert_int_equal(hotplug_resize_memory(&hp, blocks(0), &err), 0);
 	fake_vm_turn(&fv);
 	expect_event(HOTPLUG_MEMORY, 2, EJECT_REQUEST);
 	eject(HOTPLUG_MEMORY, 2);
@@ -703,9 +713,9 @@ static void test_memory(void **state unused_param)
 	assert_int_equal(slot_byte, 0x5a);
 	assert_null(gmem_ptr(gm, HOT_GPA + 4096, 1));
 	assert_int_equal(p[0], 0); /* given back, and still ours to touch */
-	assert_int_equal(vm_memory_size(&fv.vm), blocks(1));
+	assert_int_equal(resize_memory_size(&hp.resize), blocks(1));
 	/* Holes are filled first. */
-	assert_int_equal(vm_resize_memory(&fv.vm, blocks(12), &err), 0);
+	assert_int_equal(hotplug_resize_memory(&hp, blocks(12), &err), 0);
 	assert_int_equal(nr_slots, 12);
 	assert_int_equal(*(uint8_t *)gmem_ptr(gm, HOT_GPA + 4096, 1), 0);
 }
@@ -715,12 +725,12 @@ static void test_memory_reset(void **state unused_param)
 {
 	struct error err;
 
-	assert_int_equal(vm_resize_memory(&fv.vm, blocks(4), &err), 0);
+	assert_int_equal(hotplug_resize_memory(&hp, blocks(4), &err), 0);
 	fake_vm_turn(&fv);
-	assert_int_equal(vm_resize_memory(&fv.vm, blocks(1), &err), 0);
+	assert_int_equal(hotplug_resize_memory(&hp, blocks(1), &err), 0);
 	fake_vm_turn(&fv);
 	chip->ops->reset(chip);
-	hotplug_reset(&fv.vm);
+	asks_eject_all(&hp.asks);
 	assert_string_equal(said, "memory 1");
 	assert_int_equal(nr_slots, 1);
 	assert_int_equal(next_event(), 0);
@@ -731,18 +741,18 @@ static void test_memory_late(void **state unused_param)
 {
 	struct error err;
 
-	hotplug_set_deadline(&fv.vm, 20000000);
-	assert_int_equal(vm_resize_memory(&fv.vm, blocks(1), &err), 0);
+	hp.asks.deadline_ns = 20000000;
+	assert_int_equal(hotplug_resize_memory(&hp, blocks(1), &err), 0);
 	fake_vm_turn(&fv);
 	expect_event(HOTPLUG_MEMORY, 0, CHECK);
 	nr_said = 0;
-	assert_int_equal(vm_resize_memory(&fv.vm, blocks(0), &err), 0);
+	assert_int_equal(hotplug_resize_memory(&hp, blocks(0), &err), 0);
 	assert_true(fake_vm_turn_until(&fv, has_said, NULL));
 	assert_non_null(strstr(said, "did not answer in time"));
 	assert_int_equal(next_event(), 0);
 	eject(HOTPLUG_MEMORY, 0);
 	assert_int_equal(dimm(0, 2), 0xf);
-	assert_int_equal(vm_memory_size(&fv.vm), blocks(1));
+	assert_int_equal(resize_memory_size(&hp.resize), blocks(1));
 	expect_event(HOTPLUG_MEMORY, 0, CHECK);
 	assert_int_equal(next_event(), 0);
 }

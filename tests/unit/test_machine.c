@@ -99,7 +99,7 @@ static void boot(struct fixture *fx)
 	assert_int_equal(fx->m.state, MACHINE_RUNNING);
 }
 
-static int add(struct fixture *fx, const char *id, struct vm_plugged *out)
+static int add(struct fixture *fx, const char *id, struct hotplug_place *out)
 {
 	struct device_config dc = disk_config(id);
 	int r = machine_add_device(&fx->m, &dc, out, &fx->err);
@@ -168,10 +168,10 @@ static void test_guest_ends(void **state)
 	struct fixture *fx = *state;
 
 	boot(fx);
-	fake_life.vm.on_event(&fake_life.vm, VM_EVENT_RESET);
+	fake_life.vm.listener->stopped(fake_life.vm.opaque, VM_EVENT_RESET);
 	assert_int_equal(fx->end, VM_EVENT_NONE);
 	assert_int_equal(fx->m.state, MACHINE_RUNNING);
-	fake_life.vm.on_event(&fake_life.vm, VM_EVENT_POWEROFF);
+	fake_life.vm.listener->stopped(fake_life.vm.opaque, VM_EVENT_POWEROFF);
 	assert_int_equal(fx->end, VM_EVENT_POWEROFF);
 	assert_string_equal(machine_state_name(&fx->m), "Shutdown");
 	assert_int_equal(machine_pause(&fx->m, &fx->err), -EIO);
@@ -209,7 +209,7 @@ static void test_guest_at_once(void **state)
 static void test_ids(void **state)
 {
 	struct fixture *fx = *state;
-	struct vm_plugged at;
+	struct hotplug_place at;
 
 	assert_int_equal(add(fx, "a", &at), -ENOENT);
 	assert_int_equal(create(fx), 0);
@@ -231,7 +231,7 @@ static void test_ids(void **state)
 static void test_too_many(void **state)
 {
 	struct fixture *fx = *state;
-	struct vm_plugged at;
+	struct hotplug_place at;
 
 	assert_int_equal(create(fx), 0);
 	for (unsigned int i = 0; i < CONFIG_MAX_DEVICES; i++)
@@ -243,7 +243,7 @@ static void test_too_many(void **state)
 static void test_plug(void **state)
 {
 	struct fixture *fx = *state;
-	struct vm_plugged at;
+	struct hotplug_place at;
 
 	boot(fx);
 	assert_int_equal(add(fx, "a", &at), 0);
@@ -256,7 +256,8 @@ static void test_plug(void **state)
 	assert_int_equal(machine_remove_device(&fx->m, "a", false, &fx->err),
 			 0);
 	assert_int_equal(add(fx, "a", &at), -EEXIST);
-	fake_life.vm.on_remove_failed(&fake_life.vm, "a", "late");
+	fake_life.vm.listener->hotplug.remove_failed(fake_life.vm.opaque, "a",
+						     "late");
 	assert_int_equal(fx->m.config.nr_devices, 1);
 	assert_int_equal(machine_remove_device(&fx->m, "a", true, &fx->err), 0);
 	assert_int_equal(fx->m.config.nr_devices, 0);

@@ -96,7 +96,7 @@ static int card_plug(struct card *card, struct error *err)
 	const uint8_t cap[CAP_LEN] = { 0, 0, CAP_LEN, 1, 2, 3, 4, 5 };
 
 	memset(card, 0, sizeof(*card));
-	pci_dev_init(&card->pci, &fv.vm.board, &card_ops, &ids, BAR_SIZE);
+	pci_dev_init(&card->pci, &fv.board, &card_ops, &ids, BAR_SIZE);
 	assert_int_equal(pci_add_msix(&card->pci, 4, 0x1000, 0x2000), 0);
 	pci_add_capability(&card->pci, PCI_CAP_ID_VENDOR, cap, CAP_LEN);
 	return pci_plug(&card->pci, err);

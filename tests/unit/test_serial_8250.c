@@ -334,7 +334,7 @@ static void test_reset(void **state unused_param)
 static void test_quit(void **state unused_param)
 {
 	con.config.quit(con.config.opaque);
-	assert_int_equal(atomic_load(&fv.vm.board.event), VM_EVENT_STOP);
+	assert_int_equal(atomic_load(&fv.board.event), VM_EVENT_STOP);
 }
 
 /* --serial off: no port at all. */

@@ -60,7 +60,7 @@ static void cfg_write(unsigned int off, uint64_t v, unsigned int len)
 static void bring_up(void)
 {
 	assert_true(gv_negotiate(&gv, VIRTIO_F(VIRTIO_F_VERSION_1)));
-	guest_ring_init(&ring, &fv.vm.board.gmem, RING, 16);
+	guest_ring_init(&ring, &fv.board.gmem, RING, 16);
 	gv_queue(&gv, 0, &ring);
 	gv_driver_ok(&gv);
 	fake_vm_turn(&fv);
@@ -435,9 +435,9 @@ static void test_machine_reset(void **state unused_param)
 {
 	bring_up();
 	gv_enable_msix(&gv, QUEUES + 1);
-	assert_int_equal(loop_thread_start(fv.vm.board.io_loops[0], NULL), 0);
+	assert_int_equal(loop_thread_start(fv.board.io_loops[0], NULL), 0);
 	disk.dev->ops->reset(disk.dev);
-	loop_thread_stop(fv.vm.board.io_loops[0]);
+	loop_thread_stop(fv.board.io_loops[0]);
 	assert_int_equal(fv.nr_ioeventfds, 0);
 	assert_int_equal(cfg(PCI_COMMAND, 2), 0);
 	assert_int_equal(cfg(gv.cap[GV_MSIX] + 2u, 2), QUEUES);

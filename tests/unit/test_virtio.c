@@ -202,8 +202,7 @@ static void make_rings(void)
 	unsigned int i, d;
 
 	for (i = 0; i < TOY_QUEUES; i++) {
-		gpa = guest_ring_init(&rings[i], &fv.vm.board.gmem, gpa,
-				      TOY_SIZE);
+		gpa = guest_ring_init(&rings[i], &fv.board.gmem, gpa, TOY_SIZE);
 		for (d = 0; d < TOY_SIZE; d++)
 			guest_ring_desc(&rings[i], d, DATA + 16 * d, 16,
 					RING_WRITE, 0);
@@ -236,7 +235,7 @@ static void bring_up(void)
 static int setup(void **state unused_param)
 {
 	const struct virtio_init init = {
-		.board = &fv.vm.board,
+		.board = &fv.board,
 		.class = &toy_class,
 		.ops = &toy_ops,
 		.id = 42,
@@ -252,7 +251,7 @@ static int setup(void **state unused_param)
 	memset(&toy, 0, sizeof(toy));
 	assert_int_equal(virtio_init(&toy.dev, &init, NULL), 0);
 	assert_int_equal(
-		board_assign_id(&fv.vm.board, &toy.dev.device, NULL, NULL), 0);
+		board_assign_id(&fv.board, &toy.dev.device, NULL, NULL), 0);
 	toy.dev.transport = &toy;
 	toy.dev.transport_ops = &toy_transport_ops;
 	return 0;
@@ -679,7 +678,7 @@ static void push_all(void *arg unused_param)
 /* With the loop on its own thread: kicks wake it, a reset waits for it. */
 static void test_threaded(void **state unused_param)
 {
-	struct loop *loop = fv.vm.board.io_loops[0];
+	struct loop *loop = fv.board.io_loops[0];
 	uint64_t end = loop_now_ns() + 5000000000ull;
 	unsigned int i;
 
@@ -710,7 +709,7 @@ static void take_turn(void *arg unused_param)
  * takes up where it was. */
 static void test_pause(void **state unused_param)
 {
-	struct loop *loop = fv.vm.board.io_loops[0];
+	struct loop *loop = fv.board.io_loops[0];
 	struct device *device = &toy.dev.device;
 
 	bring_up();
@@ -740,7 +739,7 @@ static void test_pause(void **state unused_param)
 /* A machine reset while paused. */
 static void test_reset_while_paused(void **state unused_param)
 {
-	struct loop *loop = fv.vm.board.io_loops[0];
+	struct loop *loop = fv.board.io_loops[0];
 	struct device *device = &toy.dev.device;
 
 	bring_up();

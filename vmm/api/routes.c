@@ -291,7 +291,7 @@ static void api_wait(struct api_call *c, struct api_waiter *w, const char *id)
 }
 
 static void api_reply_added(struct api_reply *reply,
-			    const struct vm_plugged *at)
+			    const struct hotplug_place *at)
 {
 	api_reply_json(reply, 200,
 		       json_pack("{s:s,s:s}", "id", at->id, "bdf", at->bdf));
@@ -300,7 +300,7 @@ static void api_reply_added(struct api_reply *reply,
 static int api_add(struct api_call *c, struct device_config *dc)
 {
 	struct api_waiter *w = calloc(1, sizeof(*w));
-	struct vm_plugged at = { .pending = false };
+	struct hotplug_place at = { .pending = false };
 	int r = w ? machine_add_device(c->machine, dc, &at, c->err)
 		  : error_set(c->err, EIO, "out of memory");
 
@@ -573,7 +573,7 @@ static struct api_waiter *api_find_waiter(struct api *api, const char *id)
 	return NULL;
 }
 
-static void api_on_added(void *opaque, const struct vm_plugged *at,
+static void api_on_added(void *opaque, const struct hotplug_place *at,
 			 const char *why)
 {
 	struct api *api = opaque;

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * Answers come on vCPU threads as bits; the main loop turns them into calls, in
+ * the order of the questions.
+ */
+#include "vmm/ask.h"
+
+#include "vmm/util.h"
+
+#define WORD_BITS 64u
+
+/* ---- answers ---- */
+
+void asks_answer(struct asks *asks, enum hotplug_kind kind, unsigned int index,
+		 bool ejected)
+{
+	_Atomic uint64_t *bits = ejected ? asks->ejected[kind]
+					 : asks->refused[kind];
+
+	atomic_fetch_or(&bits[index / WORD_BITS], 1ull << index % WORD_BITS);
+	loop_post(asks->board->main_loop, &asks->mail);
+}
+
+static bool ask_take(_Atomic uint64_t *bits, unsigned int index)
+{
+	uint64_t bit = 1ull << index % WORD_BITS;
+
+	return atomic_fetch_and(&bits[index / WORD_BITS], ~bit) & bit;
+}
+
+static void ask_end(struct ask *ask, enum ask_answer answer)
+{
+	ask_drop(ask);
+	ask->done(ask, answer);
+}
+
+/* Has it been answered? Then that is its end. */
+static bool ask_take_answer(struct ask *ask)
+{
+	struct asks *asks = ask->asks;
+
+	if (ask_take(asks->ejected[ask->kind], ask->index))
+		ask_end(ask, ASK_EJECTED);
+	else if (ask_take(asks->refused[ask->kind], ask->index))
+		ask_end(ask, ASK_REFUSED);
+	else
+		return false;
+	return true;
+}
+
+/* done() may ask and drop anything: look from the start after each. */
+static bool asks_answer_one(struct asks *asks)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &asks->pending)
+		if (ask_take_answer(container_of(pos, struct ask, node)))
+			return true;
+	return false;
+}
+
+static void asks_on_mail(struct loop_call *lc)
+{
+	while (asks_answer_one(container_of(lc, struct asks, mail)))
+		;
+}
+
+static void ask_on_deadline(struct loop_timer *lt)
+{
+	struct ask *ask = container_of(lt, struct ask, deadline);
+
+	if (!ask_take_answer(ask))
+		ask_end(ask, ASK_LATE);
+}
+
+static void ask_set_timer(struct ask *ask)
+{
+	struct board *board = ask->asks->board;
+
+	if (board->run == BOARD_RUNNING)
+		loop_timer_set(board->main_loop, &ask->deadline,
+			       loop_now_ns() + ask->asks->deadline_ns);
+	else
+		loop_timer_cancel(&ask->deadline);
+}
+
+const char *ask_answer_text(enum ask_answer answer)
+{
+	static const char *const texts[] = {
+		[ASK_EJECTED] = "the guest let go",
+		[ASK_REFUSED] = "the guest refuses",
+		[ASK_LATE] = "the guest did not answer in time",
+	};
+
+	return texts[answer];
+}
+
+/* ---- questions ---- */
+
+static void ask_tell(const struct ask *ask, bool on)
+{
+	const struct board *b = ask->asks->board;
+
+	if (b->hotplug_chip)
+		b->hotplug_chip->ask(b->hotplug_opaque, ask->kind, ask->index,
+				     on);
+}
+
+void ask_put(struct ask *ask)
+{
+	struct asks *asks = ask->asks;
+
+	/* What the guest said about an earlier question counts no more. */
+	ask_take(asks->ejected[ask->kind], ask->index);
+	ask_take(asks->refused[ask->kind], ask->index);
+	ask->pending = true;
+	ask->deadline.on_expire = ask_on_deadline;
+	ask_set_timer(ask);
+	list_insert(&asks->pending, &ask->node);
+	ask_tell(ask, true);
+}
+
+void ask_again(struct ask *ask)
+{
+	ask_tell(ask, true);
+}
+
+void ask_drop(struct ask *ask)
+{
+	if (!ask->pending)
+		return;
+	ask->pending = false;
+	loop_timer_cancel(&ask->deadline);
+	list_remove(&ask->node);
+	ask_tell(ask, false);
+}
+
+/* ---- life ---- */
+
+void asks_on_run(struct asks *asks)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &asks->pending)
+		ask_set_timer(container_of(pos, struct ask, node));
+}
+
+void asks_eject_all(struct asks *asks)
+{
+	while (!list_is_empty(&asks->pending))
+		ask_end(container_of(asks->pending.next, struct ask, node),
+			ASK_EJECTED);
+}
+
+void asks_init(struct asks *asks, struct board *board)
+{
+	asks->board = board;
+	asks->mail.fn = asks_on_mail;
+	asks->deadline_ns = ASK_DEADLINE_NS;
+	list_init(&asks->pending);
+}
+
+void asks_fini(struct asks *asks)
+{
+	loop_cancel(asks->board->main_loop, &asks->mail);
+}
