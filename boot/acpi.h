@@ -6,19 +6,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
+#include "vmm/byteorder.h"
 #include "vmm/gmem.h"
 
-#define ACPI_MAX_CPUS 4096
+/*
+ * What the ACPI tables, the chips they describe and the guest's byte code agree
+ * on; and the description of a machine that the tables are made of.
+ */
+
+/* The highest APIC id that needs no x2APIC entry is 254, a broadcast 255. */
+#define ACPI_MAX_CPUS 255
 
 /*
  * To power off, the guest writes this to the sleep control register (ACPI 6.5
  * section 4.8.3.7): SLP_TYP 5, as \_S5 says, and SLP_EN.
  */
 #define ACPI_SLEEP_S5 (5 << 2 | 1 << 5)
-
-/* Bits of the byte at ged_port; reading it clears them. */
-#define ACPI_GED_POWER_BUTTON 0x01
 
 /* Registers of the power chip, one byte each, from its base port on. */
 #define ACPI_POWER_SLEEP 0 /* sleep control */
@@ -27,6 +30,9 @@
 #define ACPI_POWER_EVENT 3 /* GED events */
 #define ACPI_POWER_PORTS 4
 #define ACPI_POWER_RESET_VALUE 1
+
+/* Bits of ACPI_POWER_EVENT; reading it clears them. */
+#define ACPI_GED_POWER_BUTTON 0x01
 
 /*
  * Registers of the hot-plug chip, 32 bits each, from its base port on. Each
@@ -55,66 +61,68 @@
 #define ACPI_STATE_LEN (ACPI_STATE_DIMMS + ACPI_MAX_DIMMS * ACPI_STATE_DIMM_LEN)
 #define ACPI_STA_PRESENT 0x0f /* 6.3.7: present, enabled, shown, working */
 
-/* A range of bus addresses; len 0 when there is none. */
+#define ACPI_LAPIC_LEN 8 /* of a processor's entry in the MADT */
+
+/* A range of bus addresses. */
 struct acpi_window {
 	uint64_t base;
-	uint64_t len; /* bytes, or ports */
+	uint64_t len; /* bytes */
 };
 
 /* The machine that the tables describe: hardware-reduced x86. */
 struct acpi_config {
 	unsigned int nr_cpus; /* 1 .. ACPI_MAX_CPUS: most it may ever have */
 	unsigned int nr_boot_cpus; /* 1 .. nr_cpus: there from the start */
-	const uint32_t *apic_ids; /* nr_cpus; NULL: the id is the index */
 	uint32_t lapic_gpa;
 	uint32_t ioapic_gpa;
-	uint8_t ioapic_id;
 
 	gpa_t ecam_gpa; /* 1 MiB a bus, from bus 0 on */
 	unsigned int nr_buses; /* 1 .. 256 */
-	struct acpi_window mmio32; /* for BARs below 4 GiB; must be there */
+	struct acpi_window mmio32; /* for BARs below 4 GiB */
 	struct acpi_window mmio64; /* for BARs anywhere */
-	struct acpi_window pio; /* for I/O BARs */
 
 	bool has_serial; /* a 16550A: COM1 */
 	uint16_t serial_port;
 	uint32_t serial_gsi;
 
-	uint16_t ged_port; /* one byte, ACPI_GED_* */
+	uint16_t power_port; /* ACPI_POWER_PORTS of them */
 	uint32_t ged_gsi; /* edge, high */
 
-	/* Hot-plug; hotplug_port 0: none, and the rest does not count. */
-	uint16_t hotplug_port; /* ACPI_HOTPLUG_PORTS */
+	uint16_t hotplug_port; /* ACPI_HOTPLUG_PORTS of them */
 	uint32_t hotplug_gsi; /* edge, high; another one than ged_gsi */
 	gpa_t hotplug_state; /* ACPI_STATE_LEN bytes of RAM */
 	unsigned int nr_dimms; /* 0 .. ACPI_MAX_DIMMS: most there may be */
-	const struct acpi_window *dimms; /* nr_dimms: what is plugged */
+	const struct acpi_window *dimms; /* nr_dimms; len 0: not plugged */
 	struct acpi_window hotplug_memory; /* where DIMMs may be */
 	const struct acpi_window *ram; /* nr_ram: what else is RAM */
 	unsigned int nr_ram;
-
-	uint16_t sleep_control_port; /* one byte each */
-	uint16_t sleep_status_port;
-	uint16_t reset_port;
-	uint8_t reset_value; /* what is written there to reset */
 };
 
-/* Write a DIMM into its place of the state area; len 0: it is empty. A guest
- * that reads meanwhile sees it whole or not at all. Any thread. */
-void acpi_store_dimm(void *place, uint64_t gpa, uint64_t len);
+/* Write the MADT entry of processor `index` (5.2.12.2), which is its APIC id
+ * too; !present: it may come. Any thread. */
+static inline void acpi_store_lapic(uint8_t e[ACPI_LAPIC_LEN],
+				    unsigned int index, bool present)
+{
+	e[0] = 0; /* a local APIC */
+	e[1] = ACPI_LAPIC_LEN;
+	e[2] = (uint8_t)index;
+	e[3] = (uint8_t)index;
+	le_store(e + 4, present ? 1 << 0 : 1 << 1, 4);
+}
 
 /*
- * Write all ACPI tables into guest memory: RSDP (first, at base), XSDT, FADT,
- * MADT, MCFG, SRAT (when there may be DIMMs) and DSDT, as of ACPI 6.5; and the
- * state that hot-plug begins with.
- * @base: multiple of 16; for guests that search for it, in 0xe0000-0xfffff
- * @room: bytes from base on that may be used, all inside one RAM region
- * @rsdp: gets the address of the RSDP
- * Main thread, before vCPUs run. About 2 KiB and 40 bytes a CPU.
- * Errors: -EINVAL the config contradicts itself, -ENOSPC room is too small,
- * -EFAULT [base, base + room) is not RAM.
+ * Write a DIMM into its place of the state area, ACPI_STATE_DIMM_LEN bytes and
+ * aligned to 8; len 0: it is empty. A guest that reads meanwhile sees it whole
+ * or not at all. Any thread, one at a time.
  */
-int acpi_build(struct gmem *gm, gpa_t base, uint64_t room,
-	       const struct acpi_config *c, gpa_t *rsdp, struct error *err);
+static inline void acpi_store_dimm(void *place, uint64_t gpa, uint64_t len)
+{
+	uint64_t *dimm = place, sta = len ? ACPI_STA_PRESENT : 0;
+
+	__atomic_store_n(&dimm[2], 0, __ATOMIC_RELEASE);
+	dimm[0] = gpa;
+	dimm[1] = len;
+	__atomic_store_n(&dimm[2], sta, __ATOMIC_RELEASE);
+}
 
 #endif

@@ -9,6 +9,9 @@
 #include "boot/aml.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/byteorder.h"
@@ -18,28 +21,60 @@
 enum {
 	OP_ZERO = 0x00,
 	OP_ONE = 0x01,
-	OP_NAME = 0x08,
 	OP_BYTE = 0x0a,
 	OP_WORD = 0x0b,
 	OP_DWORD = 0x0c,
 	OP_STRING = 0x0d,
 	OP_QWORD = 0x0e,
-	OP_SCOPE = 0x10,
 	OP_BUFFER = 0x11,
-	OP_PACKAGE = 0x12,
-	OP_METHOD = 0x14,
 	PREFIX_DUAL = 0x2e,
 	PREFIX_MULTI = 0x2f,
-	OP_EXT = 0x5b,
+	OP_EXT = 0x5b, /* prefix of an operator */
 	OP_LOCAL0 = 0x60,
 	OP_ARG0 = 0x68,
 	TAG_END = 0x79,
-	OP_EXT_REGION = 0x80,
-	OP_EXT_FIELD = 0x81,
-	OP_EXT_DEVICE = 0x82,
-	OP_IF = 0xa0,
-	OP_ELSE = 0xa1,
-	OP_WHILE = 0xa2,
+};
+
+enum aml_form {
+	PLAIN, /* operands follow */
+	OPENS, /* holds others, up to an end */
+	OPENS_RESOURCES,
+};
+
+/* The operators of aml_code(), and what follows them. */
+static const struct aml_word {
+	const char *word;
+	uint16_t op; /* above the low byte: OP_EXT, if it has two */
+	enum aml_form form;
+} aml_words[] = {
+	/* What there is most of comes first. */
+	{ "name", 0x08, PLAIN }, /* name, value */
+	{ "if", 0xa0, OPENS }, /* predicate, terms */
+	{ "equal", 0x93, PLAIN }, /* source, source */
+	{ "notify", 0x86, PLAIN }, /* object, value */
+	{ "method", 0x14, OPENS },
+	{ "device", OP_EXT << 8 | 0x82, OPENS },
+	{ "store", 0x70, PLAIN }, /* source, target */
+	{ "return", 0xa4, PLAIN }, /* source */
+	{ "else", 0xa1, OPENS }, /* terms; right behind an if */
+	{ "while", 0xa2, OPENS }, /* predicate, terms */
+	{ "break", 0xa5, PLAIN },
+	{ "scope", 0x10, OPENS },
+	{ "package", 0x12, OPENS },
+	{ "resources", OP_BUFFER, OPENS_RESOURCES },
+	/* name, :space, base, length */
+	{ "region", OP_EXT << 8 | 0x80, PLAIN },
+	/* From bit 0 on: name or :0 for none, bits. No lock, other bits stay. */
+	{ "field", OP_EXT << 8 | 0x81, OPENS },
+	{ "add", 0x72, PLAIN }, /* source, source, target */
+	{ "subtract", 0x74, PLAIN }, /* source, source, target */
+	{ "shift_right", 0x7a, PLAIN }, /* source, count, target */
+	{ "and", 0x7b, PLAIN }, /* source, source, target */
+	{ "or", 0x7d, PLAIN }, /* source, source, target */
+	{ "not", 0x92, PLAIN }, /* source */
+	{ "dword_field", 0x8a, PLAIN }, /* buffer, byte index, new name */
+	{ "qword_field", 0x8f, PLAIN }, /* buffer, byte index, new name */
+	{ NULL, 0, PLAIN },
 };
 
 #define NAME_SEG 4
@@ -73,12 +108,6 @@ static void aml_byte(struct aml *a, unsigned int v)
 	aml_bytes(a, &b, 1);
 }
 
-static void aml_ext(struct aml *a, unsigned int op)
-{
-	aml_byte(a, OP_EXT);
-	aml_byte(a, op);
-}
-
 static void aml_insert(struct aml *a, size_t at, const void *p, size_t len)
 {
 	if (a->overflow || len > a->room - a->len) {
@@ -98,24 +127,25 @@ static void aml_open(struct aml *a, bool resources)
 	a->depth++;
 }
 
-/* PkgLength (20.2.4) counts itself: content plus its own bytes. */
-static size_t aml_pkg_length(uint8_t out[4], size_t content)
+/* The code of a PkgLength (20.2.4), which counts itself: v and its own bytes;
+ * and of a number of bits, which does not. */
+static size_t aml_encode_len(uint8_t out[4], uint64_t v, bool counts_itself)
 {
-	size_t extra, len, i;
+	size_t n = 1;
 
-	if (content + 1 <= 0x3f) {
-		out[0] = (uint8_t)(content + 1);
+	if (v + counts_itself > 0x3f)
+		for (n = 2; n < 4; n++)
+			if (!((v + (counts_itself ? n : 0)) >> (8 * n - 4)))
+				break;
+	v += counts_itself ? n : 0;
+	assert(!(v >> 28));
+	if (n == 1) {
+		out[0] = (uint8_t)v;
 		return 1;
 	}
-	for (extra = 1; extra < 3; extra++)
-		if (content + 1 + extra < 1U << (4 + 8 * extra))
-			break;
-	len = content + 1 + extra;
-	assert(len < 1U << 28);
-	out[0] = (uint8_t)(extra << 6 | (len & 0xf));
-	for (i = 0; i < extra; i++)
-		out[1 + i] = (uint8_t)(len >> (4 + 8 * i));
-	return 1 + extra;
+	out[0] = (uint8_t)((n - 1) << 6 | (v & 0xf));
+	le_store(out + 1, v >> 4, 3);
+	return n;
 }
 
 static size_t aml_encode_int(uint8_t out[9], uint64_t v)
@@ -143,7 +173,7 @@ static size_t aml_encode_int(uint8_t out[9], uint64_t v)
 	return 1 + len;
 }
 
-void aml_end(struct aml *a)
+static void aml_end(struct aml *a)
 {
 	static const uint8_t end_tag[2] = { TAG_END, 0 };
 	uint8_t enc[9];
@@ -156,7 +186,7 @@ void aml_end(struct aml *a)
 		aml_bytes(a, end_tag, sizeof(end_tag));
 		aml_insert(a, o.at, enc, aml_encode_int(enc, a->len - o.at));
 	}
-	aml_insert(a, o.at, enc, aml_pkg_length(enc, a->len - o.at));
+	aml_insert(a, o.at, enc, aml_encode_len(enc, a->len - o.at, true));
 }
 
 static bool aml_is_name_char(char c, bool first)
@@ -166,7 +196,7 @@ static bool aml_is_name_char(char c, bool first)
 }
 
 /* NameString (20.2.2): \ or ^s, then a count prefix, then padded segments. */
-void aml_path(struct aml *a, const char *path)
+static void aml_path(struct aml *a, const char *path)
 {
 	unsigned int nr = 0, i;
 	const char *p;
@@ -198,120 +228,6 @@ void aml_path(struct aml *a, const char *path)
 	}
 }
 
-void aml_scope(struct aml *a, const char *path)
-{
-	aml_byte(a, OP_SCOPE);
-	aml_open(a, false);
-	aml_path(a, path);
-}
-
-void aml_device(struct aml *a, const char *name)
-{
-	aml_ext(a, OP_EXT_DEVICE);
-	aml_open(a, false);
-	aml_path(a, name);
-}
-
-void aml_method(struct aml *a, const char *name, unsigned int nr_args,
-		bool serialized)
-{
-	assert(nr_args <= 7);
-	aml_byte(a, OP_METHOD);
-	aml_open(a, false);
-	aml_path(a, name);
-	aml_byte(a, nr_args | (serialized ? 1U << 3 : 0));
-}
-
-void aml_package(struct aml *a, unsigned int nr_elements)
-{
-	assert(nr_elements <= UINT8_MAX);
-	aml_byte(a, OP_PACKAGE);
-	aml_open(a, false);
-	aml_byte(a, nr_elements);
-}
-
-void aml_if(struct aml *a)
-{
-	aml_byte(a, OP_IF);
-	aml_open(a, false);
-}
-
-void aml_else(struct aml *a)
-{
-	aml_byte(a, OP_ELSE);
-	aml_open(a, false);
-}
-
-void aml_while(struct aml *a)
-{
-	aml_byte(a, OP_WHILE);
-	aml_open(a, false);
-}
-
-void aml_field(struct aml *a, const char *region, enum aml_access access)
-{
-	aml_ext(a, OP_EXT_FIELD);
-	aml_open(a, false);
-	aml_path(a, region);
-	aml_byte(a, access);
-}
-
-void aml_field_unit(struct aml *a, const char *name, unsigned int nr_bits)
-{
-	uint8_t enc[4];
-	size_t len;
-
-	if (name)
-		aml_path(a, name);
-	else
-		aml_byte(a, 0);
-	/* The same code as a PkgLength, but it does not count itself. */
-	if (nr_bits <= 0x3f) {
-		aml_byte(a, nr_bits);
-		return;
-	}
-	for (len = 1; len < 3 && nr_bits >> (4 + 8 * len); len++)
-		;
-	assert(nr_bits < 1U << 28);
-	enc[0] = (uint8_t)(len << 6 | (nr_bits & 0xf));
-	le_store(enc + 1, nr_bits >> 4, 3);
-	aml_bytes(a, enc, 1 + len);
-}
-
-void aml_resources(struct aml *a)
-{
-	aml_byte(a, OP_BUFFER);
-	aml_open(a, true);
-}
-
-void aml_name(struct aml *a, const char *name)
-{
-	aml_byte(a, OP_NAME);
-	aml_path(a, name);
-}
-
-void aml_int(struct aml *a, uint64_t value)
-{
-	uint8_t enc[9];
-
-	aml_bytes(a, enc, aml_encode_int(enc, value));
-}
-
-void aml_string(struct aml *a, const char *s)
-{
-	aml_byte(a, OP_STRING);
-	aml_bytes(a, s, strlen(s) + 1);
-}
-
-void aml_buffer(struct aml *a, const void *p, size_t len)
-{
-	aml_byte(a, OP_BUFFER);
-	aml_open(a, false);
-	aml_int(a, len);
-	aml_bytes(a, p, len);
-	aml_end(a);
-}
-
 static unsigned int aml_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -322,9 +238,16 @@ static unsigned int aml_hex_digit(char c)
 	return (unsigned int)(c - 'A') + 10;
 }
 
+static void aml_int(struct aml *a, uint64_t value)
+{
+	uint8_t enc[9];
+
+	aml_bytes(a, enc, aml_encode_int(enc, value));
+}
+
 /* EISAID macro (19.6.38): three letters of 5 bits, four hex digits, then the
  * bytes turned round. */
-void aml_eisaid(struct aml *a, const char *id)
+static void aml_eisaid(struct aml *a, const char *id)
 {
 	uint32_t v = 0;
 	unsigned int i;
@@ -335,6 +258,86 @@ void aml_eisaid(struct aml *a, const char *id)
 	for (; i < 7; i++)
 		v = v << 4 | aml_hex_digit(id[i]);
 	aml_int(a, __builtin_bswap32(v));
+}
+
+static void aml_bits(struct aml *a, uint64_t nr_bits)
+{
+	uint8_t enc[4];
+
+	aml_bytes(a, enc, aml_encode_len(enc, nr_bits, false));
+}
+
+static void aml_string(struct aml *a, const char *s)
+{
+	size_t len = strcspn(s, "'");
+
+	assert(s[len] && !s[len + 1]);
+	aml_byte(a, OP_STRING);
+	aml_bytes(a, s, len);
+	aml_byte(a, 0);
+}
+
+static void aml_operator(struct aml *a, const char *word)
+{
+	const struct aml_word *w = aml_words;
+
+	while (w->word && (*w->word != *word || strcmp(w->word, word) != 0))
+		w++;
+	assert(w->word);
+	if (w->op >> 8)
+		aml_byte(a, w->op >> 8);
+	aml_byte(a, w->op & 0xff);
+	if (w->form != PLAIN)
+		aml_open(a, w->form == OPENS_RESOURCES);
+}
+
+static void aml_put_word(struct aml *a, const char *word)
+{
+	bool numbered = word[1] >= '0' && word[1] <= '7' && !word[2];
+
+	if (*word >= '0' && *word <= '9')
+		aml_int(a, strtoull(word, NULL, 0));
+	else if (*word == 'l' && numbered)
+		aml_byte(a, OP_LOCAL0 + (unsigned int)(word[1] - '0'));
+	else if (*word == 'a' && numbered && word[1] < '7')
+		aml_byte(a, OP_ARG0 + (unsigned int)(word[1] - '0'));
+	else if (*word == '\'')
+		aml_string(a, word + 1);
+	else if (*word == '#')
+		aml_eisaid(a, word + 1);
+	else if (*word == ':')
+		aml_byte(a, (unsigned int)strtoul(word + 1, NULL, 0));
+	else if (*word == '+')
+		aml_bits(a, strtoull(word + 1, NULL, 0));
+	else if (*word < 'a' || *word > 'z')
+		aml_path(a, word);
+	else if (strcmp(word, "end") == 0)
+		aml_end(a);
+	else
+		aml_operator(a, word);
+}
+
+void aml_code(struct aml *a, const char *format, ...)
+{
+	char text[256], *rest = text, *word;
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	assert(n >= 0 && (size_t)n < sizeof(text));
+	while ((word = strsep(&rest, " ")) != NULL)
+		aml_put_word(a, word);
+}
+
+void aml_buffer(struct aml *a, const void *p, size_t len)
+{
+	aml_byte(a, OP_BUFFER);
+	aml_open(a, false);
+	aml_int(a, len);
+	aml_bytes(a, p, len);
+	aml_end(a);
 }
 
 /* ToUUID macro (19.6.142): the first three groups are little-endian. */
@@ -354,49 +357,4 @@ void aml_uuid(struct aml *a, const char *uuid)
 		uuid += 2;
 	}
 	aml_buffer(a, out, sizeof(out));
-}
-
-void aml_region(struct aml *a, const char *name, enum aml_space space,
-		uint64_t base, uint64_t len)
-{
-	aml_ext(a, OP_EXT_REGION);
-	aml_path(a, name);
-	aml_byte(a, space);
-	aml_int(a, base);
-	aml_int(a, len);
-}
-
-void aml_op(struct aml *a, enum aml_op op)
-{
-	aml_byte(a, op);
-}
-
-void aml_local(struct aml *a, unsigned int n)
-{
-	assert(n <= 7);
-	aml_byte(a, OP_LOCAL0 + n);
-}
-
-void aml_arg(struct aml *a, unsigned int n)
-{
-	assert(n <= 6);
-	aml_byte(a, OP_ARG0 + n);
-}
-
-void aml_name_int(struct aml *a, const char *name, uint64_t value)
-{
-	aml_name(a, name);
-	aml_int(a, value);
-}
-
-void aml_name_string(struct aml *a, const char *name, const char *s)
-{
-	aml_name(a, name);
-	aml_string(a, s);
-}
-
-void aml_name_eisaid(struct aml *a, const char *name, const char *id)
-{
-	aml_name(a, name);
-	aml_eisaid(a, id);
 }

@@ -15,14 +15,12 @@ enum {
 /* Resource types of the address space descriptors (6.4.3.5). */
 enum {
 	SPACE_MEMORY = 0,
-	SPACE_IO = 1,
 	SPACE_BUS = 2,
 };
 
 #define GENERAL_FIXED 0x0c /* _MIF and _MAF: both ends are fixed */
 #define MEMORY_READ_WRITE 0x01
 #define MEMORY_WRITE_BACK 0x02
-#define IO_ENTIRE_RANGE 0x03
 #define IO_DECODE_16 0x01
 
 #define IRQ_CONSUMER 0x01
@@ -52,10 +50,9 @@ static void aml_address_space(struct aml *a, unsigned int tag,
 	aml_bytes(a, d, 6 + 5 * width);
 }
 
-void aml_memory32(struct aml *a, enum aml_role role, uint32_t base,
-		  uint32_t len)
+void aml_memory32(struct aml *a, uint32_t base, uint32_t len)
 {
-	aml_address_space(a, TAG_DWORD, 4, SPACE_MEMORY, role,
+	aml_address_space(a, TAG_DWORD, 4, SPACE_MEMORY, AML_PRODUCER,
 			  MEMORY_READ_WRITE, base, len);
 }
 
@@ -70,12 +67,6 @@ void aml_ram64(struct aml *a, uint64_t base, uint64_t len)
 {
 	aml_address_space(a, TAG_QWORD, 8, SPACE_MEMORY, AML_CONSUMER,
 			  MEMORY_READ_WRITE | MEMORY_WRITE_BACK, base, len);
-}
-
-void aml_io16(struct aml *a, enum aml_role role, uint16_t base, uint16_t len)
-{
-	aml_address_space(a, TAG_WORD, 2, SPACE_IO, role, IO_ENTIRE_RANGE, base,
-			  len);
 }
 
 void aml_bus_numbers(struct aml *a, uint16_t base, uint16_t len)
@@ -95,12 +86,12 @@ void aml_io_ports(struct aml *a, uint16_t base, uint8_t len)
 	aml_bytes(a, d, sizeof(d));
 }
 
-void aml_interrupt(struct aml *a, uint32_t gsi, bool edge)
+void aml_interrupt(struct aml *a, uint32_t gsi)
 {
 	uint8_t d[9] = { TAG_INTERRUPT };
 
 	le_store(d + 1, sizeof(d) - 3, 2);
-	d[3] = IRQ_CONSUMER | (edge ? IRQ_EDGE : 0);
+	d[3] = IRQ_CONSUMER | IRQ_EDGE;
 	d[4] = 1; /* one interrupt */
 	le_store(d + 5, gsi, 4);
 	aml_bytes(a, d, sizeof(d));

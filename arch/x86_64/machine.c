@@ -13,7 +13,7 @@
 #include "arch/arch.h"
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/layout.h"
-#include "boot/acpi.h"
+#include "boot/acpi_tables.h"
 #include "boot/boot.h"
 #include "boot/layout_x86.h"
 #include "boot/machine_x86.h"
@@ -195,7 +195,7 @@ static int machine_acpi(const struct arch_boot *boot, gpa_t *rsdp,
 		.has_serial = boot->has_serial,
 		.serial_port = X86_COM1_PORT,
 		.serial_gsi = X86_COM1_GSI,
-		.ged_port = X86_ACPI_PORT + ACPI_POWER_EVENT,
+		.power_port = X86_ACPI_PORT,
 		.ged_gsi = X86_GED_GSI,
 		.hotplug_port = X86_HOTPLUG_PORT,
 		.hotplug_gsi = X86_HOTPLUG_GSI,
@@ -205,10 +205,6 @@ static int machine_acpi(const struct arch_boot *boot, gpa_t *rsdp,
 		.hotplug_memory = { gm->reserved.gpa, gm->reserved.len },
 		.ram = ram,
 		.nr_ram = machine_ram(gm, ram),
-		.sleep_control_port = X86_ACPI_PORT + ACPI_POWER_SLEEP,
-		.sleep_status_port = X86_ACPI_PORT + ACPI_POWER_STATUS,
-		.reset_port = X86_ACPI_PORT + ACPI_POWER_RESET,
-		.reset_value = ACPI_POWER_RESET_VALUE,
 	};
 
 	return acpi_build(boot->gmem, BOOT_ACPI, BOOT_ACPI_ROOM, &ac, rsdp,

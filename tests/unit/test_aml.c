@@ -52,87 +52,61 @@ static void expect(const uint8_t *want, size_t len)
 static void test_int(void **state)
 {
 	(void)state;
-	aml_int(&a, 0);
-	aml_int(&a, 1);
-	aml_int(&a, 2);
-	aml_int(&a, 0xff);
+	aml_code(&a, "0 1 2 0xff");
 	EXPECT(0, 1, 0x0a, 2, 0x0a, 0xff);
-	aml_int(&a, 0x100);
-	aml_int(&a, 0xffff);
+	aml_code(&a, "%d %u", 0x100, 0xffff);
 	EXPECT(0x0b, 0, 1, 0x0b, 0xff, 0xff);
-	aml_int(&a, 0x10000);
+	aml_code(&a, "0x10000");
 	EXPECT(0x0c, 0, 0, 1, 0);
-	aml_int(&a, 0x100000000);
+	aml_code(&a, "%llu", 0x100000000ULL);
 	EXPECT(0x0e, 0, 0, 0, 0, 1, 0, 0, 0);
 }
 
 static void test_path(void **state)
 {
 	(void)state;
-	aml_path(&a, "AB");
+	aml_code(&a, "AB");
 	EXPECT('A', 'B', '_', '_');
-	aml_path(&a, "\\_SB.PCI0");
+	aml_code(&a, "\\_SB.PCI0");
 	EXPECT('\\', 0x2e, '_', 'S', 'B', '_', 'P', 'C', 'I', '0');
-	aml_path(&a, "^^A.B.C123");
+	aml_code(&a, "^^A.B.C123");
 	EXPECT('^', '^', 0x2f, 3, 'A', '_', '_', '_', 'B', '_', '_', '_', 'C',
 	       '1', '2', '3');
-	aml_path(&a, "\\");
+	aml_code(&a, "\\");
 	EXPECT('\\', 0);
 }
 
 static void test_data(void **state)
 {
 	(void)state;
-	aml_name_string(&a, "_DDN", "hi");
+	aml_code(&a, "name _DDN 'hi'");
 	EXPECT(0x08, '_', 'D', 'D', 'N', 0x0d, 'h', 'i', 0);
-	aml_eisaid(&a, "PNP0A08");
+	aml_code(&a, "#PNP0A08");
 	EXPECT(0x0c, 0x41, 0xd0, 0x0a, 0x08);
 	aml_buffer(&a, "xyz", 3);
 	EXPECT(0x11, 0x06, 0x0a, 3, 'x', 'y', 'z');
 	aml_uuid(&a, "33db4d5b-1ff7-401c-9657-7441c03dd766");
 	EXPECT(0x11, 0x13, 0x0a, 16, 0x5b, 0x4d, 0xdb, 0x33, 0xf7, 0x1f, 0x1c,
 	       0x40, 0x96, 0x57, 0x74, 0x41, 0xc0, 0x3d, 0xd7, 0x66);
-	aml_package(&a, 2);
-	aml_int(&a, 1);
-	aml_int(&a, 5);
-	aml_end(&a);
+	aml_code(&a, "package :2 1 5 end");
 	EXPECT(0x12, 0x05, 2, 1, 0x0a, 5);
 }
 
 static void test_code(void **state)
 {
 	(void)state;
-	aml_method(&a, "MTHD", 2, true);
-	aml_while(&a);
-	aml_op(&a, AML_LLESS);
-	aml_local(&a, 7);
-	aml_arg(&a, 6);
-	aml_op(&a, AML_INCREMENT);
-	aml_local(&a, 7);
-	aml_end(&a);
-	aml_if(&a);
-	aml_local(&a, 0);
-	aml_end(&a);
-	aml_else(&a);
-	aml_op(&a, AML_RETURN);
-	aml_int(&a, 0);
-	aml_end(&a);
-	aml_end(&a);
-	EXPECT(0x14, 0x14, 'M', 'T', 'H', 'D', 0x0a, 0xa2, 0x06, 0x95, 0x67,
-	       0x6e, 0x75, 0x67, 0xa0, 0x02, 0x60, 0xa1, 0x03, 0xa4, 0);
+	aml_code(&a, "method MTHD :10 while equal l7 a6 not l7 end "
+		     "if l0 end else return 0 end end");
+	EXPECT(0x14, 0x14, 'M', 'T', 'H', 'D', 0x0a, 0xa2, 0x06, 0x93, 0x67,
+	       0x6e, 0x92, 0x67, 0xa0, 0x02, 0x60, 0xa1, 0x03, 0xa4, 0);
 }
 
 static void test_region(void **state)
 {
 	(void)state;
-	aml_region(&a, "REGN", AML_SYSTEM_IO, 0x600, 8);
+	aml_code(&a, "region REGN :1 0x600 8");
 	EXPECT(0x5b, 0x80, 'R', 'E', 'G', 'N', 1, 0x0b, 0, 6, 0x0a, 8);
-	aml_field(&a, "REGN", AML_DWORD_ACC);
-	aml_field_unit(&a, "ABCD", 1);
-	aml_field_unit(&a, NULL, 63);
-	aml_field_unit(&a, NULL, 64);
-	aml_field_unit(&a, NULL, 0x1000);
-	aml_end(&a);
+	aml_code(&a, "field REGN :3 ABCD +1 :0 +63 :0 +64 :0 +0x1000 end");
 	EXPECT(0x5b, 0x81, 0x14, 'R', 'E', 'G', 'N', 3, 'A', 'B', 'C', 'D', 1,
 	       0, 63, 0, 0x40, 4, 0, 0x80, 0, 1);
 }
@@ -158,12 +132,12 @@ static void test_package_length(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		aml_init(&a, buf, ROOM);
-		aml_if(&a);
+		aml_code(&a, "if");
 		for (left = steps[i].content; left; left -= len) {
 			len = left < sizeof(fill) ? left : sizeof(fill);
 			aml_bytes(&a, fill, len);
 		}
-		aml_end(&a);
+		aml_code(&a, "end");
 		assert_int_equal(aml_finish(&a, &len), 0);
 		assert_int_equal(len, 1 + steps[i].len + steps[i].content);
 		assert_memory_equal(buf + 1, steps[i].code, steps[i].len);
@@ -173,20 +147,17 @@ static void test_package_length(void **state)
 static void test_resources(void **state)
 {
 	(void)state;
-	aml_resources(&a);
-	aml_end(&a);
+	aml_code(&a, "resources end");
 	EXPECT(0x11, 0x05, 0x0a, 2, 0x79, 0);
-	aml_resources(&a);
+	aml_code(&a, "resources");
 	aml_io_ports(&a, 0x3f8, 8);
-	aml_interrupt(&a, 4, true);
-	aml_end(&a);
+	aml_interrupt(&a, 4);
+	aml_code(&a, "end");
 	EXPECT(0x11, 0x16, 0x0a, 19, 0x47, 1, 0xf8, 3, 0xf8, 3, 1, 8, 0x89, 6,
 	       0, 3, 1, 4, 0, 0, 0, 0x79, 0);
 	aml_bus_numbers(&a, 0, 256);
 	EXPECT(0x88, 13, 0, 2, 0x0c, 0, 0, 0, 0, 0, 255, 0, 0, 0, 0, 1);
-	aml_io16(&a, AML_PRODUCER, 0x1000, 0x100);
-	EXPECT(0x88, 13, 0, 1, 0x0c, 3, 0, 0, 0, 0x10, 0xff, 0x10, 0, 0, 0, 1);
-	aml_memory32(&a, AML_PRODUCER, 0xc0000000, 0x40000000);
+	aml_memory32(&a, 0xc0000000, 0x40000000);
 	EXPECT(0x87, 23, 0, 0, 0x0c, 1, 0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff,
 	       0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0x40);
 	aml_memory64(&a, AML_CONSUMER, 1ULL << 40, 1ULL << 32);
@@ -197,19 +168,10 @@ static void test_resources(void **state)
 
 static void write_sample(struct aml *w)
 {
-	aml_scope(w, "\\_SB");
-	aml_device(w, "DEV0");
-	aml_name_eisaid(w, "_HID", "PNP0C02");
-	aml_name(w, "_CRS");
-	aml_resources(w);
+	aml_code(w, "scope \\_SB device DEV0 name _HID #PNP0C02 "
+		    "name _CRS resources");
 	aml_memory64(w, AML_CONSUMER, 1, 1);
-	aml_end(w);
-	aml_method(w, "_STA", 0, false);
-	aml_op(w, AML_RETURN);
-	aml_int(w, 15);
-	aml_end(w);
-	aml_end(w);
-	aml_end(w);
+	aml_code(w, "end method _STA :0 return 15 end end end");
 }
 
 /* Whatever the room, nothing is written behind it and the end is told. */

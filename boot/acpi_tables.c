@@ -5,8 +5,9 @@
  * 5.2). They are written in place, one behind the other; only the XSDT, which
  * points to the others, and the RSDP, which points to it, know addresses.
  */
-#include "boot/acpi.h"
+#include "boot/acpi_tables.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "boot/dsdt.h"
@@ -61,7 +62,6 @@ enum {
 	FLAG_RESET_REG_SUP = 1 << 10,
 	FLAG_HW_REDUCED = 1 << 20,
 
-	GAS_LEN = 12,
 	GAS_SYSTEM_IO = 1,
 	GAS_BYTE_ACCESS = 1,
 };
@@ -82,15 +82,8 @@ enum {
 enum {
 	MADT_LAPIC_GPA = 36,
 	MADT_LEN = 44,
-	MADT_LAPIC = 0,
-	MADT_LAPIC_LEN = 8,
 	MADT_IOAPIC = 1,
 	MADT_IOAPIC_LEN = 12,
-	MADT_X2APIC = 9,
-	MADT_X2APIC_LEN = 16,
-	MADT_MAX_XAPIC_ID = 254,
-	MADT_ENABLED = 1 << 0,
-	MADT_ONLINE_CAPABLE = 1 << 1,
 };
 
 /* PCI Firmware 3.3 section 4.1.2, MCFG. */
@@ -185,7 +178,7 @@ static int acpi_write_dsdt(struct acpi_area *area, const struct acpi_config *c)
 }
 
 /* Generic address structure (5.2.3.2) of one byte-wide port. */
-static void acpi_store_port(uint8_t *gas, uint16_t port)
+static void acpi_store_port(uint8_t *gas, unsigned int port)
 {
 	gas[0] = GAS_SYSTEM_IO;
 	gas[1] = 8; /* bits */
@@ -207,60 +200,34 @@ static int acpi_write_fadt(struct acpi_area *area, const struct acpi_config *c)
 		 FLAG_WBINVD | FLAG_PROC_C1 | FLAG_PWR_BUTTON |
 			 FLAG_SLP_BUTTON | FLAG_RESET_REG_SUP | FLAG_HW_REDUCED,
 		 4);
-	acpi_store_port(t + FADT_RESET_REG, c->reset_port);
-	t[FADT_RESET_VALUE] = c->reset_value;
+	acpi_store_port(t + FADT_RESET_REG, c->power_port + ACPI_POWER_RESET);
+	t[FADT_RESET_VALUE] = ACPI_POWER_RESET_VALUE;
 	t[FADT_MINOR] = 5;
 	le_store(t + FADT_X_DSDT, area->dsdt, 8);
-	acpi_store_port(t + FADT_SLEEP_CONTROL, c->sleep_control_port);
-	acpi_store_port(t + FADT_SLEEP_STATUS, c->sleep_status_port);
+	acpi_store_port(t + FADT_SLEEP_CONTROL,
+			c->power_port + ACPI_POWER_SLEEP);
+	acpi_store_port(t + FADT_SLEEP_STATUS,
+			c->power_port + ACPI_POWER_STATUS);
 	acpi_publish(area, t, "FACP", 6, FADT_LEN);
 	return 0;
 }
 
-uint64_t acpi_store_cpu(uint8_t *e, const struct acpi_config *c,
-			unsigned int index, bool present)
-{
-	uint32_t id = c->apic_ids ? c->apic_ids[index] : index;
-	bool xapic = id <= MADT_MAX_XAPIC_ID && index <= UINT8_MAX;
-	uint8_t len = xapic ? MADT_LAPIC_LEN : MADT_X2APIC_LEN;
-	uint32_t flags = present ? MADT_ENABLED : MADT_ONLINE_CAPABLE;
-
-	if (!e)
-		return len;
-	e[0] = xapic ? MADT_LAPIC : MADT_X2APIC;
-	e[1] = len;
-	if (xapic) {
-		e[2] = (uint8_t)index;
-		e[3] = (uint8_t)id;
-		le_store(e + 4, flags, 4);
-	} else {
-		le_store(e + 4, id, 4);
-		le_store(e + 8, flags, 4);
-		le_store(e + 12, index, 4);
-	}
-	return len;
-}
-
 static int acpi_write_madt(struct acpi_area *area, const struct acpi_config *c)
 {
-	uint64_t len = MADT_LEN + MADT_IOAPIC_LEN;
-	unsigned int i;
-	uint8_t *t, *e;
+	uint64_t len = MADT_LEN + ACPI_LAPIC_LEN * (uint64_t)c->nr_cpus +
+		       MADT_IOAPIC_LEN;
+	uint8_t *t = acpi_alloc(area, len), *e;
 
-	for (i = 0; i < c->nr_cpus; i++)
-		len += acpi_store_cpu(NULL, c, i, true);
-	t = acpi_alloc(area, len);
 	if (!t)
 		return -ENOSPC;
 	le_store(t + MADT_LAPIC_GPA, c->lapic_gpa, 4);
 	e = t + MADT_LEN;
-	for (i = 0; i < c->nr_cpus; i++)
-		e += acpi_store_cpu(e, c, i, i < c->nr_boot_cpus);
+	for (unsigned int i = 0; i < c->nr_cpus; i++, e += ACPI_LAPIC_LEN)
+		acpi_store_lapic(e, i, i < c->nr_boot_cpus);
 	e[0] = MADT_IOAPIC;
 	e[1] = MADT_IOAPIC_LEN;
-	e[2] = c->ioapic_id;
 	le_store(e + 4, c->ioapic_gpa, 4);
-	/* e + 8: its interrupts start at GSI 0 */
+	/* Its id is 0 and its interrupts start at GSI 0. */
 	acpi_publish(area, t, "APIC", 6, len);
 	return 0;
 }
@@ -300,7 +267,7 @@ static int acpi_write_srat(struct acpi_area *area, const struct acpi_config *c)
 	unsigned int i;
 	uint8_t *t, *e;
 
-	if (!c->hotplug_port || !c->nr_dimms)
+	if (!c->nr_dimms)
 		return 0;
 	t = acpi_alloc(area, len);
 	if (!t)
@@ -310,7 +277,7 @@ static int acpi_write_srat(struct acpi_area *area, const struct acpi_config *c)
 	for (i = 0; i < c->nr_cpus; i++, e += SRAT_X2APIC_LEN) {
 		e[0] = SRAT_X2APIC;
 		e[1] = SRAT_X2APIC_LEN;
-		le_store(e + 8, c->apic_ids ? c->apic_ids[i] : i, 4);
+		le_store(e + 8, i, 4);
 		le_store(e + 12, SRAT_ENABLED, 4);
 	}
 	for (i = 0; i < c->nr_ram; i++)
@@ -320,30 +287,17 @@ static int acpi_write_srat(struct acpi_area *area, const struct acpi_config *c)
 	return 0;
 }
 
-void acpi_store_dimm(void *place, uint64_t gpa, uint64_t len)
-{
-	uint64_t *dimm = place, sta = len ? ACPI_STA_PRESENT : 0;
-
-	__atomic_store_n(&dimm[2], 0, __ATOMIC_RELEASE);
-	dimm[0] = gpa;
-	dimm[1] = len;
-	__atomic_store_n(&dimm[2], sta, __ATOMIC_RELEASE);
-}
-
 /* What is there at power-on. */
 static int acpi_write_state(struct gmem *gm, const struct acpi_config *c)
 {
 	uint8_t *state;
 	unsigned int i;
 
-	if (!c->hotplug_port || (!dsdt_has_hot_cpus(c) && !c->nr_dimms))
-		return 0;
 	state = gmem_ptr(gm, c->hotplug_state, ACPI_STATE_LEN);
 	if (!state)
 		return -EFAULT;
-	for (i = 0; i < MIN(c->nr_cpus, (unsigned int)ACPI_STATE_MAX_CPUS); i++)
-		state[ACPI_STATE_CPUS + i] =
-			i < c->nr_boot_cpus ? ACPI_STA_PRESENT : 0;
+	for (i = 0; i < c->nr_boot_cpus; i++)
+		state[ACPI_STATE_CPUS + i] = ACPI_STA_PRESENT;
 	for (i = 0; i < c->nr_dimms; i++)
 		acpi_store_dimm(state + ACPI_STATE_DIMMS +
 					i * (uint64_t)ACPI_STATE_DIMM_LEN,
@@ -374,43 +328,14 @@ static int acpi_write_roots(struct acpi_area *area, uint8_t *rsdp)
 	return 0;
 }
 
-/* Is w inside [0, end)? end 0 is 2^64. An absent window always is. */
-static bool acpi_window_fits(const struct acpi_window *w, uint64_t end)
-{
-	return !w->len ||
-	       (w->base <= end - 1 && w->len - 1 <= end - 1 - w->base);
-}
-
-static int acpi_check(const struct acpi_config *c, struct error *err)
-{
-	if (!c->nr_boot_cpus || c->nr_boot_cpus > c->nr_cpus ||
-	    c->nr_cpus > ACPI_MAX_CPUS)
-		return error_set(
-			err, EINVAL,
-			"ACPI: %u CPUs of at most %u at boot, 1 to %d are possible",
-			c->nr_boot_cpus, c->nr_cpus, ACPI_MAX_CPUS);
-	if (!c->nr_buses || c->nr_buses > 256)
-		return error_set(err, EINVAL,
-				 "ACPI: %u PCI buses, 1 to 256 are possible",
-				 c->nr_buses);
-	if (!c->mmio32.len || !acpi_window_fits(&c->mmio32, 4 * GIB) ||
-	    !acpi_window_fits(&c->mmio64, 0) || c->pio.len > UINT16_MAX ||
-	    !acpi_window_fits(&c->pio, 64 * KIB))
-		return error_set(err, EINVAL,
-				 "ACPI: a PCI window leaves its address space");
-	return 0;
-}
-
 int acpi_build(struct gmem *gm, gpa_t base, uint64_t room,
 	       const struct acpi_config *c, gpa_t *rsdp, struct error *err)
 {
 	struct acpi_area area = { .gpa = base, .room = room };
 	uint8_t *root;
-	int r;
 
-	r = acpi_check(c, err);
-	if (r)
-		return r;
+	assert(c->nr_boot_cpus && c->nr_boot_cpus <= c->nr_cpus &&
+	       c->nr_cpus <= ACPI_MAX_CPUS);
 	area.hva = gmem_ptr(gm, base, room);
 	if (!area.hva || base % ACPI_ALIGN || acpi_write_state(gm, c))
 		return error_set(
