@@ -110,6 +110,26 @@ struct block_engine;
 
 #define BLOCK_WINDOW_UNIT (128ul << 20) /* bytes */
 
+/*
+ * Addresses at which memory comes and goes while engines run, in pieces of
+ * BLOCK_WINDOW_UNIT. One thread changes it, with block_window_change(); engines
+ * that share it follow in their next poll(), and until then touch nothing of
+ * the memory that was there before.
+ */
+struct block_window {
+	struct iovec mem; /* all of them; length 0: none */
+	/* for each piece: 0, or which of the changes brought it */
+	_Atomic uint32_t *lives;
+	_Atomic uint32_t changes;
+};
+
+/* No memory there yet. -ENOMEM. fini() accepts a zeroed one. */
+int block_window_init(struct block_window *w, const struct iovec *mem);
+void block_window_fini(struct block_window *w);
+/* Memory came or went at these addresses, whole pieces of the window. */
+void block_window_change(struct block_window *w, const struct iovec *mem,
+			 bool there);
+
 struct block_engine_config {
 	const struct block_image *image; /* borrowed, outlives the engine */
 	unsigned int depth; /* most requests in flight, 1..32768 */
@@ -120,9 +140,8 @@ struct block_engine_config {
 	 * kernel (uring only; a hint). Costs the host every page of it. */
 	const struct iovec *fixed;
 	unsigned int nr_fixed;
-	/* Where more of it may come, in pieces of BLOCK_WINDOW_UNIT; memory()
-	 * tells when. Nothing is there at first. Length 0: nowhere. */
-	struct iovec window;
+	/* Where more of it may come; borrowed. NULL: nowhere. */
+	const struct block_window *window;
 };
 
 struct block_engine_ops {
@@ -136,18 +155,15 @@ struct block_engine_ops {
 	/* End of a batch: everything queued goes to the kernel, with one
 	 * system call where the mechanism can. */
 	void (*commit)(struct block_engine *be);
-	/* Deliver what has completed. Returns true if there was anything. No
-	 * system call when there is nothing. */
+	/* Deliver what has completed, follow what the window says. Returns
+	 * true if there was anything to deliver. No system call when there is
+	 * nothing. */
 	bool (*poll)(struct block_engine *be);
 	/* The loop is about to sleep and needs completions as events on the
 	 * engine's descriptor / is awake again and polls. On at first, so
 	 * that a device which never polls need not care. What completed
 	 * before the call makes an event too. */
 	void (*events)(struct block_engine *be, bool on);
-	/* This piece of config.window is there from now on, or is there no
-	 * more; said twice is fine. NULL: all the same to this mechanism. */
-	void (*memory)(struct block_engine *be, const struct iovec *piece,
-		       bool there);
 	void (*destroy)(struct block_engine *be); /* nothing in flight */
 };
 

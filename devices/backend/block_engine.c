@@ -80,6 +80,34 @@ int block_engine_create(struct block_engine **out, enum block_engine_kind kind,
 	}
 }
 
+/* ---- memory ---- */
+
+int block_window_init(struct block_window *w, const struct iovec *mem)
+{
+	w->mem = *mem;
+	w->lives =
+		calloc(mem->iov_len / BLOCK_WINDOW_UNIT + 1, sizeof(*w->lives));
+	return w->lives ? 0 : -ENOMEM;
+}
+
+void block_window_fini(struct block_window *w)
+{
+	free((void *)(uintptr_t)w->lives);
+}
+
+void block_window_change(struct block_window *w, const struct iovec *mem,
+			 bool there)
+{
+	size_t off = (size_t)((char *)mem->iov_base - (char *)w->mem.iov_base);
+	size_t i = off / BLOCK_WINDOW_UNIT, end = off + mem->iov_len;
+	uint32_t life = w->changes + 1;
+
+	assert(end <= w->mem.iov_len);
+	for (; i * BLOCK_WINDOW_UNIT < end; i++)
+		atomic_store(&w->lives[i], there ? life : 0);
+	atomic_store(&w->changes, life);
+}
+
 /* ---- what engines share ---- */
 
 static void engine_on_event(struct loop_fd *lf, uint32_t events unused_param)

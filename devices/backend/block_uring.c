@@ -43,7 +43,9 @@ struct uring_fixed {
 	uintptr_t base;
 	size_t len;
 	unsigned int first_index;
-	bool *there; /* of each piece; NULL: all of it always is */
+	/* of the window: what the kernel has of each piece, as of
+	 * block_window.lives. NULL: it has all of it */
+	uint32_t *lives;
 };
 
 struct uring_engine {
@@ -65,15 +67,113 @@ struct uring_engine {
 	struct block_req **backlog_tail;
 	struct uring_fixed *fixed; /* regions known to the kernel */
 	unsigned int nr_fixed; /* the window is the last one */
+	uint32_t window_changes; /* seen so far */
 };
 
-/* ---- towards the kernel ---- */
+static const struct block_window uring_no_window;
 
-/* Its requests read or write bytes, and may be cut short. */
-static bool uring_moves_data(const struct block_req *req)
+/* ---- registered memory ---- */
+
+static unsigned int uring_pieces(size_t len)
 {
-	return req->op <= BLOCK_WRITE ||
-	       (req->op == BLOCK_WRITE_ZEROES && req->step == BLOCK_ZERO_WRITE);
+	return (unsigned int)((len + URING_FIXED_MAX - 1) / URING_FIXED_MAX);
+}
+
+/* Enter iov as a region; its pieces at the end of pieces[], empty ones for the
+ * window. */
+static void uring_add_region(struct uring_engine *ur, const struct iovec *iov,
+			     uint32_t *lives, struct iovec *pieces,
+			     unsigned int *nr)
+{
+	size_t off;
+
+	ur->fixed[ur->nr_fixed++] = (struct uring_fixed){
+		.base = (uintptr_t)iov->iov_base,
+		.len = iov->iov_len,
+		.first_index = *nr,
+		.lives = lives,
+	};
+	for (off = 0; off < iov->iov_len; off += URING_FIXED_MAX) {
+		if (!lives)
+			pieces[*nr] = (struct iovec){
+				(char *)iov->iov_base + off,
+				MIN(iov->iov_len - off, URING_FIXED_MAX),
+			};
+		(*nr)++;
+	}
+}
+
+/* The kernel learns what the window holds now. */
+static void uring_follow_window(struct uring_engine *ur)
+{
+	const struct block_window *window = ur->be.config.window;
+	const struct uring_fixed *f;
+	uint32_t changes = atomic_load(&window->changes), life;
+	unsigned int i;
+	int r;
+
+	if (!ur->nr_fixed || changes == ur->window_changes)
+		return;
+	ur->window_changes = changes;
+	f = &ur->fixed[ur->nr_fixed - 1];
+	for (i = 0; i < uring_pieces(f->len); i++) {
+		struct iovec piece = { (char *)window->mem.iov_base +
+					       i * URING_FIXED_MAX,
+				       URING_FIXED_MAX };
+
+		life = atomic_load(&window->lives[i]);
+		if (f->lives[i] == life)
+			continue;
+		if (!life)
+			piece = (struct iovec){ NULL, 0 };
+		r = io_uring_register_buffers_update_tag(
+			&ur->ring, f->first_index + i, &piece, NULL, 1);
+		/* A piece that the kernel does not take goes the ordinary way;
+		 * one that it does not give back is not used. */
+		f->lives[i] = r == 1 ? life : 0;
+		if (r != 1)
+			log_info("disk buffers are not registered: %s",
+				 strerror(-r));
+	}
+}
+
+/* Without it everything works the same, a little slower. */
+static void uring_register_fixed(struct uring_engine *ur)
+{
+	const struct block_engine_config *config = &ur->be.config;
+	const struct iovec *window = &config->window->mem;
+	unsigned int i, nr = uring_pieces(window->iov_len);
+	struct iovec *pieces;
+	uint32_t *lives = calloc(nr + 1, sizeof(*lives)); /* never none */
+	int r = -ENOMEM;
+
+	for (i = 0; i < config->nr_fixed; i++)
+		nr += uring_pieces(config->fixed[i].iov_len);
+	pieces = calloc(nr + 1, sizeof(*pieces));
+	ur->fixed = calloc(config->nr_fixed + 1, sizeof(*ur->fixed));
+	nr = 0;
+	if (pieces && lives && ur->fixed) {
+		for (i = 0; i < config->nr_fixed; i++)
+			uring_add_region(ur, &config->fixed[i], NULL, pieces,
+					 &nr);
+		uring_add_region(ur, window, lives, pieces, &nr);
+		r = io_uring_register_buffers(&ur->ring, pieces, nr);
+	}
+	free(pieces);
+	if (!r)
+		return;
+	log_info("disk buffers are not registered: %s", strerror(-r));
+	ur->nr_fixed = 0;
+	free(lives);
+}
+
+/* The kernel holds this piece of the window, and the memory that is there now. */
+static bool uring_has_piece(const struct uring_engine *ur,
+			    const struct uring_fixed *f, size_t i)
+{
+	const struct block_window *window = ur->be.config.window;
+
+	return f->lives[i] && f->lives[i] == atomic_load(&window->lives[i]);
 }
 
 /* Index of the registered buffer that holds all of iov, or -1. */
@@ -90,11 +190,20 @@ static int uring_fixed_index(const struct uring_engine *ur,
 			continue;
 		if (off % URING_FIXED_MAX + iov->iov_len > URING_FIXED_MAX)
 			return -1;
-		if (f->there && !f->there[off / URING_FIXED_MAX])
+		if (f->lives && !uring_has_piece(ur, f, off / URING_FIXED_MAX))
 			return -1;
 		return (int)(f->first_index + off / URING_FIXED_MAX);
 	}
 	return -1;
+}
+
+/* ---- towards the kernel ---- */
+
+/* Its requests read or write bytes, and may be cut short. */
+static bool uring_moves_data(const struct block_req *req)
+{
+	return req->op <= BLOCK_WRITE ||
+	       (req->op == BLOCK_WRITE_ZEROES && req->step == BLOCK_ZERO_WRITE);
 }
 
 static void uring_prep_data(struct uring_engine *ur, struct io_uring_sqe *sqe,
@@ -353,6 +462,7 @@ static bool uring_poll(struct block_engine *be)
 	bool any = block_engine_deliver(be);
 	unsigned int head, tail;
 
+	uring_follow_window(ur);
 	if (be->stuck)
 		uring_unstick(ur);
 	/* Completions that wait for us to come and get them. */
@@ -432,92 +542,6 @@ static int uring_setup(struct uring_engine *ur, unsigned int depth)
 	return params.features & IORING_FEAT_RW_CUR_POS ? 0 : -ENOSYS;
 }
 
-static unsigned int uring_pieces(size_t len)
-{
-	return (unsigned int)((len + URING_FIXED_MAX - 1) / URING_FIXED_MAX);
-}
-
-/* Enter iov as a region; its pieces at the end of pieces[], empty ones for the
- * window. */
-static void uring_add_region(struct uring_engine *ur, const struct iovec *iov,
-			     bool *there, struct iovec *pieces,
-			     unsigned int *nr)
-{
-	size_t off;
-
-	ur->fixed[ur->nr_fixed++] = (struct uring_fixed){
-		.base = (uintptr_t)iov->iov_base,
-		.len = iov->iov_len,
-		.first_index = *nr,
-		.there = there,
-	};
-	for (off = 0; off < iov->iov_len; off += URING_FIXED_MAX) {
-		if (!there)
-			pieces[*nr] = (struct iovec){
-				(char *)iov->iov_base + off,
-				MIN(iov->iov_len - off, URING_FIXED_MAX),
-			};
-		(*nr)++;
-	}
-}
-
-/* Without it everything works the same, a little slower. */
-static void uring_register_fixed(struct uring_engine *ur)
-{
-	const struct block_engine_config *config = &ur->be.config;
-	unsigned int i, window = uring_pieces(config->window.iov_len);
-	unsigned int nr = 1 + window; /* never none, for calloc() */
-	struct iovec *pieces;
-	bool *there;
-	int r = -ENOMEM;
-
-	for (i = 0; i < config->nr_fixed; i++)
-		nr += uring_pieces(config->fixed[i].iov_len);
-	pieces = calloc(nr, sizeof(*pieces));
-	there = calloc(window + 1, sizeof(*there));
-	ur->fixed = calloc(config->nr_fixed + 1, sizeof(*ur->fixed));
-	nr = 0;
-	if (pieces && there && ur->fixed) {
-		for (i = 0; i < config->nr_fixed; i++)
-			uring_add_region(ur, &config->fixed[i], NULL, pieces,
-					 &nr);
-		uring_add_region(ur, &config->window, there, pieces, &nr);
-		r = io_uring_register_buffers(&ur->ring, pieces, nr);
-	}
-	free(pieces);
-	if (!r)
-		return;
-	log_info("disk buffers are not registered: %s", strerror(-r));
-	ur->nr_fixed = 0;
-	free(there);
-}
-
-static void uring_memory(struct block_engine *be, const struct iovec *piece,
-			 bool there)
-{
-	struct uring_engine *ur = container_of(be, struct uring_engine, be);
-	const struct iovec none = { NULL, 0 };
-	const struct uring_fixed *f;
-	size_t i;
-	int r;
-
-	if (!ur->nr_fixed)
-		return;
-	f = &ur->fixed[ur->nr_fixed - 1];
-	i = ((uintptr_t)piece->iov_base - f->base) / URING_FIXED_MAX;
-	assert(i < uring_pieces(f->len));
-	if (f->there[i] == there)
-		return;
-	r = io_uring_register_buffers_update_tag(
-		&ur->ring, f->first_index + (unsigned int)i,
-		there ? piece : &none, NULL, 1);
-	/* A piece that the kernel does not take goes the ordinary way; one
-	 * that it does not give back is not used. */
-	f->there[i] = there && r == 1;
-	if (r != 1)
-		log_info("disk buffers are not registered: %s", strerror(-r));
-}
-
 static void uring_destroy(struct block_engine *be)
 {
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
@@ -530,7 +554,7 @@ static void uring_destroy(struct block_engine *be)
 	if (ur->ring.ring_fd >= 0)
 		io_uring_queue_exit(&ur->ring);
 	if (ur->nr_fixed)
-		free(ur->fixed[ur->nr_fixed - 1].there);
+		free(ur->fixed[ur->nr_fixed - 1].lives);
 	free(ur->fixed);
 	free(ur);
 }
@@ -557,8 +581,11 @@ static int uring_create(struct block_engine **out,
 		uring_destroy(&ur->be);
 		return r;
 	}
-	if (config->nr_fixed || config->window.iov_len)
+	if (!config->window)
+		ur->be.config.window = &uring_no_window;
+	if (config->nr_fixed || config->window)
 		uring_register_fixed(ur);
+	uring_follow_window(ur);
 	*out = &ur->be;
 	return 0;
 }
@@ -570,6 +597,5 @@ const struct block_engine_ops block_uring_ops = {
 	.commit = uring_commit,
 	.poll = uring_poll,
 	.events = uring_events,
-	.memory = uring_memory,
 	.destroy = uring_destroy,
 };

@@ -85,6 +85,7 @@ static void blk_destroy(struct virtio_dev *dev)
 
 	gmem_unlisten(&blk->memory);
 	virtio_fini(dev);
+	block_window_fini(&blk->window);
 	block_image_close(&blk->image);
 	free(blk->queues);
 	pthread_mutex_destroy(&blk->limit_lock);
@@ -176,6 +177,8 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 		.config = &blk->space,
 		.config_len = sizeof(blk->space),
 	};
+	const struct iovec dimms = { board->gmem.reserved.hva,
+				     board->gmem.reserved.len };
 	const char *serial;
 	unsigned int i;
 	int r;
@@ -199,6 +202,8 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 		blk->queues[i].q = &blk->dev.queues[i];
 		blk->queues[i].timer.on_expire = blk_on_timer;
 	}
+	if (block_window_init(&blk->window, &dimms))
+		return error_set(err, ENOMEM, "out of memory");
 	r = gmem_listen(&board->gmem, &blk->memory, err);
 	if (!r)
 		r = board_assign_id(board, &blk->dev.device, c->id, err);

@@ -340,50 +340,24 @@ void blk_on_timer(struct loop_timer *lt)
 
 static_assert(BLOCK_WINDOW_UNIT == GMEM_BLOCK, "memory comes in such pieces");
 
-/* Tell the queue's engine where in [gpa, gpa+len), addresses of DIMMs, there is
- * memory, by what the map says now. Owner loop. */
-static void blk_queue_memory(struct blk_queue *bq, gpa_t gpa, uint64_t len)
+/* Queues follow when they wake up. */
+static void blk_change_window(struct blk *blk, const struct gmem_range *range,
+			      bool there)
 {
-	const struct gmem *gm = &bq->blk->dev.board->gmem;
-	uint64_t off = gpa - gm->reserved.gpa, end = off + len;
+	const struct iovec mem = { range->hva, range->len };
+	unsigned int i;
 
-	if (!bq->engine || !bq->engine->ops->memory)
+	if (range->kind != GMEM_DIMM || !(range->flags & GMEM_POPULATED))
 		return;
-	for (; off < end; off += GMEM_BLOCK) {
-		const struct iovec piece = { gm->reserved.hva + off,
-					     GMEM_BLOCK };
-
-		bq->engine->ops->memory(
-			bq->engine, &piece,
-			gmem_ptr(gm, gm->reserved.gpa + off, GMEM_BLOCK));
-	}
-}
-
-struct blk_memory_call {
-	struct blk_queue *bq;
-	const struct gmem_range *range;
-};
-
-static void blk_on_memory(void *arg)
-{
-	const struct blk_memory_call *call = arg;
-
-	blk_queue_memory(call->bq, call->range->gpa, call->range->len);
+	block_window_change(&blk->window, &mem, there);
+	for (i = 0; i < blk->dev.nr_queues; i++)
+		virtio_notify_write(&blk->dev, i);
 }
 
 void blk_memory_removed(struct gmem_listener *gl,
 			const struct gmem_range *range)
 {
-	struct blk *blk = container_of(gl, struct blk, memory);
-	unsigned int i;
-
-	if (range->kind != GMEM_DIMM || !(range->flags & GMEM_POPULATED))
-		return;
-	for (i = 0; i < blk->dev.nr_queues; i++) {
-		struct blk_memory_call call = { &blk->queues[i], range };
-
-		loop_call_sync(blk->dev.queues[i].loop, blk_on_memory, &call);
-	}
+	blk_change_window(container_of(gl, struct blk, memory), range, false);
 }
 
 /*
@@ -398,8 +372,7 @@ int blk_memory_added(struct gmem_listener *gl, const struct gmem_range *range,
 	if (range->kind == GMEM_RAM && range->flags & GMEM_POPULATED)
 		blk->fixed[blk->nr_fixed++] =
 			(struct iovec){ range->hva, range->len };
-	/* Of DIMMs engines look at what there is now. */
-	blk_memory_removed(gl, range);
+	blk_change_window(blk, range, true);
 	return 0;
 }
 
@@ -407,7 +380,6 @@ int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 {
 	struct blk *blk = blk_of(dev);
 	struct blk_queue *bq = &blk->queues[qidx];
-	const struct gmem_range *dimms = &dev->board->gmem.reserved;
 	struct block_engine_config ec = {
 		.image = &blk->image,
 		.depth = bq->q->vq.size,
@@ -416,16 +388,11 @@ int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 		.opaque = bq,
 		.fixed = blk->fixed,
 		.nr_fixed = blk->nr_fixed,
+		.window = blk->nr_fixed ? &blk->window : NULL,
 	};
-	int r;
 
-	if (blk->nr_fixed)
-		ec.window = (struct iovec){ dimms->hva, dimms->len };
-	r = block_engine_create(
+	return block_engine_create(
 		&bq->engine, (enum block_engine_kind)blk->config->engine, &ec);
-	if (!r)
-		blk_queue_memory(bq, dimms->gpa, ec.window.iov_len);
-	return r;
 }
 
 static void blk_queue_end(struct blk_queue *bq)

@@ -98,6 +98,7 @@ struct blk {
 	struct gmem_listener memory;
 	struct iovec fixed[GMEM_MAX_RAM];
 	unsigned int nr_fixed;
+	struct block_window window;
 	/* vCPU, under dev.lock */
 	struct blk_config_space space;
 	/* any thread */

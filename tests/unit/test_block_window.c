@@ -27,6 +27,7 @@ struct fixture {
 	struct block_image image;
 	struct block_engine *be;
 	uint8_t *window; /* NR_PIECES pieces of addresses */
+	struct block_window changes;
 };
 
 static void on_done(void *opaque unused_param,
@@ -72,7 +73,8 @@ static void tell(struct fixture *f, unsigned int i, bool there)
 {
 	struct iovec piece = piece_of(f, i);
 
-	f->be->ops->memory(f->be, &piece, there);
+	block_window_change(&f->changes, &piece, there);
+	f->be->ops->poll(f->be);
 }
 
 static void run(struct fixture *f, enum block_op op, void *at)
@@ -111,6 +113,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct block_engine_config config;
+	struct iovec all;
 
 	assert_non_null(f);
 	f->window = mmap(NULL, NR_PIECES * BLOCK_WINDOW_UNIT, PROT_NONE,
@@ -129,8 +132,10 @@ static int setup(void **state)
 		.depth = 4,
 		.loop = f->loop,
 		.done = on_done,
-		.window = { f->window, NR_PIECES * BLOCK_WINDOW_UNIT },
+		.window = &f->changes,
 	};
+	all = (struct iovec){ f->window, NR_PIECES * BLOCK_WINDOW_UNIT };
+	assert_int_equal(block_window_init(&f->changes, &all), 0);
 	*state = f;
 	/* Refused by the host: the tests are skipped. */
 #ifndef VMM_NO_URING
@@ -147,6 +152,7 @@ static int teardown(void **state)
 	if (f->be)
 		f->be->ops->destroy(f->be);
 	close(f->image.fd);
+	block_window_fini(&f->changes);
 	loop_destroy(f->loop);
 	munmap(f->window, NR_PIECES * BLOCK_WINDOW_UNIT);
 	free(f);
@@ -199,6 +205,25 @@ static void test_other_pages(void **state)
 	}
 }
 
+/* It goes and comes back before the engine looks: not the pages of before. */
+static void test_unseen(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct iovec piece = piece_of(f, 0);
+	long pinned;
+
+	put_pages(f, 0, "old");
+	tell(f, 0, true);
+	pinned = pinned_kib();
+	block_window_change(&f->changes, &piece, false);
+	put_pages(f, 0, "new");
+	block_window_change(&f->changes, &piece, true);
+	check_io(f, f->window, "the new pages");
+	f->be->ops->poll(f->be);
+	check_io(f, f->window, "the new pages, registered");
+	assert_int_equal(pinned_kib(), pinned);
+}
+
 static void test_over_a_border(void **state)
 {
 	struct fixture *f = fixture_of(state);
@@ -218,6 +243,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_other_pages, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_unseen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_over_a_border, setup,
 						teardown),
 	};
