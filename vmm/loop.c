@@ -226,49 +226,6 @@ void loop_cancel(struct loop *loop, struct loop_call *lc)
 	atomic_store(&lc->pending, false);
 }
 
-struct loop_sync_call {
-	struct loop_call call;
-	void (*fn)(void *arg);
-	void *arg;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
-};
-
-static void loop_sync_run(struct loop_call *lc)
-{
-	struct loop_sync_call *sc =
-		container_of(lc, struct loop_sync_call, call);
-
-	sc->fn(sc->arg);
-	pthread_mutex_lock(&sc->lock);
-	sc->done = true;
-	pthread_cond_signal(&sc->cond);
-	pthread_mutex_unlock(&sc->lock);
-}
-
-void loop_call_sync(struct loop *loop, void (*fn)(void *arg), void *arg)
-{
-	struct loop_sync_call sc = { .call.fn = loop_sync_run,
-				     .fn = fn,
-				     .arg = arg };
-
-	/* Before its thread runs, the loop belongs to whoever built it. */
-	if (loop_is_current(loop) || !loop->has_thread) {
-		fn(arg);
-		return;
-	}
-	pthread_mutex_init(&sc.lock, NULL);
-	pthread_cond_init(&sc.cond, NULL);
-	loop_post(loop, &sc.call);
-	pthread_mutex_lock(&sc.lock);
-	while (!sc.done)
-		pthread_cond_wait(&sc.cond, &sc.lock);
-	pthread_mutex_unlock(&sc.lock);
-	pthread_cond_destroy(&sc.cond);
-	pthread_mutex_destroy(&sc.lock);
-}
-
 /* ---- pollers ---- */
 
 static void loop_set_poll_max(struct loop *loop)

@@ -88,11 +88,6 @@ void loop_post(struct loop *loop, struct loop_call *lc);
  * thread, and nobody posts it meanwhile. */
 void loop_cancel(struct loop *loop, struct loop_call *lc);
 
-/* As loop_post(), but returns after fn(arg) has run. On the loop's own thread
- * it is a plain call. The caller must hold no lock that the loop's thread may
- * take (lock order: vm -> dev -> irq; loops take dev). */
-void loop_call_sync(struct loop *loop, void (*fn)(void *arg), void *arg);
-
 /* ---- life ---- */
 
 /* A loop without a thread; the caller runs it. NULL and -errno in *err's

@@ -187,6 +187,29 @@ void fake_vm_turn(struct fake_vm *fv)
 	}
 }
 
+struct fake_call {
+	struct loop_call call;
+	void (*fn)(void *arg);
+	atomic_bool ran;
+};
+
+static void fake_on_call(struct loop_call *lc)
+{
+	struct fake_call *fc = container_of(lc, struct fake_call, call);
+
+	fc->fn(NULL);
+	atomic_store(&fc->ran, true);
+}
+
+void fake_loop_call(struct loop *loop, void (*fn)(void *arg))
+{
+	struct fake_call fc = { .call.fn = fake_on_call, .fn = fn };
+
+	loop_post(loop, &fc.call);
+	while (!atomic_load(&fc.ran))
+		sched_yield();
+}
+
 bool fake_vm_turn_until(struct fake_vm *fv, bool (*done)(void *arg), void *arg)
 {
 	uint64_t end = loop_now_ns() + FAKE_TIMEOUT_NS;

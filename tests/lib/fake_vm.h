@@ -72,6 +72,8 @@ void fake_vm_remove(struct fake_vm *fv, struct device *dev);
 
 /* Let the loop do all that it can do at once. */
 void fake_vm_turn(struct fake_vm *fv);
+/* Run fn(NULL) on the thread of the loop, which has one, and wait for it. */
+void fake_loop_call(struct loop *loop, void (*fn)(void *arg));
 /* The same until `done` says so. False: it did not for 5 seconds. */
 bool fake_vm_turn_until(struct fake_vm *fv, bool (*done)(void *arg), void *arg);
 

@@ -3,8 +3,10 @@
 #include "vmm/loop.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -116,41 +118,54 @@ static void test_quit(void **state unused_param)
 	assert_string_equal(trace, "aq");
 }
 
-static void sync_fn(void *arg)
+/* A call that another thread waits for. */
+struct count {
+	struct loop_call call;
+	unsigned int *n;
+	atomic_bool ran;
+};
+
+static void count_run(struct loop_call *lc)
 {
+	struct count *c = container_of(lc, struct count, call);
+
 	assert_true(loop_is_current(loop));
-	++*(unsigned int *)arg;
+	++*c->n;
+	atomic_store(&c->ran, true);
 }
 
-static void sync_inner(void *arg)
+static void count_and_wait(unsigned int *n)
 {
-	loop_call_sync(loop, sync_fn, arg); /* on its own thread: plain */
+	struct count c = { .call.fn = count_run, .n = n };
+
+	loop_post(loop, &c.call);
+	while (!atomic_load(&c.ran))
+		sched_yield();
 }
 
-static void *sync_thread(void *arg)
+static void *count_thread(void *arg)
 {
 	unsigned int i;
 
 	for (i = 0; i < 200; i++)
-		loop_call_sync(loop, sync_fn, arg);
+		count_and_wait(arg);
 	return NULL;
 }
 
-static void test_sync_calls(void **state unused_param)
+static void test_post_from_threads(void **state unused_param)
 {
 	unsigned int n = 0, i;
 	pthread_t threads[4];
 
 	assert_int_equal(loop_thread_start(loop, NULL), 0);
 	assert_string_equal(loop_name(loop), "test");
-	loop_call_sync(loop, sync_inner, &n);
-	assert_int_equal(n, 1);
 	for (i = 0; i < 4; i++)
 		assert_int_equal(
-			pthread_create(&threads[i], NULL, sync_thread, &n), 0);
+			pthread_create(&threads[i], NULL, count_thread, &n), 0);
 	for (i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
-	assert_int_equal(n, 801);
+	loop_thread_stop(loop);
+	assert_int_equal(n, 800);
 }
 
 /* ---- timers ---- */
@@ -218,6 +233,33 @@ static void test_timer_in_the_past(void **state unused_param)
 	loop_timer_set(loop, &q.timer, loop_now_ns() + 2 * MS);
 	loop_run(loop);
 	assert_string_equal(trace, "aaq");
+}
+
+/* So far away that no clock gets there: it is as if there were none. */
+static void test_timer_in_the_far_future(void **state unused_param)
+{
+	struct alarm never[] = { ALARM('x'), ALARM('y'), ALARM('z') };
+	struct alarm q = ALARM('q');
+	struct timespec before, after;
+
+	loop_timer_set(loop, &never[0].timer, UINT64_MAX);
+	loop_timer_set(loop, &never[1].timer, UINT64_MAX - 1);
+	loop_timer_set(loop, &never[2].timer, INT64_MAX);
+	q.quit = true;
+	/* It sleeps, rather than asking again and again. */
+	assert_int_equal(loop_thread_start(loop, NULL), 0);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	usleep(200000);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	loop_thread_stop(loop);
+	assert_true((uint64_t)(after.tv_sec - before.tv_sec) * 1000 * MS +
+			    (uint64_t)after.tv_nsec - (uint64_t)before.tv_nsec <
+		    50 * MS);
+	loop_timer_set(loop, &q.timer, loop_now_ns() + MS);
+	loop_run(loop);
+	assert_string_equal(trace, "q");
+	loop_timer_cancel(&never[0].timer);
+	assert_true(never[1].timer.armed && never[2].timer.armed);
 }
 
 /* ---- descriptors ---- */
@@ -409,9 +451,9 @@ static void test_poller_and_calls(void **state unused_param)
 	poller_init(&p, 20);
 	assert_int_equal(loop_thread_start(loop, NULL), 0);
 	for (i = 0; i < 2000; i++)
-		loop_call_sync(loop, sync_fn, &n);
-	assert_int_equal(n, 2000);
+		count_and_wait(&n);
 	loop_thread_stop(loop);
+	assert_int_equal(n, 2000);
 	assert_int_equal(p.sleeps, p.wakes);
 	loop_poller_del(loop, &p.lp);
 }
@@ -424,9 +466,10 @@ int main(void)
 		UNIT(test_post_order),
 		UNIT(test_post_from_inside),
 		UNIT(test_quit),
-		UNIT(test_sync_calls),
+		UNIT(test_post_from_threads),
 		UNIT(test_timers),
 		UNIT(test_timer_in_the_past),
+		UNIT(test_timer_in_the_far_future),
 		UNIT(test_delete_in_handler),
 		UNIT(test_change),
 		UNIT(test_add_fails),

@@ -689,7 +689,7 @@ static void test_threaded(void **state unused_param)
 		virtio_notify_write(&toy.dev, 0);
 		while (guest_ring_used_idx(&rings[0]) != i + 1) {
 			assert_true(loop_now_ns() < end);
-			loop_call_sync(loop, push_all, NULL);
+			fake_loop_call(loop, push_all);
 		}
 	}
 	assert_int_equal(toy.interrupts, 100);
@@ -722,10 +722,10 @@ static void test_pause(void **state unused_param)
 	assert_int_equal(toy.stops, 2);
 	guest_ring_offer(&rings[0], 5);
 	virtio_notify_write(&toy.dev, 0);
-	loop_call_sync(loop, take_turn, NULL);
+	fake_loop_call(loop, take_turn);
 	assert_int_equal(toy.nr_held[0], 0);
 	device->ops->resume(device);
-	loop_call_sync(loop, take_turn, NULL);
+	fake_loop_call(loop, take_turn);
 	loop_thread_stop(loop);
 	assert_int_equal(guest_ring_used_idx(&rings[0]), 1);
 	assert_int_equal(toy.interrupts, 1);
@@ -747,7 +747,7 @@ static void test_reset_while_paused(void **state unused_param)
 	device->ops->pause(device);
 	device->ops->reset(device);
 	device->ops->resume(device);
-	loop_call_sync(loop, take_turn, NULL);
+	fake_loop_call(loop, take_turn);
 	loop_thread_stop(loop);
 	assert_int_equal(status(), 0);
 	assert_int_equal(toy.starts, 2);
