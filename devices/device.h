@@ -107,7 +107,11 @@ struct device {
 	atomic_uint news; /* any thread: enum device_news, bits */
 	atomic_bool driver_active; /* any thread */
 	atomic_bool coming; /* any thread: it waits for a driver */
-	bool active; /* as was told last; main thread */
+	/* main thread */
+	bool active; /* as we have seen it last */
+	uint64_t told_ns; /* when nr_told was 0 last */
+	unsigned int nr_told; /* of what drivers did */
+	unsigned int nr_untold; /* there were too many */
 };
 
 /* ---- registry ---- */

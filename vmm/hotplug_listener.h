@@ -30,8 +30,10 @@ struct hotplug_listener {
 	 * bound; else the device is gone again. */
 	void (*plugged)(void *opaque, const struct hotplug_place *at,
 			const char *why);
-	/* A driver took the device, or gave it up. */
-	void (*driver)(void *opaque, const char *id, bool active);
+	/* A driver took the device, or gave it up. nr_untold: how often it did
+	 * since the last call, when that was too often to tell. */
+	void (*driver)(void *opaque, const char *id, bool active,
+		       unsigned int nr_untold);
 	/* Each hotplug_remove() that returned 0 ends in one of these, unless
 	 * the machine ends first. */
 	void (*removed)(void *opaque, const struct hotplug_place *was);

@@ -288,12 +288,15 @@ static void machine_on_plugged(void *opaque, const struct hotplug_place *at,
 		m->on_added(m->watcher, at, why);
 }
 
-static void machine_on_driver(void *opaque, const char *id, bool active)
+static void machine_on_driver(void *opaque, const char *id, bool active,
+			      unsigned int nr_untold)
 {
 	struct machine *m = opaque;
+	char text[16];
 
+	snprintf(text, sizeof(text), "%u", nr_untold);
 	events_emit(m->events, "virtio-device", active ? "activated" : "reset",
-		    "id", id, NULL);
+		    "id", id, nr_untold ? "coalesced" : NULL, text, NULL);
 }
 
 /* The guest let go of it, or it was taken away. */

@@ -15,6 +15,9 @@
 #include "vmm/log.h"
 #include "vmm/util.h"
 
+#define PLUG_TOLD_MAX 10u
+#define PLUG_TOLD_NS 1000000000u
+
 /* A device that no driver has bound to yet. */
 struct plug_comer {
 	struct plug *plug;
@@ -312,10 +315,45 @@ static void plug_extend(struct plug *plug)
 		comer_set_deadline(container_of(pos, struct plug_comer, node));
 }
 
+/*
+ * A guest can have a driver come and go without end, so only PLUG_TOLD_MAX
+ * times a device and second are told. The last one always is, if late, with the
+ * number of those that were not.
+ */
 static void plug_tell(struct plug *plug, struct device *dev, bool active)
 {
+	uint64_t now = loop_now_ns();
+
 	dev->active = active;
-	plug->listener->driver(plug->opaque, dev->id, active);
+	if (now - dev->told_ns >= PLUG_TOLD_NS) {
+		dev->told_ns = now;
+		dev->nr_told = 0;
+	}
+	if (dev->nr_told == PLUG_TOLD_MAX) {
+		dev->nr_untold++;
+		if (!plug->untold.armed)
+			loop_timer_set(plug->board->main_loop, &plug->untold,
+				       dev->told_ns + PLUG_TOLD_NS);
+		return;
+	}
+	dev->nr_told++;
+	plug->listener->driver(plug->opaque, dev->id, active, dev->nr_untold);
+	dev->nr_untold = 0;
+}
+
+static void plug_on_untold(struct loop_timer *lt)
+{
+	struct plug *plug = container_of(lt, struct plug, untold);
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &plug->board->devices) {
+		struct device *dev = container_of(pos, struct device, node);
+
+		if (!dev->nr_untold)
+			continue;
+		dev->nr_untold--;
+		plug_tell(plug, dev, dev->active);
+	}
 }
 
 /* More than one thing may have happened since we looked. */
@@ -401,6 +439,7 @@ void plug_init(struct plug *plug)
 {
 	plug->deadline_ns = PLUG_DEADLINE_NS;
 	plug->news.fn = plug_on_news;
+	plug->untold.on_expire = plug_on_untold;
 	list_init(&plug->coming);
 	list_init(&plug->leaving);
 }
@@ -414,4 +453,5 @@ void plug_fini(struct plug *plug)
 		leaver_free(container_of(plug->leaving.next, struct plug_leaver,
 					 node));
 	loop_cancel(plug->board->main_loop, &plug->news);
+	loop_timer_cancel(&plug->untold);
 }

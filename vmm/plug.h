@@ -40,6 +40,7 @@ struct plug {
 	struct list_node coming; /* struct plug_comer */
 	struct list_node leaving; /* struct plug_leaver */
 	uint64_t deadline_ns; /* of later plugs */
+	struct loop_timer untold; /* some device has nr_untold */
 
 	/* any thread */
 	struct loop_call news;

@@ -39,7 +39,7 @@ static struct hotplug hp;
 static struct device *chip;
 static char image[] = "/tmp/vmm-hotplug-XXXXXX";
 static char said[256]; /* the last callback */
-static unsigned int nr_said;
+static unsigned int nr_said, nr_told, nr_untold;
 static char drivers[64]; /* "+id" and "-id" for each on_driver() */
 static unsigned int cpu_threads; /* bit per vCPU */
 static unsigned int refuse_cpu; /* this one cannot start */
@@ -121,10 +121,14 @@ static void on_plugged(void *opaque unused_param,
 	nr_said++;
 }
 
-static void on_driver(void *opaque unused_param, const char *id, bool active)
+static void on_driver(void *opaque unused_param, const char *id, bool active,
+		      unsigned int nr)
 {
+	if (nr_told++ > 5)
+		drivers[0] = '\0';
 	strncat(drivers, active ? "+" : "-", 2);
 	strncat(drivers, id, 8);
+	nr_untold += nr;
 }
 
 static void on_removed(void *opaque unused_param,
@@ -237,7 +241,7 @@ static int setup(void **state unused_param)
 	fv.board.run = BOARD_RUNNING;
 	cpu_threads = 1;
 	refuse_cpu = NR_CPUS;
-	nr_slots = nr_said = 0;
+	nr_slots = nr_said = nr_told = nr_untold = 0;
 	said[0] = drivers[0] = '\0';
 	assert_int_equal(gmem_reserve(&fv.board.gmem, HOT_GPA,
 				      HOT_BLOCKS * GMEM_BLOCK, &err),
@@ -441,6 +445,7 @@ static void test_bind(void **state unused_param)
 	void *config = disk_config("one");
 	struct guest_virtio gv;
 	struct hotplug_place out;
+	unsigned int nr;
 	struct error err;
 
 	assert_int_equal(next_event(), 0); /* the guest listens */
@@ -460,6 +465,12 @@ static void test_bind(void **state unused_param)
 	bind(&gv, 1);
 	bind(&gv, 1);
 	assert_string_equal(drivers, "+one-one+one-one+one");
+	for (nr = 5; nr < 405; nr += 2) /* that is told now and then */
+		bind(&gv, 1);
+	assert_true(nr_told < nr / 4);
+	for (; nr_told + nr_untold < nr; fake_vm_turn(&fv))
+		;
+	assert_string_equal(drivers, "+one");
 	assert_int_equal(nr_said, 1);
 	assert_int_equal(hotplug_remove(&hp, "one", true, &err), 0);
 	free_config(config);
