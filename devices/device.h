@@ -10,6 +10,7 @@
 #include "vmm/error.h"
 #include "vmm/list.h"
 #include "vmm/param.h"
+#include "vmm/peer_key.h"
 
 /*
  * The contract between the machine and everything on its buses. vmm/ knows
@@ -45,7 +46,12 @@ struct device_class {
 	const char *option;
 	const char *json_list;
 	bool json_single; /* there is at most one; JSON has no list of them */
-	const struct param_set *params; /* NULL: none */
+	/* NULL: none. What users name has a string "id", at most 63 bytes, which
+	 * is there when create() is called: the device takes it over. */
+	const struct param_set *params;
+	/* Keys of another monitor's JSON beside params; the last one has path
+	 * NULL. NULL: none. */
+	const struct peer_key *peer_keys;
 	/* The guest's name of the first one, when --rootfs can be made of this
 	 * class (it has the parameters path and readonly); NULL otherwise. */
 	const char *root_device;

@@ -89,41 +89,6 @@ struct device *board_find_class(struct board *board, const char *class_name)
 	return NULL;
 }
 
-static bool board_id_is_taken(struct board *board, const char *id)
-{
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &board->devices)
-		if (!strcmp(container_of(pos, struct device, node)->id, id))
-			return true;
-	return false;
-}
-
-int board_assign_id(struct board *board, struct device *dev, const char *wanted,
-		    struct error *err)
-{
-	if (!wanted) {
-		do
-			snprintf(dev->id, sizeof(dev->id), "_%s%u",
-				 dev->class->option, board->next_id++);
-		while (board_id_is_taken(board, dev->id));
-		return 0;
-	}
-	if (!*wanted || !strncmp(wanted, "__", 2) ||
-	    strlen(wanted) >= sizeof(dev->id))
-		return error_set(
-			err, EINVAL,
-			"id=%s: an id has 1 to %zu characters and does not start with \"__\"",
-			wanted, sizeof(dev->id) - 1);
-	if (board_id_is_taken(board, wanted))
-		return error_set(
-			err, EEXIST,
-			"id=%s: another device has this id; choose one of its own",
-			wanted);
-	snprintf(dev->id, sizeof(dev->id), "%s", wanted);
-	return 0;
-}
-
 int board_add_device(struct board *board, const struct device_class *class,
 		     const void *config, struct device **out, struct error *err)
 {

@@ -86,7 +86,6 @@ struct board {
 	struct loop *io_loops[BOARD_MAX_IO_LOOPS];
 	unsigned int nr_io_loops;
 	unsigned int next_io_loop;
-	unsigned int next_id; /* for made-up device ids */
 };
 
 /* Main thread. board: the owner's storage, zeroed; main_loop is borrowed.
@@ -118,14 +117,6 @@ struct loop *board_io_loop(struct board *board, struct error *err);
 /* The device of a class that there is one of (the PCI root), or NULL. Main
  * thread. */
 struct device *board_find_class(struct board *board, const char *class_name);
-
-/*
- * Give dev its id: `wanted`, or a made-up "_<option><N>" when NULL. -EEXIST
- * when taken, -EINVAL when it starts with "__", is empty or too long. Main
- * thread.
- */
-int board_assign_id(struct board *board, struct device *dev, const char *wanted,
-		    struct error *err);
 
 /* Make a device, and put it at the end of the list. Main thread. -errno with a
  * message; nothing is left behind. *out may be NULL. */

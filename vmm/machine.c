@@ -84,6 +84,11 @@ static int machine_check_id(const char *option, const char *id,
 			err, EINVAL,
 			"--%s id=%s: is empty or has control characters; leave it out, or give a name",
 			option, error_value(id).text);
+	if (strlen(id) >= sizeof(((struct device *)NULL)->id))
+		return error_set(err, EINVAL,
+				 "--%s id=%s: is longer than %zu bytes", option,
+				 error_value(id).text,
+				 sizeof(((struct device *)NULL)->id) - 1);
 	if (strncmp(id, "__", 2) == 0)
 		return error_set(
 			err, EINVAL,

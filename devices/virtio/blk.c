@@ -6,6 +6,7 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -205,10 +206,10 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 	if (block_window_init(&blk->window, &dimms))
 		return error_set(err, ENOMEM, "out of memory");
 	r = gmem_listen(&board->gmem, &blk->memory, err);
-	if (!r)
-		r = board_assign_id(board, &blk->dev.device, c->id, err);
 	if (r)
 		return r;
+	snprintf(blk->dev.device.id, sizeof(blk->dev.device.id), "%s",
+		 c->id ? c->id : "");
 	/* Not a string: a serial of 20 bytes has no NUL (section 5.2.6.1). */
 	serial = c->serial ? c->serial : blk->dev.device.id;
 	memcpy(blk->serial, serial, strnlen(serial, sizeof(blk->serial)));
@@ -244,6 +245,7 @@ const struct device_class blk_class = {
 	.option = "disk",
 	.json_list = "disks",
 	.params = &blk_param_set,
+	.peer_keys = blk_peer_keys,
 	.root_device = "/dev/vda",
 	.create = blk_create,
 };

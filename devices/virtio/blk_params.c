@@ -124,6 +124,26 @@ static const struct param blk_params[] = {
 	  .max = 86400000,
 	  .help = "time in which ops_size requests come back" },
 };
+#define NO_VHOST_USER "vhost-user disks are not supported"
+
+const struct peer_key blk_peer_keys[] = {
+	PEER_ONLY("image_type", PEER_STRING, "Raw|Unknown",
+		  "only raw images are supported"),
+	PEER_NONE("iommu", PEER_BOOL, PEER_NO_SEGMENTS),
+	PEER_NONE("vhost_user", PEER_BOOL, NO_VHOST_USER),
+	PEER_NONE("vhost_socket", PEER_STRING, NO_VHOST_USER),
+	PEER_NONE("rate_limit_group", PEER_STRING, "use rate_limiter_config"),
+	PEER_NONE("queue_affinity", PEER_LIST,
+		  "pin the threads ioN from outside"),
+	PEER_NONE("pci_segment", PEER_UINT, PEER_NO_SEGMENTS),
+	PEER_NONE("pci_device_id", PEER_UINT, "slots are given in order"),
+	PEER_KEEP("backing_files", PEER_BOOL),
+	PEER_KEEP("disable_io_uring", PEER_BOOL),
+	PEER_KEEP("disable_aio", PEER_BOOL),
+	PEER_KEEP("lock_granularity", PEER_STRING),
+	PEER_KEEP("rate_limiter_config", PEER_OBJECT),
+	{ .path = NULL },
+};
 /* clang-format on */
 
 static int blk_check(const void *config, struct error *err)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "vmm/param.h"
+#include "vmm/peer_key.h"
 
 #define BLK_ID_LEN 20u /* bytes of a serial number, section 5.2.6.1 */
 
@@ -28,5 +29,6 @@ struct blk_config {
 };
 
 extern const struct param_set blk_param_set;
+extern const struct peer_key blk_peer_keys[];
 
 #endif

@@ -68,7 +68,7 @@ def test_nothing_is_left_of_what_went(context):
             if boot:
                 check(client.request("PUT", "vm.boot"), 204)
             check(client.request("PUT", "vm.add-disk", {
-                "path": path, "id": "y", "pci_segment": 1, "lock_granularity": "old"}),
+                "path": path, "id": "y", "pci_segment": 0, "lock_granularity": "old"}),
                 200 if boot else 204)
             check(client.request("PUT", "vm.remove-device", {"id": "y", "force": True}), 204)
             check(client.request("PUT", "vm.add-disk", {"path": path, "id": "y"}),

@@ -277,6 +277,9 @@ static void test_refused_values(void **state)
 		  "disks[0].image_type" },
 		{ "{" KERNEL ",\"disks\":[{\"path\":\"/i\",\"iommu\":true}]}",
 		  "disks[0].iommu" },
+		{ "{" KERNEL
+		  ",\"disks\":[{\"path\":\"/i\",\"pci_segment\":1}]}",
+		  "disks[0].pci_segment 1: " },
 		{ "{" KERNEL ",\"disks\":[{\"fd\":2}]}", "disks[0].fd" },
 		{ "{\"payload\":{\"kernel_fd\":2}}", "payload.kernel_fd" },
 		{ "{\"payload\":{\"kernel_fd\":0,\"kernel\":\"/k\"}}",

@@ -104,17 +104,17 @@ static const char *json_choice_name(const struct param_choice *c)
 	return c->json ? c->json : c->name;
 }
 
-static json_type json_param_type(const struct param *p)
+static enum peer_type json_param_type(const struct param *p)
 {
 	switch (p->type) {
 	case PARAM_BOOL:
-		return JSON_TRUE;
+		return PEER_BOOL;
 	case PARAM_STRING:
 	case PARAM_PATH:
 	case PARAM_ENUM:
-		return JSON_STRING;
+		return PEER_STRING;
 	default:
-		return JSON_INTEGER;
+		return PEER_UINT;
 	}
 }
 
@@ -191,33 +191,16 @@ static int json_assign(const struct param *p, void *cfg, const json_t *value,
 	return param_assign(p, cfg, text, err);
 }
 
-static bool json_fits(const json_t *value, json_type type)
-{
-	switch (type) {
-	case JSON_TRUE:
-		return json_is_boolean(value);
-	case JSON_INTEGER:
-		return json_is_integer(value) && json_integer_value(value) >= 0;
-	default:
-		return json_typeof(value) == type;
-	}
-}
-
 static int json_read_param(const struct param *p, void *cfg, const json_t *obj,
 			   const char *where, const struct json_fds *fds,
 			   struct error *err)
 {
 	const char *path = json_param_path(p);
 	json_t *value;
-	int r = json_path_get(obj, path, where, &value, err);
+	int r = json_get(obj, path, json_param_type(p), where, &value, err);
 
 	if (r || !value)
 		return r;
-	if (!json_fits(value, json_param_type(p)))
-		return error_set(err, EBADMSG, "%s%s: must be %s, not %s",
-				 where, path,
-				 json_type_text(json_param_type(p)),
-				 json_shown(value).text);
 	r = json_assign(p, cfg, value, fds, err);
 	return r ? error_prefix(err, r, "%s%s %s", where, path,
 				json_shown(value).text)
@@ -284,11 +267,12 @@ void json_write_set(const struct param_set *set, const void *cfg, json_t *obj)
 		const char *path = json_param_path(p);
 		bool plain;
 		json_t *value = json_param_value(p, cfg, &plain);
+		json_t *parent = value ? json_parent(obj, &path, !plain) : NULL;
 
-		if (!value || (plain && !json_path_has_parent(obj, path)))
-			json_decref(value);
+		if (parent)
+			json_object_set_new(parent, path, value);
 		else
-			json_path_set(obj, path, value);
+			json_decref(value);
 	}
 }
 
@@ -305,8 +289,7 @@ int json_read_device(struct device_config *dc, const json_t *obj,
 		return error_set(err, EBADMSG, "%.*s: must be an object",
 				 MAX((int)strlen(where) - 1, 0), where);
 	dc->echo = json_object();
-	r = json_peer_read(json_peer_find(class->json_list), obj, where,
-			   dc->echo, err);
+	r = json_peer_read(class->peer_keys, obj, where, dc->echo, err);
 	if (!r && class->params)
 		r = json_read_set(class->params, dc->config, obj, where, fds,
 				  err);
@@ -431,7 +414,7 @@ static json_t *json_write_device(const struct device_config *dc)
 
 	if (dc->class->params)
 		json_write_set(dc->class->params, dc->config, obj);
-	json_peer_write(json_peer_find(dc->class->json_list), obj);
+	json_peer_write(dc->class->peer_keys, obj);
 	return obj;
 }
 

@@ -7,48 +7,39 @@
 #include <stdbool.h>
 
 #include "vmm/error.h"
+#include "vmm/peer_key.h"
 
 /*
- * The keys of other monitors' configurations that our parameter tables do not
- * have.
+ * The keys of another monitor's configuration that our parameter tables do not
+ * have, and how to walk JSON by paths: "memory.size" is size of memory. Any
+ * thread that owns the values.
  */
-struct json_peer {
-	const char *path; /* dots between levels */
-	json_type type; /* JSON_TRUE for both booleans */
-	/* Values that pass, '|' between them; "": only empty, 0, false. NULL:
-	 * all of the type. */
-	const char *pass;
-	const char *why; /* of a refusal */
-	/* Shown when the group is there and this is not; NULL: nothing. */
-	const char *def;
-	bool always; /* shown even when the group is not there */
-};
 
-/* Of the body of vm.create; of an entry of the list `name`, NULL when there is
- * no table for it. All end with a path NULL. */
-extern const struct json_peer json_peer_config[];
-const struct json_peer *json_peer_find(const char *list);
+/* The keys of the body of vm.create but those of devices, which are in the
+ * classes. */
+extern const struct peer_key json_peer_config[];
 
-/* Check all keys of the table in obj and add those to keep to `kept`.
- * -EBADMSG, -EINVAL as in vmm/api/json.h. */
-int json_peer_read(const struct json_peer *table, const json_t *obj,
-		   const char *where, json_t *kept, struct error *err);
-/* Add the defaults. */
-void json_peer_write(const struct json_peer *table, json_t *obj);
+/*
+ * Check all keys of the table (NULL: none) in obj, and put into echo what
+ * vm.info is to show of them. where: put in front of paths in messages. Returns
+ * -EBADMSG or -EINVAL as in vmm/api/json.h.
+ */
+int json_peer_read(const struct peer_key *table, const json_t *obj,
+		   const char *where, json_t *echo, struct error *err);
+/* Add the defaults of the table (NULL: none) to obj. */
+void json_peer_write(const struct peer_key *table, json_t *obj);
 
-/* ---- paths, for json.c too ---- */
-
-/* The value at path, NULL when it is absent or null. -EBADMSG when something
- * on the way is no object. */
-int json_path_get(const json_t *obj, const char *path, const char *where,
-		  json_t **value, struct error *err);
-/* Steals value. Objects on the way are made. */
+/* The value at path, borrowed; NULL when it is absent or null. -EBADMSG with a
+ * message when it is not of that type, or something on the way is no object. */
+int json_get(const json_t *obj, const char *path, enum peer_type type,
+	     const char *where, json_t **value, struct error *err);
+/* The object that has the last part of *path, borrowed, and *path becomes that
+ * part. NULL: something on the way is not there, unless make, which makes it. */
+json_t *json_parent(json_t *obj, const char **path, bool make);
+/* Put value, of which a reference is taken over, at path. Objects on the way
+ * are made. */
 void json_path_set(json_t *obj, const char *path, json_t *value);
-/* The object that holds the last part of path is there. */
-bool json_path_has_parent(const json_t *obj, const char *path);
-/* "true or false", "a string", ... */
-const char *json_type_text(json_type type);
-/* What a client sent, as it can stand in a message. */
+/* What a client sent, short, as it can stand in a message. */
 struct error_value json_shown(const json_t *value);
 
 #endif

@@ -136,51 +136,32 @@ static int api_read_number(struct api_call *c, const char *key, bool *has,
 			   uint64_t *out)
 {
 	json_t *value;
-	int r = json_path_get(c->body, key, "", &value, c->err);
+	int r = json_get(c->body, key, PEER_UINT, "", &value, c->err);
 
-	*has = false;
-	if (r || !value)
-		return r;
-	if (!json_is_integer(value) || json_integer_value(value) < 0)
-		return error_set(c->err, EBADMSG, "%s: must be %s, not %s", key,
-				 json_type_text(JSON_INTEGER),
-				 json_shown(value).text);
-	*has = true;
+	*has = value != NULL;
 	*out = (uint64_t)json_integer_value(value);
-	return 0;
+	return r;
 }
 
 static int api_read_bool(struct api_call *c, const char *key, bool *out)
 {
 	json_t *value;
-	int r = json_path_get(c->body, key, "", &value, c->err);
+	int r = json_get(c->body, key, PEER_BOOL, "", &value, c->err);
 
-	if (r || !value)
-		return r;
-	if (!json_is_boolean(value))
-		return error_set(c->err, EBADMSG, "%s: must be %s, not %s", key,
-				 json_type_text(JSON_TRUE),
-				 json_shown(value).text);
 	*out = json_is_true(value);
-	return 0;
+	return r;
 }
 
 /* A string that has to be there, in c->body. */
 static int api_read_text(struct api_call *c, const char *key, const char **text)
 {
 	json_t *value;
-	int r = json_path_get(c->body, key, "", &value, c->err);
+	int r = json_get(c->body, key, PEER_STRING, "", &value, c->err);
 
-	if (r)
-		return r;
-	if (!value)
-		return error_set(c->err, EBADMSG, "%s: is missing", key);
-	if (!json_is_string(value))
-		return error_set(c->err, EBADMSG,
-				 "%s: must be a string, not %s", key,
-				 json_shown(value).text);
+	if (!r && !value)
+		r = error_set(c->err, EBADMSG, "%s: is missing", key);
 	*text = json_string_value(value);
-	return 0;
+	return r;
 }
 
 /* ---- the process ---- */
