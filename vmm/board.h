@@ -43,7 +43,7 @@ enum board_run {
 
 /* What the board's owner does for it. Any thread, unless it says otherwise. */
 struct board_ops {
-	/* As irq_msi() and irq_line() in vmm/irq.h. */
+	/* Send a message (irq_msi(), not held), set a line (irq_line()). */
 	void (*msi)(struct board *board, uint32_t devid, uint64_t addr,
 		    uint32_t data);
 	void (*line)(struct board *board, uint32_t gsi, bool level);
@@ -72,6 +72,8 @@ struct board {
 	struct bus mmio;
 	/* enum vm_event: the first one counts, but any other replaces a reset */
 	_Atomic int event;
+
+	atomic_bool irqs_held; /* irq_hold() */
 
 	/* set by a chip at its creation (main thread); read by any thread */
 	void (*line_sink)(void *opaque, uint32_t gsi, bool level);

@@ -4,9 +4,17 @@
 
 #include "vmm/board.h"
 
-void irq_msi(struct board *board, uint32_t devid, uint64_t addr, uint32_t data)
+bool irq_msi(struct board *board, uint32_t devid, uint64_t addr, uint32_t data)
 {
+	if (atomic_load(&board->irqs_held))
+		return false;
 	board->ops->msi(board, devid, addr, data);
+	return true;
+}
+
+void irq_hold(struct board *board, bool on)
+{
+	atomic_store(&board->irqs_held, on);
 }
 
 void irq_line(struct board *board, uint32_t gsi, bool level)

@@ -13,9 +13,16 @@ struct board;
  * Errors can only come from a machine that is going away; they are logged.
  */
 
-/* Send one message-signalled interrupt, of the PCI function with this
- * requester id (bus, slot and function; an ITS asks for it). */
-void irq_msi(struct board *board, uint32_t devid, uint64_t addr, uint32_t data);
+/*
+ * Send one message-signalled interrupt, of the PCI function with this
+ * requester id (bus, slot and function; an ITS asks for it). False: interrupts
+ * are held; the caller keeps it, and sends it when its device resumes.
+ */
+bool irq_msi(struct board *board, uint32_t devid, uint64_t addr, uint32_t data);
+
+/* From now on no message is sent; on false, they are sent again. Main thread,
+ * no vCPU runs; devices may still end what they have begun. */
+void irq_hold(struct board *board, bool on);
 
 /* Set the level of an interrupt line: of a controller in this process when
  * there is one, else of KVM's. */

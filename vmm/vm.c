@@ -14,6 +14,7 @@
 
 #include "arch/arch.h"
 #include "vmm/hotplug.h"
+#include "vmm/irq.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -275,6 +276,7 @@ void vm_stop(struct vm *vm)
 	if (vm->board.run == BOARD_STOPPED)
 		return;
 	kvm_stop(&vm->kvm);
+	irq_hold(&vm->board, false);
 	vm->board.run = BOARD_STOPPED;
 	hotplug_on_run(&vm->hotplug);
 }
@@ -286,6 +288,7 @@ int vm_pause(struct vm *vm, struct error *err)
 	if (vm->board.run == BOARD_PAUSED)
 		return error_set(err, EALREADY, "the machine is paused");
 	kvm_hold(&vm->kvm);
+	irq_hold(&vm->board, true);
 	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
 
@@ -303,6 +306,7 @@ int vm_resume(struct vm *vm, struct error *err)
 
 	if (vm->board.run != BOARD_PAUSED)
 		return error_set(err, EALREADY, "the machine is not paused");
+	irq_hold(&vm->board, false);
 	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
 

@@ -9,7 +9,7 @@
 #include "vmm/byteorder.h"
 
 int msix_init(struct msix *m, unsigned int nr,
-	      void (*send)(void *opaque, uint64_t addr, uint32_t data),
+	      bool (*send)(void *opaque, uint64_t addr, uint32_t data),
 	      void *opaque)
 {
 	m->nr = nr;
@@ -64,15 +64,15 @@ static void msix_deliver_locked(struct msix *m, unsigned int vector)
 
 	if (!m->enabled)
 		return;
-	if (msix_is_masked_locked(m, vector)) {
+	if (msix_is_masked_locked(m, vector) ||
+	    !m->send(m->opaque, (uint64_t)e->addr_hi << 32 | e->addr_lo,
+		     e->data))
 		m->pending[vector / 64] |= bit;
-		return;
-	}
-	m->pending[vector / 64] &= ~bit;
-	m->send(m->opaque, (uint64_t)e->addr_hi << 32 | e->addr_lo, e->data);
+	else
+		m->pending[vector / 64] &= ~bit;
 }
 
-static void msix_flush_locked(struct msix *m, unsigned int vector)
+static void msix_flush_one_locked(struct msix *m, unsigned int vector)
 {
 	if (m->pending[vector / 64] & 1ull << (vector % 64))
 		msix_deliver_locked(m, vector);
@@ -87,15 +87,27 @@ void msix_notify(struct msix *m, unsigned int vector)
 	pthread_mutex_unlock(&m->lock);
 }
 
-void msix_set_control(struct msix *m, bool enabled, bool masked)
+static void msix_flush_locked(struct msix *m)
 {
 	unsigned int i;
 
+	for (i = 0; i < m->nr; i++)
+		msix_flush_one_locked(m, i);
+}
+
+void msix_flush(struct msix *m)
+{
+	pthread_mutex_lock(&m->lock);
+	msix_flush_locked(m);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void msix_set_control(struct msix *m, bool enabled, bool masked)
+{
 	pthread_mutex_lock(&m->lock);
 	m->enabled = enabled;
 	m->masked = masked;
-	for (i = 0; i < m->nr; i++)
-		msix_flush_locked(m, i);
+	msix_flush_locked(m);
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -122,7 +134,7 @@ void msix_table_write(struct msix *m, uint64_t off, const void *data,
 		return;
 	pthread_mutex_lock(&m->lock);
 	memcpy((uint8_t *)m->table + off, data, len);
-	msix_flush_locked(m, (unsigned int)(off / MSIX_ENTRY_SIZE));
+	msix_flush_one_locked(m, (unsigned int)(off / MSIX_ENTRY_SIZE));
 	pthread_mutex_unlock(&m->lock);
 }
 

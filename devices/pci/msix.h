@@ -23,7 +23,7 @@ struct msix_entry {
 
 struct msix {
 	/* set at creation */
-	void (*send)(void *opaque, uint64_t addr, uint32_t data);
+	bool (*send)(void *opaque, uint64_t addr, uint32_t data);
 	void *opaque;
 	unsigned int nr; /* vectors, 1..2048 */
 	uint32_t table_off; /* in the BAR */
@@ -37,10 +37,15 @@ struct msix {
 	bool masked; /* message control, bit 14 */
 };
 
-/* m: caller's storage. -ENOMEM. Main thread. */
+/*
+ * m: the caller's storage. send: from any thread, with m's lock held; false: not
+ * now, the vector is pending until msix_flush(). -ENOMEM. Main thread.
+ */
 int msix_init(struct msix *m, unsigned int nr,
-	      void (*send)(void *opaque, uint64_t addr, uint32_t data),
+	      bool (*send)(void *opaque, uint64_t addr, uint32_t data),
 	      void *opaque);
+/* Free the table; of one that is zeroed or was freed, nothing. Main thread,
+ * nobody uses it any more. */
 void msix_fini(struct msix *m);
 
 /* All vectors masked, nothing pending, disabled. Any thread. */
@@ -50,8 +55,11 @@ void msix_reset(struct msix *m);
  * vCPU thread. */
 void msix_set_control(struct msix *m, bool enabled, bool masked);
 
-/* Any thread. A vector out of range is ignored. */
+/* Send a vector, or mark it pending; one out of range is ignored. Any thread. */
 void msix_notify(struct msix *m, unsigned int vector);
+
+/* Send what is pending and not masked. Any thread. */
+void msix_flush(struct msix *m);
 
 /* Accesses relative to the table / the pending bits; out of range reads 0.
  * len 4 or 8; others read 0 and write nothing. vCPU thread. */

@@ -87,11 +87,11 @@ uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body,
 }
 
 /* The requester id is bus, device and function (PCIe base section 2.2.4). */
-static void pci_msix_send(void *opaque, uint64_t addr, uint32_t data)
+static bool pci_msix_send(void *opaque, uint64_t addr, uint32_t data)
 {
 	struct pci_dev *dev = opaque;
 
-	irq_msi(dev->board, dev->slot << 3, addr, data);
+	return irq_msi(dev->board, dev->slot << 3, addr, data);
 }
 
 int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
@@ -427,6 +427,19 @@ static void root_reset(struct device *device)
 	root_clear_graves_locked(root, 0, UINT64_MAX);
 }
 
+/* Interrupts were held. */
+static void root_resume(struct device *device)
+{
+	struct pci_root *root = container_of(device, struct pci_root, device);
+	unsigned int i;
+
+	pthread_mutex_lock(&root->lock);
+	for (i = 0; i < PCI_SLOTS; i++)
+		if (root->slots[i] && root->slots[i]->msix_cap)
+			msix_flush(&root->slots[i]->msix);
+	pthread_mutex_unlock(&root->lock);
+}
+
 static void root_destroy(struct device *device)
 {
 	struct pci_root *root = container_of(device, struct pci_root, device);
@@ -439,6 +452,7 @@ static void root_destroy(struct device *device)
 
 static const struct device_ops root_ops = {
 	.reset = root_reset,
+	.resume = root_resume,
 	.destroy = root_destroy,
 };
 

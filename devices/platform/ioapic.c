@@ -56,7 +56,7 @@ struct ioapic {
 	uint32_t id;
 	uint64_t entries[IOAPIC_PINS];
 	uint32_t lines; /* a bit per pin: level of the input */
-	uint32_t pending; /* rose while masked */
+	uint32_t pending; /* rose while masked, or while interrupts were held */
 };
 
 static void ioapic_send_locked(struct ioapic *io, unsigned int pin)
@@ -64,15 +64,14 @@ static void ioapic_send_locked(struct ioapic *io, unsigned int pin)
 	uint64_t e = io->entries[pin];
 	uint32_t bit = 1u << pin;
 
-	if (e & ENTRY_MASKED) {
+	if (e & ENTRY_MASKED ||
+	    !irq_msi(io->board, 0,
+		     MSI_ADDRESS | (e >> ENTRY_DESTINATION) << MSI_DESTINATION |
+			     (e & ENTRY_LOGICAL ? MSI_LOGICAL : 0),
+		     (uint32_t)(e & (ENTRY_VECTOR | ENTRY_DELIVERY))))
 		io->pending |= bit;
-		return;
-	}
-	io->pending &= ~bit;
-	irq_msi(io->board, 0,
-		MSI_ADDRESS | (e >> ENTRY_DESTINATION) << MSI_DESTINATION |
-			(e & ENTRY_LOGICAL ? MSI_LOGICAL : 0),
-		(uint32_t)(e & (ENTRY_VECTOR | ENTRY_DELIVERY)));
+	else
+		io->pending &= ~bit;
 }
 
 static void ioapic_line(void *opaque, uint32_t gsi, bool level)
@@ -181,6 +180,19 @@ static void ioapic_reset(struct device *device)
 	pthread_mutex_unlock(&io->lock);
 }
 
+/* Interrupts were held. */
+static void ioapic_resume(struct device *device)
+{
+	struct ioapic *io = container_of(device, struct ioapic, device);
+	unsigned int i;
+
+	pthread_mutex_lock(&io->lock);
+	for (i = 0; i < IOAPIC_PINS; i++)
+		if (io->pending & 1u << i)
+			ioapic_send_locked(io, i);
+	pthread_mutex_unlock(&io->lock);
+}
+
 static void ioapic_destroy(struct device *device)
 {
 	struct ioapic *io = container_of(device, struct ioapic, device);
@@ -193,6 +205,7 @@ static void ioapic_destroy(struct device *device)
 
 static const struct device_ops ioapic_ops = {
 	.reset = ioapic_reset,
+	.resume = ioapic_resume,
 	.destroy = ioapic_destroy,
 };
 

@@ -51,6 +51,8 @@ struct serial {
 	uint32_t gsi;
 	struct console *con;
 
+	bool paused; /* main thread: the host's bytes wait */
+
 	pthread_mutex_t lock; /* guards the rest; vCPU and main threads */
 	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
 	bool tx_pending; /* "transmitter empty" not yet acknowledged */
@@ -221,7 +223,7 @@ static size_t serial_room(void *opaque)
 	size_t room;
 
 	pthread_mutex_lock(&s->lock);
-	room = UART_FIFO - s->count;
+	room = s->paused ? 0 : UART_FIFO - s->count;
 	pthread_mutex_unlock(&s->lock);
 	return room;
 }
@@ -256,7 +258,21 @@ static void serial_reset(struct device *device)
 	s->tx_pending = false;
 	s->line = false;
 	s->count = 0;
+	s->paused = false;
 	pthread_mutex_unlock(&s->lock);
+	console_input_wanted(s->con);
+}
+
+static void serial_pause(struct device *device)
+{
+	container_of(device, struct serial, device)->paused = true;
+}
+
+static void serial_resume(struct device *device)
+{
+	struct serial *s = container_of(device, struct serial, device);
+
+	s->paused = false;
 	console_input_wanted(s->con);
 }
 
@@ -274,6 +290,8 @@ static void serial_destroy(struct device *device)
 
 static const struct device_ops serial_ops = {
 	.reset = serial_reset,
+	.pause = serial_pause,
+	.resume = serial_resume,
 	.destroy = serial_destroy,
 };
 

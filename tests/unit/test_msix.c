@@ -16,18 +16,22 @@ struct sink {
 	uint64_t addr;
 	uint32_t data;
 	unsigned int nr;
+	bool held;
 };
 
 static struct msix m;
 static struct sink sink;
 
-static void sink_send(void *opaque, uint64_t addr, uint32_t data)
+static bool sink_send(void *opaque, uint64_t addr, uint32_t data)
 {
 	struct sink *s = opaque;
 
+	if (s->held)
+		return false;
 	s->addr = addr;
 	s->data = data;
 	s->nr++;
+	return true;
 }
 
 static int setup(void **state unused_param)
@@ -161,6 +165,29 @@ static void test_function_mask(void **state unused_param)
 	expect_sent(2, 64);
 }
 
+/* While interrupts are held: it stays pending, until it is flushed. */
+static void test_held(void **state unused_param)
+{
+	set_vector(2, false);
+	set_vector(64, true);
+	msix_set_control(&m, true, false);
+	sink.held = true;
+	msix_notify(&m, 2);
+	msix_notify(&m, 2);
+	msix_notify(&m, 64);
+	assert_true(is_pending(2));
+	msix_flush(&m);
+	assert_true(is_pending(2));
+	sink.held = false;
+	assert_int_equal(sink.nr, 0);
+	msix_flush(&m);
+	expect_sent(1, 2);
+	assert_false(is_pending(2));
+	assert_true(is_pending(64));
+	msix_flush(&m);
+	assert_int_equal(sink.nr, 1);
+}
+
 static void test_reset(void **state unused_param)
 {
 	set_vector(2, true);
@@ -235,8 +262,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		UNIT(test_power_on),	  UNIT(test_send),
 		UNIT(test_disabled),	  UNIT(test_vector_mask),
-		UNIT(test_function_mask), UNIT(test_reset),
-		UNIT(test_out_of_range),  UNIT(test_widths),
+		UNIT(test_function_mask), UNIT(test_held),
+		UNIT(test_reset),	  UNIT(test_out_of_range),
+		UNIT(test_widths),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -331,6 +331,26 @@ static void test_reset(void **state unused_param)
 	assert_int_equal(in(DATA), 'Z');
 }
 
+/* What is typed waits for the machine to go on. */
+static void test_pause(void **state unused_param)
+{
+	fake_pio_write(&fv, PORT + IER, 1, 1);
+	dev->ops->pause(dev);
+	type("ab");
+	assert_false(line());
+	assert_int_equal(fake_pio_read(&fv, PORT + LSR, 1) & 1, 0);
+	dev->ops->resume(dev);
+	feed();
+	assert_true(line());
+	assert_int_equal(fake_pio_read(&fv, PORT + DATA, 1), 'a');
+	assert_int_equal(fake_pio_read(&fv, PORT + DATA, 1), 'b');
+	/* A reset starts it again. */
+	dev->ops->pause(dev);
+	dev->ops->reset(dev);
+	type("c");
+	assert_int_equal(fake_pio_read(&fv, PORT + DATA, 1), 'c');
+}
+
 static void test_quit(void **state unused_param)
 {
 	con.config.quit(con.config.opaque);
@@ -369,6 +389,7 @@ int main(void)
 		UNIT(test_loopback),
 		UNIT(test_loopback_overrun),
 		UNIT(test_reset),
+		UNIT(test_pause),
 		UNIT(test_quit),
 		cmocka_unit_test(test_off),
 	};

@@ -15,6 +15,7 @@
 #include "tests/lib/guest_virtio.h"
 #include "vmm/byteorder.h"
 #include "vmm/log.h"
+#include "vmm/irq.h"
 #include "vmm/util.h"
 
 #define DISK_LEN (1 * MIB)
@@ -284,6 +285,26 @@ static void test_request(void **state unused_param)
 	assert_int_equal(fake_mmio_read(&fv, gv.bar + gv.offset[GV_ISR], 1), 0);
 }
 
+/* A request ends while interrupts are held: its own comes afterwards. */
+static void test_held_interrupt(void **state unused_param)
+{
+	struct device *root = board_find_class(&fv.board, "pci_root");
+
+	bring_up();
+	gv_enable_msix(&gv, QUEUES + 1);
+	offer_request();
+	gv_kick(&gv, 0);
+	irq_hold(&fv.board, true);
+	fake_vm_turn(&fv);
+	assert_int_equal(guest_ring_used_idx(&ring), 1);
+	assert_int_equal(fv.nr_msi, 0);
+	irq_hold(&fv.board, false);
+	root->ops->resume(root);
+	assert_int_equal(fv.nr_msi, 1);
+	assert_int_equal(fv.msi[0].data, 1);
+	assert_int_equal(fv.msi[0].devid, 1 << 3);
+}
+
 /* No ioeventfd: the write traps, and does the same. */
 static void test_trapped_notify(void **state unused_param)
 {
@@ -468,6 +489,7 @@ int main(void)
 		UNIT(test_request),
 		UNIT(test_trapped_notify),
 		UNIT(test_ioeventfds_follow_bar),
+		UNIT(test_held_interrupt),
 		UNIT(test_config_space),
 		UNIT(test_window),
 		UNIT(test_window_bad_values),
