@@ -57,7 +57,7 @@
 #define ACPI_STATE_MAX_CPUS 256
 #define ACPI_STATE_DIMMS ACPI_STATE_MAX_CPUS
 #define ACPI_STATE_DIMM_LEN 24
-#define ACPI_MAX_DIMMS 32
+#define ACPI_MAX_DIMMS GMEM_MAX_DIMMS
 #define ACPI_STATE_LEN (ACPI_STATE_DIMMS + ACPI_MAX_DIMMS * ACPI_STATE_DIMM_LEN)
 #define ACPI_STA_PRESENT 0x0f /* 6.3.7: present, enabled, shown, working */
 
@@ -92,10 +92,6 @@ struct acpi_config {
 	uint32_t hotplug_gsi; /* edge, high; another one than ged_gsi */
 	gpa_t hotplug_state; /* ACPI_STATE_LEN bytes of RAM */
 	unsigned int nr_dimms; /* 0 .. ACPI_MAX_DIMMS: most there may be */
-	const struct acpi_window *dimms; /* nr_dimms; len 0: not plugged */
-	struct acpi_window hotplug_memory; /* where DIMMs may be */
-	const struct acpi_window *ram; /* nr_ram: what else is RAM */
-	unsigned int nr_ram;
 };
 
 /* Write the MADT entry of processor `index` (5.2.12.2), which is its APIC id

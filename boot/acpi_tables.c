@@ -245,13 +245,13 @@ static int acpi_write_mcfg(struct acpi_area *area, const struct acpi_config *c)
 	return 0;
 }
 
-static uint8_t *acpi_store_srat_memory(uint8_t *e, const struct acpi_window *w,
+static uint8_t *acpi_store_srat_memory(uint8_t *e, const struct gmem_range *r,
 				       uint32_t flags)
 {
 	e[0] = SRAT_MEMORY;
 	e[1] = SRAT_MEMORY_LEN;
-	le_store(e + 8, w->base, 8);
-	le_store(e + 16, w->len, 8);
+	le_store(e + 8, r->gpa, 8);
+	le_store(e + 16, r->len, 8);
 	le_store(e + 28, SRAT_ENABLED | flags, 4);
 	return e + SRAT_MEMORY_LEN;
 }
@@ -260,15 +260,18 @@ static uint8_t *acpi_store_srat_memory(uint8_t *e, const struct acpi_window *w,
  * One node with all that there may be. Linux learns from it how much memory to
  * expect, before any of it is there.
  */
-static int acpi_write_srat(struct acpi_area *area, const struct acpi_config *c)
+static int acpi_write_srat(struct acpi_area *area, const struct gmem *gm,
+			   const struct acpi_config *c)
 {
 	uint64_t len = SRAT_LEN + SRAT_X2APIC_LEN * (uint64_t)c->nr_cpus +
-		       SRAT_MEMORY_LEN * (uint64_t)(c->nr_ram + 1);
+		       SRAT_MEMORY_LEN;
+	const struct gmem_range *r;
 	unsigned int i;
 	uint8_t *t, *e;
 
 	if (!c->nr_dimms)
 		return 0;
+	gmem_for_each(r, gm) len += r->kind == GMEM_RAM ? SRAT_MEMORY_LEN : 0;
 	t = acpi_alloc(area, len);
 	if (!t)
 		return -ENOSPC;
@@ -280,9 +283,9 @@ static int acpi_write_srat(struct acpi_area *area, const struct acpi_config *c)
 		le_store(e + 8, i, 4);
 		le_store(e + 12, SRAT_ENABLED, 4);
 	}
-	for (i = 0; i < c->nr_ram; i++)
-		e = acpi_store_srat_memory(e, &c->ram[i], 0);
-	acpi_store_srat_memory(e, &c->hotplug_memory, SRAT_HOT_PLUGGABLE);
+	gmem_for_each(r, gm) if (r->kind == GMEM_RAM)
+		e = acpi_store_srat_memory(e, r, 0);
+	acpi_store_srat_memory(e, &gm->reserved, SRAT_HOT_PLUGGABLE);
 	acpi_publish(area, t, "SRAT", 3, len);
 	return 0;
 }
@@ -301,7 +304,7 @@ static int acpi_write_state(struct gmem *gm, const struct acpi_config *c)
 	for (i = 0; i < c->nr_dimms; i++)
 		acpi_store_dimm(state + ACPI_STATE_DIMMS +
 					i * (uint64_t)ACPI_STATE_DIMM_LEN,
-				c->dimms[i].base, c->dimms[i].len);
+				gmem_dimm(gm, i)->gpa, gmem_dimm(gm, i)->len);
 	return 0;
 }
 
@@ -329,7 +332,7 @@ static int acpi_write_roots(struct acpi_area *area, uint8_t *rsdp)
 }
 
 int acpi_build(struct gmem *gm, gpa_t base, uint64_t room,
-	       const struct acpi_config *c, gpa_t *rsdp, struct error *err)
+	       const struct acpi_config *c, struct error *err)
 {
 	struct acpi_area area = { .gpa = base, .room = room };
 	uint8_t *root;
@@ -345,11 +348,10 @@ int acpi_build(struct gmem *gm, gpa_t base, uint64_t room,
 	root = acpi_alloc(&area, RSDP_LEN);
 	if (!root || acpi_write_dsdt(&area, c) || acpi_write_fadt(&area, c) ||
 	    acpi_write_madt(&area, c) || acpi_write_mcfg(&area, c) ||
-	    acpi_write_srat(&area, c) || acpi_write_roots(&area, root))
+	    acpi_write_srat(&area, gm, c) || acpi_write_roots(&area, root))
 		return error_set(
 			err, ENOSPC,
 			"ACPI: tables need more than %llu KiB; give fewer --cpus",
 			(unsigned long long)(room / KIB));
-	*rsdp = base;
 	return 0;
 }

@@ -12,12 +12,11 @@
  * state that hot-plug begins with.
  * @base: multiple of 16; for guests that search for it, in 0xe0000-0xfffff
  * @room: bytes from base on that may be used, all inside one RAM region
- * @rsdp: gets the address of the RSDP
  * Main thread, before vCPUs run.
  * Errors, with a message: -ENOSPC room is too small, -EFAULT [base, base + room)
  * or the state is not RAM.
  */
 int acpi_build(struct gmem *gm, gpa_t base, uint64_t room,
-	       const struct acpi_config *c, gpa_t *rsdp, struct error *err);
+	       const struct acpi_config *c, struct error *err);
 
 #endif

@@ -122,12 +122,15 @@ static int bz_place(struct boot_job *job, const struct bzimage *bz, gpa_t *gpa,
 		    struct error *err)
 {
 	uint64_t len = MAX(bz->init_size, bz->payload_len);
+	const struct space_want want = {
+		.len = len,
+		.align = bz->alignment,
+		.min = MAX(bz->pref_address, BOOT_HIGH_MEMORY),
+		.max = BZ_END - 1,
+	};
 
 	*gpa = bz->pref_address;
-	if (bz->relocatable &&
-	    space_find_low(&job->space, len, bz->alignment,
-			   MAX(bz->pref_address, BOOT_HIGH_MEMORY), BZ_END - 1,
-			   gpa))
+	if (bz->relocatable && space_find(&job->space, &want, gpa))
 		return error_set(
 			err, ENOSPC,
 			"no room for its %llu MiB between %#llx and 4 GiB; give more --memory",

@@ -10,8 +10,12 @@
 int initrd_load(struct gmem *gm, struct space *space, int fd, gpa_t max,
 		struct initrd *out, struct error *err)
 {
+	struct space_want want = {
+		.align = INITRD_ALIGN,
+		.max = max,
+		.high = true,
+	};
 	struct image img;
-	uint64_t room;
 	gpa_t gpa;
 	int r;
 
@@ -22,14 +26,14 @@ int initrd_load(struct gmem *gm, struct space *space, int fd, gpa_t max,
 	if (r)
 		return r;
 	/* A file size is below 2^63: rounding up does not overflow. */
-	room = ALIGN_UP(img.size, INITRD_ALIGN);
-	if (space_find_high(space, room, INITRD_ALIGN, 0, max, &gpa))
+	want.len = ALIGN_UP(img.size, INITRD_ALIGN);
+	if (space_find(space, &want, &gpa))
 		return error_set(
 			err, ENOSPC,
 			"no room for %llu KiB beside the kernel below %#llx; give more --memory or a smaller file",
-			(unsigned long long)(room / KIB),
+			(unsigned long long)(want.len / KIB),
 			(unsigned long long)max);
-	r = space_claim(space, gpa, room, "the initramfs", err);
+	r = space_claim(space, gpa, want.len, "the initramfs", err);
 	if (r)
 		return r;
 	/* Read, not mapped: the guest reads it once and then writes other

@@ -15,7 +15,6 @@
 #define BOOT_MEMMAP 0x6080 /* PVH: BOOT_MAX_RANGES memory map entries */
 #define BOOT_ZERO_PAGE 0x7000 /* Linux: struct boot_params */
 #define BOOT_PAGE_TABLES 0x9000 /* identity map, written by arch/ */
-#define BOOT_PAGE_TABLES_END 0x20000
 #define BOOT_CMDLINE 0x20000
 #define BOOT_CMDLINE_ROOM 0x10000 /* bytes with the NUL */
 #define BOOT_LOW_END 0x30000

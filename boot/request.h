@@ -39,7 +39,7 @@ struct boot_request {
 	const char *cmdline; /* NULL counts as empty */
 	const struct boot_range *map; /* no overlaps, neighbours merged */
 	unsigned int nr_map; /* 1 .. BOOT_MAX_RANGES */
-	gpa_t rsdp; /* of acpi_build(), 0 without ACPI */
+	gpa_t rsdp; /* where acpi_build() began, 0 without ACPI */
 };
 
 /* In which state the first vCPU enters the kernel. */

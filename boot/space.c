@@ -112,88 +112,50 @@ static bool space_clip(const struct boot_range *r, gpa_t min, gpa_t max,
 	return *first <= *last;
 }
 
-/* Lowest place in [first, last]; each step passes one claim for good. */
-static bool space_fit_low(const struct space *s, gpa_t first, gpa_t last,
-			  uint64_t len, uint64_t align, gpa_t *gpa)
+/* The lowest or highest place in [first, last]; each step passes one claim for
+ * good. */
+static bool space_fit(const struct space *s, const struct space_want *want,
+		      gpa_t first, gpa_t last, gpa_t *gpa)
 {
-	const struct space_claim *c;
-	gpa_t at = first;
+	const uint64_t span = want->len - 1;
 
-	for (;;) {
-		if (at > UINT64_MAX - (align - 1))
+	while (first <= last && span <= last - first) {
+		/* Rounding up past the end gives 0. */
+		gpa_t at = want->high ? ALIGN_DOWN(last - span, want->align)
+				      : ALIGN_UP(first, want->align);
+		const struct space_claim *c;
+
+		if (at < first || at > last || span > last - at)
 			return false;
-		at = ALIGN_UP(at, align);
-		if (at > last || len - 1 > last - at)
-			return false;
-		c = space_clash(s, at, at + (len - 1));
+		c = space_clash(s, at, at + span);
 		if (!c) {
 			*gpa = at;
 			return true;
 		}
-		at = c->gpa + (c->len - 1);
-		if (at == UINT64_MAX)
+		if (want->high ? !c->gpa : c->gpa + (c->len - 1) == UINT64_MAX)
 			return false;
-		at++;
+		if (want->high)
+			last = c->gpa - 1;
+		else
+			first = c->gpa + c->len;
 	}
+	return false;
 }
 
-static bool space_fit_high(const struct space *s, gpa_t first, gpa_t last,
-			   uint64_t len, uint64_t align, gpa_t *gpa)
-{
-	const struct space_claim *c;
-	gpa_t at;
-
-	for (;;) {
-		if (last < first || len - 1 > last - first)
-			return false;
-		at = ALIGN_DOWN(last - (len - 1), align);
-		if (at < first)
-			return false;
-		c = space_clash(s, at, at + (len - 1));
-		if (!c) {
-			*gpa = at;
-			return true;
-		}
-		if (!c->gpa)
-			return false;
-		last = c->gpa - 1;
-	}
-}
-
-int space_find_low(const struct space *s, uint64_t len, uint64_t align,
-		   gpa_t min, gpa_t max, gpa_t *gpa)
+int space_find(const struct space *s, const struct space_want *want, gpa_t *gpa)
 {
 	gpa_t first, last, at;
 	bool found = false;
 	unsigned int i;
 
-	if (!len || !IS_POW2(align))
+	if (!want->len || !IS_POW2(want->align))
 		return -ENOSPC;
 	for (i = 0; i < s->nr_map; i++) {
-		if (!space_clip(&s->map[i], min, max, &first, &last) ||
-		    !space_fit_low(s, first, last, len, align, &at))
+		if (!space_clip(&s->map[i], want->min, want->max, &first,
+				&last) ||
+		    !space_fit(s, want, first, last, &at))
 			continue;
-		if (!found || at < *gpa)
-			*gpa = at;
-		found = true;
-	}
-	return found ? 0 : -ENOSPC;
-}
-
-int space_find_high(const struct space *s, uint64_t len, uint64_t align,
-		    gpa_t min, gpa_t max, gpa_t *gpa)
-{
-	gpa_t first, last, at;
-	bool found = false;
-	unsigned int i;
-
-	if (!len || !IS_POW2(align))
-		return -ENOSPC;
-	for (i = 0; i < s->nr_map; i++) {
-		if (!space_clip(&s->map[i], min, max, &first, &last) ||
-		    !space_fit_high(s, first, last, len, align, &at))
-			continue;
-		if (!found || at > *gpa)
+		if (!found || (want->high ? at > *gpa : at < *gpa))
 			*gpa = at;
 		found = true;
 	}

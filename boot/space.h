@@ -3,6 +3,7 @@
 #ifndef BOOT_SPACE_H
 #define BOOT_SPACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "boot/request.h"
@@ -28,7 +29,8 @@ struct space {
 	unsigned int nr;
 };
 
-/* The map is borrowed while the space is used. Main thread, as all here. */
+/* Start with nothing claimed. The map is borrowed while the space is used. Main
+ * thread, as all here. */
 void space_init(struct space *s, const struct boot_range *map,
 		unsigned int nr_map);
 
@@ -47,14 +49,19 @@ int space_reserve(struct space *s, gpa_t gpa, uint64_t len, const char *what,
 int space_claim(struct space *s, gpa_t gpa, uint64_t len, const char *what,
 		struct error *err);
 
+/* What space_find() is to look for. */
+struct space_want {
+	uint64_t len; /* bytes */
+	uint64_t align; /* a power of two */
+	gpa_t min, max; /* first and last address it may use */
+	bool high; /* the highest place, else the lowest */
+};
+
 /*
- * Find len free bytes of RAM in [min, max], a multiple of align (a power of
- * two), at the lowest or the highest place; claims nothing.
+ * Find len free bytes of RAM; claims nothing.
  * Returns 0 and *gpa, or -ENOSPC.
  */
-int space_find_low(const struct space *s, uint64_t len, uint64_t align,
-		   gpa_t min, gpa_t max, gpa_t *gpa);
-int space_find_high(const struct space *s, uint64_t len, uint64_t align,
-		    gpa_t min, gpa_t max, gpa_t *gpa);
+int space_find(const struct space *s, const struct space_want *want,
+	       gpa_t *gpa);
 
 #endif

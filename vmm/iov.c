@@ -2,7 +2,6 @@
 /* Copyright (c) The vmm authors */
 #include "vmm/iov.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "vmm/util.h"
@@ -62,18 +61,6 @@ size_t iov_write(struct iov_cursor *c, const void *buf, size_t len)
 	return done;
 }
 
-size_t iov_zero(struct iov_cursor *c, size_t len)
-{
-	size_t done = 0;
-	struct iovec piece;
-
-	while ((piece = iov_next(c, len - done)).iov_len) {
-		memset(piece.iov_base, 0, piece.iov_len);
-		done += piece.iov_len;
-	}
-	return done;
-}
-
 size_t iov_skip(struct iov_cursor *c, size_t len)
 {
 	size_t done = 0;
@@ -82,26 +69,6 @@ size_t iov_skip(struct iov_cursor *c, size_t len)
 	while ((piece = iov_next(c, len - done)).iov_len)
 		done += piece.iov_len;
 	return done;
-}
-
-int iov_slice(struct iov_cursor *c, size_t len, struct iovec *out,
-	      unsigned int max)
-{
-	struct iov_cursor pos = *c;
-	unsigned int nr = 0;
-	struct iovec piece;
-
-	while (len) {
-		piece = iov_next(&pos, len);
-		if (!piece.iov_len)
-			return -EINVAL;
-		if (nr == max)
-			return -E2BIG;
-		out[nr++] = piece;
-		len -= piece.iov_len;
-	}
-	*c = pos;
-	return (int)nr;
 }
 
 void iov_trim_front(struct iovec **iov, unsigned int *nr, size_t len)

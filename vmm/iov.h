@@ -3,7 +3,6 @@
 #ifndef VMM_IOV_H
 #define VMM_IOV_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/uio.h>
 
@@ -18,6 +17,7 @@ struct iov_cursor {
 	size_t off; /* bytes of the current entry already taken */
 };
 
+/* At the first byte of an array of nr entries. */
 static inline struct iov_cursor iov_cursor_init(const struct iovec *iov,
 						unsigned int nr)
 {
@@ -27,21 +27,13 @@ static inline struct iov_cursor iov_cursor_init(const struct iovec *iov,
 /* Sum of the lengths. The caller bounds it (virtqueue_pop() does). */
 size_t iov_len(const struct iovec *iov, unsigned int nr);
 
-/* Copy len bytes out of / into the array and move on. Returns the bytes
- * copied, less than len at the end of the array. */
+/* Copy the next len bytes of the array to buf and move past them. Returns the
+ * bytes copied, less than len at the end of the array. */
 size_t iov_read(struct iov_cursor *c, void *buf, size_t len);
+/* Copy len bytes of buf to the next ones of the array; else as iov_read(). */
 size_t iov_write(struct iov_cursor *c, const void *buf, size_t len);
-size_t iov_zero(struct iov_cursor *c, size_t len);
-/* Only move on; as above. */
+/* Move past the next len bytes. Returns how many there were. */
 size_t iov_skip(struct iov_cursor *c, size_t len);
-
-/*
- * Describe the next len bytes as iovecs in out[0..max) and move on.
- * Returns the number of entries, or -EINVAL when the array holds fewer than
- * len bytes, -E2BIG when max is too small; the cursor then stays.
- */
-int iov_slice(struct iov_cursor *c, size_t len, struct iovec *out,
-	      unsigned int max);
 
 /* Cut len bytes off the front of the array *iov of *nr entries, changing
  * entries in place. The array holds at least len bytes. */

@@ -154,35 +154,9 @@ static unsigned int machine_memory_map(const struct gmem *gm,
 	return n;
 }
 
-_Static_assert(GMEM_MAX_DIMMS <= ACPI_MAX_DIMMS, "all have a place");
-
-static unsigned int machine_dimms(const struct gmem *gm,
-				  struct acpi_window dimms[ACPI_MAX_DIMMS])
-{
-	unsigned int i, nr = gmem_max_dimms(gm);
-
-	for (i = 0; i < nr; i++)
-		dimms[i] = (struct acpi_window){ gmem_dimm(gm, i)->gpa,
-						 gmem_dimm(gm, i)->len };
-	return nr;
-}
-
-static unsigned int machine_ram(const struct gmem *gm,
-				struct acpi_window ram[GMEM_MAX_RAM])
-{
-	const struct gmem_range *r;
-	unsigned int n = 0;
-
-	gmem_for_each(r, gm) if (r->kind == GMEM_RAM)
-		ram[n++] = (struct acpi_window){ r->gpa, r->len };
-	return n;
-}
-
-static int machine_acpi(const struct arch_boot *boot, gpa_t *rsdp,
-			struct error *err)
+static int machine_acpi(const struct arch_boot *boot, struct error *err)
 {
 	const struct gmem *gm = boot->gmem;
-	struct acpi_window ram[GMEM_MAX_RAM], dimms[ACPI_MAX_DIMMS];
 	const struct acpi_config ac = {
 		.nr_cpus = boot->max_cpus,
 		.nr_boot_cpus = boot->nr_cpus,
@@ -200,15 +174,10 @@ static int machine_acpi(const struct arch_boot *boot, gpa_t *rsdp,
 		.hotplug_port = X86_HOTPLUG_PORT,
 		.hotplug_gsi = X86_HOTPLUG_GSI,
 		.hotplug_state = BOOT_HOTPLUG,
-		.dimms = dimms,
-		.nr_dimms = machine_dimms(gm, dimms),
-		.hotplug_memory = { gm->reserved.gpa, gm->reserved.len },
-		.ram = ram,
-		.nr_ram = machine_ram(gm, ram),
+		.nr_dimms = gmem_max_dimms(gm),
 	};
 
-	return acpi_build(boot->gmem, BOOT_ACPI, BOOT_ACPI_ROOM, &ac, rsdp,
-			  err);
+	return acpi_build(boot->gmem, BOOT_ACPI, BOOT_ACPI_ROOM, &ac, err);
 }
 
 /*
@@ -241,13 +210,14 @@ int arch_boot(const struct arch_boot *boot, struct vcpu *first,
 		.initramfs_fd = boot->initramfs_fd,
 		.initramfs_name = boot->initramfs_name,
 		.cmdline = boot->cmdline,
+		.rsdp = BOOT_ACPI,
 		.map = map,
 		.nr_map = machine_memory_map(boot->gmem, map),
 	};
 	struct boot_result res;
 	int r;
 
-	r = machine_acpi(boot, &req.rsdp, err);
+	r = machine_acpi(boot, err);
 	if (!r && machine_reset_vector(boot->gmem))
 		r = error_set(err, EFAULT, "--memory: no RAM at %#x",
 			      BOOT_RESET_VECTOR);

@@ -26,7 +26,6 @@ struct state {
 	struct gmem gm;
 	struct acpi_config c;
 	struct error err;
-	gpa_t rsdp;
 };
 
 static const struct acpi_config machine = {
@@ -72,8 +71,7 @@ static int teardown(void **state)
 
 static int build(struct state *s)
 {
-	return acpi_build(&s->gm, BOOT_ACPI, BOOT_ACPI_ROOM, &s->c, &s->rsdp,
-			  &s->err);
+	return acpi_build(&s->gm, BOOT_ACPI, BOOT_ACPI_ROOM, &s->c, &s->err);
 }
 
 static const uint8_t *at(const struct state *s, gpa_t gpa, uint64_t len)
@@ -111,7 +109,7 @@ static uint64_t table_len(const uint8_t *t)
 
 static const uint8_t *xsdt(const struct state *s)
 {
-	const uint8_t *r = at(s, s->rsdp, 36);
+	const uint8_t *r = at(s, BOOT_ACPI, 36);
 
 	assert_memory_equal(r, "RSD PTR ", 8);
 	expect_sum_zero(r, 20);
@@ -158,7 +156,6 @@ static void test_roots(void **state)
 	struct state *s = *state;
 
 	assert_int_equal(build(s), 0);
-	assert_int_equal(s->rsdp, BOOT_ACPI);
 	assert_int_equal(table_len(xsdt(s)), 36 + 3 * 8);
 }
 
@@ -262,8 +259,7 @@ static void test_room(void **state)
 		int r;
 
 		p[room] = 0xa5;
-		r = acpi_build(&s->gm, BOOT_ACPI, room, &s->c, &s->rsdp,
-			       &s->err);
+		r = acpi_build(&s->gm, BOOT_ACPI, room, &s->c, &s->err);
 		assert_int_equal(p[room], 0xa5);
 		if (!r)
 			break;
@@ -271,9 +267,8 @@ static void test_room(void **state)
 	}
 	assert_in_range(room, 1024, 4096);
 	xsdt(s);
-	assert_int_equal(
-		acpi_build(&s->gm, 4 * MIB, 4096, &s->c, &s->rsdp, &s->err),
-		-EFAULT);
+	assert_int_equal(acpi_build(&s->gm, 4 * MIB, 4096, &s->c, &s->err),
+			 -EFAULT);
 	s->c.nr_cpus = ACPI_MAX_CPUS;
 	assert_int_equal(build(s), 0);
 }
@@ -302,17 +297,11 @@ static void run_in(const char *dir, const char *command)
 /* Places for DIMMs, two of them taken. */
 static void with_hotplug(struct state *s)
 {
-	static const struct acpi_window ram = { 0, 2 * MIB };
-	static const struct acpi_window dimms[ACPI_MAX_DIMMS] = {
-		{ 4 * GIB, 128 * MIB },
-		{ 4 * GIB + 128 * MIB, 3 * GIB },
-	};
-
-	s->c.nr_dimms = ACPI_MAX_DIMMS;
-	s->c.dimms = dimms;
-	s->c.hotplug_memory = (struct acpi_window){ 4 * GIB, 64 * GIB };
-	s->c.ram = &ram;
-	s->c.nr_ram = 1;
+	assert_int_equal(gmem_reserve(&s->gm, 4 * GIB, 64 * GIB, &s->err), 0);
+	assert_int_equal(gmem_plug(&s->gm, 0, 4 * GIB, 128 * MIB, &s->err), 0);
+	assert_int_equal(
+		gmem_plug(&s->gm, 1, 4 * GIB + 128 * MIB, 3 * GIB, &s->err), 0);
+	s->c.nr_dimms = gmem_max_dimms(&s->gm);
 }
 
 /*

@@ -51,6 +51,14 @@ static void test_claim_too_many(void **state)
 	assert_int_equal(space_reserve(&s, 0, 1, "a", &err), -ENOSPC);
 }
 
+static int find(const struct space *s, bool high, uint64_t len, uint64_t align,
+		gpa_t min, gpa_t max, gpa_t *gpa)
+{
+	const struct space_want want = { len, align, min, max, high };
+
+	return space_find(s, &want, gpa);
+}
+
 static void test_find_low(void **state)
 {
 	struct error err;
@@ -59,30 +67,28 @@ static void test_find_low(void **state)
 
 	(void)state;
 	space_init(&s, map, ARRAY_SIZE(map));
-	assert_int_equal(space_find_low(&s, 0x1000, 0x1000, 0, TOP, &gpa), 0);
+	assert_int_equal(find(&s, false, 0x1000, 0x1000, 0, TOP, &gpa), 0);
 	assert_int_equal(gpa, 0x1000);
-	assert_int_equal(space_find_low(&s, 0x1000, 0x4000, 0, TOP, &gpa), 0);
+	assert_int_equal(find(&s, false, 0x1000, 0x4000, 0, TOP, &gpa), 0);
 	assert_int_equal(gpa, 0x4000);
 	assert_int_equal(space_claim(&s, 0x4800, 0x10, "a", &err), 0);
-	assert_int_equal(space_find_low(&s, 0x1000, 0x4000, 0, TOP, &gpa), 0);
+	assert_int_equal(find(&s, false, 0x1000, 0x4000, 0, TOP, &gpa), 0);
 	assert_int_equal(gpa, 0x8000);
-	assert_int_equal(space_find_low(&s, 0x2001, 0x4000, 0, TOP, &gpa), 0);
+	assert_int_equal(find(&s, false, 0x2001, 0x4000, 0, TOP, &gpa), 0);
 	assert_int_equal(gpa, 0x10000);
-	assert_int_equal(space_find_low(&s, 0x100, 1, 0x9f01, TOP, &gpa), 0);
+	assert_int_equal(find(&s, false, 0x100, 1, 0x9f01, TOP, &gpa), 0);
 	assert_int_equal(gpa, 0x10000);
-	assert_int_equal(space_find_low(&s, 0x100, 1, 0x9f01, 0x1ffff, &gpa),
+	assert_int_equal(find(&s, false, 0x100, 1, 0x9f01, 0x1ffff, &gpa), 0);
+	assert_int_equal(find(&s, false, 0x10000, 1, 0x10000, 0x1ffff, &gpa),
 			 0);
-	assert_int_equal(space_find_low(&s, 0x10000, 1, 0x10000, 0x1ffff, &gpa),
-			 0);
-	assert_int_equal(space_find_low(&s, 0x10000, 1, 0x10000, 0x1fffe, &gpa),
+	assert_int_equal(find(&s, false, 0x10000, 1, 0x10000, 0x1fffe, &gpa),
 			 -ENOSPC);
-	assert_int_equal(space_find_low(&s, 0x10000, 1, 0x20000, TOP, &gpa), 0);
+	assert_int_equal(find(&s, false, 0x10000, 1, 0x20000, TOP, &gpa), 0);
 	assert_int_equal(gpa, TOP - 0xffff);
-	assert_int_equal(space_find_low(&s, TOP, 1, 0, TOP, &gpa), -ENOSPC);
-	assert_int_equal(space_find_low(&s, 0, 1, 0, TOP, &gpa), -ENOSPC);
-	assert_int_equal(space_find_low(&s, 1, 3, 0, TOP, &gpa), -ENOSPC);
-	assert_int_equal(space_find_low(&s, 1, 1ULL << 63, 0, TOP, &gpa),
-			 -ENOSPC);
+	assert_int_equal(find(&s, false, TOP, 1, 0, TOP, &gpa), -ENOSPC);
+	assert_int_equal(find(&s, false, 0, 1, 0, TOP, &gpa), -ENOSPC);
+	assert_int_equal(find(&s, false, 1, 3, 0, TOP, &gpa), -ENOSPC);
+	assert_int_equal(find(&s, false, 1, 1ULL << 63, 0, TOP, &gpa), -ENOSPC);
 }
 
 static void test_find_high(void **state)
@@ -93,29 +99,24 @@ static void test_find_high(void **state)
 
 	(void)state;
 	space_init(&s, map, ARRAY_SIZE(map));
-	assert_int_equal(space_find_high(&s, 0x1000, 0x1000, 0, TOP, &gpa), 0);
+	assert_int_equal(find(&s, true, 0x1000, 0x1000, 0, TOP, &gpa), 0);
 	assert_int_equal(gpa, TOP - 0xfff);
-	assert_int_equal(space_find_high(&s, 0x1000, 0x1000, 0, 0x1ffff, &gpa),
-			 0);
+	assert_int_equal(find(&s, true, 0x1000, 0x1000, 0, 0x1ffff, &gpa), 0);
 	assert_int_equal(gpa, 0x1f000);
-	assert_int_equal(space_find_high(&s, 0x1000, 0x1000, 0, 0x1fffe, &gpa),
-			 0);
+	assert_int_equal(find(&s, true, 0x1000, 0x1000, 0, 0x1fffe, &gpa), 0);
 	assert_int_equal(gpa, 0x1e000);
 	assert_int_equal(space_claim(&s, 0x1e800, 0x10, "a", &err), 0);
-	assert_int_equal(space_find_high(&s, 0x1000, 0x1000, 0, 0x1fffe, &gpa),
-			 0);
+	assert_int_equal(find(&s, true, 0x1000, 0x1000, 0, 0x1fffe, &gpa), 0);
 	assert_int_equal(gpa, 0x1d000);
-	assert_int_equal(space_find_high(&s, 0xf000, 0x1000, 0, 0x1ffff, &gpa),
+	assert_int_equal(find(&s, true, 0xf000, 0x1000, 0, 0x1ffff, &gpa),
 			 -ENOSPC);
-	assert_int_equal(space_find_high(&s, 0x9000, 0x1000, 0, 0x1ffff, &gpa),
-			 0);
+	assert_int_equal(find(&s, true, 0x9000, 0x1000, 0, 0x1ffff, &gpa), 0);
 	assert_int_equal(gpa, 0x15000);
-	assert_int_equal(space_find_high(&s, 0x1000, 0x1000, 0, 0x1fff, &gpa),
-			 0);
+	assert_int_equal(find(&s, true, 0x1000, 0x1000, 0, 0x1fff, &gpa), 0);
 	assert_int_equal(gpa, 0x1000);
-	assert_int_equal(space_find_high(&s, 0x1000, 0x1000, 0, 0x1ffe, &gpa),
+	assert_int_equal(find(&s, true, 0x1000, 0x1000, 0, 0x1ffe, &gpa),
 			 -ENOSPC);
-	assert_int_equal(space_find_high(&s, 1, 1, 0, 0, &gpa), -ENOSPC);
+	assert_int_equal(find(&s, true, 1, 1, 0, 0, &gpa), -ENOSPC);
 }
 
 int main(void)
