@@ -21,16 +21,15 @@ static uint64_t token_bucket_worth(const struct token_bucket *tb, uint64_t ns)
 			     (u128)UINT64_MAX);
 }
 
-void token_bucket_init(struct token_bucket *tb,
-		       const struct token_bucket_config *config,
-		       uint64_t now_ns)
+void token_bucket_set(struct token_bucket *tb,
+		      const struct token_bucket_config *config, uint64_t now_ns)
 {
 	uint64_t ms = MIN(config->refill_time_ms, UINT64_MAX / 1000000);
+	uint64_t debt = tb->state.debt;
 
 	*tb = (struct token_bucket){
 		.size = config->size,
 		.refill_ns = config->size ? ms * 1000000 : 0,
-		.burst = config->one_time_burst,
 		.last_ns = now_ns,
 	};
 	if (!tb->refill_ns)
@@ -38,109 +37,61 @@ void token_bucket_init(struct token_bucket *tb,
 	tb->idle_size = MAX(1u, MIN(tb->size, token_bucket_worth(tb, IDLE_NS)));
 	tb->waiting_size =
 		MAX(tb->idle_size, token_bucket_worth(tb, WAITING_NS));
-	tb->tokens = tb->idle_size;
+	tb->state.debt = debt;
+	if (!debt) {
+		tb->state.burst = config->one_time_burst;
+		tb->state.tokens = tb->idle_size;
+	}
 }
 
 static void token_bucket_refill(struct token_bucket *tb, uint64_t now_ns)
 {
 	/* A clock that went back: count from where it is now. */
 	uint64_t elapsed = now_ns > tb->last_ns ? now_ns - tb->last_ns : 0;
-	u128 product = (u128)elapsed * tb->size + tb->rest;
+	u128 product = (u128)elapsed * tb->size + tb->state.rest;
 	u128 fresh = product / tb->refill_ns;
-	uint64_t paid = (uint64_t)MIN(fresh, (u128)tb->debt);
+	uint64_t paid = (uint64_t)MIN(fresh, (u128)tb->state.debt);
 	uint64_t max = tb->refused ? tb->waiting_size : tb->idle_size;
 
 	tb->last_ns = now_ns;
-	tb->rest = (uint64_t)(product % tb->refill_ns);
-	tb->debt -= paid;
+	tb->state.rest = (uint64_t)(product % tb->refill_ns);
+	tb->state.debt -= paid;
 	fresh -= paid;
-	if (tb->tokens >= max || fresh >= max - tb->tokens) {
-		tb->tokens = MAX(max, tb->tokens);
-		tb->rest = 0; /* full: nothing runs over into later */
+	if (tb->state.tokens >= max || fresh >= max - tb->state.tokens) {
+		tb->state.tokens = MAX(max, tb->state.tokens);
+		tb->state.rest = 0; /* full: nothing runs over into later */
 	} else {
-		tb->tokens += (uint64_t)fresh;
+		tb->state.tokens += (uint64_t)fresh;
 	}
 }
 
-/* Nanoseconds until there is a token; 0: now. */
-static uint64_t token_bucket_wait_ns(struct token_bucket *tb, uint64_t now_ns)
+uint64_t token_bucket_wait_ns(struct token_bucket *tb, uint64_t now_ns)
 {
 	u128 missing;
 
 	if (!tb->refill_ns)
 		return 0;
 	token_bucket_refill(tb, now_ns);
-	if (tb->burst || tb->tokens)
+	tb->refused = !tb->state.burst && !tb->state.tokens;
+	if (!tb->refused)
 		return 0;
 	/* debt + 1 <= 2^64 - 1: a debt comes from a request that found one
 	 * token. missing is not 0, because rest < refill_ns. */
-	missing = ((u128)tb->debt + 1) * tb->refill_ns - tb->rest;
+	missing = ((u128)tb->state.debt + 1) * tb->refill_ns - tb->state.rest;
 	missing = (missing - 1) / tb->size + 1;
 	return (uint64_t)MIN(missing, (u128)UINT64_MAX);
 }
 
-static void token_bucket_spend(struct token_bucket *tb, uint64_t n)
+void token_bucket_spend(struct token_bucket *tb, uint64_t n)
 {
-	uint64_t part = MIN(n, tb->burst);
+	uint64_t part = MIN(n, tb->state.burst);
 
 	if (!tb->refill_ns)
 		return;
-	tb->burst -= part;
+	tb->state.burst -= part;
 	n -= part;
-	part = MIN(n, tb->tokens);
-	tb->tokens -= part;
+	part = MIN(n, tb->state.tokens);
+	tb->state.tokens -= part;
 	/* There was none before: a request that passes found a token. */
-	tb->debt = n - part;
-}
-
-static void token_bucket_account(struct token_bucket *tb, uint64_t now_ns,
-				 bool refused)
-{
-	if (refused && !tb->refused) {
-		tb->throttled_count++;
-		tb->refused_ns = now_ns;
-	} else if (tb->refused && !refused && now_ns > tb->refused_ns) {
-		tb->throttled_ns += now_ns - tb->refused_ns;
-	}
-	tb->refused = refused;
-}
-
-bool token_bucket_take(struct token_bucket *tb, uint64_t now_ns, uint64_t n,
-		       uint64_t *wait_ns)
-{
-	*wait_ns = token_bucket_wait_ns(tb, now_ns);
-	token_bucket_account(tb, now_ns, *wait_ns != 0);
-	if (*wait_ns)
-		return false;
-	token_bucket_spend(tb, n);
-	return true;
-}
-
-void rate_limiter_init(struct rate_limiter *rl,
-		       const struct token_bucket_config *bandwidth,
-		       const struct token_bucket_config *ops, uint64_t now_ns)
-{
-	token_bucket_init(&rl->bandwidth, bandwidth, now_ns);
-	token_bucket_init(&rl->ops, ops, now_ns);
-}
-
-bool rate_limiter_is_active(const struct rate_limiter *rl)
-{
-	return rl->bandwidth.refill_ns || rl->ops.refill_ns;
-}
-
-bool rate_limiter_take(struct rate_limiter *rl, uint64_t now_ns, uint64_t len,
-		       uint64_t *wait_ns)
-{
-	uint64_t bytes = token_bucket_wait_ns(&rl->bandwidth, now_ns);
-	uint64_t ops = token_bucket_wait_ns(&rl->ops, now_ns);
-
-	token_bucket_account(&rl->bandwidth, now_ns, bytes != 0);
-	token_bucket_account(&rl->ops, now_ns, ops != 0);
-	*wait_ns = MAX(bytes, ops);
-	if (*wait_ns)
-		return false;
-	token_bucket_spend(&rl->bandwidth, len);
-	token_bucket_spend(&rl->ops, 1);
-	return true;
+	tb->state.debt = n - part;
 }

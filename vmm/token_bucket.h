@@ -24,48 +24,38 @@ struct token_bucket_config {
 	uint64_t refill_time_ms; /* 0: no limit */
 };
 
+/* What of a bucket is not derived: no pointer and no time of the host, so that
+ * it can be saved as it is. */
+struct token_state {
+	uint64_t tokens; /* tokens and debt: one of them is 0 */
+	uint64_t debt;
+	uint64_t burst; /* left of the one-time burst */
+	uint64_t rest; /* of the last refill: part token, in 1/refill_ns */
+};
+
 struct token_bucket {
+	struct token_state state;
 	uint64_t size;
 	uint64_t refill_ns; /* 0: no limit */
 	uint64_t idle_size; /* most tokens saved up */
 	uint64_t waiting_size; /* ... while a request waits */
-	uint64_t tokens; /* tokens and debt: one of them is 0 */
-	uint64_t debt;
-	uint64_t burst; /* left of the one-time burst */
 	uint64_t last_ns; /* refilled up to here */
-	uint64_t rest; /* of the last refill: part token, in 1/refill_ns */
-	/* counters */
-	uint64_t throttled_ns; /* time from a refusal to the next pass */
-	uint64_t throttled_count; /* how often that was */
-	uint64_t refused_ns; /* when the refusal under way began */
-	bool refused;
+	bool refused; /* a request waits */
 };
-
-void token_bucket_init(struct token_bucket *tb,
-		       const struct token_bucket_config *config,
-		       uint64_t now_ns);
 
 /*
- * Take n tokens. False: none were taken; ask again in *wait_ns (never 0).
+ * Have this rate and burst from now on, with what an idle bucket has saved up.
+ * tb is all zero the first time; later its debt stays, unless there is no limit.
  */
-bool token_bucket_take(struct token_bucket *tb, uint64_t now_ns, uint64_t n,
-		       uint64_t *wait_ns);
+void token_bucket_set(struct token_bucket *tb,
+		      const struct token_bucket_config *config,
+		      uint64_t now_ns);
 
-/* Two budgets that a request must both fit: bytes and requests. */
-struct rate_limiter {
-	struct token_bucket bandwidth;
-	struct token_bucket ops;
-};
+/* Nanoseconds until there is a token, so that a request may pass; 0: now. A
+ * request is taken to wait from a call that is not 0 to one that is. */
+uint64_t token_bucket_wait_ns(struct token_bucket *tb, uint64_t now_ns);
 
-void rate_limiter_init(struct rate_limiter *rl,
-		       const struct token_bucket_config *bandwidth,
-		       const struct token_bucket_config *ops, uint64_t now_ns);
-
-/* True when there is any limit at all. */
-bool rate_limiter_is_active(const struct rate_limiter *rl);
-
-/* As token_bucket_take(), for one request of len bytes: from both or none. */
-bool rate_limiter_take(struct rate_limiter *rl, uint64_t now_ns, uint64_t len,
-		       uint64_t *wait_ns);
+/* A request of n tokens passes: token_bucket_wait_ns() has just returned 0. */
+void token_bucket_spend(struct token_bucket *tb, uint64_t n);
 
 #endif

@@ -4,7 +4,6 @@
  * virtio-blk (virtio 1.2 section 5.2): configuration space, features, and the
  * device's life. Its requests are in blk_queue.c.
  */
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,22 +50,6 @@ static void blk_config_write(struct virtio_dev *dev, uint32_t off,
 	atomic_store(&blk->writeback, blk->space.writeback);
 }
 
-static void blk_counters(struct virtio_dev *dev,
-			 void (*emit)(void *arg, const char *name,
-				      uint64_t value),
-			 void *arg)
-{
-	struct blk *blk = blk_of(dev);
-	struct io_counters sum = { .begun = 0 };
-	unsigned int i, nr = (unsigned int)blk->config->num_queues;
-
-	for (i = 0; i < nr; i++)
-		io_counters_sum(&sum, &blk->queues[i].counters);
-	io_counters_emit(&sum, emit, arg);
-	for (i = 0; i < nr; i++)
-		io_counters_emit_queue(&blk->queues[i].counters, i, emit, arg);
-}
-
 static int blk_resize(struct virtio_dev *dev, uint64_t bytes, struct error *err)
 {
 	struct blk *blk = blk_of(dev);
@@ -89,7 +72,6 @@ static void blk_destroy(struct virtio_dev *dev)
 	block_window_fini(&blk->window);
 	block_image_close(&blk->image);
 	free(blk->queues);
-	pthread_mutex_destroy(&blk->limit_lock);
 	free(blk);
 }
 
@@ -103,7 +85,6 @@ static const struct virtio_ops blk_ops = {
 	.reset = blk_reset,
 	.config_write = blk_config_write,
 	.resize = blk_resize,
-	.counters = blk_counters,
 	.destroy = blk_destroy,
 };
 
@@ -145,18 +126,6 @@ static void blk_fill_space(struct blk *blk)
 				    blk->config->discard;
 }
 
-static void blk_init_limit(struct blk *blk)
-{
-	const struct blk_config *c = blk->config;
-	const struct token_bucket_config bw = { c->bw_size, c->bw_burst,
-						c->bw_refill_ms };
-	const struct token_bucket_config ops = { c->ops_size, c->ops_burst,
-						 c->ops_refill_ms };
-
-	rate_limiter_init(&blk->limit, &bw, &ops, loop_now_ns());
-	blk->limited = rate_limiter_is_active(&blk->limit);
-}
-
 static int blk_build(struct blk *blk, struct board *board, struct error *err)
 {
 	const struct blk_config *c = blk->config;
@@ -175,6 +144,8 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 		.queue_size = (uint16_t)c->queue_size,
 		.chain_size = sizeof(struct blk_req),
 		.poll_us = (uint32_t)c->poll_us,
+		.nr_io_queues = (unsigned int)c->num_queues,
+		.limit = &c->limit,
 		.config = &blk->space,
 		.config_len = sizeof(blk->space),
 	};
@@ -191,7 +162,6 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 	init.iov_max = blk->seg_max + BLK_SEG_EXTRA;
 	init.features = blk_features(blk);
 	blk_fill_space(blk);
-	blk_init_limit(blk);
 	blk->queues = calloc(c->num_queues, sizeof(*blk->queues));
 	if (!blk->queues)
 		return error_set(err, ENOMEM, "out of memory");
@@ -201,7 +171,6 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 	for (i = 0; i < c->num_queues; i++) {
 		blk->queues[i].blk = blk;
 		blk->queues[i].q = &blk->dev.queues[i];
-		blk->queues[i].timer.on_expire = blk_on_timer;
 	}
 	if (block_window_init(&blk->window, &dimms))
 		return error_set(err, ENOMEM, "out of memory");
@@ -229,7 +198,6 @@ static int blk_create(struct board *board, const void *config,
 	blk->memory.added = blk_memory_added;
 	blk->memory.removed = blk_memory_removed;
 	atomic_store(&blk->writeback, true);
-	pthread_mutex_init(&blk->limit_lock, NULL);
 	r = blk_build(blk, board, err);
 	if (r) {
 		blk_destroy(&blk->dev);

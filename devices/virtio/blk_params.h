@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "devices/virtio/limit.h"
 #include "vmm/param.h"
 #include "vmm/peer_key.h"
 
@@ -24,8 +25,7 @@ struct blk_config {
 	char *id;
 	bool discard;
 	uint64_t poll_us;
-	uint64_t bw_size, bw_burst, bw_refill_ms;
-	uint64_t ops_size, ops_burst, ops_refill_ms;
+	struct limit_config limit; /* zeroes that are written count as bytes */
 };
 
 extern const struct param_set blk_param_set;

@@ -68,14 +68,14 @@ static void blk_say_error(struct blk_queue *bq, const struct block_req *be)
 		[BLOCK_WRITE_ZEROES] = "write zeroes",
 	};
 
-	io_count(&bq->counters.errors, 1);
+	io_count(&bq->q->counters.errors, 1);
 	if (!log_is_due(&bq->said_ns))
 		return;
 	log_warn("%s: %s of %llu bytes at %llu: %s (%llu errors so far)",
 		 bq->blk->dev.device.id, names[be->op],
 		 (unsigned long long)be->len, (unsigned long long)be->offset,
 		 strerror(-be->result),
-		 (unsigned long long)bq->counters.errors);
+		 (unsigned long long)bq->q->counters.errors);
 }
 
 static void blk_done(void *opaque, struct block_req *be)
@@ -89,8 +89,8 @@ static void blk_done(void *opaque, struct block_req *be)
 		return;
 	}
 	if (be->op == BLOCK_READ || be->op == BLOCK_WRITE)
-		io_counters_end(&bq->counters, be->op == BLOCK_WRITE, be->len,
-				req->begun);
+		io_counters_end(&bq->q->counters, be->op == BLOCK_WRITE,
+				be->len, req->begun);
 	/* Write-through: the write is done when it is on stable storage. */
 	if (be->op != BLOCK_READ && be->op != BLOCK_FLUSH &&
 	    !atomic_load_explicit(&bq->blk->writeback, memory_order_relaxed)) {
@@ -221,26 +221,13 @@ static int blk_prepare(struct blk *blk, struct blk_req *req)
 	return status == BLK_S_OK ? -1 : status;
 }
 
-/* May it go now? Otherwise the timer is armed and the queue waits. */
-static bool blk_is_admitted(struct blk_queue *bq, const struct blk_req *req)
+/* All requests count. Zeroes are bytes, too: not every host has a quicker way
+ * than to write them. */
+static bool blk_is_admitted(struct blk_queue *bq, struct blk_req *req)
 {
-	struct blk *blk = bq->blk;
-	uint64_t wait_ns = 0, now;
-	bool ok;
+	uint64_t len = req->be.op == BLOCK_DISCARD ? 0 : req->be.len;
 
-	if (!blk->limited)
-		return true;
-	pthread_mutex_lock(&blk->limit_lock);
-	now = loop_now_ns();
-	/* All requests count. Zeroes are bytes, too: not every host has a
-	 * quicker way than to write them. */
-	ok = rate_limiter_take(&blk->limit, now,
-			       req->be.op == BLOCK_DISCARD ? 0 : req->be.len,
-			       &wait_ns);
-	pthread_mutex_unlock(&blk->limit_lock);
-	if (!ok)
-		loop_timer_set(bq->q->loop, &bq->timer, now + wait_ns);
-	return ok;
+	return virtio_queue_admit(bq->q, VIRTIO_TO_GUEST, &req->chain, len);
 }
 
 /* Take one chain. False: there is none that may be taken now. */
@@ -262,26 +249,21 @@ static bool blk_take(struct blk_queue *bq)
 	req->last = &c->iov[c->nr_out + c->nr_in - 1];
 	req->last->iov_len--;
 	status = blk_prepare(bq->blk, req);
-	req->begun = io_counters_begin(&bq->counters);
-	if (status >= 0) {
-		blk_finish(bq, req, (uint8_t)status);
-	} else if (blk_is_admitted(bq, req)) {
-		bq->engine->ops->submit(bq->engine, &req->be);
-	} else {
-		bq->held = req;
-		bq->held_ns = loop_now_ns();
-		bq->q->held = true;
+	if (status < 0 && !blk_is_admitted(bq, req))
 		return false;
-	}
+	req->begun = io_counters_begin(&bq->q->counters);
+	if (status < 0)
+		bq->engine->ops->submit(bq->engine, &req->be);
+	else
+		blk_finish(bq, req, (uint8_t)status);
 	return true;
 }
 
-static void blk_queue_end(struct blk_queue *bq);
-
-static void blk_publish(struct blk_queue *bq)
+static void blk_queue_end(struct blk_queue *bq)
 {
-	if (virtqueue_publish(&bq->q->vq))
-		virtio_interrupt(bq->q);
+	bq->engine->ops->destroy(bq->engine);
+	bq->engine = NULL;
+	virtio_queue_idle(bq->q);
 }
 
 bool blk_poll(struct virtio_dev *dev, unsigned int qidx)
@@ -293,7 +275,7 @@ bool blk_poll(struct virtio_dev *dev, unsigned int qidx)
 
 	if (!work)
 		return false;
-	blk_publish(bq);
+	virtio_queue_publish(bq->q);
 	if (bq->q->draining && virtqueue_is_idle(vq))
 		blk_queue_end(bq);
 	return true;
@@ -310,30 +292,9 @@ void blk_on_kick(struct virtio_dev *dev, unsigned int qidx)
 			took = blk_take(bq);
 		bq->engine->ops->commit(bq->engine);
 		bq->engine->ops->poll(bq->engine);
-		blk_publish(bq);
+		virtio_queue_publish(bq->q);
 		all += n;
 	} while (took && all < bq->q->vq.size);
-}
-
-static void blk_release_held(struct blk_queue *bq)
-{
-	struct blk_req *req = bq->held;
-
-	bq->held = NULL;
-	bq->q->held = false;
-	io_count(&bq->counters.throttled_ns, loop_now_ns() - bq->held_ns);
-	bq->engine->ops->submit(bq->engine, &req->be);
-}
-
-void blk_on_timer(struct loop_timer *lt)
-{
-	struct blk_queue *bq = container_of(lt, struct blk_queue, timer);
-
-	if (!bq->held || !blk_is_admitted(bq, bq->held))
-		return;
-	blk_release_held(bq);
-	bq->engine->ops->commit(bq->engine);
-	virtio_kick(&bq->blk->dev, bq->q->index);
 }
 
 /* ---- queues ---- */
@@ -395,22 +356,10 @@ int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 		&bq->engine, (enum block_engine_kind)blk->config->engine, &ec);
 }
 
-static void blk_queue_end(struct blk_queue *bq)
-{
-	bq->engine->ops->destroy(bq->engine);
-	bq->engine = NULL;
-	virtio_queue_idle(bq->q);
-}
-
 void blk_queue_stop(struct virtio_dev *dev, unsigned int qidx)
 {
 	struct blk_queue *bq = &blk_of(dev)->queues[qidx];
 
-	loop_timer_cancel(&bq->timer);
-	if (bq->held) {
-		blk_release_held(bq);
-		bq->engine->ops->commit(bq->engine);
-	}
 	if (virtqueue_is_idle(&bq->q->vq))
 		blk_queue_end(bq);
 }

@@ -3,17 +3,14 @@
 #ifndef DEVICES_VIRTIO_BLK_QUEUE_H
 #define DEVICES_VIRTIO_BLK_QUEUE_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
 #include "devices/backend/block.h"
 #include "devices/virtio/blk_params.h"
-#include "devices/virtio/io_counters.h"
 #include "devices/virtio/virtio.h"
 #include "vmm/byteorder.h"
 #include "vmm/loop.h"
-#include "vmm/token_bucket.h"
 #include "vmm/util.h"
 
 /*
@@ -77,10 +74,6 @@ struct blk_queue {
 	struct blk *blk;
 	struct virtio_queue *q;
 	struct block_engine *engine;
-	struct loop_timer timer; /* the rate limit lets go */
-	struct blk_req *held; /* waits for the rate limit */
-	struct io_counters counters; /* any thread may read them */
-	uint64_t held_ns; /* since when, with held */
 	uint64_t said_ns; /* when the log was last told */
 };
 
@@ -92,7 +85,6 @@ struct blk {
 	struct blk_queue *queues;
 	unsigned int seg_max;
 	char serial[BLK_ID_LEN];
-	bool limited;
 	/* Memory for engines to register. Main thread; what is there at the
 	 * creation never changes. */
 	struct gmem_listener memory;
@@ -103,8 +95,6 @@ struct blk {
 	struct blk_config_space space;
 	/* any thread */
 	atomic_bool writeback;
-	pthread_mutex_t limit_lock; /* guards limit; a leaf */
-	struct rate_limiter limit;
 };
 
 static inline struct blk *blk_of(struct virtio_dev *dev)
@@ -130,8 +120,5 @@ int blk_memory_added(struct gmem_listener *gl, const struct gmem_range *range,
 		     struct error *err);
 void blk_memory_removed(struct gmem_listener *gl,
 			const struct gmem_range *range);
-
-/* The rate limit may let the request go that the queue holds. */
-void blk_on_timer(struct loop_timer *lt);
 
 #endif

@@ -30,12 +30,65 @@ void virtio_kick(struct virtio_dev *dev, unsigned int qidx)
 		virtio_fault(q, q->vq.fault);
 }
 
+/* ---- rate limits ---- */
+
+bool virtio_queue_admit(struct virtio_queue *q, enum virtio_direction direction,
+			struct vq_chain *chain, uint64_t len)
+{
+	struct limit *limit = &q->dev->limits[direction];
+	uint64_t now, until;
+
+	if (!atomic_load_explicit(&limit->active, memory_order_relaxed))
+		return true;
+	now = loop_now_ns();
+	if (limit_take(limit, now, len, &until))
+		return true;
+	virtqueue_unpop(&q->vq, chain);
+	q->held = true;
+	q->held_ns = now;
+	loop_timer_set(q->loop, &q->limit_timer, until);
+	return false;
+}
+
+static void virtio_queue_release(struct virtio_queue *q)
+{
+	loop_timer_cancel(&q->limit_timer);
+	if (q->held)
+		io_count(&q->counters.throttled_ns, loop_now_ns() - q->held_ns);
+	q->held = false;
+}
+
+static void virtio_queue_on_limit(struct loop_timer *lt)
+{
+	struct virtio_queue *q =
+		container_of(lt, struct virtio_queue, limit_timer);
+
+	virtio_queue_release(q);
+	virtio_kick(q->dev, q->index);
+}
+
+void virtio_set_limit(struct virtio_dev *dev, enum virtio_direction direction,
+		      const struct limit_config *config)
+{
+	unsigned int i;
+
+	limit_set(&dev->limits[direction], config, loop_now_ns());
+	for (i = 0; i < dev->nr_queues; i++) {
+		atomic_store(&dev->queues[i].limit_changed, true);
+		virtio_notify_write(dev, i);
+	}
+}
+
+/* ---- kicks ---- */
+
 static void virtio_on_kick(struct loop_fd *lf, uint32_t events unused_param)
 {
 	struct virtio_queue *q = container_of(lf, struct virtio_queue, kick);
 	eventfd_t n;
 
 	(void)!eventfd_read(lf->fd, &n);
+	if (atomic_exchange(&q->limit_changed, false))
+		virtio_queue_release(q);
 	virtio_kick(q->dev, q->index);
 }
 
@@ -85,7 +138,7 @@ static void virtio_queue_on_start(struct loop_call *lc)
 	struct virtio_dev *dev = q->dev;
 	int r;
 
-	q->draining = q->held = false;
+	q->draining = false;
 	r = virtqueue_start(&q->vq, &dev->board->gmem,
 			    virtio_has(dev, VIRTIO_F_EVENT_IDX),
 			    virtio_has(dev, VIRTIO_F_INDIRECT_DESC));
@@ -116,6 +169,7 @@ static void virtio_queue_on_stop(struct loop_call *lc)
 		container_of(lc, struct virtio_queue, stop_call);
 
 	q->draining = true;
+	virtio_queue_release(q);
 	loop_fd_del(&q->kick);
 	if (q->vq.busy)
 		q->dev->ops->queue_stop(q->dev, q->index);
@@ -123,10 +177,12 @@ static void virtio_queue_on_stop(struct loop_call *lc)
 		virtio_queue_idle(q); /* it never started */
 }
 
-void virtio_interrupt(struct virtio_queue *q)
+void virtio_queue_publish(struct virtio_queue *q)
 {
 	struct virtio_dev *dev = q->dev;
 
+	if (!virtqueue_publish(&q->vq))
+		return;
 	atomic_fetch_or(&dev->isr, VIRTIO_ISR_QUEUE);
 	dev->transport_ops->interrupt(dev->transport, atomic_load(&q->vector));
 }
@@ -256,8 +312,7 @@ void virtio_queue_idle(struct virtio_queue *q)
 	if (q->vq.busy) {
 		loop_poller_del(q->loop, &q->poller);
 		/* What was pushed since: no start makes up for it. */
-		if (virtqueue_publish(&q->vq))
-			virtio_interrupt(q);
+		virtio_queue_publish(q);
 	}
 	virtqueue_stop(&q->vq);
 	pthread_mutex_lock(&dev->lock);
@@ -477,7 +532,15 @@ static void virtio_counters(struct device *device,
 {
 	struct virtio_dev *dev =
 		container_of(device, struct virtio_dev, device);
+	struct io_counters sum = { .begun = 0 };
+	unsigned int i;
 
+	for (i = 0; i < dev->nr_io_queues; i++)
+		io_counters_sum(&sum, &dev->queues[i].counters);
+	if (dev->nr_io_queues)
+		io_counters_emit(&sum, emit, arg);
+	for (i = 0; i < dev->nr_io_queues; i++)
+		io_counters_emit_queue(&dev->queues[i].counters, i, emit, arg);
 	if (dev->ops->counters)
 		dev->ops->counters(dev, emit, arg);
 }
@@ -505,6 +568,7 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 	q->vq.chain_size = init->chain_size;
 	q->start_call.fn = virtio_queue_on_start;
 	q->stop_call.fn = virtio_queue_on_stop;
+	q->limit_timer.on_expire = virtio_queue_on_limit;
 	q->poller.poll = virtio_queue_poll;
 	q->poller.sleep = virtio_queue_sleep;
 	q->poller.wake = virtio_queue_wake;
@@ -535,7 +599,13 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 			     VIRTIO_F(VIRTIO_F_RING_RESET);
 	dev->config = init->config;
 	dev->config_len = init->config_len;
+	dev->nr_io_queues = init->nr_io_queues;
 	atomic_store(&dev->config_vector, VIRTIO_NO_VECTOR);
+	for (i = 0; i < VIRTIO_DIRECTIONS; i++) {
+		limit_init(&dev->limits[i]);
+		if (init->limit)
+			limit_set(&dev->limits[i], init->limit, loop_now_ns());
+	}
 	pthread_mutex_init(&dev->lock, NULL);
 	pthread_cond_init(&dev->idle, NULL);
 	dev->queues = calloc(init->nr_queues, sizeof(*dev->queues));
@@ -560,6 +630,8 @@ void virtio_fini(struct virtio_dev *dev)
 	for (i = 0; i < dev->nr_queues; i++)
 		close_fd(&dev->queues[i].kick.fd);
 	free(dev->queues);
+	for (i = 0; i < VIRTIO_DIRECTIONS; i++)
+		limit_fini(&dev->limits[i]);
 	pthread_mutex_destroy(&dev->lock);
 	pthread_cond_destroy(&dev->idle);
 }

@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 #include "devices/device.h"
+#include "devices/virtio/io_counters.h"
+#include "devices/virtio/limit.h"
 #include "devices/virtio/virtqueue.h"
 #include "vmm/loop.h"
 
@@ -76,8 +78,25 @@ struct virtio_queue {
 	struct virtqueue vq;
 	struct loop_poller poller;
 	bool draining;
-	/* The type takes no chains for now, and kicks itself when it does. */
+	/* It takes no chains before limit_timer: the next one is beyond the
+	 * rate limit, and was given back to the ring. */
 	bool held;
+	uint64_t held_ns; /* since when */
+	struct loop_timer limit_timer;
+
+	/* written by the owner loop, read by any thread */
+	struct io_counters counters;
+
+	/* any thread, atomic */
+	atomic_bool limit_changed; /* a queue that is held asks again */
+};
+
+/* Which of a device's limits: one for what goes to the guest, one for what comes
+ * from it. A device that makes no difference has its one limit in the first. */
+enum virtio_direction {
+	VIRTIO_TO_GUEST,
+	VIRTIO_FROM_GUEST,
+	VIRTIO_DIRECTIONS,
 };
 
 struct virtio_ops {
@@ -109,7 +128,8 @@ struct virtio_ops {
 	/* As of struct device_ops. Main thread. NULL: it has no size. */
 	int (*resize)(struct virtio_dev *dev, uint64_t bytes,
 		      struct error *err);
-	/* As of struct device_ops. NULL: there are none. */
+	/* As of struct device_ops, beside those of the I/O queues. NULL: there
+	 * are none. */
 	void (*counters)(struct virtio_dev *dev,
 			 void (*emit)(void *arg, const char *name,
 				      uint64_t value),
@@ -143,8 +163,12 @@ struct virtio_dev {
 	struct virtio_queue *queues;
 	void *config; /* config space, little endian; the type's own storage */
 	uint32_t config_len; /* bytes */
+	unsigned int nr_io_queues; /* the first ones, which count their I/O */
 	const struct virtio_transport_ops *transport_ops;
 	void *transport;
+
+	/* any thread, own lock */
+	struct limit limits[VIRTIO_DIRECTIONS];
 
 	/* any thread, under lock (lock order: vm -> dev -> irq) */
 	pthread_mutex_t lock;
@@ -180,6 +204,9 @@ struct virtio_init {
 	unsigned int iov_max; /* buffers of a chain, as in virtqueue.h */
 	size_t chain_size; /* as in virtqueue.h */
 	uint32_t poll_us;
+	/* The first queues carry I/O: their counters are the device's. */
+	unsigned int nr_io_queues;
+	const struct limit_config *limit; /* of each direction; NULL: none */
 	void *config;
 	uint32_t config_len;
 };
@@ -197,8 +224,22 @@ void virtio_fini(struct virtio_dev *dev);
 /* Ops for struct device of every virtio device. */
 extern const struct device_ops virtio_device_ops;
 
-/* Tell the driver about published chains. Owner loop. */
-void virtio_interrupt(struct virtio_queue *q);
+/*
+ * May a request of len bytes go, by the device's limit? True: it was charged.
+ * False: the chain, the last one that was popped, was given back to the ring, and
+ * the queue is kicked again when it makes sense to ask; the type takes no more
+ * until then. Owner loop, from ops->kick().
+ */
+bool virtio_queue_admit(struct virtio_queue *q, enum virtio_direction direction,
+			struct vq_chain *chain, uint64_t len);
+
+/* Limit to what config says from now on (limit.h). Main thread. */
+void virtio_set_limit(struct virtio_dev *dev, enum virtio_direction direction,
+		      const struct limit_config *config);
+
+/* Make pushed chains visible to the driver, and interrupt it when it wants to
+ * know. Owner loop. */
+void virtio_queue_publish(struct virtio_queue *q);
 
 /* queue_stop() is complete. Owner loop; the queue must be idle. What was pushed
  * and not published is announced now. */

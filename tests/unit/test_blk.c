@@ -609,18 +609,73 @@ static void test_kick_is_bounded(void **state unused_param)
 	assert_true(fake_vm_turn_until(&fv, has_used, &want));
 }
 
-/* A reset does not wait for an hour's tokens. */
+static void restart(void)
+{
+	assert_true(gv_negotiate(&gv, BASE));
+	guest_ring_init(&ring, &fv.board.gmem, RING, RING_SIZE);
+	gv_queue(&gv, 0, &ring);
+	gv_driver_ok(&gv);
+	fake_vm_turn(&fv);
+}
+
+/* A reset drops the request that is held, and does not wait for an hour's
+ * tokens; nor is it a way to new ones. */
 static void test_reset_while_held(void **state unused_param)
 {
+	const uint8_t zeroes[512] = { 0 };
+	unsigned int i;
+
 	open_disk("engine=sync,ops_size=1,ops_refill_time=3600000", BASE);
 	request(DISK_IN, 0, DATA, 512);
 	expect_done(DISK_OK, 513);
-	go();
-	assert_int_equal(guest_ring_used_idx(&ring), 1);
-	gv_write(&gv, GV_STATUS, 0, 1);
+	fill(DATA, 512, 1);
+	for (i = 0; i < 20; i++) {
+		request(DISK_OUT, 0, DATA, 512);
+		assert_int_equal(guest_ring_used_idx(&ring), i ? 0 : 1);
+		gv_write(&gv, GV_STATUS, 0, 1);
+		fake_vm_turn(&fv);
+		assert_int_equal(gv_read(&gv, GV_STATUS, 1), 0);
+		assert_int_equal(guest_ring_used_idx(&ring), i ? 0 : 1);
+		expect_image(0, zeroes, 512);
+		restart();
+	}
+}
+
+/* What is held is carried out once, and charged, when the limit allows it. */
+static void test_set_limit(void **state unused_param)
+{
+	const struct limit_config none = { .bw_size = 0 };
+	struct virtio_dev *dev;
+	uint16_t want = 2;
+
+	open_disk("engine=sync,ops_size=1,ops_refill_time=3600000", BASE);
+	dev = virtio_of(disk.dev);
+	request(DISK_IN, 0, DATA, 512);
+	expect_done(DISK_OK, 513);
+	request(DISK_IN, 0, DATA, 512);
 	fake_vm_turn(&fv);
-	assert_int_equal(gv_read(&gv, GV_STATUS, 1), 0);
-	assert_int_equal(guest_ring_used_idx(&ring), 2);
+	assert_int_equal(guest_ring_used_idx(&ring), 1);
+	assert_int_equal(dev->queues[0].counters.begun, 1);
+	virtio_set_limit(dev, VIRTIO_TO_GUEST, &none);
+	assert_true(fake_vm_turn_until(&fv, has_used, &want));
+	expect_done(DISK_OK, 513);
+	assert_int_equal(dev->queues[0].counters.begun, 2);
+	assert_true(dev->queues[0].counters.throttled_ns > 0);
+}
+
+/* A wait beyond what the clock can tell is not a time in the past: then the loop
+ * would spin. */
+static void test_absurd_rate(void **state unused_param)
+{
+	struct virtio_queue *q;
+
+	open_disk("engine=sync,bw_size=1,bw_refill_time=86400000", BASE);
+	q = &virtio_of(disk.dev)->queues[0];
+	request(DISK_IN, 0, DATA, 512 * KIB);
+	expect_done(DISK_OK, 512 * KIB + 1);
+	request(DISK_IN, 0, DATA, 512);
+	assert_true(q->limit_timer.armed);
+	assert_true(q->limit_timer.expires_ns == UINT64_MAX);
 }
 
 /* Flushes move no bytes, so a limit on bytes lets them pass. */
@@ -704,6 +759,8 @@ int main(void)
 		UNIT(test_limit_sleeps),
 		PLAIN(test_kick_is_bounded),
 		UNIT(test_reset_while_held),
+		UNIT(test_set_limit),
+		UNIT(test_absurd_rate),
 		UNIT(test_flush_costs_no_bytes),
 		PLAIN(test_needs_reset),
 		PLAIN(test_many),

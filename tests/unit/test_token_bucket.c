@@ -17,10 +17,20 @@
 static struct token_bucket bucket(uint64_t size, uint64_t burst, uint64_t ms)
 {
 	const struct token_bucket_config config = { size, burst, ms };
-	struct token_bucket tb;
+	struct token_bucket tb = { .size = 0 };
 
-	token_bucket_init(&tb, &config, 0);
+	token_bucket_set(&tb, &config, 0);
 	return tb;
+}
+
+/* Take n tokens. False: none were taken; ask again in *wait. */
+static bool take(struct token_bucket *tb, uint64_t now, uint64_t n,
+		 uint64_t *wait)
+{
+	*wait = token_bucket_wait_ns(tb, now);
+	if (!*wait)
+		token_bucket_spend(tb, n);
+	return !*wait;
 }
 
 /* Take at once until refused; returns the tokens. */
@@ -28,7 +38,7 @@ static uint64_t drain(struct token_bucket *tb, uint64_t now, uint64_t n)
 {
 	uint64_t wait, sum = 0;
 
-	while (token_bucket_take(tb, now, n, &wait))
+	while (take(tb, now, n, &wait))
 		sum += n;
 	return sum;
 }
@@ -43,7 +53,7 @@ static uint64_t run(struct token_bucket *tb, uint64_t *now, uint64_t end,
 	uint64_t wait, sum = 0;
 
 	while (*now < end) {
-		if (token_bucket_take(tb, *now, n, &wait)) {
+		if (take(tb, *now, n, &wait)) {
 			sum += n;
 		} else {
 			assert_true(wait > 0);
@@ -60,11 +70,10 @@ static void test_no_limit(void **state unused_param)
 	int i;
 
 	for (i = 0; i < 1000; i++) {
-		assert_true(token_bucket_take(&a, 0, UINT64_MAX, &wait));
+		assert_true(take(&a, 0, UINT64_MAX, &wait));
 		assert_int_equal(wait, 0);
-		assert_true(token_bucket_take(&b, 0, UINT64_MAX, &wait));
+		assert_true(take(&b, 0, UINT64_MAX, &wait));
 	}
-	assert_int_equal(a.throttled_count, 0);
 }
 
 static void test_saves_up_little(void **state unused_param)
@@ -73,13 +82,13 @@ static void test_saves_up_little(void **state unused_param)
 	uint64_t wait;
 
 	assert_int_equal(drain(&tb, 0, 1), 25);
-	assert_false(token_bucket_take(&tb, 0, 1, &wait));
+	assert_false(take(&tb, 0, 1, &wait));
 	assert_int_equal(wait, MS);
-	assert_false(token_bucket_take(&tb, MS - 1, 1, &wait));
+	assert_false(take(&tb, MS - 1, 1, &wait));
 	assert_int_equal(wait, 1);
-	assert_true(token_bucket_take(&tb, MS, 1, &wait));
+	assert_true(take(&tb, MS, 1, &wait));
 	/* Idle: 25 ms again, no more. */
-	assert_true(token_bucket_take(&tb, 500 * SEC, 1, &wait));
+	assert_true(take(&tb, 500 * SEC, 1, &wait));
 	assert_int_equal(drain(&tb, 500 * SEC, 1), 24);
 }
 
@@ -99,11 +108,11 @@ static void test_large_request_makes_debt(void **state unused_param)
 	struct token_bucket tb = bucket(KIB, 0, 1);
 	uint64_t wait;
 
-	assert_true(token_bucket_take(&tb, 0, MIB, &wait));
-	assert_false(token_bucket_take(&tb, 0, 1, &wait));
+	assert_true(take(&tb, 0, MIB, &wait));
+	assert_false(take(&tb, 0, 1, &wait));
 	/* All but the first KiB, and one token more, at 1024 a ms. */
 	assert_in_range(wait, 1023 * MS, 1023 * MS + 1000);
-	assert_true(token_bucket_take(&tb, wait, MIB, &wait));
+	assert_true(take(&tb, wait, MIB, &wait));
 }
 
 /* The rate over one second from an empty bucket, for many shapes. */
@@ -156,7 +165,7 @@ static void test_frequent_looks(void **state unused_param)
 
 	drain(&tb, 0, 1);
 	for (now = 1; now < 10 * SEC; now += 99991)
-		if (token_bucket_take(&tb, now, 1, &wait))
+		if (take(&tb, now, 1, &wait))
 			sum++;
 	assert_in_range(sum, 29, 30);
 }
@@ -168,9 +177,9 @@ static void test_waiting_is_bounded(void **state unused_param)
 	uint64_t wait;
 
 	drain(&tb, 0, 1);
-	assert_false(token_bucket_take(&tb, 0, 1, &wait));
+	assert_false(take(&tb, 0, 1, &wait));
 	assert_int_equal(drain(&tb, 1000 * SEC, 1), 100);
-	assert_true(token_bucket_take(&tb, 1001 * SEC, 1, &wait));
+	assert_true(take(&tb, 1001 * SEC, 1, &wait));
 }
 
 static void test_clock_jumps(void **state unused_param)
@@ -181,28 +190,48 @@ static void test_clock_jumps(void **state unused_param)
 	drain(&tb, now, 1);
 	/* Back: no tokens from it, and no stall until the old time. */
 	now -= 3599 * SEC;
-	assert_false(token_bucket_take(&tb, now, 1, &wait));
+	assert_false(take(&tb, now, 1, &wait));
 	assert_in_range(wait, 1, 10 * MS);
-	assert_true(token_bucket_take(&tb, now + 10 * MS, 1, &wait));
+	assert_true(take(&tb, now + 10 * MS, 1, &wait));
 	/* Far ahead: 100 ms after a refusal, no more. */
 	drain(&tb, now + 10 * MS, 1);
 	assert_in_range(drain(&tb, UINT64_MAX, 1), 10, 11);
 }
 
-static void test_counters(void **state unused_param)
+/* What a bucket is saved as makes another one go on where it was. */
+static void test_state(void **state unused_param)
 {
-	struct token_bucket tb = bucket(10, 0, 1000);
+	struct token_bucket tb = bucket(1000, 500, 1000), other;
 	uint64_t wait;
 
-	drain(&tb, 0, 1);
-	assert_int_equal(tb.throttled_count, 1);
-	assert_false(token_bucket_take(&tb, 40 * MS, 1, &wait));
-	assert_int_equal(tb.throttled_count, 1);
-	assert_int_equal(wait, 60 * MS);
-	assert_true(token_bucket_take(&tb, 100 * MS, 1, &wait));
-	assert_int_equal(tb.throttled_ns, 100 * MS);
-	assert_false(token_bucket_take(&tb, 100 * MS, 1, &wait));
-	assert_int_equal(tb.throttled_count, 2);
+	assert_true(take(&tb, 0, 600, &wait)); /* 25 were saved up */
+	assert_false(take(&tb, 40 * MS + 300000, 1, &wait));
+	assert_int_equal(wait, 75 * MS - 40 * MS - 300000 + MS);
+	other = bucket(1000, 500, 1000);
+	other.state = tb.state;
+	/* Its clock is another one. */
+	other.last_ns = 77 * SEC;
+	assert_false(take(&other, 77 * SEC, 1, &wait));
+	assert_int_equal(wait, 75 * MS - 40 * MS - 300000 + MS);
+	assert_true(take(&other, 77 * SEC + wait, 1, &wait));
+}
+
+/* Another rate is no way out of a debt, unless there is no limit any more. */
+static void test_set_again(void **state unused_param)
+{
+	const struct token_bucket_config fast = { 10000, 0, 1000 };
+	const struct token_bucket_config none = { 0, 0, 0 };
+	struct token_bucket tb = bucket(1000, 0, 1000);
+	uint64_t wait;
+
+	assert_true(take(&tb, 0, 10025, &wait));
+	token_bucket_set(&tb, &fast, 0);
+	assert_false(take(&tb, 0, 1, &wait));
+	assert_in_range(wait, SEC, SEC + MS);
+	token_bucket_set(&tb, &none, 0);
+	assert_true(take(&tb, 0, 1, &wait));
+	token_bucket_set(&tb, &fast, 0);
+	assert_int_equal(drain(&tb, 0, 1), 250);
 }
 
 static uint64_t random_u64(void)
@@ -238,55 +267,24 @@ static void test_any_values(void **state unused_param)
 		for (i = 0; i < 20; i++) {
 			uint64_t n = random_u64();
 
-			if (token_bucket_take(&tb, now, n, &wait)) {
+			if (take(&tb, now, n, &wait)) {
 				assert_int_equal(wait, 0);
 			} else if (wait > UINT64_MAX - now) {
 				break;
 			} else {
 				assert_true(wait > 0);
 				if (wait > 1)
-					assert_false(token_bucket_take(
-						&tb, now + wait - 1, n, &wait));
+					assert_false(take(&tb, now + wait - 1,
+							  n, &wait));
 				now += wait;
 				/* From the second look on wait is 1. */
 				if (i % 2)
 					now += wait;
 			}
-			assert_true(!tb.debt || !tb.tokens);
-			assert_true(!tb.debt || !tb.burst);
+			assert_true(!tb.state.debt || !tb.state.tokens);
+			assert_true(!tb.state.debt || !tb.state.burst);
 		}
 	}
-}
-
-static void test_limiter_takes_both_or_none(void **state unused_param)
-{
-	const struct token_bucket_config bandwidth = { 10000, 0, 25 };
-	const struct token_bucket_config ops = { 5, 0, 25 };
-	const struct token_bucket_config none = { 0, 0, 0 };
-	struct rate_limiter rl;
-	uint64_t wait;
-	int i;
-
-	rate_limiter_init(&rl, &none, &none, 0);
-	assert_false(rate_limiter_is_active(&rl));
-	assert_true(rate_limiter_take(&rl, 0, UINT64_MAX, &wait));
-
-	rate_limiter_init(&rl, &bandwidth, &ops, 0);
-	assert_true(rate_limiter_is_active(&rl));
-	for (i = 0; i < 5; i++)
-		assert_true(rate_limiter_take(&rl, 0, 1000, &wait));
-	assert_false(rate_limiter_take(&rl, 0, 1000, &wait));
-	assert_int_equal(wait, 5 * MS);
-	assert_int_equal(rl.bandwidth.tokens, 5000);
-	assert_int_equal(rl.bandwidth.throttled_count, 0);
-	assert_int_equal(rl.ops.throttled_count, 1);
-
-	/* Now bytes are what is missing. */
-	assert_true(rate_limiter_take(&rl, 5 * MS, 27000, &wait));
-	assert_false(rate_limiter_take(&rl, 25 * MS, 1, &wait));
-	assert_in_range(wait, 30 * MS, 31 * MS);
-	assert_int_equal(rl.bandwidth.throttled_count, 1);
-	assert_in_range(rl.ops.tokens, 4, 5);
 }
 
 int main(void)
@@ -300,9 +298,9 @@ int main(void)
 		cmocka_unit_test(test_frequent_looks),
 		cmocka_unit_test(test_waiting_is_bounded),
 		cmocka_unit_test(test_clock_jumps),
-		cmocka_unit_test(test_counters),
+		cmocka_unit_test(test_state),
+		cmocka_unit_test(test_set_again),
 		cmocka_unit_test(test_any_values),
-		cmocka_unit_test(test_limiter_takes_both_or_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

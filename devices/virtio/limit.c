@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "devices/virtio/limit.h"
+
+#include "vmm/util.h"
+
+void limit_init(struct limit *limit)
+{
+	atomic_store(&limit->active, false);
+	pthread_mutex_init(&limit->lock, NULL);
+}
+
+void limit_fini(struct limit *limit)
+{
+	pthread_mutex_destroy(&limit->lock);
+}
+
+void limit_set(struct limit *limit, const struct limit_config *config,
+	       uint64_t now_ns)
+{
+	const struct token_bucket_config bytes = { config->bw_size,
+						   config->bw_burst,
+						   config->bw_refill_ms };
+	const struct token_bucket_config ops = { config->ops_size,
+						 config->ops_burst,
+						 config->ops_refill_ms };
+
+	pthread_mutex_lock(&limit->lock);
+	token_bucket_set(&limit->bytes, &bytes, now_ns);
+	token_bucket_set(&limit->ops, &ops, now_ns);
+	atomic_store(&limit->active,
+		     limit->bytes.refill_ns || limit->ops.refill_ns);
+	pthread_mutex_unlock(&limit->lock);
+}
+
+bool limit_take(struct limit *limit, uint64_t now_ns, uint64_t len,
+		uint64_t *until_ns)
+{
+	uint64_t bytes, ops, wait_ns;
+
+	if (!atomic_load_explicit(&limit->active, memory_order_relaxed))
+		return true;
+	pthread_mutex_lock(&limit->lock);
+	bytes = token_bucket_wait_ns(&limit->bytes, now_ns);
+	ops = token_bucket_wait_ns(&limit->ops, now_ns);
+	wait_ns = MAX(bytes, ops);
+	if (!wait_ns) {
+		token_bucket_spend(&limit->bytes, len);
+		token_bucket_spend(&limit->ops, 1);
+	}
+	pthread_mutex_unlock(&limit->lock);
+	/* A time beyond all clocks is not one in the past. */
+	*until_ns = now_ns + MIN(wait_ns, UINT64_MAX - now_ns);
+	return !wait_ns;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef DEVICES_VIRTIO_LIMIT_H
+#define DEVICES_VIRTIO_LIMIT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/param_table.h"
+#include "vmm/token_bucket.h"
+
+/*
+ * The rate limit of a virtio device: two budgets that a request must both fit,
+ * bytes and requests. It belongs to the device and all its queues share it; a
+ * reset by the driver does not touch it.
+ */
+
+/* As users write it; a member of the params struct of a class. */
+struct limit_config {
+	uint64_t bw_size, bw_burst, bw_refill_ms;
+	uint64_t ops_size, ops_burst, ops_refill_ms;
+};
+
+/* clang-format off: one line, one thing to say */
+#define LIMIT_PARAM_SET(key, path, words, size_type, at_size, at_burst, at_ms) \
+	{ .name = key "_size",                                                 \
+	  .type = size_type,                                                   \
+	  .offset = at_size,                                                   \
+	  .json = "rate_limiter_config." path ".size",                         \
+	  .unit = words,                                                       \
+	  .help = words " allowed per " key "_refill_time; 0: no limit" },     \
+		{ .name = key "_one_time_burst",                               \
+		  .type = size_type,                                           \
+		  .offset = at_burst,                                          \
+		  .unit = words,                                               \
+		  .json = "rate_limiter_config." path ".one_time_burst",       \
+		  .help = words " allowed once, on top" },                     \
+	{                                                                      \
+		.name = key "_refill_time", .type = PARAM_UINT,                \
+		.offset = at_ms,                                               \
+		.json = "rate_limiter_config." path ".refill_time",            \
+		.unit = "ms", .def = 1000, .min = 1, .max = 86400000,          \
+		.help = "time in which " key "_size " words " come back"       \
+	}
+/* The parameters of struct limit_config `member` of params struct `type`. */
+#define LIMIT_PARAMS(type, member)                                    \
+	LIMIT_PARAM_SET("bw", "bandwidth", "bytes", PARAM_SIZE,       \
+			offsetof(type, member.bw_size),               \
+			offsetof(type, member.bw_burst),              \
+			offsetof(type, member.bw_refill_ms)),         \
+		LIMIT_PARAM_SET("ops", "ops", "requests", PARAM_UINT, \
+				offsetof(type, member.ops_size),      \
+				offsetof(type, member.ops_burst),     \
+				offsetof(type, member.ops_refill_ms))
+/* clang-format on */
+
+struct limit {
+	atomic_bool active; /* any thread: there is a limit at all */
+	/* any thread, under lock, which is a leaf */
+	pthread_mutex_t lock;
+	struct token_bucket bytes;
+	struct token_bucket ops;
+};
+
+/* limit: the caller's storage; it limits nothing yet. Main thread. */
+void limit_init(struct limit *limit);
+void limit_fini(struct limit *limit);
+
+/*
+ * Limit to what config says from now_ns on; a size or time of 0 is no limit.
+ * What was taken ahead of time before (token_bucket.h: debt) still has to be
+ * waited for. config is copied. Any thread.
+ */
+void limit_set(struct limit *limit, const struct limit_config *config,
+	       uint64_t now_ns);
+
+/*
+ * May a request of len bytes go? True: it was charged. False: it was not, and
+ * asking again makes sense at *until_ns. Times are in nanoseconds of
+ * CLOCK_MONOTONIC. Any thread.
+ */
+bool limit_take(struct limit *limit, uint64_t now_ns, uint64_t len,
+		uint64_t *until_ns);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "devices/virtio/limit.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "vmm/param.h"
+#include "vmm/util.h"
+
+#define MS 1000000ull
+
+static struct limit limit;
+
+static int setup(void **state unused_param)
+{
+	limit = (struct limit){ .bytes.size = 0 };
+	limit_init(&limit);
+	return 0;
+}
+
+static int teardown(void **state unused_param)
+{
+	limit_fini(&limit);
+	return 0;
+}
+
+/* The parameters of a class with a limit, and other fields around it. */
+struct toy_config {
+	uint64_t before;
+	struct limit_config limit;
+	uint64_t after;
+};
+
+static const struct param toy_params[] = {
+	LIMIT_PARAMS(struct toy_config, limit),
+};
+
+static void test_parameters(void **state unused_param)
+{
+	const struct param_set set = { .option = "toy",
+				       .params = toy_params,
+				       .nr_params = ARRAY_SIZE(toy_params),
+				       .size = sizeof(struct toy_config) };
+	struct toy_config c = { .before = 7, .after = 8 };
+	struct error err;
+
+	param_defaults(&set, &c);
+	assert_int_equal(c.limit.bw_refill_ms, 1000);
+	assert_int_equal(param_parse(&set, &c,
+				     "bw_size=2K,bw_one_time_burst=3,"
+				     "bw_refill_time=4,ops_size=5,"
+				     "ops_one_time_burst=6,ops_refill_time=9",
+				     &err),
+			 0);
+	assert_int_equal(c.limit.bw_size, 2 * KIB);
+	assert_int_equal(c.limit.bw_burst, 3);
+	assert_int_equal(c.limit.bw_refill_ms, 4);
+	assert_int_equal(c.limit.ops_size, 5);
+	assert_int_equal(c.limit.ops_burst, 6);
+	assert_int_equal(c.limit.ops_refill_ms, 9);
+	assert_int_equal(c.before, 7);
+	assert_int_equal(c.after, 8);
+}
+
+static void test_takes_both_or_none(void **state unused_param)
+{
+	const struct limit_config none = { .bw_size = 0 };
+	const struct limit_config both = { .bw_size = 10000,
+					   .bw_refill_ms = 25,
+					   .ops_size = 5,
+					   .ops_refill_ms = 25 };
+	uint64_t until;
+	int i;
+
+	assert_true(limit_take(&limit, 0, UINT64_MAX, &until));
+	limit_set(&limit, &none, 0);
+	assert_true(limit_take(&limit, 0, UINT64_MAX, &until));
+
+	limit_set(&limit, &both, 0);
+	for (i = 0; i < 5; i++)
+		assert_true(limit_take(&limit, 0, 1000, &until));
+	assert_false(limit_take(&limit, 0, 1000, &until));
+	assert_int_equal(until, 5 * MS);
+	assert_int_equal(limit.bytes.state.tokens, 5000);
+
+	/* Now bytes are what is missing. */
+	assert_true(limit_take(&limit, 5 * MS, 27000, &until));
+	assert_false(limit_take(&limit, 25 * MS, 1, &until));
+	assert_in_range(until, 55 * MS, 56 * MS);
+	assert_in_range(limit.ops.state.tokens, 4, 5);
+
+	limit_set(&limit, &none, 25 * MS);
+	assert_true(limit_take(&limit, 25 * MS, UINT64_MAX, &until));
+}
+
+/* A wait that no clock can tell ends at the end of time, not in the past. */
+static void test_absurd_rate(void **state unused_param)
+{
+	const struct limit_config absurd = { .bw_size = 1,
+					     .bw_refill_ms = UINT64_MAX };
+	uint64_t until;
+
+	limit_set(&limit, &absurd, 5);
+	assert_true(limit_take(&limit, 5, UINT64_MAX, &until));
+	assert_false(limit_take(&limit, 6, 1, &until));
+	assert_true(until == UINT64_MAX);
+}
+
+#define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		UNIT(test_parameters),
+		UNIT(test_takes_both_or_none),
+		UNIT(test_absurd_rate),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
