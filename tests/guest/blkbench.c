@@ -7,7 +7,8 @@
  *
  * rw=randread|randwrite|read|write, warm_ms=, run_ms=, span= (bytes of the
  * disk used, default all), indirect=0|1 (default: only when a ring of direct
- * chains would be too short). Several runs: runs=.
+ * chains would be too short). Several runs: runs=. A ring that cannot hold qd
+ * requests is kept full; RESULT tells how many were in flight.
  */
 #include "blk.h"
 #include "clock.h"
@@ -85,10 +86,11 @@ static const char *bench_configure(struct bench *b)
 	b->nr_blocks = span / b->len;
 	if (!b->nr_blocks)
 		return "the disk is smaller than bs";
-	b->indirect = param_number("indirect", b->depth * 3 > b->q->size);
-	if (b->indirect ? !b->q->indirect : b->depth * 3 > b->q->size)
-		return "the queue is too short for this qd";
-	return NULL;
+	b->indirect = b->q->indirect &&
+		      param_number("indirect", b->depth * 3 > b->q->size);
+	if (!b->indirect && b->depth * 3 > b->q->size)
+		b->depth = b->q->size / 3;
+	return b->depth ? NULL : "the queue is too short for a request";
 }
 
 /* The next request of this slot; its chain is already there. */
@@ -199,9 +201,9 @@ static bool bench_report(struct bench *b)
 
 	if (!us)
 		return false;
-	say("RESULT iops=%lu mbps=%lu ops=%lu us=%lu kicks=%lu tsc_khz=%lu",
+	say("RESULT iops=%lu mbps=%lu ops=%lu us=%lu kicks=%lu tsc_khz=%lu qd=%u",
 	    b->nr_done * 1000000 / us, b->nr_done * b->len / us, b->nr_done, us,
-	    b->q->nr_kicks - kicks, clock_khz());
+	    b->q->nr_kicks - kicks, clock_khz(), b->depth);
 	return true;
 }
 

@@ -45,7 +45,9 @@ DEBUGFS = "/sys/kernel/debug"
 
 
 def read_counters(pid):
-    dirs = glob.glob(f"{DEBUGFS}/kvm/{pid}-*")
+    # A machine is there by the thread that made it.
+    dirs = [path for thread in os.listdir(f"/proc/{pid}/task")
+            for path in glob.glob(f"{DEBUGFS}/kvm/{thread}-*")]
     if not dirs:
         raise Failed(f"{DEBUGFS}/kvm has no machine of process {pid}")
     counters = {}

@@ -39,7 +39,7 @@ from monitors import Guest, Qemu
 from process import Failed, say
 from report import LIMIT, OURS, Row, rounds
 from sockets import TIMEOUT_S, open_session
-from startup import open_tracing
+from startup import NO_MARK, open_tracing
 
 PEERS = ["qemu", "qemu-pc", "qemu-q35"]
 NR_PINGS = 2000
@@ -152,17 +152,6 @@ class Pings:
 
 # --- A machine from a process that waits ------------------------------------
 
-def first_instruction(tracing, session):
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
-        marks = tracing.read()
-        if marks:
-            return marks[0][0]
-        if time.monotonic() > deadline:
-            session.process.fail("the guest did not write port 0x80")
-        time.sleep(0.005)
-
-
 def measure_create(context, monitors):
     guest = Guest(kernel=context.guest("startup"),
                   disk=context.disk("create-disk", 16), serial=False)
@@ -182,7 +171,7 @@ def measure_create(context, monitors):
                 if tracing:
                     tracing.clear()
                     sent = session.start_guest(guest)
-                    first = first_instruction(tracing, session)
+                    first = tracing.wait(session.process, NO_MARK, TIMEOUT_S)
                 session.process.stop(TIMEOUT_S)
             if warm_up:
                 return

@@ -33,6 +33,11 @@ class Monitor:
     has_firmware = False
     # Options for a machine that takes disks while it runs, where it can.
     hot_words = None
+    # What happens when its guest resets: it ends with this exit status, or, if
+    # None, it starts the guest again and does not end.
+    reset_status = 0
+    # Why it runs no guest in the lab, if it does not.
+    not_in_lab = ""
 
     def __init__(self, name, path):
         self.name = name
@@ -132,16 +137,19 @@ class QemuPc(QemuQ35):
 
 
 class CloudHypervisor(Monitor):
-    """It starts a guest that resets again; so it has no process_ms."""
+    """Its serial port is a 16550, its disk on PCI."""
 
     program = "cloud-hypervisor"
     hot_words = []
+    reset_status = None
 
     def argv(self, guest, tmp):
         argv = [self.path, "--kernel", guest.kernel, "--cpus", "boot=1",
                 "--memory", f"size={guest.memory_mib}M",
                 "--serial", "tty" if guest.serial else "off",
-                "--console", "off", "--disk", f"path={guest.disk}"]
+                "--console", "off",
+                # It lets nobody write the first sector of one that it guessed.
+                "--disk", f"path={guest.disk},image_type=raw"]
         if guest.cmdline:
             argv += ["--cmdline", guest.cmdline]
         if guest.initramfs:
@@ -153,6 +161,9 @@ class Firecracker(Monitor):
     """Its command line is a JSON file; its serial port is always there."""
 
     program = "firecracker"
+    reset_status = 1
+    not_in_lab = ("it insists on XSAVE, which the lab's emulated processor does "
+                  "not offer")
 
     def argv(self, guest, tmp):
         source = {"kernel_image_path": guest.kernel,

@@ -65,14 +65,15 @@ class Process:
                                   "command: " + " ".join(self.argv)]
                                  + (said.splitlines() + errors.splitlines())[-12:]))
 
-    def wait(self, timeout):
-        """Its end; a Failed when it does not come or is not a good one."""
+    def wait(self, timeout, good=0):
+        """Its end; a Failed when it does not come, or has a status that is not
+        0 and not good."""
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
         if not poll.poll(timeout * 1000):
             self.fail(f"no end after {timeout} s")
         self._reap()
-        if self.status:
+        if self.status not in (0, good):
             self.fail(f"ended with status {self.status}")
 
     def stop(self, timeout):

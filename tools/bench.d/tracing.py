@@ -4,8 +4,10 @@
 import os
 import re
 import subprocess
+import time
 
 MOUNT = "/sys/kernel/tracing"
+POLL_S = 0.005
 
 
 class Tracing:
@@ -46,6 +48,17 @@ class Tracing:
             found = self.LINE.findall(f.read())
         return [(int(s) * 10**9 + int(us) * 1000, event, words)
                 for _, s, us, event, words in found]
+
+    def wait(self, process, what, timeout):
+        """The time of the first event of a process that is running."""
+        deadline = time.monotonic() + timeout
+        while True:
+            marks = self.read()
+            if marks:
+                return marks[0][0]
+            if time.monotonic() > deadline:
+                process.fail(f"{what} after {timeout} s")
+            time.sleep(POLL_S)
 
     def close(self):
         try:
