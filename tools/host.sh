@@ -191,7 +191,8 @@ need_guest_packages() {
 }
 
 # The sanitizer run-time has clang's version in its name, and is only
-# recommended by the clang package.
+# recommended by the clang package. What it reports has names of functions only
+# where llvm's symbolizer is.
 host_clang_major() {
 	apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p'
 }
@@ -204,7 +205,7 @@ need_test_packages() {
 		llvm=$(host_clang_major)
 	fi
 	need_packages tests clang clang-tidy clang-format "libclang-rt-$llvm-dev" \
-		acpica-tools curl mandoc mount python3
+		llvm acpica-tools curl mandoc mount python3
 }
 
 # --- The cache ------------------------------------------------------------
