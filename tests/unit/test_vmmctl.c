@@ -184,6 +184,32 @@ static void test_events(void **state)
 	free(event_line("{", false, -EINVAL));
 }
 
+/* Neither a byte nor a character from U+0080 to U+009F reaches a terminal, where
+ * some are commands; letters that have such bytes do. */
+static void test_controls(void **state)
+{
+	char body[] = "{\"id\": \"\xc3\x80\xc2\x9b\x9b\x1b\x7f\"}\n\tx";
+	json_t *reply = json_pack("{s:s}", "\xc2\x9bkey", "\xc2\x85\xc3\x80");
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	table_put_text(out, "\xc3\x80\xc2\x9b\x9b\x1b\n");
+	fputc('\n', out);
+	table_show_tree(reply, out);
+	table_put_body(out, body);
+	fclose(out);
+	assert_string_equal(text, "\xc3\x80?????\n"
+				  "??key                       ??\xc3\x80\n"
+				  "{\"id\": \"\xc3\x80\\u009B???\"}\n\tx");
+	free(text);
+	json_decref(reply);
+	text = event_line("{\"source\":\"\xc2\x9b\",\"event\":\"e\"}", true, 0);
+	assert_string_equal(text, "{\"source\":\"\\u009B\",\"event\":\"e\"}\n");
+	free(text);
+}
+
 static void test_top(void **state)
 {
 	json_t *a = json_pack("{s:{s:{s:i}},s:{s:{s:i}}}", "threads", "vcpu0",
@@ -226,6 +252,7 @@ int main(void)
 		cmocka_unit_test(test_machine),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_controls),
 		cmocka_unit_test(test_top),
 		cmocka_unit_test(test_connection),
 	};

@@ -52,6 +52,14 @@ static void ctl_help(void)
 
 /* ---- answers ---- */
 
+static void ctl_show_body(const struct client_reply *reply)
+{
+	bool whole = reply->body[reply->len - 1] == '\n';
+
+	table_put_body(stdout, reply->body);
+	fputs(whole ? "" : "\n", stdout);
+}
+
 static void ctl_show(const struct ctl *ctl, const struct verb *v,
 		     const struct client_reply *reply)
 {
@@ -64,8 +72,7 @@ static void ctl_show(const struct ctl *ctl, const struct verb *v,
 	if (value)
 		v->show(value, stdout);
 	else
-		printf("%s%s", reply->body,
-		       reply->body[reply->len - 1] == '\n' ? "" : "\n");
+		ctl_show_body(reply);
 	json_decref(value);
 }
 
@@ -88,7 +95,7 @@ static void ctl_show_refusal(const struct ctl *ctl, const struct verb *v,
 	fprintf(stderr, "vmmctl: %s: the monitor refused (%u)\n", v->name,
 		reply->status);
 	if (ctl->json && reply->len)
-		puts(reply->body);
+		ctl_show_body(reply);
 	if (one)
 		ctl_put_reason(0, one);
 	json_array_foreach(chain, i, text) ctl_put_reason(
@@ -179,8 +186,11 @@ static int ctl_run(const struct ctl *ctl, int argc, char **argv)
 	}
 	status = v.run ? v.run(ctl, argc, argv, &err)
 		       : ctl_request(ctl, &v, argc, argv, &err);
-	if (*err.msg)
-		fprintf(stderr, "vmmctl: %s: %s\n", v.name, err.msg);
+	if (*err.msg) {
+		fprintf(stderr, "vmmctl: %s: ", v.name);
+		table_put_text(stderr, err.msg);
+		fputc('\n', stderr);
+	}
 	return status;
 }
 

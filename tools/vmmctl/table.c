@@ -2,9 +2,10 @@
 /* Copyright (c) The vmm authors */
 #include "tools/vmmctl/table.h"
 
-#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "vmm/error.h"
 #include "vmm/util.h"
 
 #define TABLE_INDENT 2
@@ -12,8 +13,39 @@
 
 void table_put_text(FILE *out, const char *text)
 {
-	for (; *text; text++)
-		fputc(iscntrl((unsigned char)*text) ? '?' : *text, out);
+	char *copy = strdup(text);
+
+	if (!copy)
+		return;
+	error_make_plain(copy, strlen(copy));
+	fputs(copy, out);
+	free(copy);
+}
+
+/* U+0080 to U+009F in UTF-8. */
+static bool table_is_c1(const char *s)
+{
+	return s[0] == '\xc2' && ((unsigned char)s[1] & 0xe0) == 0x80;
+}
+
+void table_put_body(FILE *out, char *body)
+{
+	while (*body) {
+		size_t n = 0;
+
+		while (body[n] && body[n] != '\n' && body[n] != '\t' &&
+		       !table_is_c1(body + n))
+			n++;
+		error_make_plain(body, n);
+		fwrite(body, 1, n, out);
+		body += n;
+		if (table_is_c1(body)) {
+			fprintf(out, "\\u%04X", (unsigned char)body[1]);
+			body += 2;
+		} else if (*body) {
+			fputc(*body++, out);
+		}
+	}
 }
 
 const char *table_bytes_text(uint64_t bytes, char *buf, size_t len)

@@ -8,9 +8,14 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Answers as tables for a person. Texts lose their control characters. */
+/* Answers as tables for a person. */
 
+/* A text of the monitor's on one line: error_make_plain(). */
 void table_put_text(FILE *out, const char *text);
+/* A whole answer as it came, JSON or text; but what could steer a terminal is
+ * '?', or \u00XX from U+0080 to U+009F, which is the same JSON. body is
+ * changed. */
+void table_put_body(FILE *out, char *body);
 /* "512M" when it comes out even, else with a fraction: "1.5G". */
 const char *table_bytes_text(uint64_t bytes, char *buf, size_t len);
 

@@ -80,6 +80,12 @@ static uint64_t top_exits(const json_t *stats, const char *vcpu)
 	return sum;
 }
 
+static void top_show_name(FILE *out, const char *name)
+{
+	table_put_text(out, name);
+	fprintf(out, "%*s", MAX(20 - (int)strlen(name), 0), "");
+}
+
 static void top_show_thread(FILE *out, const char *name, const json_t *before,
 			    const json_t *now, uint64_t elapsed_ns)
 {
@@ -88,7 +94,8 @@ static void top_show_thread(FILE *out, const char *name, const json_t *before,
 	double ns = (double)TOP_NS_PER_S / 100;
 	uint64_t e0 = top_exits(before, name), e1 = top_exits(now, name);
 
-	fprintf(out, "%-20s %7.1f %7.1f", name,
+	top_show_name(out, name);
+	fprintf(out, " %7.1f %7.1f",
 		top_rate(t0, t1, name, "cpu_ns", elapsed_ns) / ns,
 		top_rate(t0, t1, name, "wait_ns", elapsed_ns) / ns);
 	if (e1 && elapsed_ns)
@@ -131,8 +138,7 @@ static void top_show_device(FILE *out, const char *id, const json_t *d0,
 	bool net = json_object_get(json_object_get(d1, id), "rx_bytes");
 	char text[32];
 
-	table_put_text(out, id);
-	fprintf(out, "%*s", MAX(20 - (int)strlen(id), 0), "");
+	top_show_name(out, id);
 	for (unsigned int i = 0; i < ARRAY_SIZE(top_columns); i++) {
 		const char *name = net ? top_columns[i].net
 				       : top_columns[i].disk;
