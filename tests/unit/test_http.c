@@ -132,8 +132,8 @@ static void test_targets(void **state unused_param)
 	      "GET /a/b?c=d 0:-|");
 	check("GET /a?b HTTP/1.1\r\n\r\n", "GET /a?b 0:-|");
 	check_bad("GET http://localhost HTTP/1.1\r\n\r\n", "no path");
-	check("GET * HTTP/1.1\r\n\r\n", "GET * 0:-|");
-	check_bad("GET a/b HTTP/1.1\r\n\r\n", "");
+	check_bad("GET * HTTP/1.1\r\n\r\n", "no path");
+	check_bad("GET a/b HTTP/1.1\r\n\r\n", "no path");
 }
 
 static void test_pipeline(void **state unused_param)
@@ -161,23 +161,23 @@ static void test_continue(void **state unused_param)
 
 static void test_refusals(void **state unused_param)
 {
-	check_bad("POST /a HTTP/1.1\r\n\r\n", "only GET and PUT");
-	check_bad("CONNECT a:1 HTTP/1.1\r\n\r\n", "only GET and PUT");
+	check_bad("POST /a HTTP/1.1\r\n\r\n", "GET or PUT");
+	check_bad("CONNECT a:1 HTTP/1.1\r\n\r\n", "GET or PUT");
 	check_bad("FROB /a HTTP/1.1\r\n\r\n", "method");
 	check_bad("GET /a HTTP/2.0\r\n\r\n", "HTTP/1.");
 	check_bad("GET /a\r\n\r\n", "HTTP/1.");
 	check_bad("GET /a HTTP/1.1\r\nHost localhost\r\n\r\n", "header");
 	check_bad("PUT /a HTTP/1.1\r\nContent-Length: 2\r\n\rab\n", "CR");
 	check_bad("PUT /a HTTP/1.1\r\nContent-Length: x\r\n\r\n",
-		  "content-length");
+		  "Content-Length");
 	check_bad("PUT /a HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-		  "content-length");
+		  "Content-Length");
 	check_bad("PUT /a HTTP/1.1\r\nContent-Length: 1\r\n"
 		  "Content-Length: 2\r\n\r\n",
-		  "content-length");
+		  "Content-Length");
 	check_bad("PUT /a HTTP/1.1\r\n"
 		  "Content-Length: 99999999999999999999999\r\n\r\n",
-		  "content-length");
+		  "Content-Length");
 	check_bad("PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 		  "0\r\n\r\n",
 		  "chunks");
@@ -186,6 +186,16 @@ static void test_refusals(void **state unused_param)
 		  "white space");
 	check_bad("PUT /a HTTP/1.1\r\nContent-Length: 4194305\r\n\r\n",
 		  "4 MiB");
+	check_bad("PUT /a HTTP/1.1\r\nContent-Length:\r\n\r\n",
+		  "Content-Length");
+	check_bad("PUT /a HTTP/1.1\r\nContent-Length: 1\r\n"
+		  "Content-Length: 1\r\n\r\n",
+		  "Content-Length");
+	check_bad("GET /a HTTP/1.1\r\nX: a\r\n b\r\n\r\n", "colon");
+	check_bad("GET /a HTTP/1.1\r\nX: a\r\n b: c\r\n\r\n", "white space");
+	check_bad("GET /a HTTP/1.1\n\n", "CR");
+	check_bad("GET /a HTTP/1.1\r\nX: a\001b\r\n\r\n", "control");
+	check_bad("\x16\x03\x01\x02\r\n", "control");
 }
 
 static void test_encodings(void **state unused_param)

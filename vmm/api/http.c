@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /*
- * Requests by http-parser, with limits and refusals of our own on top.
- *
- * While a head is read, the library gets one line at a time, so that a line's
- * length is known exactly, white space included. It is stopped at the end of
- * every request and starts anew with the next: what it makes of "Connection:"
- * has no effect here.
+ * Requests by RFC 9112, as far as clients of the control socket need it, and
+ * nothing that could be read in two ways. A head is taken line by line; a
+ * fault after which its end can still be found is said there, so that the body
+ * that follows is not taken for another request.
  */
 #include "vmm/api/http.h"
 
-#include <http_parser.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,41 +16,72 @@
 
 #include "vmm/util.h"
 
-struct http {
-	http_parser parser;
-	struct http_request req; /* being read */
-	bool begun; /* a byte of a request came */
-	bool in_value; /* of a header; its name is complete */
-	bool in_body; /* the head is complete */
-	bool after_cr; /* the last byte of the head was one */
-	bool complete;
-	bool expects; /* Expect: 100-continue, not yet answered */
-	const char *refused; /* a header's fault, said at the head's end */
-	size_t line_len; /* of the line being read, without its end */
-	uint64_t skip; /* bytes of a refused body still to come */
-	const char *why; /* a refusal of ours; NULL: the library's */
-	char error[128];
+#define HTTP_DIGITS_MAX 18u /* of a Content-Length: less than 2^63 */
 
-	char name[32]; /* of the header being read, cut when longer */
-	size_t name_len;
-	char value[HTTP_LINE_MAX + 1];
-	size_t value_len;
-	char target[HTTP_LINE_MAX + 1];
-	size_t target_len;
+enum http_part {
+	HTTP_PART_REQUEST_LINE,
+	HTTP_PART_HEADERS,
+	HTTP_PART_BODY,
 };
 
-static struct http *http_of(http_parser *parser)
+struct http {
+	struct http_request req; /* being read */
+	enum http_part part;
+	bool expects; /* Expect: 100-continue */
+	bool has_len; /* a Content-Length came */
+	uint64_t len; /* of the body, bytes */
+	const char *refused; /* said at the head's end; NULL: nothing */
+	char line[HTTP_LINE_MAX + sizeof("\r\n")]; /* being read */
+	size_t line_len;
+
+	uint64_t skip; /* bytes of a refused body still to come */
+	const char *error; /* of the last HTTP_EVENT_BAD */
+};
+
+/* ---- lines of a head ---- */
+
+/* A fault to say at the head's end. The first one counts. */
+static void http_refuse(struct http *h, const char *why)
 {
-	return parser->data;
+	if (!h->refused)
+		h->refused = why;
 }
 
-static int http_refuse(struct http *h, const char *why)
-{
-	h->why = why;
-	return -1;
-}
+/* What follows returns NULL, or why this is no request: what comes after it
+ * cannot be told from its rest. */
 
-/* ---- headers ---- */
+static const char *http_take_request_line(struct http *h, char *line)
+{
+	char *target = strchr(line, ' ');
+	char *version = target ? strchr(target + 1, ' ') : NULL;
+
+	if (!version)
+		return "the first line is not METHOD TARGET HTTP/1.1";
+	*target++ = '\0';
+	*version++ = '\0';
+	if (strcmp(line, "GET") == 0)
+		h->req.verb = HTTP_VERB_GET;
+	else if (strcmp(line, "PUT") == 0)
+		h->req.verb = HTTP_VERB_PUT;
+	else if (strcmp(line, "PATCH") == 0 || strcmp(line, "DELETE") == 0)
+		h->req.verb = HTTP_VERB_OTHER;
+	else
+		http_refuse(h, "the method is not served; use GET or PUT");
+	if (strcmp(version, "HTTP/1.0") != 0 &&
+	    strcmp(version, "HTTP/1.1") != 0)
+		http_refuse(h, "only HTTP/1.0 and HTTP/1.1 are served");
+	/* "http://host/path" counts as "/path". */
+	if (*target != '/') {
+		target = strstr(target, "://");
+		target = target ? strchr(target + 3, '/') : NULL;
+	}
+	if (!target)
+		http_refuse(h, "the target has no path");
+	else
+		h->req.target = strdup(target);
+	h->part = HTTP_PART_HEADERS;
+	return NULL;
+}
 
 /* "Accept-Encoding: gzip;q=1, identity;q=0": we have nothing but identity. */
 static bool http_refuses_identity(char *value)
@@ -77,187 +105,156 @@ static bool http_refuses_identity(char *value)
 	return false;
 }
 
-/* One header is complete: name and value. */
-static int http_on_header(struct http *h)
+static const char *http_take_length(struct http *h, const char *value)
 {
-	h->name[MIN(h->name_len, sizeof(h->name) - 1)] = '\0';
-	h->value[h->value_len] = '\0';
-	if (strcasecmp(h->name, "Transfer-Encoding") == 0)
-		return http_refuse(
-			h,
-			"a body in chunks is not accepted; send Content-Length");
-	if (strcasecmp(h->name, "Expect") == 0 &&
-	    strcasecmp(h->value, "100-continue") == 0)
+	size_t digits = strspn(value, "0123456789");
+
+	if (h->has_len || !digits || value[digits] || digits > HTTP_DIGITS_MAX)
+		return "the Content-Length is not one number";
+	h->has_len = true;
+	h->len = strtoull(value, NULL, 10);
+	return NULL;
+}
+
+static const char *http_take_header(struct http *h, char *line)
+{
+	char *value = strchr(line, ':'), *end;
+
+	if (!value)
+		return "a header has no colon";
+	/* RFC 9112 section 5.1; the next line of a folded value, too. */
+	if (strcspn(line, " \t") < (size_t)(value - line))
+		return "there is white space in the name of a header";
+	*value++ = '\0';
+	value += strspn(value, " \t");
+	end = value + strlen(value);
+	while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+		*--end = '\0';
+	if (strcasecmp(line, "Content-Length") == 0)
+		return http_take_length(h, value);
+	if (strcasecmp(line, "Transfer-Encoding") == 0)
+		return "a body in chunks is not accepted; send Content-Length";
+	if (strcasecmp(line, "Expect") == 0 &&
+	    strcasecmp(value, "100-continue") == 0)
 		h->expects = true;
-	if (strcasecmp(h->name, "Accept-Encoding") == 0 &&
-	    http_refuses_identity(h->value))
-		h->refused = "Accept-Encoding: identity must be acceptable";
-	h->name_len = h->value_len = 0;
-	h->in_value = false;
-	return 0;
-}
-
-static int http_on_field(http_parser *parser, const char *at, size_t len)
-{
-	struct http *h = http_of(parser);
-	size_t room;
-
-	if (h->in_value && http_on_header(h))
-		return -1;
-	/* RFC 9112 section 5.1; the library takes some for the bare name. */
-	if (memchr(at, ' ', len))
-		return http_refuse(h, "white space in the name of a header");
-	room = sizeof(h->name) - 1 - h->name_len;
-	memcpy(h->name + h->name_len, at, MIN(len, room));
-	h->name_len += MIN(len, room);
-	return 0;
-}
-
-static int http_on_value(http_parser *parser, const char *at, size_t len)
-{
-	struct http *h = http_of(parser);
-
-	h->in_value = true;
-	/* Lines are bounded, but a folded value is made of many. */
-	if (len > HTTP_LINE_MAX - h->value_len)
-		return http_refuse(h, "a header is longer than 1024 bytes");
-	memcpy(h->value + h->value_len, at, len);
-	h->value_len += len;
-	return 0;
-}
-
-static int http_on_url(http_parser *parser, const char *at, size_t len)
-{
-	struct http *h = http_of(parser);
-
-	if (len > HTTP_LINE_MAX - h->target_len)
-		return http_refuse(h, "the target is longer than 1024 bytes");
-	memcpy(h->target + h->target_len, at, len);
-	h->target_len += len;
-	return 0;
+	if (strcasecmp(line, "Accept-Encoding") == 0 &&
+	    http_refuses_identity(value))
+		http_refuse(h, "Accept-Encoding: identity must be acceptable");
+	return NULL;
 }
 
 /* ---- the end of a head ---- */
 
-/* Keep the path with its query; "http://host/path" counts as "/path". */
-static int http_take_target(struct http *h)
+static void http_restart(struct http *h)
 {
-	struct http_parser_url url;
-	const char *path = h->target;
-	size_t len = h->target_len;
+	http_request_fini(&h->req);
+	h->part = HTTP_PART_REQUEST_LINE;
+	h->expects = h->has_len = false;
+	h->len = h->line_len = 0;
+	h->refused = NULL;
+}
 
-	if (len == 0 || *path != '/') {
-		http_parser_url_init(&url);
-		if (http_parser_parse_url(path, len, 0, &url))
-			return http_refuse(h, "the target is not a URL");
-		if (!(url.field_set & (1 << UF_PATH)))
-			return http_refuse(h, "the target has no path");
-		path += url.field_data[UF_PATH].off;
-		len -= url.field_data[UF_PATH].off;
+static enum http_event http_fail(struct http *h, const char *why)
+{
+	h->error = why;
+	http_restart(h);
+	return HTTP_EVENT_BAD;
+}
+
+static enum http_event http_finish(struct http *h, struct http_request *req)
+{
+	*req = h->req;
+	memset(&h->req, 0, sizeof(h->req));
+	http_restart(h);
+	return HTTP_EVENT_REQUEST;
+}
+
+static enum http_event http_end_head(struct http *h, struct http_request *req)
+{
+	if (h->len > HTTP_BODY_MAX)
+		http_refuse(h, "the body is longer than 4 MiB");
+	if (!h->refused && h->len)
+		h->req.body = malloc(h->len + 1);
+	if (!h->req.target || (h->len && !h->req.body))
+		http_refuse(h, "out of memory");
+	if (h->refused) {
+		/* Who asked with Expect is told not to send it. */
+		h->skip = h->expects ? 0 : h->len;
+		return http_fail(h, h->refused);
 	}
-	h->req.target = strndup(path, len);
-	return h->req.target ? 0 : http_refuse(h, "out of memory");
+	if (!h->len)
+		return http_finish(h, req);
+	h->part = HTTP_PART_BODY;
+	return h->expects ? HTTP_EVENT_CONTINUE : HTTP_EVENT_NONE;
 }
 
-static int http_take_verb(struct http *h)
+/* A line is complete. */
+static enum http_event http_take_line(struct http *h, struct http_request *req)
 {
-	switch (h->parser.method) {
-	case HTTP_GET:
-		h->req.verb = HTTP_VERB_GET;
-		return 0;
-	case HTTP_PUT:
-		h->req.verb = HTTP_VERB_PUT;
-		return 0;
-	case HTTP_PATCH:
-	case HTTP_DELETE:
-		h->req.verb = HTTP_VERB_OTHER;
-		return 0;
-	default:
-		return http_refuse(h, "only GET and PUT are served");
-	}
+	const char *why = NULL;
+
+	h->line[h->line_len - 2] = '\0';
+	h->line_len = 0;
+	if (h->part == HTTP_PART_HEADERS && !*h->line)
+		return http_end_head(h, req);
+	if (h->part == HTTP_PART_HEADERS)
+		why = http_take_header(h, h->line);
+	else if (*h->line) /* empty lines before a request mean nothing */
+		why = http_take_request_line(h, h->line);
+	return why ? http_fail(h, why) : HTTP_EVENT_NONE;
 }
 
-static int http_on_head(http_parser *parser)
-{
-	struct http *h = http_of(parser);
-	uint64_t len = parser->flags & F_CONTENTLENGTH ? parser->content_length
-						       : 0;
+/* ---- bytes ---- */
 
-	if (h->in_value && http_on_header(h))
-		return -1;
-	/* The body of what is refused here is not another request. Who asked
-	 * with Expect is told not to send it. */
-	h->skip = h->expects ? 0 : len;
-	if (parser->http_major != 1 || parser->http_minor > 1)
-		return http_refuse(h, "only HTTP/1.0 and HTTP/1.1 are served");
-	if (h->refused)
-		return http_refuse(h, h->refused);
-	if (http_take_verb(h) || http_take_target(h))
-		return -1;
-	if (len > HTTP_BODY_MAX)
-		return http_refuse(h, "the body is longer than 4 MiB");
-	if (len) {
-		h->req.body = malloc(len + 1);
-		if (!h->req.body)
-			return http_refuse(h, "out of memory");
-	} else {
-		h->expects = false;
-	}
-	h->skip = 0;
-	h->in_body = true;
-	return 0;
+/* One byte of a head. */
+static enum http_event http_take_byte(struct http *h, char c,
+				      struct http_request *req)
+{
+	bool after_cr = h->line_len && h->line[h->line_len - 1] == '\r';
+	unsigned char u = (unsigned char)c;
+
+	if (after_cr != (c == '\n'))
+		return http_fail(h, after_cr ? "a CR comes without its LF"
+					     : "a LF comes without its CR");
+	if ((u < 0x20 && c != '\t' && c != '\r' && c != '\n') || u == 0x7f)
+		return http_fail(h, "there is a control character in the head");
+	if (h->line_len == HTTP_LINE_MAX && c != '\r')
+		return http_fail(h, "a line is longer than 1024 bytes");
+	h->line[h->line_len++] = c;
+	return c == '\n' ? http_take_line(h, req) : HTTP_EVENT_NONE;
 }
 
-static int http_on_body(http_parser *parser, const char *at, size_t len)
+size_t http_feed(struct http *h, const char *data, size_t len,
+		 enum http_event *event, struct http_request *req)
 {
-	struct http *h = http_of(parser);
+	size_t used = MIN(h->skip, len), n;
 
-	h->expects = false;
-	memcpy(h->req.body + h->req.body_len, at, len);
-	h->req.body_len += len;
-	return 0;
-}
-
-static int http_on_complete(http_parser *parser)
-{
-	struct http *h = http_of(parser);
-
-	if (h->req.body)
+	*event = HTTP_EVENT_NONE;
+	h->skip -= used;
+	while (used < len && *event == HTTP_EVENT_NONE) {
+		if (h->part != HTTP_PART_BODY) {
+			*event = http_take_byte(h, data[used++], req);
+			continue;
+		}
+		n = MIN(h->len - h->req.body_len, len - used);
+		memcpy(h->req.body + h->req.body_len, data + used, n);
+		h->req.body_len += n;
+		used += n;
 		h->req.body[h->req.body_len] = '\0';
-	h->complete = true;
-	http_parser_pause(parser, 1);
-	return 0;
+		if (h->req.body_len == h->len)
+			*event = http_finish(h, req);
+	}
+	if (*event != HTTP_EVENT_BAD)
+		return used;
+	h->skip -= MIN(h->skip, len - used);
+	return len;
 }
-
-static const http_parser_settings http_settings = {
-	.on_url = http_on_url,
-	.on_header_field = http_on_field,
-	.on_header_value = http_on_value,
-	.on_headers_complete = http_on_head,
-	.on_body = http_on_body,
-	.on_message_complete = http_on_complete,
-};
 
 /* ---- life ---- */
 
-static void http_restart(struct http *h)
-{
-	http_parser_init(&h->parser, HTTP_REQUEST);
-	h->parser.data = h;
-	memset(&h->req, 0, sizeof(h->req));
-	h->begun = h->in_value = h->in_body = h->complete = false;
-	h->expects = h->after_cr = false;
-	h->line_len = h->name_len = h->value_len = h->target_len = 0;
-	h->why = h->refused = NULL;
-}
-
 struct http *http_create(void)
 {
-	struct http *h = calloc(1, sizeof(*h));
-
-	if (h)
-		http_restart(h);
-	return h;
+	return calloc(1, sizeof(struct http));
 }
 
 void http_destroy(struct http *h)
@@ -276,7 +273,7 @@ void http_request_fini(struct http_request *req)
 
 bool http_is_partial(const struct http *h)
 {
-	return h->begun || h->skip;
+	return h->line_len || h->part != HTTP_PART_REQUEST_LINE || h->skip;
 }
 
 const char *http_error(const struct http *h)
@@ -284,122 +281,7 @@ const char *http_error(const struct http *h)
 	return h->error;
 }
 
-/* ---- bytes ---- */
-
-/* How much the library may have at once: in a head, up to a line's end. 0: the
- * line is too long. */
-static size_t http_portion(struct http *h, const char *data, size_t len)
-{
-	const char *end;
-	size_t n;
-
-	if (h->in_body)
-		return len;
-	end = memchr(data, '\n', len);
-	n = end ? (size_t)(end - data) + 1 : len;
-	/* CR and LF do not count. */
-	if (h->line_len + n > HTTP_LINE_MAX + (end ? 2 : 1))
-		return 0;
-	return n;
-}
-
-/* Start anew; `rest` bytes that came along are lost. */
-static void http_fail(struct http *h, size_t rest)
-{
-	uint64_t skip = h->skip;
-	const char *why = h->why;
-
-	if (!why)
-		why = http_errno_description(HTTP_PARSER_ERRNO(&h->parser));
-	snprintf(h->error, sizeof(h->error), "%s", why);
-	http_request_fini(&h->req);
-	http_restart(h);
-	h->skip = skip - MIN(skip, rest);
-}
-
-/* Give one portion to the library. False: it is no request. */
-static bool http_parse(struct http *h, const char *data, size_t n)
-{
-	size_t done = http_parser_execute(&h->parser, &http_settings, data, n);
-	enum http_errno code = HTTP_PARSER_ERRNO(&h->parser);
-
-	if (code != HPE_OK && code != HPE_PAUSED)
-		return false;
-	/* Upgrade and CONNECT end early; no such thing is served. */
-	if (done != n)
-		return false;
-	return true;
-}
-
-/* In a head, CR comes before LF only; the library takes any byte for LF. */
-static bool http_has_stray_cr(struct http *h, const char *data, size_t n)
-{
-	bool after_cr = h->after_cr;
-
-	for (size_t i = 0; i < n; i++) {
-		if (after_cr && data[i] != '\n')
-			return true;
-		after_cr = data[i] == '\r';
-	}
-	h->after_cr = after_cr;
-	return false;
-}
-
-static bool http_take(struct http *h, const char *data, size_t n)
-{
-	bool ok;
-
-	if (!h->in_body && http_has_stray_cr(h, data, n)) {
-		http_refuse(h, "a CR without its LF");
-		return false;
-	}
-	ok = http_parse(h, data, n);
-
-	if (data[n - 1] == '\n')
-		h->line_len = 0;
-	else
-		h->line_len += n;
-	/* Empty lines before a request are no part of it. */
-	for (size_t i = 0; !h->begun && i < n; i++)
-		h->begun = data[i] != '\r' && data[i] != '\n';
-	return ok;
-}
-
-size_t http_feed(struct http *h, const char *data, size_t len,
-		 enum http_event *event, struct http_request *req)
-{
-	size_t used = 0, n;
-
-	*event = HTTP_EVENT_NONE;
-	n = MIN(h->skip, len);
-	h->skip -= n;
-	used += n;
-	while (used < len) {
-		n = http_portion(h, data + used, len - used);
-		if (h->in_body)
-			n = MIN(n, h->parser.content_length);
-		if (n == 0)
-			http_refuse(h, "a line is longer than 1024 bytes");
-		if (n == 0 || !http_take(h, data + used, n)) {
-			http_fail(h, len - used - n);
-			*event = HTTP_EVENT_BAD;
-			return len;
-		}
-		used += n;
-		if (h->complete) {
-			*req = h->req;
-			http_restart(h);
-			*event = HTTP_EVENT_REQUEST;
-			return used;
-		}
-		if (h->in_body && h->expects) {
-			h->expects = false;
-			*event = HTTP_EVENT_CONTINUE;
-			return used;
-		}
-	}
-	return used;
-}
+/* ---- replies ---- */
 
 size_t http_head(char buf[HTTP_HEAD_MAX], const struct http_reply *reply)
 {

@@ -38,8 +38,9 @@ enum http_event {
 
 struct http;
 
-/* NULL: no memory. destroy accepts NULL. */
+/* A parser before its first request. NULL: no memory. */
 struct http *http_create(void);
+/* Free it, with what it has of a request. NULL is accepted. */
 void http_destroy(struct http *h);
 
 /*
@@ -52,12 +53,13 @@ void http_destroy(struct http *h);
 size_t http_feed(struct http *h, const char *data, size_t len,
 		 enum http_event *event, struct http_request *req);
 
-/* Part of a request is there, the rest is not. */
+/* Part of a request, or of a body to skip, is there, the rest is not. */
 bool http_is_partial(const struct http *h);
 
-/* Why the last HTTP_EVENT_BAD; never NULL. */
+/* Why the last HTTP_EVENT_BAD; lives for ever. NULL: there was none. */
 const char *http_error(const struct http *h);
 
+/* Free what a request has; it is all zeroes afterwards. */
 void http_request_fini(struct http_request *req);
 
 /* What the head of a response says. */
