@@ -435,6 +435,58 @@ static int cli_word(struct run_config *rc, struct cli_words *words,
 			 error_value(word).text);
 }
 
+/* ---- descriptors ---- */
+
+/* A part of the command line that may own a descriptor. */
+struct cli_owner {
+	const struct param_set *set;
+	void *cfg; /* a struct of set */
+};
+
+/* The descriptor of this one; NULL: none was given. */
+static int *cli_fd(const struct cli_owner *owner)
+{
+	for (unsigned int i = 0; i < owner->set->nr_params; i++) {
+		const struct param *p = &owner->set->params[i];
+		int *fd = (int *)(void *)((char *)owner->cfg + p->offset);
+
+		if (p->type == PARAM_FD && *fd >= 0)
+			return fd;
+	}
+	return NULL;
+}
+
+/* Each descriptor has one owner, who closes it. */
+static int cli_check_fds(struct run_config *rc, struct error *err)
+{
+	struct cli_owner owners[CONFIG_MAX_DEVICES + 2] = {
+		{ &api_params, &rc->api_socket },
+		{ &event_params, &rc->event_monitor },
+	};
+	unsigned int i, j, nr = 2;
+	int *fd, *other;
+
+	for (i = 0; i < rc->vm.nr_devices; i++)
+		owners[nr++] = (struct cli_owner){
+			rc->vm.devices[i].class->params,
+			rc->vm.devices[i].config,
+		};
+	for (i = 1; i < nr; i++) {
+		fd = cli_fd(&owners[i]);
+		for (j = 0; fd && j < i; j++) {
+			other = cli_fd(&owners[j]);
+			if (!other || *other != *fd)
+				continue;
+			return error_set(
+				err, EINVAL,
+				"--%s fd=%d: --%s has this descriptor already; open the file once more",
+				owners[i].set->option, take_fd(fd),
+				owners[j].set->option);
+		}
+	}
+	return 0;
+}
+
 /* The machine comes by the control socket; nothing was said of one here. */
 static bool cli_waits(const struct run_config *rc)
 {
@@ -461,8 +513,9 @@ int cli_parse(struct run_config *rc, int argc, char **argv, struct error *err)
 		if (rc->mode == RUN_HELP || rc->mode == RUN_VERSION)
 			return 0;
 	}
-	if (rc->mode != RUN_VM || cli_waits(rc))
-		return 0;
+	r = cli_check_fds(rc, err);
+	if (r || rc->mode != RUN_VM || cli_waits(rc))
+		return r;
 	r = vm_config_check(&rc->vm, err);
 	return r ? r : vm_config_add_rootfs(&rc->vm, err);
 }

@@ -41,6 +41,48 @@ def test_slow_requests_delay_nobody(context):
                 check_chain(wire.reply(), 500, path)
 
 
+def test_more_clients_than_connections(context):
+    """Who comes while all are busy waits for its turn."""
+    with context.session() as (monitor, client):
+        running(context, client)
+        path = monitor.file("used", MIB)
+        with open(path, "r+b") as used:
+            fcntl.lockf(used, fcntl.LOCK_EX)
+            wires = [Wire(monitor.path) for _ in range(30)]
+            for wire in wires:
+                wire.send(put("vm.add-disk", {"path": path}))
+            for wire in wires:
+                check_chain(wire.reply(), 500, path)
+                wire.close()
+        check(client.request("GET", "vmm.ping"), 200)
+
+
+def test_refused_client_is_heard_out(context):
+    """A client without a place is told why, however late it sends."""
+    with context.monitor() as monitor:
+        wires = [Wire(monitor.path) for _ in range(10)]
+        before = monitor.settled_fds()
+        late = Wire(monitor.path)
+        monitor.wait_for(lambda: monitor.fds() == before + 1)
+        for _ in range(16):
+            late.send(b"x" * 65536)
+            time.sleep(0.01)
+        reply = check(late.reply(), 503)
+        assert "error" in reply.json() and late.at_eof()
+        late.close()
+        monitor.wait_for(lambda: monitor.fds() == before)
+        wires[0].send(PING)
+        check(wires[0].reply(), 200)
+
+
+def test_descriptor_given_twice(context):
+    with context.session() as (monitor, client):
+        with open(monitor.file("d", MIB), "r+b") as disk:
+            config = context.config(disks=[{"fd": 0}, {"fd": 0}])
+            chain = check_chain(client.request("PUT", "vm.create", config, (disk.fileno(),)), 400)
+            assert "disks[1].fd 0: is used already" in chain[-1], chain
+
+
 def test_descriptors_without_a_request(context):
     """They are counted, and closed when nothing comes of them."""
     with context.monitor() as monitor, open("/dev/null", "rb") as null:

@@ -58,14 +58,13 @@ static char *fuzz_read(const char *text, size_t len, const struct json_fds *fds)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static int fd = -1;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	const struct json_fds none = { NULL, 0 };
 	struct json_fds fds = { &fd, 1 };
 	char *echo, *again;
 
-	if (fd < 0)
-		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	free(fuzz_read((const char *)data, size, &fds));
+	close_fd(&fd);
 	echo = fuzz_read((const char *)data, size, &none);
 	if (!echo)
 		return 0;

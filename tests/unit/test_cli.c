@@ -2,6 +2,7 @@
 /* Copyright (c) The vmm authors */
 #include "vmm/cli.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -270,6 +271,27 @@ static void test_bad_values(void **state)
 		  "path=x,queue_size=3");
 }
 
+/* A descriptor has one owner, who closes it. */
+static void test_descriptors(void **state)
+{
+	struct fixture *fx = *state;
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	char text[32], want[128];
+
+	snprintf(text, sizeof(text), "fd=%d", fd);
+	snprintf(want, sizeof(want), "--disk fd=%d: --disk has this", fd);
+	parse_bad(fx, want, "--kernel", "FILE", "--disk", text, text);
+	run_config_free(&fx->rc);
+	/* It was closed once, by the first disk. */
+	assert_int_equal(dup2(STDERR_FILENO, fd), fd);
+	snprintf(want, sizeof(want), "--event-monitor fd=%d: --api-socket", fd);
+	parse_bad(fx, want, "--api-socket", text, "--event-monitor", text);
+	snprintf(want, sizeof(want), "--disk fd=%d: --event-monitor", fd);
+	parse_bad(fx, want, "--kernel", "FILE", "--disk", text,
+		  "--event-monitor", text);
+	close(fd);
+}
+
 static void test_too_many_devices(void **state)
 {
 	struct fixture *fx = *state;
@@ -340,6 +362,7 @@ int main(void)
 		TEST(test_unknown_options),
 		TEST(test_values_missing),
 		TEST(test_bad_values),
+		TEST(test_descriptors),
 		TEST(test_too_many_devices),
 		cmocka_unit_test(test_help),
 	};

@@ -344,16 +344,27 @@ static void test_descriptors(void **state)
 	struct fixture *fx = *state;
 	struct stat a, b;
 
+	assert_int_equal(fstat(fx->fds[1], &b), 0);
 	assert_int_equal(read_config(fx, "{\"payload\":{\"kernel_fd\":1},"
 					 "\"disks\":[{\"fd\":0}]}"),
 			 0);
 	assert_true(fx->vc.kernel_fd > 2);
 	assert_int_equal(fstat(fx->vc.kernel_fd, &a), 0);
-	assert_int_equal(fstat(fx->fds[1], &b), 0);
 	assert_true(a.st_rdev == b.st_rdev);
 	assert_null(fx->vc.kernel);
 	/* The number means nothing to others. */
 	check_echo(fx, "\"disks\":[{\"readonly\"");
+}
+
+/* Each descriptor has one owner. */
+static void test_descriptor_twice(void **state)
+{
+	check_bad(*state, "{" KERNEL ",\"disks\":[{\"fd\":0},{\"fd\":0}]}",
+		  -EINVAL, "disks[1].fd 0: is used already");
+	check_bad(*state,
+		  "{\"payload\":{\"kernel_fd\":1},"
+		  "\"disks\":[{\"fd\":1}]}",
+		  -EINVAL, "disks[0].fd 1: is used already");
 }
 
 static void test_ascii(void **state)
@@ -381,7 +392,7 @@ int main(void)
 		TEST(test_limits),	   TEST(test_wrong_types),
 		TEST(test_refused_values), TEST(test_unsupported),
 		TEST(test_bad_text),	   TEST(test_descriptors),
-		TEST(test_ascii),
+		TEST(test_ascii),	   TEST(test_descriptor_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

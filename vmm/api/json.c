@@ -118,22 +118,27 @@ static enum peer_type json_param_type(const struct param *p)
 	}
 }
 
-static int json_copy_fd(const struct json_fds *fds, const json_t *value,
+/* Each one has one owner, and is used once. */
+static int json_take_fd(const struct json_fds *fds, const json_t *value,
 			int *out, struct error *err)
 {
 	long long n = json_integer_value(value);
 	unsigned int nr = fds ? fds->nr : 0;
 	int fd;
 
-	if (n < 0 || n >= nr)
+	if (n >= nr)
 		return error_set(
 			err, EINVAL,
-			"%lld is not the number of a descriptor; the request brought %u",
-			n, nr);
+			"is not the number of a descriptor; the request brought %u",
+			nr);
+	if (fds->fds[n] < 0)
+		return error_set(err, EINVAL,
+				 "is used already; send the descriptor twice");
+	/* Not one of the numbers that stand for stdin and the like. */
 	fd = fcntl(fds->fds[n], F_DUPFD_CLOEXEC, 3);
 	if (fd < 0)
-		return error_set(err, EINVAL, "descriptor %lld: %s", n,
-				 strerror(errno));
+		return error_set(err, EINVAL, "%s", error_text(errno));
+	close_fd(&fds->fds[n]);
 	close_fd(out);
 	*out = fd;
 	return 0;
@@ -168,7 +173,7 @@ static int json_assign(const struct param *p, void *cfg, const json_t *value,
 
 	switch (p->type) {
 	case PARAM_FD:
-		return json_copy_fd(fds, value,
+		return json_take_fd(fds, value,
 				    (int *)(void *)((char *)cfg + p->offset),
 				    err);
 	case PARAM_BOOL:

@@ -24,7 +24,7 @@
 
 /* Descriptors that came along. "fd": N in a body means the Nth of them. */
 struct json_fds {
-	const int *fds; /* borrowed; copies are made of those in use */
+	int *fds; /* the caller's, less those that were taken over: -1 */
 	unsigned int nr;
 };
 

@@ -46,7 +46,7 @@ struct api {
 void api_init(struct api *api, struct machine *machine, const char *version);
 
 /* Do what req asks for and fill *reply, whose body is then the caller's to
- * free. fds stay the caller's; what is kept of them is a copy. */
+ * free. What is kept of fds is taken over. */
 void api_handle(struct api *api, const struct http_request *req,
 		const struct json_fds *fds, struct api_reply *reply);
 

@@ -5,6 +5,10 @@
  * are put in line first (a broken one throws those in front of it away), and
  * then answered, one a turn, so that others have theirs, and as far as the
  * replies find room; nothing more is read until all are answered.
+ *
+ * SERVER_MAX_CONNS clients are served at once. Others wait in the queue of the
+ * listening socket until one of these leaves. When all of these do nothing for
+ * SERVER_IDLE_NS, waiting leads nowhere: who waits then is refused.
  */
 #include "vmm/api/server.h"
 
@@ -21,29 +25,31 @@
 #include "vmm/util.h"
 
 #define SERVER_MAX_CONNS 10u
+#define SERVER_MAX_REFUSED 10u /* that have still to close */
 #define SERVER_MAX_FDS 253u /* of one request; SCM_MAX_FD */
 #define SERVER_ALL_FDS 512u /* of all requests that are being read */
 #define SERVER_READ (64 * 1024u) /* bytes a turn */
 #define SERVER_OUT_HIGH (256 * 1024u) /* bytes of replies that may wait */
+#define SERVER_IDLE_NS 1000000000ull /* longer than from a reply to a close */
 #define SERVER_STALL_NS 30000000000ull /* half a request, or a full socket */
+#define SERVER_LINGER_NS 2000000000ull /* for who was refused to close */
 #define SERVER_QUIT_NS 1000000000ull /* for the last replies */
 #define SERVER_RETRY_NS 200000000ull /* out of descriptors */
 
-enum item_kind {
-	ITEM_REQUEST,
-	ITEM_CONTINUE,
-	ITEM_BAD,
+/* Descriptors that came along. */
+struct server_fds {
+	int *fds; /* room for SERVER_MAX_FDS, owned; NULL: none came */
+	unsigned int nr;
+	bool too_many; /* some were dropped */
 };
 
 /* Something to answer. */
 struct server_item {
 	struct list_node node;
-	enum item_kind kind;
+	bool go_on; /* just say "100" */
+	const char *error; /* refuse it, and say this; NULL: do it */
 	struct http_request req;
-	char *error; /* ITEM_BAD: the body of the reply */
-	int *fds; /* owned */
-	unsigned int nr_fds;
-	bool too_many_fds;
+	struct server_fds fds;
 };
 
 struct server_conn {
@@ -54,12 +60,11 @@ struct server_conn {
 	struct http *http;
 	struct list_node items; /* in order */
 	uint64_t ticket; /* the reply that is waited for; 0: none */
-	struct loop_call go_on; /* it is there */
-	int fds[SERVER_MAX_FDS]; /* came since the last whole request */
-	unsigned int nr_fds;
-	bool too_many_fds;
+	struct loop_call go_on; /* there is more to answer */
+	struct server_fds fds; /* came since the last whole request */
 	bool eof; /* the client sends no more */
-	bool close; /* after the replies */
+	bool refused; /* for good; what it sends is thrown away */
+	bool failed; /* out of memory: it is dropped */
 	char *out; /* replies */
 	size_t out_len, out_size; /* bytes in use, allocated */
 	uint32_t events; /* that are waited for */
@@ -69,107 +74,80 @@ struct server {
 	struct server_config config;
 	struct listener listener;
 	struct loop_fd lf;
-	struct loop_timer retry; /* listen again; or: quit now */
+	struct loop_timer retry; /* accept again; or: quit now */
 	struct list_node conns;
-	unsigned int nr_conns;
+	unsigned int nr_conns; /* that are served */
+	unsigned int nr_refused;
 	unsigned int nr_fds; /* of all connections, with no request yet */
+	uint64_t active_ns; /* a connection last did something */
+	bool resting; /* nobody is accepted until `retry` */
 	bool quitting;
-	bool full; /* said that no more connections can be taken */
+	bool full; /* said that there are no descriptors */
 	char in[SERVER_READ];
 };
 
 /* ---- items ---- */
 
-static void server_close_fds(int *fds, unsigned int nr)
+static void fds_close(struct server_fds *sf)
 {
-	for (unsigned int i = 0; i < nr; i++)
-		close(fds[i]);
+	for (unsigned int i = 0; i < sf->nr; i++)
+		close_fd(&sf->fds[i]);
+	free(sf->fds);
+	memset(sf, 0, sizeof(*sf));
 }
 
 static void item_destroy(struct server_item *item)
 {
 	list_remove(&item->node);
-	server_close_fds(item->fds, item->nr_fds);
-	free(item->fds);
-	free(item->error);
+	fds_close(&item->fds);
 	http_request_fini(&item->req);
 	free(item);
 }
 
-static struct server_item *item_add(struct server_conn *conn,
-				    enum item_kind kind)
+/* error may be NULL. Returns NULL when there is no memory. */
+static struct server_item *item_add(struct server_conn *conn, const char *error)
 {
 	struct server_item *item = calloc(1, sizeof(*item));
 
-	if (!item) {
-		conn->close = conn->eof = true;
+	conn->failed |= !item;
+	if (!item)
 		return NULL;
-	}
-	item->kind = kind;
+	item->error = error;
 	list_insert(&conn->items, &item->node);
 	return item;
-}
-
-/* The descriptors that came belong to this one. */
-static void item_take_fds(struct server_item *item, struct server_conn *conn)
-{
-	item->too_many_fds = conn->too_many_fds;
-	if (conn->nr_fds) {
-		item->fds = malloc(conn->nr_fds * sizeof(int));
-		if (item->fds) {
-			memcpy(item->fds, conn->fds,
-			       conn->nr_fds * sizeof(int));
-			item->nr_fds = conn->nr_fds;
-		} else {
-			server_close_fds(conn->fds, conn->nr_fds);
-			item->too_many_fds = true;
-		}
-	}
-	conn->server->nr_fds -= conn->nr_fds;
-	conn->nr_fds = 0;
-	conn->too_many_fds = false;
 }
 
 /* Descriptors of a request that will not come. */
 static void conn_drop_fds(struct server_conn *conn)
 {
-	server_close_fds(conn->fds, conn->nr_fds);
-	conn->server->nr_fds -= conn->nr_fds;
-	conn->nr_fds = 0;
-	conn->too_many_fds = false;
+	conn->server->nr_fds -= conn->fds.nr;
+	fds_close(&conn->fds);
 }
 
 static void conn_drop_items(struct server_conn *conn)
 {
 	while (!list_is_empty(&conn->items))
-		item_destroy(container_of(list_take(&conn->items),
-					  struct server_item, node));
+		item_destroy(container_of(conn->items.next, struct server_item,
+					  node));
 }
 
 /* ---- replies ---- */
 
-static bool conn_reserve(struct server_conn *conn, size_t len)
-{
-	size_t size = MAX(conn->out_size * 2, conn->out_len + len);
-	char *out;
-
-	if (conn->out_len + len <= conn->out_size)
-		return true;
-	out = realloc(conn->out, size);
-	if (!out) {
-		conn->close = conn->eof = true;
-		return false;
-	}
-	conn->out = out;
-	conn->out_size = size;
-	return true;
-}
-
 static void conn_reply(struct server_conn *conn, const struct http_reply *head,
 		       const char *body)
 {
-	if (!conn_reserve(conn, HTTP_HEAD_MAX + head->body_len))
-		return;
+	size_t len = conn->out_len + HTTP_HEAD_MAX + head->body_len;
+
+	if (len > conn->out_size) {
+		size_t size = MAX(conn->out_size * 2, len);
+		char *out = realloc(conn->out, size);
+
+		conn->failed |= !out;
+		if (!out)
+			return;
+		conn->out = out;
+		conn->out_size = size;
+	}
 	conn->out_len += http_head(conn->out + conn->out_len, head);
 	if (body)
 		memcpy(conn->out + conn->out_len, body, head->body_len);
@@ -186,31 +164,24 @@ static void conn_take_reply(struct server_conn *conn, struct api_reply *reply)
 	free(reply->body);
 }
 
-static void conn_reply_error(struct server_conn *conn, const char *body)
+static void conn_reply_error(struct server_conn *conn, unsigned int status,
+			     const char *why)
 {
-	const struct http_reply head = {
-		.status = 400,
-		.body_len = body ? strlen(body) : 0,
-		.close = conn->close,
-	};
+	char *body = api_error_body(why);
+	const struct http_reply head = { .status = status,
+					 .body_len = body ? strlen(body) : 0,
+					 .close = conn->refused };
 
 	conn_reply(conn, &head, body);
+	free(body);
 }
 
 static void conn_run(struct server_conn *conn, struct server_item *item)
 {
-	const struct json_fds fds = { item->fds, item->nr_fds };
-	struct api *api = conn->server->config.api;
+	struct json_fds fds = { item->fds.fds, item->fds.nr };
 	struct api_reply reply;
 
-	if (item->too_many_fds) {
-		char *body = api_error_body("too many file descriptors");
-
-		conn_reply_error(conn, body);
-		free(body);
-		return;
-	}
-	api_handle(api, &item->req, &fds, &reply);
+	api_handle(conn->server->config.api, &item->req, &fds, &reply);
 	conn->ticket = reply.ticket;
 	if (!reply.ticket)
 		conn_take_reply(conn, &reply);
@@ -231,32 +202,80 @@ static void conn_answer_one(struct server_conn *conn)
 	if (!conn_can_answer(conn))
 		return;
 	item = container_of(list_take(&conn->items), struct server_item, node);
-	if (item->kind == ITEM_REQUEST)
-		conn_run(conn, item);
-	else if (item->kind == ITEM_CONTINUE)
+	if (item->go_on)
 		conn_reply(conn, &go_on, NULL);
+	else if (item->error)
+		conn_reply_error(conn, 400, item->error);
 	else
-		conn_reply_error(conn, item->error);
+		conn_run(conn, item);
 	item_destroy(item);
 	if (conn_can_answer(conn))
 		loop_post(conn->server->config.loop, &conn->go_on);
+}
+
+/* ---- who is let in ---- */
+
+static bool conn_is_idle(const struct server_conn *conn)
+{
+	return !conn->out_len && !conn->ticket && !conn->fds.nr &&
+	       list_is_empty(&conn->items) && !http_is_partial(conn->http);
+}
+
+/* Nobody who is served does anything, nor did for a while. */
+static bool server_is_idle(struct server *s)
+{
+	struct list_node *pos, *tmp;
+
+	if (loop_now_ns() < s->active_ns + SERVER_IDLE_NS)
+		return false;
+	list_for_each (pos, tmp, &s->conns) {
+		struct server_conn *conn =
+			container_of(pos, struct server_conn, node);
+
+		if (!conn->refused && !conn_is_idle(conn))
+			return false;
+	}
+	return true;
+}
+
+/* Accept nobody for a while. */
+static void server_rest(struct server *s, uint64_t ns)
+{
+	s->resting = true;
+	loop_fd_change(&s->lf, 0);
+	loop_timer_set(s->config.loop, &s->retry, loop_now_ns() + ns);
+}
+
+static void server_wake(struct server *s)
+{
+	if (!s->resting || s->quitting)
+		return;
+	s->resting = false;
+	loop_timer_cancel(&s->retry);
+	loop_fd_change(&s->lf, EPOLLIN);
 }
 
 /* ---- connections ---- */
 
 static void conn_destroy(struct server_conn *conn)
 {
+	struct server *s = conn->server;
+
 	loop_fd_del(&conn->lf);
 	loop_timer_cancel(&conn->stall);
-	loop_cancel(conn->server->config.loop, &conn->go_on);
+	loop_cancel(s->config.loop, &conn->go_on);
 	close_fd(&conn->lf.fd);
 	conn_drop_items(conn);
 	conn_drop_fds(conn);
 	http_destroy(conn->http);
 	free(conn->out);
 	list_remove(&conn->node);
-	conn->server->nr_conns--;
+	if (conn->refused)
+		s->nr_refused--;
+	else
+		s->nr_conns--;
 	free(conn);
+	server_wake(s);
 }
 
 /* False: the client is gone. */
@@ -290,38 +309,10 @@ static bool conn_flush(struct server_conn *conn)
 	return true;
 }
 
-static void conn_bad(struct server_conn *conn, const char *why)
-{
-	struct server_item *item;
-
-	conn_drop_items(conn);
-	conn_drop_fds(conn);
-	item = item_add(conn, ITEM_BAD);
-	if (item)
-		item->error = api_error_body(why);
-}
-
-static void conn_on_stall(struct loop_timer *lt)
-{
-	struct server_conn *conn = container_of(lt, struct server_conn, stall);
-
-	if (conn->out_len) {
-		log_info(
-			"control socket: a client does not take its replies; it is dropped");
-		conn_destroy(conn);
-		return;
-	}
-	conn->close = conn->eof = true;
-	conn_bad(conn, "the rest of the request did not come in time");
-	conn_answer_one(conn);
-	conn_flush(conn);
-	conn_destroy(conn);
-}
-
 /* Arm or cancel the timer, and wait for what there is to wait for. */
 static void conn_wait(struct server_conn *conn)
 {
-	bool stuck = conn->out_len || conn->nr_fds ||
+	bool stuck = conn->refused || conn->out_len || conn->fds.nr ||
 		     http_is_partial(conn->http);
 	uint32_t events = conn->out_len ? EPOLLOUT : 0;
 
@@ -332,10 +323,64 @@ static void conn_wait(struct server_conn *conn)
 		loop_timer_cancel(&conn->stall);
 	else if (!conn->stall.armed)
 		loop_timer_set(conn->server->config.loop, &conn->stall,
-			       loop_now_ns() + SERVER_STALL_NS);
+			       loop_now_ns() + (conn->refused
+							? SERVER_LINGER_NS
+							: SERVER_STALL_NS));
 	if (events != conn->events)
 		loop_fd_change(&conn->lf, events);
 	conn->events = events;
+}
+
+/*
+ * Say why, and serve it no more. It is kept until it closes: a client that
+ * still sends would otherwise see that it cannot, and not why.
+ */
+static void conn_refuse(struct server_conn *conn, unsigned int status,
+			const char *why)
+{
+	conn_drop_items(conn);
+	conn_drop_fds(conn);
+	conn->ticket = 0;
+	conn->refused = true;
+	conn->server->nr_refused++;
+	conn->server->nr_conns--;
+	conn_reply_error(conn, status, why);
+	if (conn_flush(conn) && !conn->out_len &&
+	    !shutdown(conn->lf.fd, SHUT_WR))
+		conn_wait(conn);
+	else
+		conn_destroy(conn);
+}
+
+static void conn_on_stall(struct loop_timer *lt)
+{
+	struct server_conn *conn = container_of(lt, struct server_conn, stall);
+
+	if (conn->out_len)
+		log_info(
+			"control socket: a client does not take its replies; it is dropped");
+	if (conn->out_len || conn->refused)
+		conn_destroy(conn);
+	else
+		conn_refuse(conn, 400,
+			    "the rest of the request did not come in time");
+}
+
+static void conn_take_request(struct server_conn *conn,
+			      struct http_request *req)
+{
+	struct server_item *item = item_add(
+		conn, conn->fds.too_many ? "too many file descriptors" : NULL);
+
+	loop_timer_cancel(&conn->stall);
+	if (!item) {
+		http_request_fini(req);
+		return;
+	}
+	item->req = *req;
+	item->fds = conn->fds;
+	conn->server->nr_fds -= conn->fds.nr;
+	memset(&conn->fds, 0, sizeof(conn->fds));
 }
 
 static void conn_parse(struct server_conn *conn, const char *data, size_t len)
@@ -345,50 +390,52 @@ static void conn_parse(struct server_conn *conn, const char *data, size_t len)
 	enum http_event event;
 	size_t n;
 
-	for (; len && !conn->close; data += n, len -= n) {
+	for (; len && !conn->failed; data += n, len -= n) {
 		n = http_feed(conn->http, data, len, &event, &req);
-		if (event == HTTP_EVENT_BAD)
-			conn_bad(conn, http_error(conn->http));
-		if (event == HTTP_EVENT_CONTINUE)
-			item_add(conn, ITEM_CONTINUE);
-		if (event != HTTP_EVENT_REQUEST)
-			continue;
-		loop_timer_cancel(&conn->stall);
-		item = item_add(conn, ITEM_REQUEST);
-		if (item) {
-			item->req = req;
-			item_take_fds(item, conn);
-		} else {
-			http_request_fini(&req);
+		if (event == HTTP_EVENT_REQUEST) {
+			conn_take_request(conn, &req);
+		} else if (event == HTTP_EVENT_CONTINUE) {
+			item = item_add(conn, NULL);
+			if (item)
+				item->go_on = true;
+		} else if (event == HTTP_EVENT_BAD) {
+			conn_drop_items(conn);
+			conn_drop_fds(conn);
+			item_add(conn, http_error(conn->http));
 		}
+	}
+}
+
+static void conn_take_fd(struct server_conn *conn, int fd)
+{
+	struct server *s = conn->server;
+	struct server_fds *sf = &conn->fds;
+
+	if (!sf->fds)
+		sf->fds = malloc(SERVER_MAX_FDS * sizeof(int));
+	if (sf->fds && sf->nr < SERVER_MAX_FDS && s->nr_fds < SERVER_ALL_FDS) {
+		sf->fds[sf->nr++] = fd;
+		s->nr_fds++;
+	} else {
+		close(fd);
+		sf->too_many = true;
 	}
 }
 
 static void conn_take_fds(struct server_conn *conn, struct msghdr *msg)
 {
-	struct server *s = conn->server;
 	struct cmsghdr *c;
-	unsigned int nr, room, i;
+	size_t at;
 	int fd;
 
 	if (msg->msg_flags & MSG_CTRUNC)
-		conn->too_many_fds = true;
+		conn->fds.too_many = true;
 	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		nr = (unsigned int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		room = MIN(SERVER_MAX_FDS - conn->nr_fds,
-			   SERVER_ALL_FDS - s->nr_fds);
-		for (i = 0; i < nr; i++) {
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int),
-			       sizeof(int));
-			if (i < room) {
-				conn->fds[conn->nr_fds++] = fd;
-				s->nr_fds++;
-			} else {
-				close(fd);
-				conn->too_many_fds = true;
-			}
+		for (at = CMSG_LEN(0); at < c->cmsg_len; at += sizeof(fd)) {
+			memcpy(&fd, (char *)c + at, sizeof(fd));
+			conn_take_fd(conn, fd);
 		}
 	}
 }
@@ -413,8 +460,9 @@ static bool conn_read(struct server_conn *conn)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
 	conn_take_fds(conn, &msg);
-	if (n == 0)
-		conn->eof = true;
+	conn->eof = n == 0;
+	if (conn->refused)
+		conn_drop_fds(conn);
 	else
 		conn_parse(conn, in, (size_t)n);
 	return true;
@@ -426,17 +474,15 @@ static void server_check_quit(struct server *s);
 static void conn_go_on(struct server_conn *conn)
 {
 	struct server *s = conn->server;
-	bool ok;
 
+	s->active_ns = loop_now_ns();
 	conn_answer_one(conn);
-	ok = conn_flush(conn);
-	if (ok && (conn->eof || conn->close) && !conn->out_len &&
-	    !conn->ticket && list_is_empty(&conn->items))
-		ok = false;
-	if (ok)
-		conn_wait(conn);
-	else
+	if (!conn_flush(conn) || conn->failed ||
+	    (conn->eof && !conn->out_len && !conn->ticket &&
+	     list_is_empty(&conn->items)))
 		conn_destroy(conn);
+	else
+		conn_wait(conn);
 	server_check_quit(s);
 }
 
@@ -488,12 +534,13 @@ static void conn_on_event(struct loop_fd *lf, uint32_t events)
 
 /* ---- listening ---- */
 
-static int conn_create(struct server *s, int fd)
+/* NULL: no memory. */
+static struct server_conn *conn_create(struct server *s, int fd)
 {
 	struct server_conn *conn = calloc(1, sizeof(*conn));
 
 	if (!conn)
-		return -ENOMEM;
+		return NULL;
 	conn->server = s;
 	conn->http = http_create();
 	conn->lf.fd = fd;
@@ -505,34 +552,11 @@ static int conn_create(struct server *s, int fd)
 	if (!conn->http || loop_fd_add(s->config.loop, &conn->lf, EPOLLIN)) {
 		http_destroy(conn->http);
 		free(conn);
-		return -ENOMEM;
+		return NULL;
 	}
 	list_insert(&s->conns, &conn->node);
 	s->nr_conns++;
-	return 0;
-}
-
-/* One too many: say so, and forget what it has sent. */
-static void server_refuse(struct server *s, int fd)
-{
-	char *body = api_error_body("too many open connections");
-	const struct http_reply reply = {
-		.status = 503,
-		.body_len = body ? strlen(body) : 0,
-		.close = true,
-	};
-	char head[HTTP_HEAD_MAX];
-	size_t len = http_head(head, &reply);
-
-	if (send(fd, head, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len &&
-	    body)
-		(void)!send(fd, body, reply.body_len,
-			    MSG_NOSIGNAL | MSG_DONTWAIT);
-	shutdown(fd, SHUT_WR);
-	/* Unread bytes would turn the close into a reset. */
-	(void)!recv(fd, s->in, SERVER_READ, MSG_DONTWAIT);
-	free(body);
-	close(fd);
+	return conn;
 }
 
 static void server_on_retry(struct loop_timer *lt)
@@ -542,14 +566,22 @@ static void server_on_retry(struct loop_timer *lt)
 	if (s->quitting)
 		s->config.on_quit(s->config.opaque);
 	else
-		loop_fd_change(&s->lf, EPOLLIN);
+		server_wake(s);
 }
 
 static void server_on_client(struct loop_fd *lf, uint32_t events unused_param)
 {
 	struct server *s = container_of(lf, struct server, lf);
-	int fd = accept4(lf->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	bool too_many = s->nr_conns == SERVER_MAX_CONNS;
+	struct server_conn *conn;
+	int fd;
 
+	if (too_many &&
+	    (s->nr_refused == SERVER_MAX_REFUSED || !server_is_idle(s))) {
+		server_rest(s, SERVER_IDLE_NS);
+		return;
+	}
+	fd = accept4(lf->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
 		if (errno != EMFILE && errno != ENFILE && errno != ENOMEM)
 			return;
@@ -558,16 +590,15 @@ static void server_on_client(struct loop_fd *lf, uint32_t events unused_param)
 			log_warn("control socket: no more clients: %s",
 				 strerror(errno));
 		s->full = true;
-		loop_fd_change(lf, 0);
-		loop_timer_set(s->config.loop, &s->retry,
-			       loop_now_ns() + SERVER_RETRY_NS);
+		server_rest(s, SERVER_RETRY_NS);
 		return;
 	}
 	s->full = false;
-	if (s->nr_conns == SERVER_MAX_CONNS)
-		server_refuse(s, fd);
-	else if (conn_create(s, fd))
+	conn = conn_create(s, fd);
+	if (!conn)
 		close(fd);
+	else if (too_many)
+		conn_refuse(conn, 503, "too many open connections");
 }
 
 /* ---- the end ---- */
