@@ -16,8 +16,11 @@
  * The contract between the machine and everything on its buses. vmm/ knows
  * device classes only through this header and the registry.
  *
- * Life of a device, all on the main thread:
- *   create -> (guest uses it) -> reset -> ... -> destroy
+ * Life of a device, on the main thread but for open and close:
+ *   open -> create -> (guest uses it) -> quiesce -> is_quiet
+ *   -> resume, reset or destroy -> close
+ * Nothing on the main thread waits for a device. What takes as long as the
+ * host likes (opening files, requests in flight) is asked for, and answered.
  * Guest accesses come on vCPU threads through the bus; queue work runs on the
  * loops of the machine's I/O threads.
  */
@@ -56,24 +59,40 @@ struct device_class {
 	 * class (it has the parameters path and readonly); NULL otherwise. */
 	const char *root_device;
 	/*
-	 * Make a device. config: a params struct (borrowed, outlives the
-	 * device), or the chip_place for platform chips. On failure *out is
-	 * untouched and nothing is left behind; -errno with a message, which
-	 * leaves out the option: the caller puts it in front.
+	 * Open what config (a params struct, borrowed for the call) names on
+	 * the host, for create(). Takes as long as the host likes. Any thread.
+	 * -errno with a message, which leaves out the option: the caller puts
+	 * it in front. NULL: there is nothing to open.
 	 */
-	int (*create)(struct board *board, const void *config,
+	int (*open)(const void *config, void **opened, struct error *err);
+	/* Close what open() gave and create() did not take. Any thread. */
+	void (*close)(void *opened);
+	/*
+	 * Make a device. config: a params struct, or the chip_place for
+	 * platform chips; borrowed for the call. opened: of open(), or NULL; it
+	 * is the device's when 0 is returned. On failure *out is untouched and
+	 * nothing is left behind; -errno with a message, as of open(). Main
+	 * thread.
+	 */
+	int (*create)(struct board *board, const void *config, void *opened,
 		      struct device **out, struct error *err);
 };
 
 struct device_ops {
-	/* Back to power-on state. No vCPU runs; returns when no request is in
-	 * flight. */
-	void (*reset)(struct device *dev);
-	/* pause: returns when the device touches guest memory no more and no
-	 * request is in flight; resume undoes it. vCPUs are stopped. NULL for
-	 * devices with nothing to do. */
-	void (*pause)(struct device *dev);
+	/*
+	 * Ask the device to come to rest: it begins nothing any more, and what
+	 * the host has is waited for elsewhere. It is quiet when it touches
+	 * guest memory no more and no request is in flight; then it calls
+	 * board_device_quiet(). No guest access comes meanwhile. NULL: there
+	 * is nothing to do; is_quiet NULL: it is at once.
+	 */
+	void (*quiesce)(struct device *dev);
+	bool (*is_quiet)(struct device *dev);
+	/* Undo quiesce(), quiet yet or not. NULL: nothing to undo. */
 	void (*resume)(struct device *dev);
+	/* Back to power-on state. No vCPU runs, the device is quiet. NULL: it
+	 * has no state. */
+	void (*reset)(struct device *dev);
 	/* The guest reaches the device no more from here on, but for accesses
 	 * under way; its slot is free. forced: the guest did not let go and may
 	 * still believe in it. NULL for what cannot be unplugged. */
@@ -90,8 +109,8 @@ struct device_ops {
 			 void (*emit)(void *arg, const char *name,
 				      uint64_t value),
 			 void *arg);
-	/* Free everything; the guest cannot reach the device any more. Accepts
-	 * a half-built one. */
+	/* Free everything; the guest cannot reach the device any more, and it
+	 * is quiet. Accepts a half-built one. */
 	void (*destroy)(struct device *dev);
 };
 

@@ -90,10 +90,11 @@ struct device *board_find_class(struct board *board, const char *class_name)
 }
 
 int board_add_device(struct board *board, const struct device_class *class,
-		     const void *config, struct device **out, struct error *err)
+		     const void *config, void *opened, struct device **out,
+		     struct error *err)
 {
 	struct device *dev = NULL;
-	int r = class->create(board, config, &dev, err);
+	int r = class->create(board, config, opened, &dev, err);
 
 	if (r)
 		return r;
@@ -101,6 +102,24 @@ int board_add_device(struct board *board, const struct device_class *class,
 	if (out)
 		*out = dev;
 	return 0;
+}
+
+void board_device_quiet(struct board *board)
+{
+	board->ops->quiet(board);
+}
+
+struct device *board_find_busy(struct board *board)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &board->devices) {
+		struct device *dev = container_of(pos, struct device, node);
+
+		if (dev->ops->is_quiet && !dev->ops->is_quiet(dev))
+			return dev;
+	}
+	return NULL;
 }
 
 void board_driver_news(struct board *board, struct device *dev,

@@ -52,6 +52,8 @@ struct board_ops {
 			 bool assign);
 	/* board->event was set. */
 	void (*stopped)(struct board *board);
+	/* As board_device_quiet(). */
+	void (*quiet)(struct board *board);
 	/* A driver did something with dev; with its lock held or not. */
 	void (*driver_news)(struct board *board, struct device *dev,
 			    enum device_news news);
@@ -120,11 +122,18 @@ struct loop *board_io_loop(struct board *board, struct error *err);
  * thread. */
 struct device *board_find_class(struct board *board, const char *class_name);
 
-/* Make a device, and put it at the end of the list. Main thread. -errno with a
- * message; nothing is left behind. *out may be NULL. */
+/* Make a device, as class->create(), and put it at the end of the list. Main
+ * thread. -errno with a message; nothing is left behind, opened is the
+ * caller's. out may be NULL. */
 int board_add_device(struct board *board, const struct device_class *class,
-		     const void *config, struct device **out,
+		     const void *config, void *opened, struct device **out,
 		     struct error *err);
+
+/* A device that was asked to quiesce is quiet now; the main loop will look
+ * which. Any thread, no lock held. */
+void board_device_quiet(struct board *board);
+/* The first device that is not quiet, or NULL. Main thread. */
+struct device *board_find_busy(struct board *board);
 
 /* A driver did something with dev; the main loop will look into it. Any
  * thread, with the device's lock or without. */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm/log.h"
 #include "vmm/util.h"
@@ -65,6 +66,10 @@ static void plug_take_away(struct plug *plug, struct device *dev, bool forced)
 	dev->ops->unplug(dev, forced);
 	kvm_hold(plug->kvm);
 	kvm_release(plug->kvm);
+	/* To become a job that is answered. */
+	dev->ops->quiesce(dev);
+	while (!dev->ops->is_quiet(dev))
+		usleep(100);
 	list_remove(&dev->node);
 	dev->ops->destroy(dev);
 	if (forced && plug->board->run != BOARD_STOPPED)
@@ -165,8 +170,14 @@ int plug_add(struct plug *plug, const struct device_class *class,
 	     const void *config, struct hotplug_place *out, struct error *err)
 {
 	struct device *dev = NULL;
-	int r = board_add_device(plug->board, class, config, &dev, err);
+	void *opened = NULL;
+	int r = class->open ? class->open(config, &opened, err) : 0;
 
+	if (!r)
+		r = board_add_device(plug->board, class, config, opened, &dev,
+				     err);
+	if (!dev && opened)
+		class->close(opened);
 	if (r)
 		return error_prefix(err, r, "--%s", class->option);
 	*out = plug_place(dev);

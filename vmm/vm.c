@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "arch/arch.h"
 #include "vmm/hotplug.h"
@@ -60,6 +61,10 @@ static void vm_stopped(struct board *board)
 	loop_post(board->main_loop, &vm_of(board)->event_call);
 }
 
+static void vm_quiet(struct board *board unused_param)
+{
+}
+
 static void vm_eject_answer(struct board *board, enum hotplug_kind kind,
 			    unsigned int index, bool ejected)
 {
@@ -77,6 +82,7 @@ static const struct board_ops vm_board_ops = {
 	.line = vm_line,
 	.ioeventfd = vm_ioeventfd,
 	.stopped = vm_stopped,
+	.quiet = vm_quiet,
 	.driver_news = vm_driver_news,
 	.eject_answer = vm_eject_answer,
 };
@@ -86,6 +92,21 @@ static const struct board_ops vm_board_ops = {
 static int vm_build(struct vm *vm, struct error *err)
 {
 	return kvm_build(&vm->kvm, vm->board.nr_cpus, err);
+}
+
+static int vm_add_one(struct vm *vm, const struct device_config *dc,
+		      struct error *err)
+{
+	const struct device_class *class = dc->class;
+	void *opened = NULL;
+	int r = class->open ? class->open(dc->config, &opened, err) : 0;
+
+	if (r)
+		return r;
+	r = board_add_device(&vm->board, class, dc->config, opened, NULL, err);
+	if (r && class->close)
+		class->close(opened);
+	return r;
 }
 
 static int vm_add_devices(struct vm *vm, struct error *err)
@@ -98,15 +119,12 @@ static int vm_add_devices(struct vm *vm, struct error *err)
 		const struct device_class *class =
 			device_class_find(place->class_name);
 
-		r = board_add_device(&vm->board, class, place, NULL, err);
+		r = board_add_device(&vm->board, class, place, NULL, NULL, err);
 		if (r)
 			return r;
 	}
 	for (i = 0; i < vm->config->nr_devices; i++) {
-		const struct device_config *dc = &vm->config->devices[i];
-
-		r = board_add_device(&vm->board, dc->class, dc->config, NULL,
-				     err);
+		r = vm_add_one(vm, &vm->config->devices[i], err);
 		if (r)
 			return error_prefix(err, r, "--%s",
 					    vm_config_option(vm->config, i));
@@ -124,6 +142,22 @@ static void vm_remove_devices(struct vm *vm)
 		list_remove(&dev->node);
 		dev->ops->destroy(dev);
 	}
+}
+
+/* All devices at rest. */
+static void vm_settle(struct vm *vm)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &vm->board.devices) {
+		struct device *dev = container_of(pos, struct device, node);
+
+		if (dev->ops->quiesce)
+			dev->ops->quiesce(dev);
+	}
+	/* To become a job that is answered. */
+	while (board_find_busy(&vm->board))
+		usleep(100);
 }
 
 /* ---- create and destroy ---- */
@@ -229,6 +263,7 @@ void vm_destroy(struct vm *vm)
 		return;
 	vm_stop(vm);
 	loop_cancel(vm->board.main_loop, &vm->event_call);
+	vm_settle(vm);
 	vm_remove_devices(vm);
 	hotplug_fini(&vm->hotplug);
 	board_fini(&vm->board);
@@ -283,18 +318,11 @@ void vm_stop(struct vm *vm)
 
 int vm_pause(struct vm *vm, struct error *err)
 {
-	struct list_node *pos, *tmp;
-
 	if (vm->board.run == BOARD_PAUSED)
 		return error_set(err, EALREADY, "the machine is paused");
 	kvm_hold(&vm->kvm);
 	irq_hold(&vm->board, true);
-	list_for_each (pos, tmp, &vm->board.devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
-		if (dev->ops->pause)
-			dev->ops->pause(dev);
-	}
+	vm_settle(vm);
 	vm->board.run = BOARD_PAUSED;
 	hotplug_on_run(&vm->hotplug);
 	return 0;
@@ -360,6 +388,7 @@ int vm_reset(struct vm *vm, struct error *err)
 	vm_stop(vm);
 	/* A reset that the guest did at the same moment is this one. */
 	loop_cancel(vm->board.main_loop, &vm->event_call);
+	vm_settle(vm);
 	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
 

@@ -457,7 +457,8 @@ static const struct device_ops root_ops = {
 };
 
 static int root_create(struct board *board, const void *config unused_param,
-		       struct device **out, struct error *err)
+		       void *opened unused_param, struct device **out,
+		       struct error *err)
 {
 	static const struct pci_dev_ops bridge_ops = { 0 };
 	static const struct pci_ids ids = {

@@ -264,7 +264,8 @@ static const struct device_ops ahp_ops = {
 };
 
 static int ahp_create(struct board *board, const void *config,
-		      struct device **out, struct error *err)
+		      void *opened unused_param, struct device **out,
+		      struct error *err)
 {
 	const struct chip_place *place = config;
 	struct acpi_hotplug *ahp = calloc(1, sizeof(*ahp));

@@ -86,7 +86,8 @@ static const struct device_ops acpi_power_ops = {
 };
 
 static int acpi_power_create(struct board *board, const void *config,
-			     struct device **out, struct error *err)
+			     void *opened unused_param, struct device **out,
+			     struct error *err)
 {
 	const struct chip_place *place = config;
 	struct acpi_power *ap = calloc(1, sizeof(*ap));

@@ -53,7 +53,8 @@ static const struct device_ops debug_port_ops = {
 };
 
 static int debug_port_create(struct board *board, const void *config,
-			     struct device **out, struct error *err)
+			     void *opened unused_param, struct device **out,
+			     struct error *err)
 {
 	const struct chip_place *place = config;
 	struct debug_port *dp = calloc(1, sizeof(*dp));

@@ -210,7 +210,8 @@ static const struct device_ops ioapic_ops = {
 };
 
 static int ioapic_create(struct board *board, const void *config,
-			 struct device **out, struct error *err)
+			 void *opened unused_param, struct device **out,
+			 struct error *err)
 {
 	const struct chip_place *place = config;
 	struct ioapic *io = calloc(1, sizeof(*io));

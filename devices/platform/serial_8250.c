@@ -263,7 +263,7 @@ static void serial_reset(struct device *device)
 	console_input_wanted(s->con);
 }
 
-static void serial_pause(struct device *device)
+static void serial_quiesce(struct device *device)
 {
 	container_of(device, struct serial, device)->paused = true;
 }
@@ -290,7 +290,7 @@ static void serial_destroy(struct device *device)
 
 static const struct device_ops serial_ops = {
 	.reset = serial_reset,
-	.pause = serial_pause,
+	.quiesce = serial_quiesce,
 	.resume = serial_resume,
 	.destroy = serial_destroy,
 };
@@ -302,7 +302,8 @@ static const enum console_mode serial_console_modes[] = {
 };
 
 static int serial_create(struct board *board, const void *config,
-			 struct device **out, struct error *err)
+			 void *opened unused_param, struct device **out,
+			 struct error *err)
 {
 	const struct serial_config *sc = board->serial;
 	const struct chip_place *place = config;

@@ -54,13 +54,42 @@ static int blk_resize(struct virtio_dev *dev, uint64_t bytes, struct error *err)
 {
 	struct blk *blk = blk_of(dev);
 	le64 capacity = le64_of(bytes / BLK_SECTOR);
-	int r = block_image_resize(&blk->image, bytes, err);
+	int r = block_image_resize(blk->image, bytes, err);
 
 	if (r)
 		return error_prefix(err, r, "id %s", dev->device.id);
 	virtio_config_set(dev, offsetof(struct blk_config_space, capacity),
 			  &capacity, sizeof(capacity));
 	return 0;
+}
+
+static int blk_open(const void *config, void **opened, struct error *err)
+{
+	const struct blk_config *c = config;
+	const struct block_image_config ic = {
+		.path = c->path,
+		.fd = c->fd,
+		.readonly = c->readonly,
+		.direct = c->direct,
+	};
+	struct block_image *image = malloc(sizeof(*image));
+	int r = image ? block_image_open(image, &ic, err)
+		      : error_set(err, ENOMEM, "out of memory");
+
+	if (r)
+		free(image);
+	else
+		*opened = image;
+	return r;
+}
+
+static void blk_close(void *opened)
+{
+	struct block_image *image = opened;
+
+	if (image)
+		block_image_close(image);
+	free(image);
 }
 
 static void blk_destroy(struct virtio_dev *dev)
@@ -70,7 +99,7 @@ static void blk_destroy(struct virtio_dev *dev)
 	gmem_unlisten(&blk->memory);
 	virtio_fini(dev);
 	block_window_fini(&blk->window);
-	block_image_close(&blk->image);
+	blk_close(blk->image);
 	free(blk->queues);
 	free(blk);
 }
@@ -94,18 +123,18 @@ static uint64_t blk_features(const struct blk *blk)
 		     VIRTIO_F(BLK_F_TOPOLOGY) | VIRTIO_F(BLK_F_FLUSH) |
 		     VIRTIO_F(BLK_F_CONFIG_WCE);
 
-	if (blk->config->num_queues > 1)
+	if (blk->config.num_queues > 1)
 		f |= VIRTIO_F(BLK_F_MQ);
-	if (blk->image.readonly)
+	if (blk->image->readonly)
 		return f | VIRTIO_F(BLK_F_RO);
-	if (blk->config->discard && blk->image.discard_granularity)
+	if (blk->config.discard && blk->image->discard_granularity)
 		f |= VIRTIO_F(BLK_F_DISCARD);
 	return f | VIRTIO_F(BLK_F_WRITE_ZEROES);
 }
 
 static void blk_fill_space(struct blk *blk)
 {
-	const struct block_image *img = &blk->image;
+	const struct block_image *img = blk->image;
 	struct blk_config_space *s = &blk->space;
 	uint32_t per_block = img->physical_block / img->logical_block;
 
@@ -115,7 +144,7 @@ static void blk_fill_space(struct blk *blk)
 	s->physical_block_exp = (uint8_t)__builtin_ctz(per_block);
 	s->min_io_size = le16_of((uint16_t)per_block);
 	s->writeback = 1;
-	s->num_queues = le16_of((uint16_t)blk->config->num_queues);
+	s->num_queues = le16_of((uint16_t)blk->config.num_queues);
 	s->max_discard_sectors = le32_of(BLK_DISCARD_MAX_SECTORS);
 	s->max_discard_seg = le32_of(1);
 	s->discard_sector_alignment = le32_of(
@@ -123,18 +152,12 @@ static void blk_fill_space(struct blk *blk)
 	s->max_write_zeroes_sectors = le32_of(BLK_ZEROES_MAX_SECTORS);
 	s->max_write_zeroes_seg = le32_of(1);
 	s->write_zeroes_may_unmap = img->discard_granularity != 0 &&
-				    blk->config->discard;
+				    blk->config.discard;
 }
 
 static int blk_build(struct blk *blk, struct board *board, struct error *err)
 {
-	const struct blk_config *c = blk->config;
-	const struct block_image_config ic = {
-		.path = c->path,
-		.fd = c->fd,
-		.readonly = c->readonly,
-		.direct = c->direct,
-	};
+	const struct blk_config *c = &blk->config;
 	struct virtio_init init = {
 		.board = board,
 		.class = &blk_class,
@@ -155,9 +178,6 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 	unsigned int i;
 	int r;
 
-	r = block_image_open(&blk->image, &ic, err);
-	if (r)
-		return r;
 	blk->seg_max = (unsigned int)MIN(c->queue_size - 2, BLK_SEG_MAX);
 	init.iov_max = blk->seg_max + BLK_SEG_EXTRA;
 	init.features = blk_features(blk);
@@ -185,7 +205,7 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 	return vpci_attach(&blk->dev, BLK_PCI_CLASS, err);
 }
 
-static int blk_create(struct board *board, const void *config,
+static int blk_create(struct board *board, const void *config, void *opened,
 		      struct device **out, struct error *err)
 {
 	struct blk *blk = calloc(1, sizeof(*blk));
@@ -193,13 +213,14 @@ static int blk_create(struct board *board, const void *config,
 
 	if (!blk)
 		return error_set(err, ENOMEM, "out of memory");
-	blk->config = config;
-	blk->image.fd = -1;
+	blk->config = *(const struct blk_config *)config;
+	blk->image = opened;
 	blk->memory.added = blk_memory_added;
 	blk->memory.removed = blk_memory_removed;
 	atomic_store(&blk->writeback, true);
 	r = blk_build(blk, board, err);
 	if (r) {
+		blk->image = NULL; /* stays the caller's */
 		blk_destroy(&blk->dev);
 		return r;
 	}
@@ -215,5 +236,7 @@ const struct device_class blk_class = {
 	.params = &blk_param_set,
 	.peer_keys = blk_peer_keys,
 	.root_device = "/dev/vda",
+	.open = blk_open,
+	.close = blk_close,
 	.create = blk_create,
 };

@@ -107,8 +107,8 @@ static void blk_done(void *opaque, struct block_req *be)
 /* Bytes [offset, offset+len) are whole blocks inside the disk. */
 static bool blk_is_inside(const struct blk *blk, uint64_t sector, uint64_t len)
 {
-	uint64_t sectors = blk->image.size / BLK_SECTOR;
-	uint64_t block = blk->image.logical_block;
+	uint64_t sectors = blk->image->size / BLK_SECTOR;
+	uint64_t block = blk->image->logical_block;
 
 	return len && len % block == 0 && sector < sectors &&
 	       sector % (block / BLK_SECTOR) == 0 &&
@@ -124,7 +124,7 @@ static int blk_prepare_rw(struct blk *blk, struct blk_req *req, bool write,
 	uint64_t len = write ? c->out_len - sizeof(struct blk_header)
 			     : c->in_len - 1;
 
-	if (!blk_is_inside(blk, sector, len) || (write && blk->image.readonly))
+	if (!blk_is_inside(blk, sector, len) || (write && blk->image->readonly))
 		return BLK_S_IOERR;
 	if (write)
 		iov_trim_front(&iov, &nr, sizeof(struct blk_header));
@@ -157,12 +157,12 @@ static int blk_prepare_range(struct blk *blk, struct blk_req *req, bool zeroes,
 	flags = le32_get(range.flags);
 	if (flags & (zeroes ? ~BLK_ZEROES_UNMAP : ~0u))
 		return BLK_S_UNSUPP;
-	if (!blk_is_inside(blk, sector, len) || blk->image.readonly ||
+	if (!blk_is_inside(blk, sector, len) || blk->image->readonly ||
 	    len / BLK_SECTOR >
 		    (zeroes ? BLK_ZEROES_MAX_SECTORS : BLK_DISCARD_MAX_SECTORS))
 		return BLK_S_IOERR;
 	req->be.op = zeroes ? BLOCK_WRITE_ZEROES : BLOCK_DISCARD;
-	req->be.flags = flags & BLK_ZEROES_UNMAP && blk->config->discard
+	req->be.flags = flags & BLK_ZEROES_UNMAP && blk->config.discard
 				? BLOCK_ZERO_MAY_UNMAP
 				: 0;
 	req->be.offset = sector * BLK_SECTOR;
@@ -342,7 +342,7 @@ int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 	struct blk *blk = blk_of(dev);
 	struct blk_queue *bq = &blk->queues[qidx];
 	struct block_engine_config ec = {
-		.image = &blk->image,
+		.image = blk->image,
 		.depth = bq->q->vq.size,
 		.loop = bq->q->loop,
 		.done = blk_done,
@@ -353,7 +353,7 @@ int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 	};
 
 	return block_engine_create(
-		&bq->engine, (enum block_engine_kind)blk->config->engine, &ec);
+		&bq->engine, (enum block_engine_kind)blk->config.engine, &ec);
 }
 
 void blk_queue_stop(struct virtio_dev *dev, unsigned int qidx)

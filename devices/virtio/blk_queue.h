@@ -80,8 +80,8 @@ struct blk_queue {
 struct blk {
 	struct virtio_dev dev;
 	/* set at creation */
-	const struct blk_config *config;
-	struct block_image image;
+	struct blk_config config; /* its strings are not kept */
+	struct block_image *image;
 	struct blk_queue *queues;
 	unsigned int seg_max;
 	char serial[BLK_ID_LEN];

@@ -243,6 +243,17 @@ static void virtio_queue_stop_locked(struct virtio_queue *q)
 	loop_post(q->loop, &q->stop_call);
 }
 
+/* It was stopped by quiesce. One that the guest broke waits for its reset. */
+static void virtio_queue_resume_locked(struct virtio_queue *q)
+{
+	bool start = q->parked && !q->dev->faulted && !q->dev->resetting;
+
+	q->resumed = start && q->state != VIRTIO_QUEUE_OFF;
+	if (start && !q->resumed)
+		virtio_queue_start_locked(q);
+	q->parked = q->resumed;
+}
+
 static bool virtio_is_idle_locked(const struct virtio_dev *dev)
 {
 	unsigned int i;
@@ -259,6 +270,7 @@ static void virtio_queue_clear(struct virtio_queue *q)
 	q->was_reset = false;
 	q->resetting = false;
 	q->parked = false;
+	q->resumed = false;
 	q->vq.size = q->vq.size_max;
 	q->vq.desc_gpa = q->vq.avail_gpa = q->vq.used_gpa = 0;
 	q->vq.start_avail = q->vq.start_used = 0;
@@ -308,6 +320,8 @@ static void virtio_reset_locked(struct virtio_dev *dev)
 void virtio_queue_idle(struct virtio_queue *q)
 {
 	struct virtio_dev *dev = q->dev;
+	struct board *board = dev->board;
+	bool quiet;
 
 	if (q->vq.busy) {
 		loop_poller_del(q->loop, &q->poller);
@@ -319,10 +333,15 @@ void virtio_queue_idle(struct virtio_queue *q)
 	q->state = VIRTIO_QUEUE_OFF;
 	if (q->resetting)
 		virtio_queue_was_reset_locked(q);
-	if (dev->resetting && virtio_is_idle_locked(dev))
+	if (q->resumed)
+		virtio_queue_resume_locked(q);
+	quiet = virtio_is_idle_locked(dev);
+	if (dev->resetting && quiet)
 		virtio_reset_finish_locked(dev);
-	pthread_cond_broadcast(&dev->idle);
 	pthread_mutex_unlock(&dev->lock);
+	/* From here on the device may be gone. */
+	if (quiet)
+		board_device_quiet(board);
 }
 
 /* ---- registers, vCPU threads, lock held ---- */
@@ -440,23 +459,7 @@ void virtio_notify_write(struct virtio_dev *dev, unsigned int qidx)
 
 /* ---- struct device: main thread ---- */
 
-static void virtio_device_reset(struct device *device)
-{
-	struct virtio_dev *dev =
-		container_of(device, struct virtio_dev, device);
-
-	pthread_mutex_lock(&dev->lock);
-	if (!dev->resetting)
-		virtio_reset_locked(dev);
-	while (dev->resetting)
-		pthread_cond_wait(&dev->idle, &dev->lock);
-	pthread_mutex_unlock(&dev->lock);
-	dev->transport_ops->reset(dev->transport);
-}
-
-/* vCPUs are held, so no queue starts meanwhile; one that a reset is draining
- * ends that way. */
-static void virtio_device_pause(struct device *device)
+static void virtio_device_quiesce(struct device *device)
 {
 	struct virtio_dev *dev =
 		container_of(device, struct virtio_dev, device);
@@ -466,13 +469,24 @@ static void virtio_device_pause(struct device *device)
 	for (i = 0; i < dev->nr_queues; i++) {
 		struct virtio_queue *q = &dev->queues[i];
 
-		/* One that the guest broke waits for its reset. */
-		q->parked = q->state == VIRTIO_QUEUE_RUNNING && !dev->faulted;
+		q->resumed = false;
+		if (q->state == VIRTIO_QUEUE_RUNNING)
+			q->parked = true;
 		virtio_queue_stop_locked(q);
 	}
-	while (!virtio_is_idle_locked(dev))
-		pthread_cond_wait(&dev->idle, &dev->lock);
 	pthread_mutex_unlock(&dev->lock);
+}
+
+static bool virtio_device_is_quiet(struct device *device)
+{
+	struct virtio_dev *dev =
+		container_of(device, struct virtio_dev, device);
+	bool quiet;
+
+	pthread_mutex_lock(&dev->lock);
+	quiet = virtio_is_idle_locked(dev);
+	pthread_mutex_unlock(&dev->lock);
+	return quiet;
 }
 
 static void virtio_device_resume(struct device *device)
@@ -482,15 +496,20 @@ static void virtio_device_resume(struct device *device)
 	unsigned int i;
 
 	pthread_mutex_lock(&dev->lock);
-	for (i = 0; i < dev->nr_queues; i++) {
-		struct virtio_queue *q = &dev->queues[i];
-
-		/* Unless a last chain turned out to be bad. */
-		if (q->parked && !dev->faulted)
-			virtio_queue_start_locked(q);
-		q->parked = false;
-	}
+	for (i = 0; i < dev->nr_queues; i++)
+		virtio_queue_resume_locked(&dev->queues[i]);
 	pthread_mutex_unlock(&dev->lock);
+}
+
+static void virtio_device_reset(struct device *device)
+{
+	struct virtio_dev *dev =
+		container_of(device, struct virtio_dev, device);
+
+	pthread_mutex_lock(&dev->lock);
+	virtio_reset_finish_locked(dev);
+	pthread_mutex_unlock(&dev->lock);
+	dev->transport_ops->reset(dev->transport);
 }
 
 static void virtio_device_unplug(struct device *device, bool forced)
@@ -506,10 +525,8 @@ static void virtio_device_destroy(struct device *device)
 	struct virtio_dev *dev =
 		container_of(device, struct virtio_dev, device);
 
-	if (dev->transport) {
-		virtio_device_reset(device);
+	if (dev->transport)
 		dev->transport_ops->destroy(dev->transport);
-	}
 	dev->ops->destroy(dev);
 }
 
@@ -549,7 +566,8 @@ const struct device_ops virtio_device_ops = {
 	.resize = virtio_device_resize,
 	.counters = virtio_counters,
 	.reset = virtio_device_reset,
-	.pause = virtio_device_pause,
+	.quiesce = virtio_device_quiesce,
+	.is_quiet = virtio_device_is_quiet,
 	.resume = virtio_device_resume,
 	.unplug = virtio_device_unplug,
 	.destroy = virtio_device_destroy,
@@ -607,7 +625,6 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 			limit_set(&dev->limits[i], init->limit, loop_now_ns());
 	}
 	pthread_mutex_init(&dev->lock, NULL);
-	pthread_cond_init(&dev->idle, NULL);
 	dev->queues = calloc(init->nr_queues, sizeof(*dev->queues));
 	if (!dev->queues)
 		return error_set(err, ENOMEM, "out of memory");
@@ -633,5 +650,4 @@ void virtio_fini(struct virtio_dev *dev)
 	for (i = 0; i < VIRTIO_DIRECTIONS; i++)
 		limit_fini(&dev->limits[i]);
 	pthread_mutex_destroy(&dev->lock);
-	pthread_cond_destroy(&dev->idle);
 }

@@ -67,7 +67,8 @@ struct virtio_queue {
 	bool enabled; /* queue_enable as the driver reads it */
 	bool was_reset; /* by queue_reset: may be set up again */
 	bool resetting; /* queue_reset as the driver reads it */
-	bool parked; /* stopped by pause, to run again at resume */
+	bool parked; /* stopped by quiesce, to run again at resume */
+	bool resumed; /* ... which came before it was off */
 	struct loop_call start_call;
 	struct loop_call stop_call;
 
@@ -172,7 +173,6 @@ struct virtio_dev {
 
 	/* any thread, under lock (lock order: vm -> dev -> irq) */
 	pthread_mutex_t lock;
-	pthread_cond_t idle; /* a queue went off */
 	uint8_t status;
 	uint64_t features; /* the driver's choice */
 	bool alien_features; /* it chose some above bit 63, where none are */

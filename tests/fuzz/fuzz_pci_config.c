@@ -77,7 +77,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	log_init(STDERR_FILENO, LOG_ERROR);
 	fake_vm_init(&fv);
-	fv.single_thread = true;
 	fake_vm_add_pci(&fv);
 	for (i = 0; i < DISKS; i++)
 		require(fake_disk_init(
@@ -97,6 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fake_vm_turn(&fv);
 	for (i = 0; i < DISKS; i++) {
 		require(fake_disk_quiesce(&disks[i]));
+		fake_vm_quiesce(&fv, disks[i].dev);
 		disks[i].dev->ops->reset(disks[i].dev);
 		require(fake_cfg_read(&fv, 1 + i, PCI_COMMAND, 2) == 0);
 	}

@@ -149,7 +149,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	log_init(STDERR_FILENO, LOG_ERROR);
 	fake_vm_init(&drv.fv);
-	drv.fv.single_thread = true;
 	fake_vm_add_pci(&drv.fv);
 	require(fake_disk_init(&drv.disk, &drv.fv, DISK_LEN,
 			       "engine=sync,poll_us=0,queue_size=32"));

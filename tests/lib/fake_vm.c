@@ -51,6 +51,11 @@ static void fake_stopped(struct board *board unused_param)
 {
 }
 
+static void fake_quiet(struct board *board)
+{
+	fake_of(board)->nr_quiet++;
+}
+
 static void fake_driver_news(struct board *board, struct device *dev,
 			     enum device_news news)
 {
@@ -95,6 +100,7 @@ static const struct board_ops fake_board_ops = {
 	.line = fake_line,
 	.ioeventfd = fake_ioeventfd,
 	.stopped = fake_stopped,
+	.quiet = fake_quiet,
 	.driver_news = fake_driver_news,
 	.eject_answer = fake_eject_answer,
 };
@@ -136,9 +142,15 @@ struct device *fake_vm_add(struct fake_vm *fv, const struct device_class *class,
 			   const void *config)
 {
 	struct device *dev = NULL;
+	void *opened = NULL;
 
 	fv->err.msg[0] = '\0';
-	board_add_device(&fv->board, class, config, &dev, &fv->err);
+	if (class->open && class->open(config, &opened, &fv->err))
+		return NULL;
+	if (board_add_device(&fv->board, class, config, opened, &dev,
+			     &fv->err) &&
+	    class->close)
+		class->close(opened);
 	return dev;
 }
 
@@ -152,15 +164,26 @@ struct device *fake_vm_add_pci(struct fake_vm *fv)
 	return dev;
 }
 
+static bool fake_is_quiet(void *arg)
+{
+	struct device *dev = arg;
+
+	return dev->ops->is_quiet(dev);
+}
+
+void fake_vm_quiesce(struct fake_vm *fv, struct device *dev)
+{
+	if (!dev->ops->quiesce)
+		return;
+	dev->ops->quiesce(dev);
+	require(fake_vm_turn_until(fv, fake_is_quiet, dev));
+}
+
 void fake_vm_remove(struct fake_vm *fv, struct device *dev)
 {
-	struct loop *loop = fv->board.io_loops[0];
-
+	fake_vm_quiesce(fv, dev);
 	list_remove(&dev->node);
-	if (!fv->single_thread)
-		require(!loop_thread_start(loop, NULL));
 	dev->ops->destroy(dev);
-	loop_thread_stop(loop);
 }
 
 /* ---- the loop ---- */

@@ -50,7 +50,7 @@ struct fake_vm {
 	struct fake_ioeventfd ioeventfds[FAKE_MAX_IOEVENTFD];
 	unsigned int nr_ioeventfds;
 	bool refuse_ioeventfds;
-	bool single_thread; /* devices are idle when they are destroyed */
+	unsigned int nr_quiet; /* calls of board_device_quiet() */
 	/* What the board is told; NULL: nobody listens. Any thread. */
 	void (*on_driver_news)(struct board *board, struct device *dev,
 			       enum device_news news);
@@ -67,7 +67,9 @@ struct device *fake_vm_add(struct fake_vm *fv, const struct device_class *class,
 			   const void *config);
 /* The PCI bus, as the machine has it. */
 struct device *fake_vm_add_pci(struct fake_vm *fv);
-/* Destroys dev, with the loop on a thread meanwhile: it may have to wait. */
+/* Asks dev to come to rest, and lets the loop turn until it is quiet. */
+void fake_vm_quiesce(struct fake_vm *fv, struct device *dev);
+/* Destroys dev, when it is quiet. */
 void fake_vm_remove(struct fake_vm *fv, struct device *dev);
 
 /* Let the loop do all that it can do at once. */

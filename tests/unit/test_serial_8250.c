@@ -335,7 +335,7 @@ static void test_reset(void **state unused_param)
 static void test_pause(void **state unused_param)
 {
 	fake_pio_write(&fv, PORT + IER, 1, 1);
-	dev->ops->pause(dev);
+	dev->ops->quiesce(dev);
 	type("ab");
 	assert_false(line());
 	assert_int_equal(fake_pio_read(&fv, PORT + LSR, 1) & 1, 0);
@@ -345,7 +345,7 @@ static void test_pause(void **state unused_param)
 	assert_int_equal(fake_pio_read(&fv, PORT + DATA, 1), 'a');
 	assert_int_equal(fake_pio_read(&fv, PORT + DATA, 1), 'b');
 	/* A reset starts it again. */
-	dev->ops->pause(dev);
+	dev->ops->quiesce(dev);
 	dev->ops->reset(dev);
 	type("c");
 	assert_int_equal(fake_pio_read(&fv, PORT + DATA, 1), 'c');

@@ -456,9 +456,8 @@ static void test_machine_reset(void **state unused_param)
 {
 	bring_up();
 	gv_enable_msix(&gv, QUEUES + 1);
-	assert_int_equal(loop_thread_start(fv.board.io_loops[0], NULL), 0);
+	fake_vm_quiesce(&fv, disk.dev);
 	disk.dev->ops->reset(disk.dev);
-	loop_thread_stop(fv.board.io_loops[0]);
 	assert_int_equal(fv.nr_ioeventfds, 0);
 	assert_int_equal(cfg(PCI_COMMAND, 2), 0);
 	assert_int_equal(cfg(gv.cap[GV_MSIX] + 2u, 2), QUEUES);

@@ -693,23 +693,19 @@ static void test_threaded(void **state unused_param)
 		usleep(100); /* for the loop to fall asleep */
 	}
 	assert_int_equal(toy.interrupts, 100);
+	loop_thread_stop(loop);
+	fake_vm_quiesce(&fv, &toy.dev.device);
 	toy.dev.device.ops->reset(&toy.dev.device);
 	assert_int_equal(status(), 0);
 	assert_int_equal(toy.transport_resets, 1);
-	loop_thread_stop(loop);
 	assert_true(toy.sleeps > 0);
 	assert_true(toy.wakes > 0);
-}
-
-static void take_turn(void *arg unused_param)
-{
 }
 
 /* Paused, a queue takes nothing, and announces what it had pushed; resumed, it
  * takes up where it was. */
 static void test_pause(void **state unused_param)
 {
-	struct loop *loop = fv.board.io_loops[0];
 	struct device *device = &toy.dev.device;
 
 	bring_up();
@@ -717,16 +713,14 @@ static void test_pause(void **state unused_param)
 	virtio_notify_write(&toy.dev, 0);
 	fake_vm_turn(&fv);
 	push_one(0);
-	assert_int_equal(loop_thread_start(loop, NULL), 0);
-	device->ops->pause(device);
+	fake_vm_quiesce(&fv, device);
 	assert_int_equal(toy.stops, 2);
 	guest_ring_offer(&rings[0], 5);
 	virtio_notify_write(&toy.dev, 0);
-	fake_loop_call(loop, take_turn);
+	fake_vm_turn(&fv);
 	assert_int_equal(toy.nr_held[0], 0);
 	device->ops->resume(device);
-	fake_loop_call(loop, take_turn);
-	loop_thread_stop(loop);
+	fake_vm_turn(&fv);
 	assert_int_equal(guest_ring_used_idx(&rings[0]), 1);
 	assert_int_equal(toy.interrupts, 1);
 	assert_int_equal(toy.nr_held[0], 1);
@@ -739,18 +733,60 @@ static void test_pause(void **state unused_param)
 /* A machine reset while paused. */
 static void test_reset_while_paused(void **state unused_param)
 {
-	struct loop *loop = fv.board.io_loops[0];
 	struct device *device = &toy.dev.device;
 
 	bring_up();
-	assert_int_equal(loop_thread_start(loop, NULL), 0);
-	device->ops->pause(device);
+	fake_vm_quiesce(&fv, device);
 	device->ops->reset(device);
 	device->ops->resume(device);
-	fake_loop_call(loop, take_turn);
-	loop_thread_stop(loop);
+	fake_vm_turn(&fv);
 	assert_int_equal(status(), 0);
 	assert_int_equal(toy.starts, 2);
+}
+
+/* Nobody waits for a host that is slow: the device is asked, says when it is
+ * quiet, and may be told to go on before that. */
+static void test_quiesce_slow(void **state unused_param)
+{
+	struct device *device = &toy.dev.device;
+
+	bring_up();
+	guest_ring_offer(&rings[0], 3);
+	virtio_notify_write(&toy.dev, 0);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.nr_held[0], 1);
+	device->ops->quiesce(device);
+	fake_vm_turn(&fv);
+	assert_false(device->ops->is_quiet(device));
+	assert_int_equal(fv.nr_quiet, 0);
+	device->ops->resume(device);
+	device->ops->quiesce(device);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.starts, 3); /* the other queue was off */
+	finish_one(0);
+	fake_vm_turn(&fv);
+	assert_true(device->ops->is_quiet(device));
+	assert_int_equal(fv.nr_quiet, 1);
+	device->ops->resume(device);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.starts, 5);
+	/* Resumed while its last request is under way, it starts after it. */
+	guest_ring_offer(&rings[0], 4);
+	virtio_notify_write(&toy.dev, 0);
+	fake_vm_turn(&fv);
+	device->ops->quiesce(device);
+	fake_vm_turn(&fv);
+	device->ops->resume(device);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.starts, 6);
+	finish_one(0);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.starts, 7);
+	guest_ring_offer(&rings[0], 5);
+	virtio_notify_write(&toy.dev, 0);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.held[0][0]->head, 5);
+	finish_one(0);
 }
 
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -780,6 +816,7 @@ int main(void)
 		UNIT(test_threaded),
 		UNIT(test_pause),
 		UNIT(test_reset_while_paused),
+		UNIT(test_quiesce_slow),
 	};
 
 	log_init(STDERR_FILENO, LOG_ERROR); /* warnings are expected */
