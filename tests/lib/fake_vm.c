@@ -168,7 +168,7 @@ static bool fake_is_quiet(void *arg)
 {
 	struct device *dev = arg;
 
-	return dev->ops->is_quiet(dev);
+	return !dev->ops->is_quiet || dev->ops->is_quiet(dev);
 }
 
 void fake_vm_quiesce(struct fake_vm *fv, struct device *dev)
