@@ -119,9 +119,9 @@ static const struct virtio_ops blk_ops = {
 
 static uint64_t blk_features(const struct blk *blk)
 {
-	uint64_t f = VIRTIO_F(BLK_F_SEG_MAX) | VIRTIO_F(BLK_F_BLK_SIZE) |
-		     VIRTIO_F(BLK_F_TOPOLOGY) | VIRTIO_F(BLK_F_FLUSH) |
-		     VIRTIO_F(BLK_F_CONFIG_WCE);
+	uint64_t f = VIRTIO_F(BLK_F_SIZE_MAX) | VIRTIO_F(BLK_F_SEG_MAX) |
+		     VIRTIO_F(BLK_F_BLK_SIZE) | VIRTIO_F(BLK_F_TOPOLOGY) |
+		     VIRTIO_F(BLK_F_FLUSH) | VIRTIO_F(BLK_F_CONFIG_WCE);
 
 	if (blk->config.num_queues > 1)
 		f |= VIRTIO_F(BLK_F_MQ);
@@ -139,6 +139,7 @@ static void blk_fill_space(struct blk *blk)
 	uint32_t per_block = img->physical_block / img->logical_block;
 
 	s->capacity = le64_of(img->size / BLK_SECTOR);
+	s->size_max = le32_of(BLK_SIZE_MAX);
 	s->seg_max = le32_of(blk->seg_max);
 	s->blk_size = le32_of(img->logical_block);
 	s->physical_block_exp = (uint8_t)__builtin_ctz(per_block);

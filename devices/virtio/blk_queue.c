@@ -124,7 +124,8 @@ static int blk_prepare_rw(struct blk *blk, struct blk_req *req, bool write,
 	uint64_t len = write ? c->out_len - sizeof(struct blk_header)
 			     : c->in_len - 1;
 
-	if (!blk_is_inside(blk, sector, len) || (write && blk->image->readonly))
+	if (!blk_is_inside(blk, sector, len) || len > BLK_REQUEST_MAX ||
+	    (write && blk->image->readonly))
 		return BLK_S_IOERR;
 	if (write)
 		iov_trim_front(&iov, &nr, sizeof(struct blk_header));
@@ -251,6 +252,8 @@ static bool blk_take(struct blk_queue *bq)
 	status = blk_prepare(bq->blk, req);
 	if (status < 0 && !blk_is_admitted(bq, req))
 		return false;
+	if (req->be.op == BLOCK_WRITE_ZEROES)
+		virtqueue_weigh(&bq->q->vq, c, req->be.len);
 	req->begun = io_counters_begin(&bq->q->counters);
 	if (status < 0)
 		bq->engine->ops->submit(bq->engine, &req->be);

@@ -18,6 +18,7 @@
  * of the device, blk_queue.c is what happens to requests.
  */
 
+#define BLK_F_SIZE_MAX 1
 #define BLK_F_SEG_MAX 2
 #define BLK_F_RO 5
 #define BLK_F_BLK_SIZE 6
@@ -29,12 +30,16 @@
 #define BLK_F_WRITE_ZEROES 14
 
 #define BLK_SECTOR 512u
+/* A driver that keeps to these has no request of more than 32 MiB; one that does
+ * not is refused. */
+#define BLK_SIZE_MAX (128u << 10) /* bytes */
 #define BLK_SEG_MAX 254u
+#define BLK_REQUEST_MAX ((uint64_t)BLK_SIZE_MAX * BLK_SEG_MAX) /* bytes */
 /* Header, status and a buffer cut by a memory region's border. */
 #define BLK_SEG_EXTRA 4u
 #define BLK_DISCARD_MAX_SECTORS (1u << 22) /* 2 GiB a request */
-/* 128 MiB: a host may have to write them, and a pause waits for that. */
-#define BLK_ZEROES_MAX_SECTORS (1u << 18)
+/* 32 MiB: a host may have to write them. */
+#define BLK_ZEROES_MAX_SECTORS (1u << 16)
 
 struct blk_config_space {
 	le64 capacity; /* sectors */

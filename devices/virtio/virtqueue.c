@@ -112,7 +112,6 @@ int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 	vq->used_idx = vq->start_used;
 	vq->used_published = vq->start_used;
 	vq->used_signalled = vq->start_used;
-	vq->pending = 0;
 	return 0;
 }
 
@@ -136,7 +135,7 @@ bool virtqueue_is_idle(const struct virtqueue *vq)
 
 bool virtqueue_has_avail(struct virtqueue *vq)
 {
-	if (vq->fault)
+	if (vq->fault || vq->lent_len >= VIRTQUEUE_LENT_MAX)
 		return false;
 	if (vq->avail_seen == vq->last_avail)
 		vq->avail_seen = ring_load_acquire(&vq->avail[RING_IDX]);
@@ -176,6 +175,7 @@ static void vq_chain_put(struct virtqueue *vq, struct vq_chain *c)
 	size_t len = vq_room_len(vq, c->room);
 
 	vq->pending--;
+	vq->lent_len -= c->lent_len;
 	vq->busy[c->head / 64] &= ~vq_busy_bit(c->head);
 	if (vq->unused_len + len > VQ_UNUSED_MAX) {
 		free(c);
@@ -331,6 +331,7 @@ struct vq_chain *virtqueue_pop(struct virtqueue *vq)
 	vq->busy[c->head / 64] |= vq_busy_bit(c->head);
 	vq->last_avail++;
 	vq->pending++;
+	virtqueue_weigh(vq, c, c->out_len + c->in_len);
 	return c;
 }
 

@@ -44,6 +44,13 @@ struct virtq_used_elem {
 	le32 len;
 };
 
+/*
+ * Bytes that a queue lends: no further chain while those that are lent have so
+ * many. What is in flight is what a pause, a reset and a removal have to wait
+ * for; the device bounds a single request itself.
+ */
+#define VIRTQUEUE_LENT_MAX (32ull << 20)
+
 /* Chains are kept in this many sizes: 4, 16, 64, iov_max buffers. */
 #define VIRTQUEUE_ROOMS 4u
 
@@ -62,6 +69,7 @@ struct vq_chain {
 	uint64_t in_len; /* bytes */
 	uint16_t head; /* the index the driver knows it by */
 	/* the queue's own */
+	uint64_t lent_len; /* its part of the queue's */
 	uint16_t avail; /* where it stood in the avail ring */
 	uint8_t room; /* which of the sizes it is */
 	struct vq_chain *next; /* of the same size, while it is not lent */
@@ -102,6 +110,7 @@ struct virtqueue {
 	uint16_t used_published; /* used idx as the driver sees it */
 	uint16_t used_signalled; /* used idx at the last publish */
 	unsigned int pending; /* chains that are lent */
+	uint64_t lent_len; /* bytes of them */
 	uint64_t *busy; /* a bit per head: it is lent */
 	struct iovec *walk; /* iov_max entries: the chain being read */
 	struct vq_chain *unused[VIRTQUEUE_ROOMS]; /* to be lent again */
@@ -123,18 +132,27 @@ void virtqueue_stop(struct virtqueue *vq);
 
 /* Owner loop from here on, between start and stop. */
 
-/* Is there a chain to take? Reads the ring, no side effect on the driver. False
- * too once the guest broke the rules. */
+/* May a chain be taken? Reads the ring, no side effect on the driver. False too
+ * while VIRTQUEUE_LENT_MAX is reached, and once the guest broke the rules. */
 bool virtqueue_has_avail(struct virtqueue *vq);
 
 /*
- * Take the next chain. NULL: there is none; or the guest broke the rules, which
- * includes a chain of more than iov_max buffers (the device announces its limit,
- * e.g. seg_max): then vq->fault says how, and the queue gives no chain before it
- * was stopped and started again. Allocates only until as many chains of that
- * size were in use at once.
+ * Take the next chain. NULL: virtqueue_has_avail() is false; or the guest broke
+ * the rules, which includes a chain of more than iov_max buffers (the device
+ * announces its limit, e.g. seg_max): then vq->fault says how, and the queue
+ * gives no chain before it was stopped and started again. Allocates only until
+ * as many chains of that size were in use at once.
  */
 struct vq_chain *virtqueue_pop(struct virtqueue *vq);
+
+/* The chain stands for len bytes more than its buffers have: the host has to
+ * move them, too. */
+static inline void virtqueue_weigh(struct virtqueue *vq, struct vq_chain *chain,
+				   uint64_t len)
+{
+	chain->lent_len += len;
+	vq->lent_len += len;
+}
 
 /*
  * The device used the chain, which is the queue's again. len: bytes written to

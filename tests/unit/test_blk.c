@@ -1,48 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /* virtio-blk from ring to image, on the engine of plain system calls. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
-#include <cmocka.h>
-
-#include "devices/virtio/virtio.h"
-#include "tests/lib/fake_disk.h"
-#include "tests/lib/guest_virtio.h"
-#include "vmm/byteorder.h"
-#include "vmm/log.h"
-#include "vmm/util.h"
-
-#define DISK_LEN (1 * MIB)
-#define SECTORS (DISK_LEN / 512)
-#define RING 0x1000ull
-#define RING_SIZE 16u
-#define HEADER 0x8000ull
-#define STATUS 0x8100ull
-#define DATA 0x20000ull
-#define SEGMENT 0x8200ull
-#define NO_STATUS 0xa5u
-
-#define F_RO 5
-#define F_FLUSH 9
-#define F_WCE 11
-#define F_MQ 12
-#define F_DISCARD 13
-#define F_WRITE_ZEROES 14
-#define CONFIG_WRITEBACK 32u
-#define CONFIG_MAY_UNMAP 56u
-
-#define BASE VIRTIO_F(VIRTIO_F_VERSION_1)
-
-static struct fake_vm fv;
-static struct fake_disk disk;
-static struct guest_virtio gv;
-static struct guest_ring ring;
+#include "tests/unit/blk_fixture.h"
 
 static unsigned int nr_syncs;
 static int sync_error;
@@ -60,99 +19,21 @@ int fdatasync(int fd unused_param)
 	return sync_error ? -1 : 0;
 }
 
-static void open_disk(const char *options, uint64_t features)
-{
-	assert_true(fake_disk_init(&disk, &fv, DISK_LEN, options));
-	guest_virtio_probe(&gv, &fv, 1);
-	assert_true(gv_negotiate(&gv, features));
-	guest_ring_init(&ring, &fv.board.gmem, RING, RING_SIZE);
-	gv_queue(&gv, 0, &ring);
-	gv_driver_ok(&gv);
-	fake_vm_turn(&fv);
-}
-
-static int setup(void **state unused_param)
+static int setup_blk(void **state)
 {
 	nr_syncs = refills = 0;
 	sync_error = 0;
-	fake_vm_init(&fv);
-	fake_vm_add_pci(&fv);
-	return 0;
+	return setup(state);
 }
 
 static int setup_plain(void **state)
 {
-	setup(state);
+	setup_blk(state);
 	open_disk("engine=sync", BASE | VIRTIO_F(F_FLUSH) |
 					 VIRTIO_F(F_DISCARD) |
 					 VIRTIO_F(F_WRITE_ZEROES) |
 					 VIRTIO_F(VIRTIO_F_INDIRECT_DESC));
 	return 0;
-}
-
-static int teardown(void **state unused_param)
-{
-	fake_disk_fini(&disk);
-	fake_vm_fini(&fv);
-	return 0;
-}
-
-static uint8_t *mem(gpa_t gpa, uint64_t len)
-{
-	return guest_mem(&fv.board.gmem, gpa, len);
-}
-
-static void fill(gpa_t gpa, uint64_t len, unsigned int seed)
-{
-	uint8_t *p = mem(gpa, len);
-	uint64_t i;
-
-	for (i = 0; i < len; i++)
-		p[i] = (uint8_t)(seed + i * 7 + i / 251);
-}
-
-static void expect_image(uint64_t off, const void *want, size_t len)
-{
-	uint8_t *got = malloc(len);
-
-	assert_int_equal(pread(disk.fd, got, len, (off_t)off), (ssize_t)len);
-	assert_memory_equal(got, want, len);
-	free(got);
-}
-
-/* Offer the chain at head 0, and let the device have its way. */
-static void go(void)
-{
-	mem(STATUS, 1)[0] = NO_STATUS;
-	guest_ring_offer(&ring, 0);
-	gv_kick(&gv, 0);
-	fake_vm_turn(&fv);
-}
-
-/* The request came back, with this status and number of bytes written. */
-static void expect_done(uint8_t status, uint32_t written)
-{
-	uint32_t id, len;
-
-	assert_true(guest_ring_take(&ring, &id, &len));
-	assert_int_equal(id, 0);
-	assert_int_equal(mem(STATUS, 1)[0], status);
-	if (status == DISK_OK)
-		assert_int_equal(len, written);
-	assert_false(guest_ring_take(&ring, &id, &len));
-}
-
-/* header, one buffer of len bytes (0: none), status */
-static void request(uint32_t type, uint64_t sector, gpa_t data, uint32_t len)
-{
-	bool in = type == DISK_IN || type == DISK_GET_ID;
-
-	fake_disk_header(&fv, HEADER, type, sector);
-	guest_ring_desc(&ring, 0, HEADER, 16, RING_NEXT, len ? 1 : 2);
-	guest_ring_desc(&ring, 1, data, len, RING_NEXT | (in ? RING_WRITE : 0),
-			2);
-	guest_ring_desc(&ring, 2, STATUS, 1, RING_WRITE, 0);
-	go();
 }
 
 /* A DISCARD or WRITE_ZEROES of one segment. */
@@ -533,162 +414,6 @@ static void test_writeback_without_flush(void **state unused_param)
 	assert_int_equal(nr_syncs, 1);
 }
 
-/* ---- rate limits ---- */
-
-static bool has_used(void *arg)
-{
-	return guest_ring_used_idx(&ring) == *(uint16_t *)arg;
-}
-
-/* Four reads against a bucket of one request every 50 ms. */
-static void test_limit_holds(void **state unused_param)
-{
-	uint64_t start = loop_now_ns();
-	uint16_t want = 4;
-	unsigned int i;
-
-	open_disk("engine=sync,ops_size=1,ops_refill_time=50", BASE);
-	for (i = 0; i < 4; i++) {
-		fake_disk_header(&fv, HEADER, DISK_IN, i);
-		guest_ring_desc(&ring, 3 * i, HEADER, 16, RING_NEXT, 3 * i + 1);
-		guest_ring_desc(&ring, 3 * i + 1, DATA, 512,
-				RING_NEXT | RING_WRITE, 3 * i + 2);
-		guest_ring_desc(&ring, 3 * i + 2, STATUS, 1, RING_WRITE, 0);
-		guest_ring_put(&ring, 3 * i);
-	}
-	guest_ring_publish(&ring);
-	gv_kick(&gv, 0);
-	fake_vm_turn(&fv);
-	assert_in_range(guest_ring_used_idx(&ring), 1, 3);
-	assert_true(fake_vm_turn_until(&fv, has_used, &want));
-	assert_true(loop_now_ns() - start >= 140000000);
-}
-
-static struct virtio_dev *virtio_of(struct device *dev)
-{
-	return container_of(dev, struct virtio_dev, device);
-}
-
-/* A queue that waits for tokens does not keep its loop awake. */
-static void test_limit_sleeps(void **state unused_param)
-{
-	struct loop_poller *lp;
-
-	open_disk("engine=sync,ops_size=1,ops_refill_time=3600000", BASE);
-	lp = &virtio_of(disk.dev)->queues[0].poller;
-	request(DISK_IN, 0, DATA, 512);
-	expect_done(DISK_OK, 513);
-	go();
-	/* This one is held, and there is one more behind it. */
-	guest_ring_desc(&ring, 3, HEADER, 16, RING_NEXT, 1);
-	guest_ring_offer(&ring, 3);
-	assert_false(lp->poll(lp));
-	assert_false(lp->sleep(lp));
-	lp->wake(lp);
-	assert_false(lp->poll(lp));
-}
-
-/* A guest that refills its queue as fast as we empty it gets a ring's worth of
- * our time, then others have their turn. */
-static void test_kick_is_bounded(void **state unused_param)
-{
-	struct virtio_dev *dev = virtio_of(disk.dev);
-	uint16_t want;
-	unsigned int head;
-
-	fake_disk_header(&fv, HEADER, DISK_FLUSH, 0);
-	for (head = 0; head < 4; head += 2) {
-		guest_ring_desc(&ring, head, HEADER, 16, RING_NEXT, head + 1);
-		guest_ring_desc(&ring, head + 1, STATUS, 1, RING_WRITE, 0);
-	}
-	refills = 10 * RING_SIZE;
-	want = (uint16_t)(refills + 1);
-	guest_ring_offer(&ring, 0);
-	virtio_kick(dev, 0);
-	assert_in_range(nr_syncs, 1, 2 * RING_SIZE);
-	assert_true(fake_vm_turn_until(&fv, has_used, &want));
-}
-
-static void restart(void)
-{
-	assert_true(gv_negotiate(&gv, BASE));
-	guest_ring_init(&ring, &fv.board.gmem, RING, RING_SIZE);
-	gv_queue(&gv, 0, &ring);
-	gv_driver_ok(&gv);
-	fake_vm_turn(&fv);
-}
-
-/* A reset drops the request that is held, and does not wait for an hour's
- * tokens; nor is it a way to new ones. */
-static void test_reset_while_held(void **state unused_param)
-{
-	const uint8_t zeroes[512] = { 0 };
-	unsigned int i;
-
-	open_disk("engine=sync,ops_size=1,ops_refill_time=3600000", BASE);
-	request(DISK_IN, 0, DATA, 512);
-	expect_done(DISK_OK, 513);
-	fill(DATA, 512, 1);
-	for (i = 0; i < 20; i++) {
-		request(DISK_OUT, 0, DATA, 512);
-		assert_int_equal(guest_ring_used_idx(&ring), i ? 0 : 1);
-		gv_write(&gv, GV_STATUS, 0, 1);
-		fake_vm_turn(&fv);
-		assert_int_equal(gv_read(&gv, GV_STATUS, 1), 0);
-		assert_int_equal(guest_ring_used_idx(&ring), i ? 0 : 1);
-		expect_image(0, zeroes, 512);
-		restart();
-	}
-}
-
-/* What is held is carried out once, and charged, when the limit allows it. */
-static void test_set_limit(void **state unused_param)
-{
-	const struct limit_config none = { .bw_size = 0 };
-	struct virtio_dev *dev;
-	uint16_t want = 2;
-
-	open_disk("engine=sync,ops_size=1,ops_refill_time=3600000", BASE);
-	dev = virtio_of(disk.dev);
-	request(DISK_IN, 0, DATA, 512);
-	expect_done(DISK_OK, 513);
-	request(DISK_IN, 0, DATA, 512);
-	fake_vm_turn(&fv);
-	assert_int_equal(guest_ring_used_idx(&ring), 1);
-	assert_int_equal(dev->queues[0].counters.begun, 1);
-	virtio_set_limit(dev, VIRTIO_TO_GUEST, &none);
-	assert_true(fake_vm_turn_until(&fv, has_used, &want));
-	expect_done(DISK_OK, 513);
-	assert_int_equal(dev->queues[0].counters.begun, 2);
-	assert_true(dev->queues[0].counters.throttled_ns > 0);
-}
-
-/* A wait beyond what the clock can tell is not a time in the past: then the loop
- * would spin. */
-static void test_absurd_rate(void **state unused_param)
-{
-	struct virtio_queue *q;
-
-	open_disk("engine=sync,bw_size=1,bw_refill_time=86400000", BASE);
-	q = &virtio_of(disk.dev)->queues[0];
-	request(DISK_IN, 0, DATA, 512 * KIB);
-	expect_done(DISK_OK, 512 * KIB + 1);
-	request(DISK_IN, 0, DATA, 512);
-	assert_true(q->limit_timer.armed);
-	assert_true(q->limit_timer.expires_ns == UINT64_MAX);
-}
-
-/* Flushes move no bytes, so a limit on bytes lets them pass. */
-static void test_flush_costs_no_bytes(void **state unused_param)
-{
-	open_disk("engine=sync,bw_size=512,bw_refill_time=3600000",
-		  BASE | VIRTIO_F(F_FLUSH));
-	request(DISK_FLUSH, 0, 0, 0);
-	expect_done(DISK_OK, 1);
-	request(DISK_FLUSH, 0, 0, 0);
-	expect_done(DISK_OK, 1);
-}
-
 /* ---- malformed rings ---- */
 
 static void test_needs_reset(void **state unused_param)
@@ -697,11 +422,7 @@ static void test_needs_reset(void **state unused_param)
 	go();
 	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
 	assert_int_equal(guest_ring_used_idx(&ring), 0);
-	assert_true(gv_negotiate(&gv, BASE));
-	guest_ring_init(&ring, &fv.board.gmem, RING, RING_SIZE);
-	gv_queue(&gv, 0, &ring);
-	gv_driver_ok(&gv);
-	fake_vm_turn(&fv);
+	restart();
 	request(DISK_IN, 0, DATA, 512);
 	expect_done(DISK_OK, 513);
 }
@@ -729,8 +450,29 @@ static void test_many(void **state unused_param)
 	assert_int_equal(mem(STATUS, 1)[0], DISK_OK);
 }
 
+/* A guest that refills its queue as fast as we empty it gets a ring's worth of
+ * our time, then others have their turn. */
+static void test_kick_is_bounded(void **state unused_param)
+{
+	struct virtio_dev *dev = virtio_of(disk.dev);
+	uint16_t want;
+	unsigned int head;
+
+	fake_disk_header(&fv, HEADER, DISK_FLUSH, 0);
+	for (head = 0; head < 4; head += 2) {
+		guest_ring_desc(&ring, head, HEADER, 16, RING_NEXT, head + 1);
+		guest_ring_desc(&ring, head + 1, STATUS, 1, RING_WRITE, 0);
+	}
+	refills = 10 * RING_SIZE;
+	want = (uint16_t)(refills + 1);
+	guest_ring_offer(&ring, 0);
+	virtio_kick(dev, 0);
+	assert_in_range(nr_syncs, 1, 2 * RING_SIZE);
+	assert_true(fake_vm_turn_until(&fv, has_used, &want));
+}
+
 #define PLAIN(t) cmocka_unit_test_setup_teardown(t, setup_plain, teardown)
-#define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+#define BLK(t) cmocka_unit_test_setup_teardown(t, setup_blk, teardown)
 
 int main(void)
 {
@@ -742,26 +484,20 @@ int main(void)
 		PLAIN(test_no_status),
 		PLAIN(test_unknown),
 		PLAIN(test_flush),
-		UNIT(test_writethrough),
+		BLK(test_writethrough),
 		PLAIN(test_host_error),
-		UNIT(test_get_id),
-		UNIT(test_get_short_id),
+		BLK(test_get_id),
+		BLK(test_get_short_id),
 		PLAIN(test_discard),
 		PLAIN(test_write_zeroes),
-		UNIT(test_no_discard),
+		BLK(test_no_discard),
 		PLAIN(test_bad_ranges),
-		UNIT(test_not_negotiated),
-		UNIT(test_readonly),
-		UNIT(test_config),
-		UNIT(test_writeback_register),
-		UNIT(test_writeback_without_flush),
-		UNIT(test_limit_holds),
-		UNIT(test_limit_sleeps),
+		BLK(test_not_negotiated),
+		BLK(test_readonly),
+		BLK(test_config),
+		BLK(test_writeback_register),
+		BLK(test_writeback_without_flush),
 		PLAIN(test_kick_is_bounded),
-		UNIT(test_reset_while_held),
-		UNIT(test_set_limit),
-		UNIT(test_absurd_rate),
-		UNIT(test_flush_costs_no_bytes),
 		PLAIN(test_needs_reset),
 		PLAIN(test_many),
 	};

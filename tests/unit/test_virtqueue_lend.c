@@ -108,6 +108,45 @@ static void test_storage_bound(void **state)
 	assert_in_range(f->vq.unused_len, 128 * KIB, 256 * KIB);
 }
 
+/* A queue lends no more than so many bytes; the rest waits in the ring. */
+static void test_lent_max(void **state)
+{
+	struct fixture *f = *state;
+	unsigned int i;
+
+	start(f, false);
+	/* 8 MiB each, all in the same one. */
+	for (i = 0; i < 8; i++)
+		guest_table_desc(&f->gm, TABLE, i, HIGH, REGION_LEN,
+				 RING_WRITE | (i < 7 ? RING_NEXT : 0), i + 1);
+	for (i = 0; i < SIZE; i++) {
+		guest_ring_desc(&f->ring, i, TABLE, 16 * 8, RING_INDIRECT, 0);
+		guest_ring_offer(&f->ring, i);
+	}
+	for (i = 0; i < 4; i++)
+		assert_int_equal(pop(f), 1);
+	assert_false(virtqueue_has_avail(&f->vq));
+	assert_int_equal(pop(f), 0);
+	assert_false(virtqueue_notify_enable(&f->vq)); /* who waits sleeps */
+	push(f, 2, 0);
+	assert_true(virtqueue_has_avail(&f->vq));
+	assert_int_equal(pop(f), 1);
+	assert_int_equal(pop(f), 0);
+	/* What a chain stands for counts as well. */
+	push(f, 0, 0);
+	push(f, 1, 0);
+	virtqueue_weigh(&f->vq, f->lent[3], 16 * MIB);
+	assert_int_equal(pop(f), 0);
+	unpop(f, 4);
+	assert_int_equal(pop(f), 1);
+	assert_int_equal(pop(f), 0);
+	push(f, 3, 0);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(pop(f), 1);
+	assert_int_equal(pop(f), 0);
+	assert_null(f->vq.fault);
+}
+
 /* ---- interrupts and kicks ---- */
 
 static void test_interrupt_flag(void **state)
@@ -234,11 +273,11 @@ static void test_resume(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_unpop),	  UNIT(test_chain_storage),
-		UNIT(test_storage_bound), UNIT(test_interrupt_flag),
-		UNIT(test_notify_flag),	  UNIT(test_used_event),
-		UNIT(test_avail_event),	  UNIT(test_restart),
-		UNIT(test_resume),
+		UNIT(test_unpop),	   UNIT(test_chain_storage),
+		UNIT(test_storage_bound),  UNIT(test_lent_max),
+		UNIT(test_interrupt_flag), UNIT(test_notify_flag),
+		UNIT(test_used_event),	   UNIT(test_avail_event),
+		UNIT(test_restart),	   UNIT(test_resume),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
