@@ -14,35 +14,36 @@
 #include "vmm/stats.h"
 #include "vmm/util.h"
 
-struct api_route;
-
 struct api_call {
 	struct api *api;
 	struct machine *machine;
 	const struct api_route *route;
+	const struct device_class *class; /* of vm.add-OPTION; NULL: none */
 	json_t *body; /* NULL: there is none */
 	const struct json_fds *fds;
 	struct api_reply *reply;
 	struct error *err;
 };
 
-enum api_body {
-	BODY_NONE,
-	BODY_JSON,
+enum api_kind {
+	API_GET,
+	API_PUT,
+	API_PUT_BODY,
 };
 
 struct api_route {
-	enum http_verb verb;
+	enum api_kind kind;
 	const char *path; /* behind API_PREFIX */
-	enum api_body body;
 	const char *failure; /* what could not be done, for a person */
-	/* 0, or -errno as in vmm/machine.h, or -EBADMSG: not such a body */
+	/* One of these. 0, or -errno as in vmm/machine.h, or -EBADMSG: not such
+	 * a body. */
 	int (*run)(struct api_call *c);
-	const char *arg; /* for run() */
-	int (*verb_fn)(struct machine *m, struct error *err); /* route_verb */
+	int (*verb)(struct machine *m, struct error *err);
+	const char *missing; /* this monitor has no such thing */
 };
 
 #define API_PREFIX "/api/v1/"
+#define API_ADD "vm.add-" /* behind that, and then the option of a class */
 #define API_LARGE_BODY (64 * 1024u) /* bytes */
 
 /* ---- replies ---- */
@@ -202,11 +203,6 @@ static int route_create(struct api_call *c)
 	return r;
 }
 
-static int route_verb(struct api_call *c)
-{
-	return c->route->verb_fn(c->machine, c->err);
-}
-
 static int route_info(struct api_call *c)
 {
 	struct machine *m = c->machine;
@@ -243,17 +239,6 @@ static int route_resize(struct api_call *c)
 }
 
 /* ---- devices ---- */
-
-static const struct device_class *api_find_class(const char *option)
-{
-	for (unsigned int i = 0; device_classes[i]; i++) {
-		const char *name = device_classes[i]->option;
-
-		if (name && strcmp(name, option) == 0)
-			return device_classes[i];
-	}
-	return NULL;
-}
 
 /* A request for a device that the guest has yet to take. */
 struct api_waiter {
@@ -297,15 +282,9 @@ static int api_add(struct api_call *c, struct device_config *dc)
 
 static int route_add(struct api_call *c)
 {
-	const struct device_class *class = api_find_class(c->route->arg);
 	struct device_config dc;
-	int r;
+	int r = device_config_init(&dc, c->class, c->err);
 
-	if (!class || !class->params)
-		return error_set(c->err, ENOTSUP,
-				 "this monitor has no %s device yet",
-				 c->route->arg);
-	r = device_config_init(&dc, class, c->err);
 	if (!r)
 		r = json_read_device(&dc, c->body, "", c->fds, c->err);
 	if (!r)
@@ -341,13 +320,6 @@ static int route_resize_disk(struct api_call *c)
 	return machine_resize_disk(c->machine, id, size, c->err);
 }
 
-/* What other monitors have and we do not; arg says what it is. */
-static int route_missing(struct api_call *c)
-{
-	return error_set(c->err, ENOTSUP, "%s is not supported by this monitor",
-			 c->route->arg);
-}
-
 /* ---- figures ---- */
 
 static int route_counters(struct api_call *c)
@@ -378,113 +350,133 @@ static int route_metrics(struct api_call *c)
 
 /* ---- the table ---- */
 
-#define GET(p, what, fn)                                          \
-	{                                                         \
-		HTTP_VERB_GET, p, BODY_NONE, what, fn, NULL, NULL \
-	}
-#define PUT(p, what, fn)                                          \
-	{                                                         \
-		HTTP_VERB_PUT, p, BODY_NONE, what, fn, NULL, NULL \
-	}
-#define PUT_VERB(p, what, fn)                                           \
-	{                                                               \
-		HTTP_VERB_PUT, p, BODY_NONE, what, route_verb, NULL, fn \
-	}
-#define PUT_BODY(p, what, fn)                                     \
-	{                                                         \
-		HTTP_VERB_PUT, p, BODY_JSON, what, fn, NULL, NULL \
-	}
-#define PUT_ADD(p, what, class)                                           \
-	{                                                                 \
-		HTTP_VERB_PUT, p, BODY_JSON, what, route_add, class, NULL \
-	}
-#define PUT_MISSING(p, what, thing)                                           \
-	{                                                                     \
-		HTTP_VERB_PUT, p, BODY_JSON, what, route_missing, thing, NULL \
-	}
-
 #define ADD_DEVICE "The device could not be added to the VM"
 
 static const struct api_route api_routes[] = {
-	GET("vmm.ping", "The VMM could not be reached", route_ping),
-	PUT("vmm.shutdown", "The VMM could not shutdown", route_vmm_shutdown),
-	GET("vmm.metrics", "The metrics are not available", route_metrics),
+	{ API_GET, "vmm.ping", "The VMM could not be reached",
+	  .run = route_ping },
+	{ API_PUT, "vmm.shutdown", "The VMM could not shutdown",
+	  .run = route_vmm_shutdown },
+	{ API_GET, "vmm.metrics", "The metrics are not available",
+	  .run = route_metrics },
 
-	PUT_BODY("vm.create", "The VM could not be created", route_create),
-	PUT_VERB("vm.boot", "The VM could not boot", machine_boot),
-	GET("vm.info", "The VM info is not available", route_info),
-	PUT_VERB("vm.pause", "The VM could not be paused", machine_pause),
-	PUT_VERB("vm.resume", "The VM could not resume", machine_resume),
-	PUT_VERB("vm.reboot", "The VM could not reboot", machine_reboot),
-	PUT_VERB("vm.shutdown", "The VM could not shutdown", machine_shutdown),
-	PUT_VERB("vm.delete", "The VM could not be deleted", machine_delete),
-	PUT_VERB("vm.power-button", "Error triggering power button",
-		 machine_power_button),
-	PUT_VERB("vm.nmi", "Error triggering NMI", machine_nmi),
-	PUT_BODY("vm.resize", "The VM could not be resized", route_resize),
-	GET("vm.counters", "The VM info is not available", route_counters),
-	GET("vm.stats", "The VM stats are not available", route_stats),
+	{ API_PUT_BODY, "vm.create", "The VM could not be created",
+	  .run = route_create },
+	{ API_PUT, "vm.boot", "The VM could not boot", .verb = machine_boot },
+	{ API_GET, "vm.info", "The VM info is not available",
+	  .run = route_info },
+	{ API_PUT, "vm.pause", "The VM could not be paused",
+	  .verb = machine_pause },
+	{ API_PUT, "vm.resume", "The VM could not resume",
+	  .verb = machine_resume },
+	{ API_PUT, "vm.reboot", "The VM could not reboot",
+	  .verb = machine_reboot },
+	{ API_PUT, "vm.shutdown", "The VM could not shutdown",
+	  .verb = machine_shutdown },
+	{ API_PUT, "vm.delete", "The VM could not be deleted",
+	  .verb = machine_delete },
+	{ API_PUT, "vm.power-button", "Error triggering power button",
+	  .verb = machine_power_button },
+	{ API_PUT, "vm.nmi", "Error triggering NMI", .verb = machine_nmi },
+	{ API_PUT_BODY, "vm.resize", "The VM could not be resized",
+	  .run = route_resize },
+	{ API_GET, "vm.counters", "The VM info is not available",
+	  .run = route_counters },
+	{ API_GET, "vm.stats", "The VM stats are not available",
+	  .run = route_stats },
 
-	PUT_ADD("vm.add-disk", "The disk could not be added to the VM", "disk"),
-	PUT_ADD("vm.add-net", "The network device could not be added to the VM",
-		"net"),
-	PUT_ADD("vm.add-fs", "The fs could not be added to the VM", "fs"),
-	PUT_ADD("vm.add-vsock", "The vsock device could not be added to the VM",
-		"vsock"),
-	PUT_BODY("vm.remove-device",
-		 "The device could not be removed from the VM", route_remove),
-	PUT_BODY("vm.resize-disk", "The disk could not be resized",
-		 route_resize_disk),
+	{ API_PUT_BODY, "vm.remove-device",
+	  "The device could not be removed from the VM", .run = route_remove },
+	{ API_PUT_BODY, "vm.resize-disk", "The disk could not be resized",
+	  .run = route_resize_disk },
 
-	PUT_MISSING("vm.snapshot", "The VM could not be snapshotted",
-		    "Saving a machine's state"),
-	PUT_MISSING("vm.restore", "The VM could not be restored",
-		    "Restoring a machine's state"),
-	PUT_MISSING("vm.add-device", ADD_DEVICE, "VFIO"),
-	PUT_MISSING("vm.add-user-device", ADD_DEVICE, "vfio-user"),
-	PUT_MISSING("vm.add-vdpa",
-		    "The vDPA device could not be added to the VM", "vDPA"),
-	PUT_MISSING("vm.add-pmem",
-		    "The pmem device could not be added to the VM", "pmem"),
-	PUT_MISSING("vm.add-generic-vhost-user", ADD_DEVICE, "vhost-user"),
-	PUT_MISSING("vm.resize-zone", "The memory zone could not be resized",
-		    "Resizing a memory zone"),
-	PUT_MISSING("vm.coredump", "The VM could not be coredumped",
-		    "A core dump of the guest"),
-	PUT_MISSING("vm.send-migration", "The VM could not be migrated",
-		    "Migration"),
-	PUT_MISSING("vm.receive-migration", "The VM could not be migrated",
-		    "Migration"),
+	/* What is called after a device class is there when the class is. */
+	{ API_PUT_BODY, "vm.add-disk", "The disk could not be added to the VM",
+	  .missing = "virtio-blk" },
+	{ API_PUT_BODY, "vm.add-net",
+	  "The network device could not be added to the VM",
+	  .missing = "virtio-net" },
+	{ API_PUT_BODY, "vm.add-fs", "The fs could not be added to the VM",
+	  .missing = "virtio-fs" },
+	{ API_PUT_BODY, "vm.add-vsock",
+	  "The vsock device could not be added to the VM",
+	  .missing = "virtio-vsock" },
+	{ API_PUT_BODY, "vm.add-device", ADD_DEVICE, .missing = "VFIO" },
+	{ API_PUT_BODY, "vm.add-user-device", ADD_DEVICE,
+	  .missing = "vfio-user" },
+	{ API_PUT_BODY, "vm.add-vdpa",
+	  "The vDPA device could not be added to the VM", .missing = "vDPA" },
+	{ API_PUT_BODY, "vm.add-pmem",
+	  "The pmem device could not be added to the VM", .missing = "pmem" },
+	{ API_PUT_BODY, "vm.add-generic-vhost-user", ADD_DEVICE,
+	  .missing = "vhost-user" },
+	{ API_PUT_BODY, "vm.snapshot", "The VM could not be snapshotted",
+	  .missing = "Saving a machine's state" },
+	{ API_PUT_BODY, "vm.restore", "The VM could not be restored",
+	  .missing = "Restoring a machine's state" },
+	{ API_PUT_BODY, "vm.resize-zone",
+	  "The memory zone could not be resized",
+	  .missing = "Resizing a memory zone" },
+	{ API_PUT_BODY, "vm.coredump", "The VM could not be coredumped",
+	  .missing = "A core dump of the guest" },
+	{ API_PUT_BODY, "vm.send-migration", "The VM could not be migrated",
+	  .missing = "Migration" },
+	{ API_PUT_BODY, "vm.receive-migration", "The VM could not be migrated",
+	  .missing = "Migration" },
 };
 
-static const struct api_route *api_find(enum http_verb verb, const char *target,
-					bool *known)
+/* A class that the table does not know. */
+static const struct api_route api_add_route = {
+	.kind = API_PUT_BODY,
+	.failure = ADD_DEVICE,
+};
+
+static const struct device_class *api_find_class(const char *path)
 {
-	*known = false;
-	if (strncmp(target, API_PREFIX, strlen(API_PREFIX)) != 0)
+	if (strncmp(path, API_ADD, strlen(API_ADD)) != 0)
 		return NULL;
-	target += strlen(API_PREFIX);
-	for (unsigned int i = 0; i < ARRAY_SIZE(api_routes); i++) {
-		if (strcmp(api_routes[i].path, target) != 0)
-			continue;
-		*known = true;
-		if (api_routes[i].verb == verb)
-			return &api_routes[i];
+	path += strlen(API_ADD);
+	for (unsigned int i = 0; device_classes[i]; i++) {
+		const char *name = device_classes[i]->option;
+
+		if (name && strcmp(name, path) == 0)
+			return device_classes[i];
 	}
 	return NULL;
 }
 
-static void api_run(struct api_call *c)
+/* What is meant; c->route stays NULL when there is no such thing. */
+static void api_find(struct api_call *c, const char *target)
 {
-	int r = c->route->run(c);
+	if (strncmp(target, API_PREFIX, strlen(API_PREFIX)) != 0)
+		return;
+	target += strlen(API_PREFIX);
+	c->class = api_find_class(target);
+	if (c->class)
+		c->route = &api_add_route;
+	for (unsigned int i = 0; i < ARRAY_SIZE(api_routes); i++)
+		if (strcmp(api_routes[i].path, target) == 0)
+			c->route = &api_routes[i];
+}
 
-	if (r) {
-		free(c->reply->body);
-		c->reply->body = NULL;
-		api_reply_failure(c, r);
-	} else if (!c->reply->status && !c->reply->ticket) {
-		c->reply->status = 204;
+static int api_run(struct api_call *c, const struct http_request *req)
+{
+	if (req->body) {
+		c->body = json_read_text(req->body, req->body_len, c->err);
+		if (!c->body)
+			return -EBADMSG;
+		if (!json_is_object(c->body))
+			return error_set(c->err, EBADMSG,
+					 "the body must be an object");
 	}
+	if (c->class)
+		return route_add(c);
+	if (c->route->missing)
+		return error_set(c->err, ENOTSUP,
+				 "%s is not supported by this monitor",
+				 c->route->missing);
+	return c->route->run ? c->route->run(c)
+			     : c->route->verb(c->machine, c->err);
 }
 
 void api_handle(struct api *api, const struct http_request *req,
@@ -496,40 +488,30 @@ void api_handle(struct api *api, const struct http_request *req,
 			      .fds = fds,
 			      .reply = reply,
 			      .err = &err };
-	bool known;
+	bool fits;
+	int r;
 
 	memset(reply, 0, sizeof(*reply));
+	api_find(&c, req->target);
+	fits = c.route &&
+	       (c.route->kind == API_GET) == (req->verb == HTTP_VERB_GET) &&
+	       (c.route->kind == API_PUT_BODY) == (req->body != NULL);
 	if (req->verb == HTTP_VERB_OTHER) {
 		reply->status = 400;
-		return;
-	}
-	c.route = api_find(req->verb, req->target, &known);
-	if (!known) {
+	} else if (!c.route) {
 		api_reply_chain(reply, 404, "Not Found", NULL, NULL);
-		return;
-	}
-	if (c.route && c.route->run == route_create && !req->body) {
+	} else if (!fits && c.route->run == route_create &&
+		   req->verb == HTTP_VERB_PUT) {
 		reply->status = 400;
-		return;
-	}
-	if (!c.route || (c.route->body == BODY_NONE) != !req->body) {
+	} else if (!fits) {
 		api_reply_chain(reply, 400, "Bad Request", NULL, NULL);
-		return;
+	} else {
+		r = api_run(&c, req);
+		if (r)
+			api_reply_failure(&c, r);
+		else if (!reply->status && !reply->ticket)
+			reply->status = 204;
 	}
-	if (req->body) {
-		c.body = json_read_text(req->body, req->body_len, &err);
-		if (!c.body) {
-			api_reply_failure(&c, -EBADMSG);
-			return;
-		}
-		if (!json_is_object(c.body)) {
-			error_set(&err, EBADMSG, "the body must be an object");
-			api_reply_failure(&c, -EBADMSG);
-			json_decref(c.body);
-			return;
-		}
-	}
-	api_run(&c);
 	json_decref(c.body);
 	/* A tree of values is many times as large as its text: give the memory
 	 * of a large one back. */
