@@ -82,14 +82,13 @@ static int payload_check(const void *config, struct error *err)
 {
 	const struct vm_config *vc = config;
 
-	if (vc->kernel && vc->kernel_fd >= 0)
+	bool kernel = vc->kernel && vc->kernel_fd >= 0;
+
+	if (kernel || (vc->initramfs && vc->initramfs_fd >= 0))
 		return error_set(err, EINVAL,
-				 "payload.kernel_fd: a path is given, too; "
-				 "leave one of them out");
-	if (vc->initramfs && vc->initramfs_fd >= 0)
-		return error_set(err, EINVAL,
-				 "payload.initramfs_fd: a path is given, too; "
-				 "leave one of them out");
+				 "payload.%s_fd: a path is given, too; leave "
+				 "one of them out",
+				 kernel ? "kernel" : "initramfs");
 	return 0;
 }
 
@@ -408,13 +407,14 @@ struct device_config *vm_config_add_device(struct vm_config *vc,
 
 /* ---- root file system ---- */
 
+/* There is one: tests see to it. */
 static const struct device_class *config_root_class(void)
 {
-	for (unsigned int i = 0; device_classes[i]; i++) {
-		if (device_classes[i]->root_device)
-			return device_classes[i];
-	}
-	return NULL;
+	unsigned int i = 0;
+
+	while (!device_classes[i]->root_device)
+		i++;
+	return device_classes[i];
 }
 
 /* access(2) does not know of a device that refuses writes. */
@@ -463,17 +463,11 @@ static int config_fill_root(const struct device_class *class, void *config,
 			    const struct rootfs_config *rootfs,
 			    struct error *err)
 {
-	const struct param *path = param_find(class->params, "path");
-	const struct param *readonly = param_find(class->params, "readonly");
-	int rc;
+	int rc = param_assign(param_find(class->params, "path"), config,
+			      rootfs->path, err);
 
-	if (!path || !readonly)
-		return error_set(err, ENOTSUP,
-				 "--rootfs: '%s' has no path= or readonly=",
-				 class->name);
-	rc = param_assign(path, config, rootfs->path, err);
 	if (!rc)
-		rc = param_assign(readonly, config,
+		rc = param_assign(param_find(class->params, "readonly"), config,
 				  rootfs->readonly ? "on" : "off", err);
 	if (!rc)
 		rc = param_check(class->params, config, err);
@@ -492,10 +486,6 @@ int vm_config_add_rootfs(struct vm_config *vc, struct error *err)
 
 	if (!vc->rootfs.path)
 		return 0;
-	if (!class)
-		return error_set(err, ENOTSUP,
-				 "--rootfs: this build has no disk device; use "
-				 "--initramfs");
 	rc = config_probe_rootfs(vc->rootfs.path, &writable, err);
 	if (rc)
 		return rc;

@@ -70,7 +70,8 @@ struct http_reply {
 	bool close; /* "Connection: close", else keep-alive */
 };
 
-/* Write a response's head. Returns its length, less than HTTP_HEAD_MAX. */
+/* Write a response's head, with no NUL behind it. Returns its length, less than
+ * HTTP_HEAD_MAX. */
 size_t http_head(char buf[HTTP_HEAD_MAX], const struct http_reply *reply);
 
 #endif

@@ -11,11 +11,11 @@
 #include "vmm/error.h"
 
 /*
- * JSON to parameter tables and back. Clients are written for another monitor
- * and send keys of its that we have no use for; those are known here too, with
- * their types: they are checked, refused when they would change what the guest
- * sees, and shown again by vm.info otherwise. All other keys are ignored, null
- * is as good as absent. Main thread, or any thread that owns the arguments.
+ * JSON to parameter tables and back. Clients are written for another monitor,
+ * and send keys that only it has (vmm/peer_key.h): those are checked, refused
+ * when they would change what the guest sees, and shown again by vm.info
+ * otherwise. All other keys are ignored; null is as good as absent. Any thread
+ * that owns the arguments.
  *
  * Readers return -EBADMSG when a field has the wrong type, -EINVAL when its
  * value is refused, -ENOMEM; the message starts with the path of the field.
@@ -28,9 +28,10 @@ struct json_fds {
 	unsigned int nr;
 };
 
-/* Parse a body. NULL with a message. */
+/* Parse a body of len bytes; the caller's reference. NULL with a message that
+ * starts with the field where the text breaks off, if there is one. */
 json_t *json_read_text(const char *text, size_t len, struct error *err);
-/* Compact and in ASCII; malloc'd. NULL: no memory. */
+/* value as text: compact and in ASCII; malloc'd. NULL: no memory. */
 char *json_write_text(const json_t *value);
 
 /*

@@ -29,50 +29,30 @@ static bool listener_is_same(int fd, const char *name)
 	       mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 
-static char *listener_lock_name(const char *path)
+static int listener_lock(struct listener *l, struct error *err)
 {
-	char *name;
-
-	return asprintf(&name, "%s.lock", path) < 0 ? NULL : name;
-}
-
-static int listener_lock(struct listener *l, const char *path,
-			 struct error *err)
-{
-	char *name = listener_lock_name(path);
 	int r = 0;
 
-	if (!name)
-		return error_set(err, ENOMEM, "out of memory");
 	do {
 		close_fd(&l->lock_fd);
-		l->lock_fd = open(
-			name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		l->lock_fd = open(l->lock_path,
+				  O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+				  0600);
 		if (l->lock_fd < 0)
 			r = error_set(
 				err, errno,
 				"cannot make %s: %s; give a path in a directory that can be written",
-				error_value(name).text, strerror(errno));
+				error_value(l->lock_path).text,
+				strerror(errno));
 		else if (flock(l->lock_fd, LOCK_EX | LOCK_NB))
 			r = error_set(
 				err, EADDRINUSE,
 				"another process has %s locked; give a path of its own",
-				error_value(name).text);
-	} while (!r && !listener_is_same(l->lock_fd, name));
-	free(name);
+				error_value(l->lock_path).text);
+	} while (!r && !listener_is_same(l->lock_fd, l->lock_path));
 	if (r)
 		close_fd(&l->lock_fd);
 	return r;
-}
-
-static void listener_unlock(struct listener *l)
-{
-	char *name = listener_lock_name(l->path);
-
-	if (name)
-		unlink(name);
-	free(name);
-	close_fd(&l->lock_fd);
 }
 
 /* ---- the socket ---- */
@@ -138,15 +118,14 @@ int listener_open(struct listener *l, const char *path, struct error *err)
 			"the path is too long; a socket's has at most %zu bytes",
 			sizeof(addr.sun_path) - 1);
 	memcpy(addr.sun_path, path, strlen(path) + 1);
-	r = listener_lock(l, path, err);
-	if (r)
-		return r;
 	l->path = strdup(path);
-	if (!l->path) {
-		close_fd(&l->lock_fd);
+	if (!l->path || asprintf(&l->lock_path, "%s.lock", path) < 0) {
+		free(l->path);
 		return error_set(err, ENOMEM, "out of memory");
 	}
-	r = listener_clear(&addr, err);
+	r = listener_lock(l, err);
+	if (!r)
+		r = listener_clear(&addr, err);
 	if (!r)
 		r = listener_bind(l, &addr, err);
 	if (r)
@@ -178,9 +157,11 @@ void listener_close(struct listener *l)
 	close_fd(&l->fd);
 	if (l->bound)
 		unlink(l->path);
-	if (l->path)
-		listener_unlock(l);
+	if (l->lock_fd >= 0)
+		unlink(l->lock_path);
+	close_fd(&l->lock_fd);
 	free(l->path);
-	l->path = NULL;
+	free(l->lock_path);
+	l->path = l->lock_path = NULL;
 	l->bound = false;
 }

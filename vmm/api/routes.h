@@ -21,16 +21,16 @@ struct api_reply {
 	const char *type; /* Content-Type; NULL: JSON */
 	char *body; /* malloc'd; NULL: none */
 	size_t body_len;
-	/* Not 0: the reply comes later, in on_reply(), and the rest of this
-	 * says nothing yet. */
+	/* Not 0: the reply comes later, by on_reply(); the other fields are not
+	 * filled yet. */
 	uint64_t ticket;
 };
 
 struct api {
 	struct machine *machine; /* borrowed */
 	const char *version; /* of this program */
-	/* The reply to the request that got this ticket; its body is the
-	 * callee's to free. No api_handle() from in here. */
+	/* The reply to the request that got this ticket; the callee frees its
+	 * body, and does not call api_handle(). NULL: replies are dropped. */
 	void (*on_reply)(void *opaque, uint64_t ticket,
 			 struct api_reply *reply);
 	void *opaque;
@@ -41,8 +41,8 @@ struct api {
 	uint64_t last_ticket;
 };
 
-/* api: caller's storage; on_reply is set afterwards. The machine's on_added is
- * taken. */
+/* Start with no request waiting. api: caller's storage; machine and version are
+ * borrowed. The caller sets on_reply afterwards; machine->on_added is set here. */
 void api_init(struct api *api, struct machine *machine, const char *version);
 
 /* Do what req asks for and fill *reply, whose body is then the caller's to
@@ -50,11 +50,11 @@ void api_init(struct api *api, struct machine *machine, const char *version);
 void api_handle(struct api *api, const struct http_request *req,
 		const struct json_fds *fds, struct api_reply *reply);
 
-/* The body of a refusal that is not a request's own: {"error": text}. NULL: no
- * memory. */
+/* The body of a reply to what is not even a request: {"error": text}; malloc'd.
+ * NULL: no memory. */
 char *api_error_body(const char *text);
 
-/* Requests that wait get no reply any more. */
+/* Forget the requests that wait: they get no reply. */
 void api_fini(struct api *api);
 
 #endif

@@ -46,7 +46,6 @@ struct server_fds {
 /* Something to answer. */
 struct server_item {
 	struct list_node node;
-	bool go_on; /* just say "100" */
 	const char *error; /* refuse it, and say this; NULL: do it */
 	struct http_request req;
 	struct server_fds fds;
@@ -62,6 +61,7 @@ struct server_conn {
 	uint64_t ticket; /* the reply that is waited for; 0: none */
 	struct loop_call go_on; /* there is more to answer */
 	struct server_fds fds; /* came since the last whole request */
+	bool expects; /* it waits for "100" before it sends a body */
 	bool eof; /* the client sends no more */
 	bool refused; /* for good; what it sends is thrown away */
 	bool failed; /* out of memory: it is dropped */
@@ -189,8 +189,8 @@ static void conn_run(struct server_conn *conn, struct server_item *item)
 
 static bool conn_can_answer(const struct server_conn *conn)
 {
-	return !list_is_empty(&conn->items) && !conn->ticket &&
-	       conn->out_len < SERVER_OUT_HIGH &&
+	return (!list_is_empty(&conn->items) || conn->expects) &&
+	       !conn->ticket && conn->out_len < SERVER_OUT_HIGH &&
 	       !conn->server->config.api->quit;
 }
 
@@ -201,10 +201,13 @@ static void conn_answer_one(struct server_conn *conn)
 
 	if (!conn_can_answer(conn))
 		return;
-	item = container_of(list_take(&conn->items), struct server_item, node);
-	if (item->go_on)
+	if (list_is_empty(&conn->items)) {
+		conn->expects = false;
 		conn_reply(conn, &go_on, NULL);
-	else if (item->error)
+		return;
+	}
+	item = container_of(list_take(&conn->items), struct server_item, node);
+	if (item->error)
 		conn_reply_error(conn, 400, item->error);
 	else
 		conn_run(conn, item);
@@ -386,18 +389,17 @@ static void conn_take_request(struct server_conn *conn,
 static void conn_parse(struct server_conn *conn, const char *data, size_t len)
 {
 	struct http_request req;
-	struct server_item *item;
 	enum http_event event;
 	size_t n;
 
 	for (; len && !conn->failed; data += n, len -= n) {
 		n = http_feed(conn->http, data, len, &event, &req);
+		if (event == HTTP_EVENT_NONE)
+			continue;
+		/* A body that came meanwhile needs no "100". */
+		conn->expects = event == HTTP_EVENT_CONTINUE;
 		if (event == HTTP_EVENT_REQUEST) {
 			conn_take_request(conn, &req);
-		} else if (event == HTTP_EVENT_CONTINUE) {
-			item = item_add(conn, NULL);
-			if (item)
-				item->go_on = true;
 		} else if (event == HTTP_EVENT_BAD) {
 			conn_drop_items(conn);
 			conn_drop_fds(conn);
@@ -470,25 +472,27 @@ static bool conn_read(struct server_conn *conn)
 
 static void server_check_quit(struct server *s);
 
-/* Answer what can be answered, then wait for more, or end. */
-static void conn_go_on(struct server_conn *conn)
+/* Answer what can be answered, then wait for more, or end. ok: it is of use. */
+static void conn_go_on(struct server_conn *conn, bool ok)
 {
 	struct server *s = conn->server;
 
 	s->active_ns = loop_now_ns();
-	conn_answer_one(conn);
-	if (!conn_flush(conn) || conn->failed ||
-	    (conn->eof && !conn->out_len && !conn->ticket &&
-	     list_is_empty(&conn->items)))
-		conn_destroy(conn);
-	else
+	if (ok) {
+		conn_answer_one(conn);
+		ok = conn_flush(conn) && !conn->failed;
+	}
+	if (ok && (!conn->eof || conn->out_len || conn->ticket ||
+		   !list_is_empty(&conn->items)))
 		conn_wait(conn);
+	else
+		conn_destroy(conn);
 	server_check_quit(s);
 }
 
 static void conn_on_go_on(struct loop_call *lc)
 {
-	conn_go_on(container_of(lc, struct server_conn, go_on));
+	conn_go_on(container_of(lc, struct server_conn, go_on), true);
 }
 
 /* Only put it down here: another connection's request may be under way. */
@@ -515,21 +519,15 @@ static void server_on_reply(void *opaque, uint64_t ticket,
 static void conn_on_event(struct loop_fd *lf, uint32_t events)
 {
 	struct server_conn *conn = container_of(lf, struct server_conn, lf);
-	struct server *s = conn->server;
+	bool readable = events & conn->events & EPOLLIN;
 	bool ok = !(events & EPOLLERR);
 
 	/* Both directions are closed, and there is nothing left to read. */
 	if ((events & EPOLLHUP) && !(conn->events & EPOLLIN))
 		ok = false;
-	if (ok && (events & EPOLLIN) && (conn->events & EPOLLIN) &&
-	    !s->quitting)
+	if (ok && readable && !conn->server->quitting)
 		ok = conn_read(conn);
-	if (ok) {
-		conn_go_on(conn);
-		return;
-	}
-	conn_destroy(conn);
-	server_check_quit(s);
+	conn_go_on(conn, ok);
 }
 
 /* ---- listening ---- */

@@ -8,10 +8,10 @@
 #include "vmm/loop.h"
 
 /*
- * The control socket. Connections are served on the main loop, one request at
- * a time and in order; none of them is ever waited for. A client is at most
- * HTTP_BODY_MAX and a read ahead of us, and then has to take its replies
- * before it can send more.
+ * The control socket, on the main loop. Each connection is served one request
+ * at a time and in order; no client is ever waited for. A client can be
+ * HTTP_BODY_MAX and a read ahead of its replies; it has to take them before
+ * more is read from it. Ten clients are served at once.
  */
 struct server;
 
@@ -22,17 +22,19 @@ struct server_config {
 	int fd; /* a listening socket, taken over on success */
 	/* vmm.shutdown was asked for, and all replies are on their way. */
 	void (*on_quit)(void *opaque);
-	void *opaque;
+	void *opaque; /* the caller's */
 };
 
 /*
- * Listen. A socket that no process listens on any more is replaced; "PATH.lock"
- * keeps two processes off the same path. -errno with a message that names
- * --api-socket.
+ * Listen, and answer what comes. Main thread. A socket that no process listens
+ * on any more is replaced; "PATH.lock" keeps two processes off the same path.
+ * config->path is borrowed for the call, loop and api until server_close();
+ * api->on_reply is set. -errno with a message that names --api-socket.
  */
 int server_open(struct server **out, const struct server_config *config,
 		struct error *err);
-/* Drops all connections and removes the socket. NULL is accepted. */
+/* Send what replies there are without waiting, drop all connections, and remove
+ * the socket. NULL is accepted. */
 void server_close(struct server *s);
 
 #endif
