@@ -168,7 +168,8 @@ static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
 	for (i = 0; i < PCI_SLOTS; i++) {
 		struct pci_grave *g = &root->graves[i];
 
-		if (!g->len || gpa >= g->gpa + g->len || g->gpa >= gpa + len)
+		/* Either may end where addresses do. */
+		if (!g->len || (gpa - g->gpa >= g->len && g->gpa - gpa >= len))
 			continue;
 		bus_remove(&root->board->mmio, g->gpa);
 		g->len = 0;

@@ -413,6 +413,45 @@ static void test_unplug(void **state unused_param)
 	assert_int_equal(cfg(1, PCI_VENDOR_ID, 2), 0xffff);
 }
 
+/* What was taken away by force reads as zero until the addresses have another
+ * use, or the machine starts anew. */
+static void forget(gpa_t at, uint64_t next_to_it)
+{
+	struct device *root = board_find_class(&fv.board, "pci_root");
+	unsigned int nr = fv.board.mmio.nr;
+
+	assert_int_equal(card_plug(&cards[2], NULL), 0);
+	move(2, at);
+	enable(2, true);
+	assert_int_equal(fake_mmio_read(&fv, at, 4), 0x5a5a5a5a);
+	pci_detach(&cards[2].pci, true);
+	pci_unplug(&cards[2].pci);
+	assert_int_equal(fake_mmio_read(&fv, at + BAR_SIZE - 4, 4), 0);
+	move(1, next_to_it);
+	enable(1, true);
+	assert_int_equal(fake_mmio_read(&fv, at, 4), 0);
+	move(1, at);
+	assert_int_equal(fake_mmio_read(&fv, at, 4), 0x5a5a5a5a);
+	enable(1, false);
+	assert_int_equal(fv.board.mmio.nr, nr);
+
+	assert_int_equal(card_plug(&cards[2], NULL), 0);
+	move(2, at);
+	enable(2, true);
+	pci_detach(&cards[2].pci, true);
+	pci_unplug(&cards[2].pci);
+	root->ops->reset(root);
+	assert_int_equal(fv.board.mmio.nr, nr);
+}
+
+static void test_forced(void **state unused_param)
+{
+	forget(0xf0000000, 0xf0000000 - BAR_SIZE);
+	forget(0xf0000000, 0xf0000000 + BAR_SIZE);
+	forget(-(uint64_t)BAR_SIZE, -(uint64_t)2 * BAR_SIZE);
+	forget(-(uint64_t)BAR_SIZE, 0x10000);
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -424,7 +463,7 @@ int main(void)
 		UNIT(test_bar_access),	 UNIT(test_bar_relocation),
 		UNIT(test_bar_overlap),	 UNIT(test_slots),
 		UNIT(test_msix_control), UNIT(test_reset),
-		UNIT(test_unplug),
+		UNIT(test_unplug),	 UNIT(test_forced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
