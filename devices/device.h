@@ -38,6 +38,7 @@ struct chip_place {
 	bool pio; /* base is a port number, else a guest address */
 	uint64_t base;
 	uint32_t gsi; /* interrupt line */
+	unsigned int nr_pins; /* of an interrupt controller: lines it takes */
 	uint64_t memory; /* guest memory that the chip fills; 0: none */
 };
 

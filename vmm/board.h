@@ -90,6 +90,9 @@ struct board {
 	struct loop *io_loops[BOARD_MAX_IO_LOOPS];
 	unsigned int nr_io_loops;
 	unsigned int next_io_loop;
+	/* Where a device that is made goes on the PCI bus, set around
+	 * board_add_device(); 0: the lowest free slot. */
+	unsigned int next_slot;
 };
 
 /* Main thread. board: the owner's storage, zeroed; main_loop is borrowed.

@@ -24,7 +24,9 @@ const char arch_console[] = "ttyS0";
 const bool arch_msi_has_devid = false;
 
 const struct chip_place arch_chips[] = {
-	{ .class_name = "ioapic", .base = X86_IOAPIC_BASE },
+	{ .class_name = "ioapic",
+	  .base = X86_IOAPIC_BASE,
+	  .nr_pins = X86_IOAPIC_PINS },
 	{ .class_name = "debug_port", .pio = true, .base = X86_DEBUG_PORT },
 	{ .class_name = "acpi_power",
 	  .pio = true,

@@ -12,16 +12,13 @@ int msix_init(struct msix *m, unsigned int nr,
 	      bool (*send)(void *opaque, uint64_t addr, uint32_t data),
 	      void *opaque)
 {
-	m->nr = nr;
 	m->send = send;
 	m->opaque = opaque;
-	m->table = calloc(nr, sizeof(*m->table));
-	m->pending = calloc((nr + 63) / 64, sizeof(*m->pending));
-	pthread_mutex_init(&m->lock, NULL);
-	if (!m->table || !m->pending) {
-		msix_fini(m);
+	m->state = calloc(1, sizeof(*m->state) + nr * sizeof(*m->state->table));
+	if (!m->state)
 		return -ENOMEM;
-	}
+	m->nr = nr;
+	pthread_mutex_init(&m->lock, NULL);
 	msix_reset(m);
 	return 0;
 }
@@ -30,11 +27,9 @@ void msix_fini(struct msix *m)
 {
 	if (!m->nr)
 		return;
-	free(m->table);
-	free(m->pending);
+	free(m->state);
 	pthread_mutex_destroy(&m->lock);
-	m->table = NULL;
-	m->pending = NULL;
+	m->state = NULL;
 	m->nr = 0;
 }
 
@@ -44,9 +39,9 @@ void msix_reset(struct msix *m)
 
 	pthread_mutex_lock(&m->lock);
 	for (i = 0; i < m->nr; i++)
-		m->table[i] =
+		m->state->table[i] =
 			(struct msix_entry){ .control = MSIX_ENTRY_MASKED };
-	memset(m->pending, 0, (m->nr + 63) / 64 * sizeof(*m->pending));
+	memset(m->state->pending, 0, sizeof(m->state->pending));
 	m->enabled = false;
 	m->masked = false;
 	pthread_mutex_unlock(&m->lock);
@@ -54,12 +49,12 @@ void msix_reset(struct msix *m)
 
 static bool msix_is_masked_locked(const struct msix *m, unsigned int vector)
 {
-	return m->masked || m->table[vector].control & MSIX_ENTRY_MASKED;
+	return m->masked || m->state->table[vector].control & MSIX_ENTRY_MASKED;
 }
 
 static void msix_deliver_locked(struct msix *m, unsigned int vector)
 {
-	const struct msix_entry *e = &m->table[vector];
+	const struct msix_entry *e = &m->state->table[vector];
 	uint64_t bit = 1ull << (vector % 64);
 
 	if (!m->enabled)
@@ -67,14 +62,14 @@ static void msix_deliver_locked(struct msix *m, unsigned int vector)
 	if (msix_is_masked_locked(m, vector) ||
 	    !m->send(m->opaque, (uint64_t)e->addr_hi << 32 | e->addr_lo,
 		     e->data))
-		m->pending[vector / 64] |= bit;
+		m->state->pending[vector / 64] |= bit;
 	else
-		m->pending[vector / 64] &= ~bit;
+		m->state->pending[vector / 64] &= ~bit;
 }
 
 static void msix_flush_one_locked(struct msix *m, unsigned int vector)
 {
-	if (m->pending[vector / 64] & 1ull << (vector % 64))
+	if (m->state->pending[vector / 64] & 1ull << (vector % 64))
 		msix_deliver_locked(m, vector);
 }
 
@@ -123,7 +118,7 @@ void msix_table_read(struct msix *m, uint64_t off, void *data, unsigned int len)
 	if (!msix_is_inside(off, len, m->nr * (uint64_t)MSIX_ENTRY_SIZE))
 		return;
 	pthread_mutex_lock(&m->lock);
-	memcpy(data, (const uint8_t *)m->table + off, len);
+	memcpy(data, (const uint8_t *)m->state->table + off, len);
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -133,7 +128,7 @@ void msix_table_write(struct msix *m, uint64_t off, const void *data,
 	if (!msix_is_inside(off, len, m->nr * (uint64_t)MSIX_ENTRY_SIZE))
 		return;
 	pthread_mutex_lock(&m->lock);
-	memcpy((uint8_t *)m->table + off, data, len);
+	memcpy((uint8_t *)m->state->table + off, data, len);
 	msix_flush_one_locked(m, (unsigned int)(off / MSIX_ENTRY_SIZE));
 	pthread_mutex_unlock(&m->lock);
 }
@@ -144,6 +139,6 @@ void msix_pba_read(struct msix *m, uint64_t off, void *data, unsigned int len)
 	if (!msix_is_inside(off, len, (m->nr + 63) / 64 * 8ull))
 		return;
 	pthread_mutex_lock(&m->lock);
-	memcpy(data, (const uint8_t *)m->pending + off, len);
+	memcpy(data, (const uint8_t *)m->state->pending + off, len);
 	pthread_mutex_unlock(&m->lock);
 }

@@ -13,6 +13,7 @@
  */
 #define MSIX_ENTRY_SIZE 16u
 #define MSIX_ENTRY_MASKED 1u /* vector control, bit 0 */
+#define MSIX_MAX_VECTORS 2048u
 
 struct msix_entry {
 	uint32_t addr_lo;
@@ -21,20 +22,26 @@ struct msix_entry {
 	uint32_t control;
 };
 
+/* What the guest has set, and what waits to be sent. */
+struct msix_state {
+	uint64_t pending[MSIX_MAX_VECTORS / 64]; /* a bit a vector */
+	struct msix_entry table[]; /* of each vector */
+};
+
 struct msix {
 	/* set at creation */
 	bool (*send)(void *opaque, uint64_t addr, uint32_t data);
 	void *opaque;
-	unsigned int nr; /* vectors, 1..2048 */
+	unsigned int nr; /* vectors, 1..MSIX_MAX_VECTORS */
 	uint32_t table_off; /* in the BAR */
 	uint32_t pba_off;
 
-	/* any thread, under lock (lock order: the last one) */
+	/* any thread, under lock (no other is taken inside) */
 	pthread_mutex_t lock;
-	struct msix_entry *table;
-	uint64_t *pending;
-	bool enabled; /* message control, bit 15 */
-	bool masked; /* message control, bit 14 */
+	struct msix_state *state;
+	/* as message control says, which is in configuration space */
+	bool enabled; /* bit 15 */
+	bool masked; /* bit 14 */
 };
 
 /*

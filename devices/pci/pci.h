@@ -14,7 +14,10 @@
 /*
  * PCI functions on the one root bus (PCI Local Bus 3.0, PCIe base). Every
  * device is function 0 of its own slot and has at most one BAR: 64-bit memory,
- * not prefetchable. Configuration accesses are serialised by the root's lock.
+ * not prefetchable. Configuration accesses are serialised by the root's lock,
+ * which is held while a function looks at one; it may take its own lock then,
+ * so nobody may take the root's with that of a device held. MSI-X tables have
+ * their own locks, inside both.
  */
 #define PCI_SLOTS 32
 #define PCI_CONFIG_SIZE 256
@@ -58,21 +61,22 @@ struct pci_dev_ops {
 };
 
 struct pci_dev {
-	/* set at creation */
+	/* set at creation, the same for all of a kind */
 	const struct pci_dev_ops *ops;
 	struct board *board;
 	uint64_t bar_size; /* bytes, power of two; 0: none */
 	uint8_t msix_cap; /* offset of the capability, 0: none */
-	struct msix msix;
+	uint8_t next_cap; /* where the next capability goes */
+	uint8_t last_cap; /* its predecessor's offset, 0: none */
+	uint8_t writable[PCI_CONFIG_SIZE]; /* bits the guest may change */
+
+	struct msix msix; /* own lock */
 
 	/* under the root's lock once plugged */
+	uint8_t config[PCI_CONFIG_SIZE]; /* the state: all else follows */
 	struct pci_root *root; /* NULL: never plugged */
 	bool plugged;
 	unsigned int slot;
-	uint8_t config[PCI_CONFIG_SIZE];
-	uint8_t writable[PCI_CONFIG_SIZE]; /* bits the guest may change */
-	uint8_t next_cap; /* where the next capability goes */
-	uint8_t last_cap; /* its predecessor's offset, 0: none */
 	gpa_t bar_home; /* address given at power-on */
 	gpa_t bar_gpa; /* where it is mapped */
 	bool bar_mapped;
@@ -87,43 +91,57 @@ struct pci_ids {
 	uint32_t class_code; /* 24 bits: class, subclass, interface */
 };
 
-/* Fill a zeroed dev. bar_size 0: no BAR. Main thread. */
+/*
+ * Fill a zeroed dev, which is the caller's storage. board and ops are borrowed.
+ * bar_size: bytes of BAR 0, a power of two up to 1 MiB; 0: no BAR. Main thread.
+ */
 void pci_dev_init(struct pci_dev *dev, struct board *board,
 		  const struct pci_dev_ops *ops, const struct pci_ids *ids,
 		  uint64_t bar_size);
 
 /*
- * Append a capability of len bytes (with its two header bytes, which are
- * filled; the rest is copied from body + 2). Before plugging. Returns its
- * offset; asserts that it fits, as the set is fixed at build time.
+ * Append a capability of len bytes, of which the first two are filled in here
+ * and the rest is copied from body + 2. Returns its offset in configuration
+ * space; asserts that it fits, as the set is fixed at build time. Main thread,
+ * before pci_plug().
  */
 uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body,
 			   uint8_t len);
 
-/* MSI-X: table at table_off and PBA at pba_off of BAR 0. Before plugging.
- * -ENOMEM. */
+/*
+ * Add MSI-X with nr_vectors, 1 to MSIX_MAX_VECTORS: its table is at table_off
+ * and the pending bits at pba_off of BAR 0, in bytes; the BAR's ops pass such
+ * accesses on to dev->msix. Freed by pci_unplug(). Main thread, before
+ * pci_plug(). -ENOMEM.
+ */
 int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
 		 uint32_t table_off, uint32_t pba_off);
 
-/* Send vector's interrupt, or mark it pending. Any thread. */
+/* Send vector's interrupt, or mark it pending; one out of range is ignored. Any
+ * thread, with the device's lock or without. */
 void pci_msix_notify(struct pci_dev *dev, uint16_t vector);
 
 /*
- * Put dev on the machine's bus, in the lowest free slot from 1, with its BAR
- * assigned. Main thread. -ENOSPC with a message when all 31 slots are taken.
+ * Put dev on the machine's bus, with its BAR assigned. slot: 1 to 31, or 0 for
+ * the lowest free one. The guest may use dev before this returns. Main thread.
+ * With a message: -EEXIST when the slot is taken, -ENOSPC when all are, -EINVAL
+ * when there is no such slot; dev is as before then.
  */
-int pci_plug(struct pci_dev *dev, struct error *err);
+int pci_plug(struct pci_dev *dev, unsigned int slot, struct error *err);
 /*
- * Take it off, but keep what accesses under way on vCPU threads may need until
- * pci_unplug(). Its vectors are silent. forced: use the slot for another device
- * only when no other is left, as the guest may not know yet. Main thread.
+ * Take dev off the bus, but keep what accesses under way on vCPU threads may
+ * need until pci_unplug(). It sends no interrupts from now on. forced: the
+ * guest may not know yet, so the slot is used again only when no other is left,
+ * and the BAR's addresses read as zero. Nothing for one that is off. Main
+ * thread.
  */
 void pci_detach(struct pci_dev *dev, bool forced);
-/* Take it off: the guest reaches neither config space nor BAR afterwards.
- * Main thread, no vCPU inside an access. */
+/* pci_detach(), not forced, if that was not done, and free what pci_add_msix()
+ * made; dev may be freed then. Main thread, no vCPU inside an access. */
 void pci_unplug(struct pci_dev *dev);
 
-/* Configuration space and BAR as at power-on. No vCPU runs. Main thread. */
+/* Configuration space, BAR and MSI-X as at power-on; nothing for one that is
+ * off the bus. Main thread, no vCPU runs. */
 void pci_dev_reset(struct pci_dev *dev);
 
 #endif

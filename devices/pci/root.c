@@ -26,17 +26,25 @@
 #define ROOT_HOST_BRIDGE_DEVICE 0x0008
 #define ROOT_HOST_BRIDGE_CLASS 0x060000
 
+/* Where the BAR of a function was that was taken away by force. */
+struct pci_grave {
+	gpa_t gpa;
+	uint64_t len; /* bytes, 0: none */
+};
+
+struct pci_root_state {
+	uint32_t stale; /* free, but the guest may not know: bit per slot */
+	struct pci_grave graves[PCI_SLOTS]; /* by slot */
+};
+
 struct pci_root {
 	struct device device;
 	struct board *board;
 	struct pci_dev bridge; /* slot 0 */
-	pthread_mutex_t lock; /* guards the slots and every config space */
+	/* guards the rest, and every configuration space */
+	pthread_mutex_t lock;
 	struct pci_dev *slots[PCI_SLOTS];
-	uint32_t stale; /* free, but the guest may not know: bit per slot */
-	struct pci_grave {
-		gpa_t gpa;
-		uint64_t len; /* 0: none */
-	} graves[PCI_SLOTS]; /* BARs of what was taken away by force */
+	struct pci_root_state state;
 };
 
 /* ---- capabilities and MSI-X ---- */
@@ -99,7 +107,7 @@ int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
 {
 	uint8_t body[12] = { 0 };
 
-	assert(nr_vectors >= 1 && nr_vectors <= 2048);
+	assert(nr_vectors >= 1 && nr_vectors <= MSIX_MAX_VECTORS);
 	if (msix_init(&dev->msix, nr_vectors, pci_msix_send, dev))
 		return -ENOMEM;
 	dev->msix.table_off = table_off;
@@ -157,7 +165,7 @@ static void root_dig_locked(struct pci_root *root, unsigned int slot, gpa_t gpa,
 			    uint64_t len)
 {
 	if (!bus_add(&root->board->mmio, gpa, len, &grave_ops, root))
-		root->graves[slot] = (struct pci_grave){ gpa, len };
+		root->state.graves[slot] = (struct pci_grave){ gpa, len };
 }
 
 static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
@@ -166,7 +174,7 @@ static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
 	unsigned int i;
 
 	for (i = 0; i < PCI_SLOTS; i++) {
-		struct pci_grave *g = &root->graves[i];
+		struct pci_grave *g = &root->state.graves[i];
 
 		/* Either may end where addresses do. */
 		if (!g->len || (gpa - g->gpa >= g->len && g->gpa - gpa >= len))
@@ -343,40 +351,63 @@ static unsigned int root_free_slot_locked(const struct pci_root *root)
 	unsigned int slot, stale = PCI_SLOTS;
 
 	for (slot = PCI_SLOTS - 1; slot > 0; slot--)
-		if (!root->slots[slot] && root->stale >> slot & 1)
+		if (!root->slots[slot] && root->state.stale >> slot & 1)
 			stale = slot;
 	for (slot = 1; slot < PCI_SLOTS; slot++)
-		if (!root->slots[slot] && !(root->stale >> slot & 1))
+		if (!root->slots[slot] && !(root->state.stale >> slot & 1))
 			return slot;
 	return stale;
 }
 
-int pci_plug(struct pci_dev *dev, struct error *err)
+/* The slot for a device that wants this one, or any (0). -errno. */
+static int root_choose_slot_locked(const struct pci_root *root,
+				   unsigned int wanted, struct error *err)
 {
-	struct device *found = board_find_class(dev->board, "pci_root");
-	struct pci_root *root = container_of(found, struct pci_root, device);
-	unsigned int slot;
+	unsigned int slot = wanted ? wanted : root_free_slot_locked(root);
 
-	pthread_mutex_lock(&root->lock);
-	slot = root_free_slot_locked(root);
-	if (slot == PCI_SLOTS) {
-		pthread_mutex_unlock(&root->lock);
+	if (wanted >= PCI_SLOTS)
+		return error_set(err, EINVAL,
+				 "PCI slot %u: there are 1 to %d; choose one",
+				 wanted, PCI_SLOTS - 1);
+	if (slot == PCI_SLOTS)
 		return error_set(
 			err, ENOSPC,
 			"the PCI bus is full: %d devices at most; remove one",
 			PCI_SLOTS - 1);
-	}
+	if (root->slots[slot])
+		return error_set(
+			err, EEXIST,
+			"PCI slot %u: another device is there; choose another",
+			slot);
+	return (int)slot;
+}
+
+static void root_plug_locked(struct pci_root *root, struct pci_dev *dev,
+			     unsigned int slot)
+{
 	dev->root = root;
 	dev->plugged = true;
 	dev->slot = slot;
 	dev->bar_home = arch_pci.mmio32_base + slot * ROOT_SLOT_WINDOW;
 	pci_power_on(dev);
 	root->slots[slot] = dev;
-	root->stale &= ~(1u << slot);
-	root_clear_graves_locked(root, root->graves[slot].gpa,
-				 root->graves[slot].len);
+	root->state.stale &= ~(1u << slot);
+	root_clear_graves_locked(root, root->state.graves[slot].gpa,
+				 root->state.graves[slot].len);
+}
+
+int pci_plug(struct pci_dev *dev, unsigned int slot, struct error *err)
+{
+	struct device *found = board_find_class(dev->board, "pci_root");
+	struct pci_root *root = container_of(found, struct pci_root, device);
+	int r;
+
+	pthread_mutex_lock(&root->lock);
+	r = root_choose_slot_locked(root, slot, err);
+	if (r > 0)
+		root_plug_locked(root, dev, (unsigned int)r);
 	pthread_mutex_unlock(&root->lock);
-	return 0;
+	return MIN(r, 0);
 }
 
 void pci_detach(struct pci_dev *dev, bool forced)
@@ -395,7 +426,7 @@ void pci_detach(struct pci_dev *dev, bool forced)
 		msix_set_control(&dev->msix, false, true);
 	root->slots[dev->slot] = NULL;
 	if (forced)
-		root->stale |= 1u << dev->slot;
+		root->state.stale |= 1u << dev->slot;
 	dev->plugged = false;
 	pthread_mutex_unlock(&root->lock);
 }
@@ -424,7 +455,7 @@ static void root_reset(struct device *device)
 	struct pci_root *root = container_of(device, struct pci_root, device);
 
 	pci_power_on(&root->bridge);
-	root->stale = 0;
+	root->state.stale = 0;
 	root_clear_graves_locked(root, 0, UINT64_MAX);
 }
 

@@ -27,20 +27,24 @@
 #define OST_SUCCESS 0u
 #define OST_EJECT_IN_PROGRESS 0x84u
 
-struct acpi_hotplug {
-	struct device device;
-	struct board *board;
-	uint64_t base;
-	uint32_t gsi;
-	gpa_t state; /* ACPI_STATE_* */
-
-	/* any thread, under lock (a leaf) */
-	pthread_mutex_t lock;
+struct acpi_hotplug_state {
 	/* values of Notify() that the guest has not read, 0: none */
 	uint8_t events[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX];
 	/* the guest may eject it */
 	bool asked[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX];
 	bool heard; /* the guest has looked for events */
+};
+
+struct acpi_hotplug {
+	struct device device;
+	struct board *board;
+	uint64_t base;
+	uint32_t gsi;
+	gpa_t area; /* guest memory: ACPI_STATE_* */
+
+	/* any thread, under lock (a leaf) */
+	pthread_mutex_t lock;
+	struct acpi_hotplug_state state;
 };
 
 /* ---- guest: vCPU threads ---- */
@@ -51,13 +55,14 @@ static uint32_t ahp_next_event(struct acpi_hotplug *ahp)
 	uint32_t word = 0;
 
 	pthread_mutex_lock(&ahp->lock);
-	ahp->heard = true;
+	ahp->state.heard = true;
 	for (kind = 0; kind < HOTPLUG_KINDS && !word; kind++) {
 		for (i = 0; i < HOTPLUG_MAX_INDEX && !word; i++) {
-			if (!ahp->events[kind][i])
+			if (!ahp->state.events[kind][i])
 				continue;
-			word = ACPI_HOTPLUG_WORD(kind, i, ahp->events[kind][i]);
-			ahp->events[kind][i] = 0;
+			word = ACPI_HOTPLUG_WORD(kind, i,
+						 ahp->state.events[kind][i]);
+			ahp->state.events[kind][i] = 0;
 		}
 	}
 	pthread_mutex_unlock(&ahp->lock);
@@ -71,21 +76,21 @@ static bool ahp_end_ask(struct acpi_hotplug *ahp, unsigned int kind,
 	bool asked;
 
 	pthread_mutex_lock(&ahp->lock);
-	asked = ahp->asked[kind][index];
-	ahp->asked[kind][index] = false;
+	asked = ahp->state.asked[kind][index];
+	ahp->state.asked[kind][index] = false;
 	pthread_mutex_unlock(&ahp->lock);
 	return asked;
 }
 
 /* Where a byte or a DIMM's words of the state area are; NULL: no RAM there. */
-static void *ahp_state(struct acpi_hotplug *ahp, uint64_t off, uint64_t len)
+static void *ahp_area(struct acpi_hotplug *ahp, uint64_t off, uint64_t len)
 {
-	return gmem_ptr(&ahp->board->gmem, ahp->state + off, len);
+	return gmem_ptr(&ahp->board->gmem, ahp->area + off, len);
 }
 
 static void ahp_set_cpu(void *opaque, unsigned int index, bool present)
 {
-	uint8_t *p = ahp_state(opaque, ACPI_STATE_CPUS + index, 1);
+	uint8_t *p = ahp_area(opaque, ACPI_STATE_CPUS + index, 1);
 
 	if (p)
 		__atomic_store_n(p, present ? ACPI_STA_PRESENT : 0,
@@ -95,9 +100,9 @@ static void ahp_set_cpu(void *opaque, unsigned int index, bool present)
 static void ahp_set_memory(void *opaque, unsigned int index, gpa_t gpa,
 			   uint64_t len)
 {
-	uint8_t *p = ahp_state(opaque,
-			       ACPI_STATE_DIMMS + index * ACPI_STATE_DIMM_LEN,
-			       ACPI_STATE_DIMM_LEN);
+	uint8_t *p = ahp_area(opaque,
+			      ACPI_STATE_DIMMS + index * ACPI_STATE_DIMM_LEN,
+			      ACPI_STATE_DIMM_LEN);
 
 	if (p)
 		acpi_store_dimm(p, gpa, len);
@@ -109,7 +114,7 @@ static void ahp_check(void *opaque, enum hotplug_kind kind, unsigned int index)
 	struct acpi_hotplug *ahp = opaque;
 
 	pthread_mutex_lock(&ahp->lock);
-	ahp->events[kind][index] = NOTIFY_DEVICE_CHECK;
+	ahp->state.events[kind][index] = NOTIFY_DEVICE_CHECK;
 	pthread_mutex_unlock(&ahp->lock);
 	irq_pulse(ahp->board, ahp->gsi);
 }
@@ -187,11 +192,11 @@ static void ahp_ask(void *opaque, enum hotplug_kind kind, unsigned int index,
 	struct acpi_hotplug *ahp = opaque;
 
 	pthread_mutex_lock(&ahp->lock);
-	ahp->asked[kind][index] = on;
+	ahp->state.asked[kind][index] = on;
 	if (on)
-		ahp->events[kind][index] = NOTIFY_EJECT_REQUEST;
-	else if (ahp->events[kind][index] == NOTIFY_EJECT_REQUEST)
-		ahp->events[kind][index] = 0;
+		ahp->state.events[kind][index] = NOTIFY_EJECT_REQUEST;
+	else if (ahp->state.events[kind][index] == NOTIFY_EJECT_REQUEST)
+		ahp->state.events[kind][index] = 0;
 	pthread_mutex_unlock(&ahp->lock);
 	if (on)
 		irq_pulse(ahp->board, ahp->gsi);
@@ -203,7 +208,7 @@ static bool ahp_is_heard(void *opaque)
 	bool heard;
 
 	pthread_mutex_lock(&ahp->lock);
-	heard = ahp->heard;
+	heard = ahp->state.heard;
 	pthread_mutex_unlock(&ahp->lock);
 	return heard;
 }
@@ -215,7 +220,7 @@ static bool ahp_is_unread(void *opaque, enum hotplug_kind kind,
 	bool unread;
 
 	pthread_mutex_lock(&ahp->lock);
-	unread = ahp->events[kind][index] != 0;
+	unread = ahp->state.events[kind][index] != 0;
 	pthread_mutex_unlock(&ahp->lock);
 	return unread;
 }
@@ -240,9 +245,7 @@ static void ahp_reset(struct device *device)
 		container_of(device, struct acpi_hotplug, device);
 
 	pthread_mutex_lock(&ahp->lock);
-	memset(ahp->events, 0, sizeof(ahp->events));
-	memset(ahp->asked, 0, sizeof(ahp->asked));
-	ahp->heard = false;
+	memset(&ahp->state, 0, sizeof(ahp->state));
 	pthread_mutex_unlock(&ahp->lock);
 	irq_pulse(ahp->board, ahp->gsi);
 }
@@ -278,7 +281,7 @@ static int ahp_create(struct board *board, const void *config,
 	ahp->board = board;
 	ahp->base = place->base;
 	ahp->gsi = place->gsi;
-	ahp->state = place->memory;
+	ahp->area = place->memory;
 	pthread_mutex_init(&ahp->lock, NULL);
 	r = bus_add(&board->pio, place->base, ACPI_HOTPLUG_PORTS, &ahp_bus_ops,
 		    ahp);

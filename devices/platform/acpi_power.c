@@ -18,12 +18,16 @@
 #include "vmm/util.h"
 #include "vmm/board.h"
 
+struct acpi_power_state {
+	atomic_uint events; /* ACPI_GED_*, not yet read by the guest */
+};
+
 struct acpi_power {
 	struct device device;
 	struct board *board;
 	uint64_t base;
 	uint32_t gsi;
-	atomic_uint events; /* ACPI_GED_*, not yet read by the guest */
+	struct acpi_power_state state; /* any thread */
 };
 
 static void acpi_power_read(void *opaque, uint64_t off, void *data,
@@ -33,7 +37,8 @@ static void acpi_power_read(void *opaque, uint64_t off, void *data,
 
 	memset(data, 0, len);
 	if (off == ACPI_POWER_EVENT)
-		*(uint8_t *)data = (uint8_t)atomic_exchange(&ap->events, 0);
+		*(uint8_t *)data =
+			(uint8_t)atomic_exchange(&ap->state.events, 0);
 }
 
 static void acpi_power_write(void *opaque, uint64_t off, const void *data,
@@ -60,7 +65,7 @@ static void acpi_power_button(struct device *device)
 {
 	struct acpi_power *ap = container_of(device, struct acpi_power, device);
 
-	atomic_fetch_or(&ap->events, ACPI_GED_POWER_BUTTON);
+	atomic_fetch_or(&ap->state.events, ACPI_GED_POWER_BUTTON);
 	irq_pulse(ap->board, ap->gsi);
 }
 
@@ -68,7 +73,7 @@ static void acpi_power_reset(struct device *device)
 {
 	struct acpi_power *ap = container_of(device, struct acpi_power, device);
 
-	atomic_store(&ap->events, 0);
+	atomic_store(&ap->state.events, 0);
 }
 
 static void acpi_power_destroy(struct device *device)

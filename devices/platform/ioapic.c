@@ -19,7 +19,7 @@
 #include "vmm/util.h"
 #include "vmm/board.h"
 
-#define IOAPIC_PINS 8u
+#define IOAPIC_MAX_PINS 24u
 #define IOAPIC_LEN 0x1000u
 
 /* Memory-mapped registers */
@@ -46,22 +46,27 @@
 #define MSI_DESTINATION 12
 #define MSI_LOGICAL (1u << 2)
 
-struct ioapic {
-	struct device device;
-	struct board *board;
-	uint64_t base;
-
-	pthread_mutex_t lock; /* guards the rest; a leaf */
+struct ioapic_state {
 	uint8_t select;
 	uint32_t id;
-	uint64_t entries[IOAPIC_PINS];
+	uint64_t entries[IOAPIC_MAX_PINS]; /* of each pin */
 	uint32_t lines; /* a bit per pin: level of the input */
 	uint32_t pending; /* rose while masked, or while interrupts were held */
 };
 
+struct ioapic {
+	struct device device;
+	struct board *board;
+	uint64_t base;
+	unsigned int nr_pins;
+
+	pthread_mutex_t lock; /* guards the rest; after those of other chips */
+	struct ioapic_state state;
+};
+
 static void ioapic_send_locked(struct ioapic *io, unsigned int pin)
 {
-	uint64_t e = io->entries[pin];
+	uint64_t e = io->state.entries[pin];
 	uint32_t bit = 1u << pin;
 
 	if (e & ENTRY_MASKED ||
@@ -69,23 +74,24 @@ static void ioapic_send_locked(struct ioapic *io, unsigned int pin)
 		     MSI_ADDRESS | (e >> ENTRY_DESTINATION) << MSI_DESTINATION |
 			     (e & ENTRY_LOGICAL ? MSI_LOGICAL : 0),
 		     (uint32_t)(e & (ENTRY_VECTOR | ENTRY_DELIVERY))))
-		io->pending |= bit;
+		io->state.pending |= bit;
 	else
-		io->pending &= ~bit;
+		io->state.pending &= ~bit;
 }
 
 static void ioapic_line(void *opaque, uint32_t gsi, bool level)
 {
 	struct ioapic *io = opaque;
-	uint32_t bit = 1u << gsi;
+	uint32_t bit;
 
-	if (gsi >= IOAPIC_PINS)
+	if (gsi >= io->nr_pins)
 		return;
+	bit = 1u << gsi;
 	pthread_mutex_lock(&io->lock);
 	if (!level)
-		io->lines &= ~bit;
-	else if (!(io->lines & bit)) {
-		io->lines |= bit;
+		io->state.lines &= ~bit;
+	else if (!(io->state.lines & bit)) {
+		io->state.lines |= bit;
 		ioapic_send_locked(io, gsi);
 	}
 	pthread_mutex_unlock(&io->lock);
@@ -93,41 +99,41 @@ static void ioapic_line(void *opaque, uint32_t gsi, bool level)
 
 static uint32_t ioapic_read_locked(const struct ioapic *io)
 {
-	unsigned int i = io->select - IOAPIC_REG_TABLE;
+	unsigned int i = io->state.select - IOAPIC_REG_TABLE;
 
-	switch (io->select) {
+	switch (io->state.select) {
 	case IOAPIC_REG_ID:
 	case IOAPIC_REG_ARBITRATION:
-		return io->id;
+		return io->state.id;
 	case IOAPIC_REG_VERSION:
-		return IOAPIC_VERSION | (IOAPIC_PINS - 1) << 16;
+		return IOAPIC_VERSION | (io->nr_pins - 1) << 16;
 	default:
-		if (io->select < IOAPIC_REG_TABLE || i >= 2 * IOAPIC_PINS)
+		if (io->state.select < IOAPIC_REG_TABLE || i >= 2 * io->nr_pins)
 			return 0;
-		return (uint32_t)(io->entries[i / 2] >> 32 * (i % 2));
+		return (uint32_t)(io->state.entries[i / 2] >> 32 * (i % 2));
 	}
 }
 
 static void ioapic_write_entry_locked(struct ioapic *io, unsigned int i,
 				      uint32_t v)
 {
-	uint64_t *e = &io->entries[i / 2];
+	uint64_t *e = &io->state.entries[i / 2];
 
 	if (i % 2)
 		*e = (*e & 0xffffffffu) | (uint64_t)v << 32;
 	else
 		*e = (*e & ~0xffffffffull) | (v & ~ENTRY_READ_ONLY);
-	if (io->pending & 1u << i / 2)
+	if (io->state.pending & 1u << i / 2)
 		ioapic_send_locked(io, i / 2);
 }
 
 static void ioapic_write_locked(struct ioapic *io, uint32_t v)
 {
-	unsigned int i = io->select - IOAPIC_REG_TABLE;
+	unsigned int i = io->state.select - IOAPIC_REG_TABLE;
 
-	if (io->select == IOAPIC_REG_ID)
-		io->id = v & 0x0f000000;
-	else if (io->select >= IOAPIC_REG_TABLE && i < 2 * IOAPIC_PINS)
+	if (io->state.select == IOAPIC_REG_ID)
+		io->state.id = v & 0x0f000000;
+	else if (io->state.select >= IOAPIC_REG_TABLE && i < 2 * io->nr_pins)
 		ioapic_write_entry_locked(io, i, v);
 }
 
@@ -139,7 +145,7 @@ static void ioapic_read(void *opaque, uint64_t off, void *data,
 
 	pthread_mutex_lock(&io->lock);
 	if (off == IOAPIC_SELECT)
-		v = io->select;
+		v = io->state.select;
 	else if (off == IOAPIC_WINDOW)
 		v = ioapic_read_locked(io);
 	pthread_mutex_unlock(&io->lock);
@@ -154,7 +160,7 @@ static void ioapic_write(void *opaque, uint64_t off, const void *data,
 
 	pthread_mutex_lock(&io->lock);
 	if (off == IOAPIC_SELECT)
-		io->select = (uint8_t)v;
+		io->state.select = (uint8_t)v;
 	else if (off == IOAPIC_WINDOW)
 		ioapic_write_locked(io, v);
 	pthread_mutex_unlock(&io->lock);
@@ -171,12 +177,9 @@ static void ioapic_reset(struct device *device)
 	unsigned int i;
 
 	pthread_mutex_lock(&io->lock);
-	for (i = 0; i < IOAPIC_PINS; i++)
-		io->entries[i] = ENTRY_MASKED;
-	io->select = 0;
-	io->id = 0;
-	io->lines = 0;
-	io->pending = 0;
+	io->state = (struct ioapic_state){ 0 };
+	for (i = 0; i < io->nr_pins; i++)
+		io->state.entries[i] = ENTRY_MASKED;
 	pthread_mutex_unlock(&io->lock);
 }
 
@@ -187,8 +190,8 @@ static void ioapic_resume(struct device *device)
 	unsigned int i;
 
 	pthread_mutex_lock(&io->lock);
-	for (i = 0; i < IOAPIC_PINS; i++)
-		if (io->pending & 1u << i)
+	for (i = 0; i < io->nr_pins; i++)
+		if (io->state.pending & 1u << i)
 			ioapic_send_locked(io, i);
 	pthread_mutex_unlock(&io->lock);
 }
@@ -223,6 +226,7 @@ static int ioapic_create(struct board *board, const void *config,
 	io->device.ops = &ioapic_ops;
 	io->board = board;
 	io->base = place->base;
+	io->nr_pins = MIN(place->nr_pins, IOAPIC_MAX_PINS);
 	pthread_mutex_init(&io->lock, NULL);
 	ioapic_reset(&io->device);
 	irq_set_line_sink(board, ioapic_line, io);

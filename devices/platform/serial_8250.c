@@ -44,6 +44,13 @@
 #define LSR_TX_EMPTY 0x60 /* holding and shift register */
 #define MSR_CONNECTED 0xb0 /* CTS, DSR, DCD */
 
+struct serial_state {
+	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
+	bool tx_pending; /* "transmitter empty" not yet acknowledged */
+	uint8_t fifo[UART_FIFO]; /* received: count bytes from head on */
+	uint32_t head, count;
+};
+
 struct serial {
 	struct device device;
 	struct board *board;
@@ -54,20 +61,17 @@ struct serial {
 	bool paused; /* main thread: the host's bytes wait */
 
 	pthread_mutex_t lock; /* guards the rest; vCPU and main threads */
-	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
-	bool tx_pending; /* "transmitter empty" not yet acknowledged */
-	bool line; /* interrupt line as last set */
-	uint8_t fifo[UART_FIFO];
-	unsigned int head, count;
+	struct serial_state state;
+	bool line; /* level of the interrupt line, which follows the state */
 };
 
 static uint8_t serial_iir_locked(const struct serial *s)
 {
-	uint8_t fifo = s->fcr & FCR_ENABLE ? IIR_FIFO : 0;
+	uint8_t fifo = s->state.fcr & FCR_ENABLE ? IIR_FIFO : 0;
 
-	if (s->ier & IER_RX && s->count)
+	if (s->state.ier & IER_RX && s->state.count)
 		return fifo | IIR_RX;
-	if (s->ier & IER_TX && s->tx_pending)
+	if (s->state.ier & IER_TX && s->state.tx_pending)
 		return fifo | IIR_TX;
 	return fifo | IIR_NONE;
 }
@@ -84,19 +88,20 @@ static void serial_update_irq_locked(struct serial *s)
 
 static void serial_receive_locked(struct serial *s, uint8_t byte)
 {
-	if (s->count < UART_FIFO)
-		s->fifo[(s->head + s->count++) % UART_FIFO] = byte;
+	if (s->state.count < UART_FIFO)
+		s->state.fifo[(s->state.head + s->state.count++) % UART_FIFO] =
+			byte;
 }
 
 static uint8_t serial_take_locked(struct serial *s)
 {
 	uint8_t byte;
 
-	if (!s->count)
+	if (!s->state.count)
 		return 0;
-	byte = s->fifo[s->head];
-	s->head = (s->head + 1) % UART_FIFO;
-	if (!--s->count)
+	byte = s->state.fifo[s->state.head];
+	s->state.head = (s->state.head + 1) % UART_FIFO;
+	if (!--s->state.count)
 		console_input_wanted(s->con);
 	return byte;
 }
@@ -104,10 +109,10 @@ static uint8_t serial_take_locked(struct serial *s)
 /* Loopback: outputs RTS, DTR, OUT1, OUT2 come back as CTS, DSR, RI, DCD. */
 static uint8_t serial_msr_locked(const struct serial *s)
 {
-	if (!(s->mcr & MCR_LOOP))
+	if (!(s->state.mcr & MCR_LOOP))
 		return MSR_CONNECTED;
-	return (uint8_t)((s->mcr & 2) << 3 | (s->mcr & 1) << 5 |
-			 (s->mcr & 4) << 4 | (s->mcr & 8) << 4);
+	return (uint8_t)((s->state.mcr & 2) << 3 | (s->state.mcr & 1) << 5 |
+			 (s->state.mcr & 4) << 4 | (s->state.mcr & 8) << 4);
 }
 
 static uint8_t serial_read_locked(struct serial *s, uint64_t off)
@@ -116,38 +121,39 @@ static uint8_t serial_read_locked(struct serial *s, uint64_t off)
 
 	switch (off) {
 	case UART_DATA:
-		return s->lcr & LCR_DLAB ? s->dll : serial_take_locked(s);
+		return s->state.lcr & LCR_DLAB ? s->state.dll
+					       : serial_take_locked(s);
 	case UART_IER:
-		return s->lcr & LCR_DLAB ? s->dlm : s->ier;
+		return s->state.lcr & LCR_DLAB ? s->state.dlm : s->state.ier;
 	case UART_IIR:
 		v = serial_iir_locked(s);
 		if ((v & 0x0f) == IIR_TX)
-			s->tx_pending = false;
+			s->state.tx_pending = false;
 		return v;
 	case UART_LCR:
-		return s->lcr;
+		return s->state.lcr;
 	case UART_MCR:
-		return s->mcr;
+		return s->state.mcr;
 	case UART_LSR:
-		return LSR_TX_EMPTY | (s->count ? LSR_RX : 0);
+		return LSR_TX_EMPTY | (s->state.count ? LSR_RX : 0);
 	case UART_MSR:
 		return serial_msr_locked(s);
 	default:
-		return s->scr;
+		return s->state.scr;
 	}
 }
 
 static void serial_data_locked(struct serial *s, uint8_t v)
 {
-	if (s->lcr & LCR_DLAB) {
-		s->dll = v;
+	if (s->state.lcr & LCR_DLAB) {
+		s->state.dll = v;
 		return;
 	}
-	if (s->mcr & MCR_LOOP)
+	if (s->state.mcr & MCR_LOOP)
 		serial_receive_locked(s, v);
 	else
 		console_write(s->con, v);
-	s->tx_pending = true;
+	s->state.tx_pending = true;
 }
 
 static void serial_write_locked(struct serial *s, uint64_t off, uint8_t v)
@@ -157,29 +163,29 @@ static void serial_write_locked(struct serial *s, uint64_t off, uint8_t v)
 		serial_data_locked(s, v);
 		break;
 	case UART_IER:
-		if (s->lcr & LCR_DLAB) {
-			s->dlm = v;
+		if (s->state.lcr & LCR_DLAB) {
+			s->state.dlm = v;
 			break;
 		}
-		if (v & ~s->ier & IER_TX)
-			s->tx_pending = true;
-		s->ier = v & 0x0f;
+		if (v & ~s->state.ier & IER_TX)
+			s->state.tx_pending = true;
+		s->state.ier = v & 0x0f;
 		break;
 	case UART_FCR:
 		if (v & FCR_CLEAR_RX) {
-			s->count = 0;
+			s->state.count = 0;
 			console_input_wanted(s->con);
 		}
-		s->fcr = v & FCR_ENABLE;
+		s->state.fcr = v & FCR_ENABLE;
 		break;
 	case UART_LCR:
-		s->lcr = v;
+		s->state.lcr = v;
 		break;
 	case UART_MCR:
-		s->mcr = v & 0x1f;
+		s->state.mcr = v & 0x1f;
 		break;
 	case UART_SCR:
-		s->scr = v;
+		s->state.scr = v;
 		break;
 	default:
 		break; /* LSR and MSR are read only */
@@ -223,7 +229,7 @@ static size_t serial_room(void *opaque)
 	size_t room;
 
 	pthread_mutex_lock(&s->lock);
-	room = s->paused ? 0 : UART_FIFO - s->count;
+	room = s->paused ? 0 : UART_FIFO - s->state.count;
 	pthread_mutex_unlock(&s->lock);
 	return room;
 }
@@ -254,10 +260,8 @@ static void serial_reset(struct device *device)
 	struct serial *s = container_of(device, struct serial, device);
 
 	pthread_mutex_lock(&s->lock);
-	s->ier = s->fcr = s->lcr = s->mcr = s->scr = s->dll = s->dlm = 0;
-	s->tx_pending = false;
+	s->state = (struct serial_state){ 0 };
 	s->line = false;
-	s->count = 0;
 	s->paused = false;
 	pthread_mutex_unlock(&s->lock);
 	console_input_wanted(s->con);

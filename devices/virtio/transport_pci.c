@@ -557,7 +557,7 @@ int vpci_attach(struct virtio_dev *dev, uint32_t class_code, struct error *err)
 	/* On a bus that runs the guest may come at once: plugging is last. */
 	dev->transport = vp;
 	dev->transport_ops = &vpci_transport_ops;
-	r = pci_plug(&vp->pci, err);
+	r = pci_plug(&vp->pci, dev->board->next_slot, err);
 	if (r) {
 		dev->transport = NULL;
 		pci_unplug(&vp->pci);

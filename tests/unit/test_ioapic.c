@@ -55,7 +55,8 @@ static void expect_msi(unsigned int nr, uint64_t addr, uint32_t data)
 static int setup(void **state unused_param)
 {
 	static const struct chip_place io_place = { .class_name = "ioapic",
-						    .base = BASE };
+						    .base = BASE,
+						    .nr_pins = 8 };
 	static const struct chip_place power_place = {
 		.class_name = "acpi_power",
 		.pio = true,
@@ -80,7 +81,7 @@ static void test_registers(void **state unused_param)
 {
 	unsigned int i, pins = (reg(REG_VERSION) >> 16) + 1;
 
-	assert_true(pins > GSI && pins <= 24);
+	assert_int_equal(pins, 8);
 	for (i = 0; i < pins; i++)
 		assert_int_equal(reg(REG_TABLE + 2 * i), MASKED);
 	set_reg(REG_TABLE, 0xffffffff);

@@ -83,7 +83,7 @@ static const struct pci_dev_ops card_ops = {
 	.config_written = card_config_written,
 };
 
-static int card_plug(struct card *card, struct error *err)
+static int card_plug_at(struct card *card, unsigned int slot, struct error *err)
 {
 	static const struct pci_ids ids = {
 		.vendor = 0x1234,
@@ -99,7 +99,12 @@ static int card_plug(struct card *card, struct error *err)
 	pci_dev_init(&card->pci, &fv.board, &card_ops, &ids, BAR_SIZE);
 	assert_int_equal(pci_add_msix(&card->pci, 4, 0x1000, 0x2000), 0);
 	pci_add_capability(&card->pci, PCI_CAP_ID_VENDOR, cap, CAP_LEN);
-	return pci_plug(&card->pci, err);
+	return pci_plug(&card->pci, slot, err);
+}
+
+static int card_plug(struct card *card, struct error *err)
+{
+	return card_plug_at(card, 0, err);
 }
 
 static int setup(void **state unused_param)
@@ -357,6 +362,22 @@ static void test_slots(void **state unused_param)
 	assert_int_equal(cards[5].pci.slot, 5);
 	for (i = 2; i < PCI_SLOTS; i++)
 		pci_unplug(&cards[i].pci);
+	/* One of its choice, which is as if the guest knew it to be free. */
+	assert_int_equal(card_plug_at(&cards[9], 9, &err), 0);
+	assert_int_equal(cards[9].pci.slot, 9);
+	assert_int_equal(cfg(9, PCI_VENDOR_ID, 2), 0x1234);
+	pci_detach(&cards[9].pci, true);
+	pci_unplug(&cards[9].pci);
+	assert_int_equal(card_plug_at(&cards[9], 9, &err), 0);
+	assert_int_equal(card_plug_at(&extra, 9, &err), -EEXIST);
+	assert_non_null(strstr(err.msg, "slot 9"));
+	pci_unplug(&extra.pci);
+	assert_int_equal(card_plug_at(&extra, PCI_SLOTS, &err), -EINVAL);
+	pci_unplug(&extra.pci);
+	assert_int_equal(card_plug(&cards[2], &err), 0);
+	assert_int_equal(cards[2].pci.slot, 2);
+	pci_unplug(&cards[2].pci);
+	pci_unplug(&cards[9].pci);
 }
 
 static void test_msix_control(void **state unused_param)

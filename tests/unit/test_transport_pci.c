@@ -472,6 +472,23 @@ static void test_machine_reset(void **state unused_param)
 	assert_int_equal(guest_ring_used_idx(&ring), 1);
 }
 
+/* A machine that is built as another one was: devices go where they were. */
+static void test_given_slot(void **state unused_param)
+{
+	struct fake_disk other;
+
+	fv.board.next_slot = 7;
+	assert_true(fake_disk_init(&other, &fv, DISK_LEN, "engine=sync"));
+	assert_int_equal(other.dev->slot, 7);
+	assert_int_equal(fake_cfg_read(&fv, 7, PCI_VENDOR_ID, 2), 0x1af4);
+	fake_disk_fini(&other);
+	fv.board.next_slot = 1;
+	assert_false(fake_disk_init(&other, &fv, DISK_LEN, "engine=sync"));
+	assert_non_null(strstr(fv.err.msg, "PCI slot 1"));
+	fake_disk_fini(&other);
+	fv.board.next_slot = 0;
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -488,6 +505,7 @@ int main(void)
 		UNIT(test_request),
 		UNIT(test_trapped_notify),
 		UNIT(test_ioeventfds_follow_bar),
+		UNIT(test_given_slot),
 		UNIT(test_held_interrupt),
 		UNIT(test_config_space),
 		UNIT(test_window),
