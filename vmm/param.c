@@ -294,7 +294,7 @@ static int param_store_text(const struct param *p, void *cfg, const char *text,
 int param_assign(const struct param *p, void *cfg, const char *text,
 		 struct error *err)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int rc;
 
 	if (param_is_text(p))
