@@ -271,7 +271,8 @@ static int acpi_write_srat(struct acpi_area *area, const struct gmem *gm,
 
 	if (!c->nr_dimms)
 		return 0;
-	gmem_for_each(r, gm) len += r->kind == GMEM_RAM ? SRAT_MEMORY_LEN : 0;
+	gmem_for_each (r, gm)
+		len += r->kind == GMEM_RAM ? SRAT_MEMORY_LEN : 0;
 	t = acpi_alloc(area, len);
 	if (!t)
 		return -ENOSPC;
@@ -283,8 +284,9 @@ static int acpi_write_srat(struct acpi_area *area, const struct gmem *gm,
 		le_store(e + 8, i, 4);
 		le_store(e + 12, SRAT_ENABLED, 4);
 	}
-	gmem_for_each(r, gm) if (r->kind == GMEM_RAM)
-		e = acpi_store_srat_memory(e, r, 0);
+	gmem_for_each (r, gm)
+		if (r->kind == GMEM_RAM)
+			e = acpi_store_srat_memory(e, r, 0);
 	acpi_store_srat_memory(e, &gm->reserved, SRAT_HOT_PLUGGABLE);
 	acpi_publish(area, t, "SRAT", 3, len);
 	return 0;
@@ -301,10 +303,13 @@ static int acpi_write_state(struct gmem *gm, const struct acpi_config *c)
 		return -EFAULT;
 	for (i = 0; i < c->nr_boot_cpus; i++)
 		state[ACPI_STATE_CPUS + i] = ACPI_STA_PRESENT;
-	for (i = 0; i < c->nr_dimms; i++)
+	for (i = 0; i < c->nr_dimms; i++) {
+		const struct gmem_range *d = gmem_dimm(gm, i);
+
 		acpi_store_dimm(state + ACPI_STATE_DIMMS +
 					i * (uint64_t)ACPI_STATE_DIMM_LEN,
-				gmem_dimm(gm, i)->gpa, gmem_dimm(gm, i)->len);
+				d->gpa, d->flags & GMEM_ABSENT ? 0 : d->len);
+	}
 	return 0;
 }
 

@@ -19,7 +19,6 @@
 #include "vmm/util.h"
 
 #define HUGE_PAGE (2 * MIB)
-#define PREFAULT_THREADS_MAX 16
 
 #define FIRST_DIMM GMEM_MAX_RAM
 #define FIRST_WINDOW (GMEM_MAX_RAM + GMEM_MAX_DIMMS)
@@ -49,8 +48,9 @@ static const struct gmem_range *gmem_from(const struct gmem *gm, gpa_t gpa)
 {
 	const struct gmem_range *r, *lowest = NULL;
 
-	gmem_for_each(r, gm) if (r->gpa >= gpa &&
-				 (!lowest || r->gpa < lowest->gpa)) lowest = r;
+	gmem_for_each (r, gm)
+		if (r->gpa >= gpa && (!lowest || r->gpa < lowest->gpa))
+			lowest = r;
 	return lowest;
 }
 
@@ -116,7 +116,8 @@ const struct gmem_range *gmem_next(const struct gmem *gm,
 {
 	const struct gmem_range *r = prev ? prev + 1 : gm->ranges;
 
-	while (r < gm->ranges + GMEM_MAX_RANGES && !r->len)
+	while (r < gm->ranges + GMEM_MAX_RANGES &&
+	       (!r->len || r->flags & GMEM_ABSENT))
 		r++;
 	return r < gm->ranges + GMEM_MAX_RANGES ? r : NULL;
 }
@@ -124,130 +125,6 @@ const struct gmem_range *gmem_next(const struct gmem *gm,
 static struct gmem_listener *listener_of(struct list_node *node)
 {
 	return container_of(node, struct gmem_listener, node);
-}
-
-/* Tell those before `end` in the list that r goes, the last one first. */
-static void gmem_tell_removed(struct gmem *gm, struct list_node *end,
-			      const struct gmem_range *r)
-{
-	struct list_node *pos;
-
-	for (pos = end->prev; pos != &gm->listeners; pos = pos->prev)
-		listener_of(pos)->removed(listener_of(pos), r);
-}
-
-/* Take a range out of the map. */
-static void gmem_take(struct gmem *gm, unsigned int slot)
-{
-	struct gmem_range gone = gm->ranges[slot];
-
-	gm->ranges[slot].len = 0;
-	gmem_publish(gm);
-	gmem_tell_removed(gm, &gm->listeners, &gone);
-}
-
-/* Put a range into the map, at its slot. */
-static int gmem_put(struct gmem *gm, const struct gmem_range *range,
-		    struct error *err)
-{
-	struct gmem_range *r = &gm->ranges[range->slot];
-	struct list_node *pos, *tmp;
-	int ret;
-
-	*r = *range;
-	gmem_publish(gm);
-	list_for_each (pos, tmp, &gm->listeners) {
-		ret = listener_of(pos)->added(listener_of(pos), r, err);
-		if (!ret)
-			continue;
-		r->len = 0;
-		gmem_publish(gm);
-		gmem_tell_removed(gm, pos, range);
-		return ret;
-	}
-	return 0;
-}
-
-int gmem_listen(struct gmem *gm, struct gmem_listener *gl, struct error *err)
-{
-	const struct gmem_range *r;
-	int ret;
-
-	gmem_for_each(r, gm)
-	{
-		ret = gl->added(gl, r, err);
-		if (ret)
-			return ret;
-	}
-	list_insert(&gm->listeners, &gl->node);
-	return 0;
-}
-
-void gmem_unlisten(struct gmem_listener *gl)
-{
-	if (gl->node.next)
-		list_remove(&gl->node);
-}
-
-uint64_t gmem_size(const struct gmem *gm)
-{
-	const struct gmem_range *r;
-	uint64_t size = 0;
-
-	gmem_for_each(r, gm) size += r->kind == GMEM_WINDOW ? 0 : r->len;
-	return size;
-}
-
-uint64_t gmem_boot_size(const struct gmem *gm)
-{
-	const struct gmem_range *r;
-	uint64_t size = 0;
-
-	gmem_for_each(r, gm) size += r->kind == GMEM_RAM ? r->len : 0;
-	return size;
-}
-
-/* A free slot for range from [first, first + nr), in range->slot. */
-static int gmem_check_new(const struct gmem *gm, struct gmem_range *range,
-			  unsigned int first, unsigned int nr,
-			  struct error *err)
-{
-	uint64_t align = gm->config.hugepages && range->kind == GMEM_RAM
-				 ? HUGE_PAGE
-				 : 4096;
-	gpa_t end = range->gpa + range->len;
-	const struct gmem_range *r;
-
-	if (!range->len || range->gpa % align || range->len % align ||
-	    end < range->gpa)
-		return error_set(
-			err, EINVAL,
-			"--memory: %llu bytes at %#llx is not a multiple of %llu KiB; give a size that is",
-			(unsigned long long)range->len,
-			(unsigned long long)range->gpa,
-			(unsigned long long)align / 1024);
-	gmem_for_each(r, gm) if (
-		range->gpa < r->gpa + r->len &&
-		r->gpa <
-			end) return error_set(err, EINVAL,
-					      "--memory: a range at %#llx overlaps another",
-					      (unsigned long long)range->gpa);
-	for (range->slot = first; range->slot < first + nr; range->slot++)
-		if (!gm->ranges[range->slot].len)
-			return 0;
-	return error_set(err, ENOSPC, "--memory: more than %u ranges", nr);
-}
-
-/* ---- pages ---- */
-
-static int gmem_map_flags(const struct gmem_config *c, bool shared)
-{
-	int flags = c->hugepages ? 0 : MAP_NORESERVE;
-
-	if (shared)
-		return flags | MAP_SHARED;
-	return flags | MAP_PRIVATE | MAP_ANONYMOUS |
-	       (c->hugepages ? MAP_HUGETLB : 0);
 }
 
 /*
@@ -272,6 +149,164 @@ static int gmem_map_over(void *hva, uint64_t len, int flags, int fd, off_t off)
 	made = mmap(hva, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd,
 		    off);
 	return made == MAP_FAILED ? -errno : 0;
+}
+
+/* The pages of a DIMM that went; devices may still hold pointers to it: let
+ * there be something. */
+static void gmem_map_nothing(const struct gmem_range *range)
+{
+	int r;
+
+	if (range->fd >= 0 && madvise(range->hva, range->len, MADV_REMOVE))
+		log_warn("memory: %llu MiB stay with the memfd: %s",
+			 (unsigned long long)(range->len / MIB),
+			 strerror(errno));
+	r = gmem_map_over(range->hva, range->len,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (r)
+		log_warn("memory: %llu MiB are not given back: %s",
+			 (unsigned long long)(range->len / MIB), strerror(-r));
+}
+
+/* Nobody uses a range any more: its place is free. */
+static void gmem_free(struct gmem *gm, struct gmem_range *r)
+{
+	struct gmem_range gone = *r;
+	struct list_node *pos, *tmp;
+
+	if (r->kind == GMEM_DIMM)
+		gmem_map_nothing(r);
+	r->len = 0;
+	list_for_each (pos, tmp, &gm->listeners)
+		if (listener_of(pos)->released)
+			listener_of(pos)->released(listener_of(pos), &gone);
+}
+
+void gmem_hold(struct gmem *gm, unsigned int slot)
+{
+	gm->ranges[slot].holders++;
+}
+
+void gmem_release(struct gmem *gm, unsigned int slot)
+{
+	if (--gm->ranges[slot].holders == 0)
+		gmem_free(gm, &gm->ranges[slot]);
+}
+
+/* Take a range out of the map; listeners before `end` know of it. */
+static void gmem_withdraw(struct gmem *gm, struct gmem_range *r,
+			  struct list_node *end)
+{
+	struct list_node *pos;
+
+	r->flags |= GMEM_ABSENT;
+	gmem_publish(gm);
+	gmem_hold(gm, r->slot);
+	for (pos = end->prev; pos != &gm->listeners; pos = pos->prev)
+		listener_of(pos)->removed(listener_of(pos), r);
+	gmem_release(gm, r->slot);
+}
+
+/* Have all find the range of this slot. */
+static int gmem_put(struct gmem *gm, unsigned int slot, struct error *err)
+{
+	struct gmem_range *r = &gm->ranges[slot];
+	struct list_node *pos, *tmp;
+	int ret;
+
+	r->flags &= ~GMEM_ABSENT;
+	gmem_publish(gm);
+	list_for_each (pos, tmp, &gm->listeners) {
+		ret = listener_of(pos)->added(listener_of(pos), r, err);
+		if (ret) {
+			gmem_withdraw(gm, r, pos);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+int gmem_listen(struct gmem *gm, struct gmem_listener *gl, struct error *err)
+{
+	const struct gmem_range *r;
+	int ret;
+
+	gmem_for_each (r, gm) {
+		ret = gl->added(gl, r, err);
+		if (ret)
+			return ret;
+	}
+	list_insert(&gm->listeners, &gl->node);
+	return 0;
+}
+
+void gmem_unlisten(struct gmem_listener *gl)
+{
+	if (gl->node.next)
+		list_remove(&gl->node);
+}
+
+uint64_t gmem_size(const struct gmem *gm)
+{
+	const struct gmem_range *r;
+	uint64_t size = 0;
+
+	gmem_for_each (r, gm)
+		size += r->kind == GMEM_WINDOW ? 0 : r->len;
+	return size;
+}
+
+uint64_t gmem_boot_size(const struct gmem *gm)
+{
+	const struct gmem_range *r;
+	uint64_t size = 0;
+
+	gmem_for_each (r, gm)
+		size += r->kind == GMEM_RAM ? r->len : 0;
+	return size;
+}
+
+/* A free slot for range from [first, first + nr), in range->slot. */
+static int gmem_check_new(const struct gmem *gm, struct gmem_range *range,
+			  unsigned int first, unsigned int nr,
+			  struct error *err)
+{
+	uint64_t align = gm->config.hugepages && range->kind == GMEM_RAM
+				 ? HUGE_PAGE
+				 : 4096;
+	gpa_t end = range->gpa + range->len;
+	const struct gmem_range *r;
+
+	if (!range->len || range->gpa % align || range->len % align ||
+	    end < range->gpa)
+		return error_set(
+			err, EINVAL,
+			"--memory: %llu bytes at %#llx is not a multiple of %llu KiB; give a size that is",
+			(unsigned long long)range->len,
+			(unsigned long long)range->gpa,
+			(unsigned long long)align / 1024);
+	gmem_for_each (r, gm)
+		if (range->gpa < r->gpa + r->len && r->gpa < end)
+			return error_set(
+				err, EINVAL,
+				"--memory: a range at %#llx overlaps another",
+				(unsigned long long)range->gpa);
+	for (range->slot = first; range->slot < first + nr; range->slot++)
+		if (!gm->ranges[range->slot].len)
+			return 0;
+	return error_set(err, ENOSPC, "--memory: more than %u ranges", nr);
+}
+
+/* ---- pages ---- */
+
+static int gmem_map_flags(const struct gmem_config *c, bool shared)
+{
+	int flags = c->hugepages ? 0 : MAP_NORESERVE;
+
+	if (shared)
+		return flags | MAP_SHARED;
+	return flags | MAP_PRIVATE | MAP_ANONYMOUS |
+	       (c->hugepages ? MAP_HUGETLB : 0);
 }
 
 /* Host addresses for len bytes, 2 MiB aligned so that the kernel can use huge
@@ -332,23 +367,6 @@ static void gmem_advise(const struct gmem_config *c, gpa_t gpa, void *hva,
 		madvise(hva, MIN(len, HUGE_PAGE - gpa), MADV_NOHUGEPAGE);
 }
 
-struct prefault_job {
-	pthread_t thread;
-	uint8_t *hva;
-	uint64_t len;
-	int result;
-};
-
-static void *prefault_run(void *arg)
-{
-	struct prefault_job *job = arg;
-
-	job->result = 0;
-	if (job->len && madvise(job->hva, job->len, MADV_POPULATE_WRITE))
-		job->result = -errno;
-	return NULL;
-}
-
 /* Bytes that the host could still give away, or all there are if unknown. */
 static uint64_t host_memory_left(void)
 {
@@ -382,43 +400,6 @@ static int gmem_check_left(const struct gmem_config *c, uint64_t len,
 		"--memory prefault=on: the host has %llu MiB left, not %llu; lower size or free memory on the host",
 		(unsigned long long)(left / MIB),
 		(unsigned long long)(len / MIB));
-}
-
-/* Page clearing is memory bound: a thread per host CPU, up to a few. */
-static int gmem_prefault(void *hva, uint64_t len, struct error *err)
-{
-	struct prefault_job jobs[PREFAULT_THREADS_MAX];
-	unsigned int i, nr = usable_cpus(), started = 0;
-	uint64_t step;
-	int r = 0;
-
-	nr = MIN(nr, PREFAULT_THREADS_MAX);
-	step = ALIGN_UP(len / nr + 1, HUGE_PAGE);
-	for (i = 0; i < nr; i++) {
-		uint64_t off = MIN(step * i, len);
-
-		jobs[i].hva = (uint8_t *)hva + off;
-		jobs[i].len = MIN(step, len - off);
-		if (i + 1 == nr || pthread_create(&jobs[i].thread, NULL,
-						  prefault_run, &jobs[i])) {
-			jobs[i].len = len - off;
-			prefault_run(&jobs[i]);
-			break;
-		}
-		started++;
-	}
-	r = jobs[i].result;
-	while (started--) {
-		pthread_join(jobs[started].thread, NULL);
-		if (jobs[started].result)
-			r = jobs[started].result;
-	}
-	if (r)
-		return error_set(
-			err, r,
-			"--memory prefault=on: cannot populate %llu MiB: %s; lower size or free memory on the host",
-			(unsigned long long)(len / MIB), strerror(-r));
-	return 0;
 }
 
 static int gmem_memfd(const struct gmem_config *c, uint64_t len,
@@ -482,12 +463,9 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 				: "lower size");
 	}
 	gmem_advise(c, gpa, range.hva, len);
-	if (c->prefault)
-		r = gmem_prefault(range.hva, len, err);
-	if (!r) {
-		range.fd = fd;
-		r = gmem_put(gm, &range, err);
-	}
+	range.fd = fd;
+	gm->ranges[range.slot] = range;
+	r = gmem_put(gm, range.slot, err);
 	if (r)
 		munmap(range.hva, len);
 	else
@@ -530,23 +508,6 @@ const struct gmem_range *gmem_dimm(const struct gmem *gm, unsigned int i)
 	return &gm->ranges[FIRST_DIMM + i];
 }
 
-/* The pages of a DIMM that went; devices may still hold pointers to it: let
- * there be something. */
-static void gmem_map_nothing(const struct gmem_range *range)
-{
-	int r;
-
-	if (range->fd >= 0 && madvise(range->hva, range->len, MADV_REMOVE))
-		log_warn("memory: %llu MiB stay with the memfd: %s",
-			 (unsigned long long)(range->len / MIB),
-			 strerror(errno));
-	r = gmem_map_over(range->hva, range->len,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (r)
-		log_warn("memory: %llu MiB are not given back: %s",
-			 (unsigned long long)(range->len / MIB), strerror(-r));
-}
-
 /* New pages at a place that is reserved. */
 static int gmem_map_dimm(const struct gmem *gm, const struct gmem_range *range)
 {
@@ -559,43 +520,50 @@ static int gmem_map_dimm(const struct gmem *gm, const struct gmem_range *range)
 	return r;
 }
 
-int gmem_plug(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
-	      struct error *err)
+int gmem_plug_begin(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
+		    struct pages_job *job, struct error *err)
 {
 	uint64_t off = gpa - gm->reserved.gpa;
-	const struct gmem_range range = {
+	struct gmem_range *r = &gm->ranges[FIRST_DIMM + i];
+	int ret = gmem_check_left(&gm->config, len, err);
+
+	if (ret)
+		return ret;
+	*r = (struct gmem_range){
 		.gpa = gpa,
 		.len = len,
 		.kind = GMEM_DIMM,
 		.slot = FIRST_DIMM + i,
-		.flags = gmem_flags(&gm->config),
+		.flags = gmem_flags(&gm->config) | GMEM_ABSENT,
 		.hva = gm->reserved.hva + off,
 		.fd = gm->reserved.fd,
 		.offset = gm->config.shared ? off : 0,
 	};
-	int r = gmem_check_left(&gm->config, len, err);
-
-	if (r)
-		return r;
-	r = gmem_map_dimm(gm, &range);
-	if (r)
-		return error_set(err, r, "memory: cannot map %llu MiB: %s",
-				 (unsigned long long)(len / MIB), strerror(-r));
+	ret = gmem_map_dimm(gm, r);
+	if (ret) {
+		r->len = 0;
+		return error_set(err, ret, "memory: cannot map %llu MiB: %s",
+				 (unsigned long long)(len / MIB),
+				 strerror(-ret));
+	}
 	if (gm->config.prefault)
-		r = gmem_prefault(range.hva, len, err);
-	if (!r)
-		r = gmem_put(gm, &range, err);
-	if (r)
-		gmem_map_nothing(&range);
-	return r;
+		pages_add(job, r->hva, r->len);
+	return 0;
+}
+
+int gmem_plug_end(struct gmem *gm, unsigned int i, struct error *err)
+{
+	return gmem_put(gm, FIRST_DIMM + i, err);
 }
 
 void gmem_unplug(struct gmem *gm, unsigned int i)
 {
-	const struct gmem_range range = *gmem_dimm(gm, i);
+	struct gmem_range *r = &gm->ranges[FIRST_DIMM + i];
 
-	gmem_take(gm, range.slot);
-	gmem_map_nothing(&range);
+	if (r->flags & GMEM_ABSENT)
+		gmem_free(gm, r); /* gmem_plug_end() was not reached */
+	else
+		gmem_withdraw(gm, r, &gm->listeners);
 }
 
 /* ---- windows ---- */
@@ -607,12 +575,15 @@ int gmem_add_window(struct gmem *gm, struct gmem_range *window,
 
 	window->kind = GMEM_WINDOW;
 	r = gmem_check_new(gm, window, FIRST_WINDOW, GMEM_MAX_WINDOWS, err);
-	return r ? r : gmem_put(gm, window, err);
+	if (r)
+		return r;
+	gm->ranges[window->slot] = *window;
+	return gmem_put(gm, window->slot, err);
 }
 
 void gmem_remove_window(struct gmem *gm, unsigned int slot)
 {
-	gmem_take(gm, slot);
+	gmem_withdraw(gm, &gm->ranges[slot], &gm->listeners);
 }
 
 /* ---- access ---- */
@@ -684,6 +655,7 @@ int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
 	if (!p)
 		return -EFAULT;
 	if (!map || gm->config.shared || gm->config.hugepages ||
+	    gm->nr_mapped == GMEM_MAX_MAPPED ||
 	    (uintptr_t)p % page != off % page)
 		return gmem_pread(fd, p, len, off);
 	head = MIN((page - off % page) % page, len);
@@ -693,47 +665,60 @@ int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
 	r = gmem_pread(fd, p, head, off);
 	if (r)
 		return r;
-	if (mmap(p + head, whole, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
-		 (off_t)(off + head)) == MAP_FAILED)
-		return -errno;
+	r = gmem_map_over(p + head, whole, MAP_PRIVATE | MAP_NORESERVE, fd,
+			  (off_t)(off + head));
+	if (r)
+		return r;
 	gmem_advise(&gm->config, gpa + head, p + head, whole);
-	if (gm->nr_mapped < GMEM_MAX_MAPPED)
-		gm->mapped[gm->nr_mapped++] =
-			(struct gmem_mapped){ gpa + head, whole };
+	gm->mapped[gm->nr_mapped++] = (struct gmem_mapped){ gpa + head, whole };
 	return gmem_pread(fd, p + head + whole, len - head - whole,
 			  off + head + whole);
 }
 
-static int gmem_clear_range(const struct gmem_config *c,
-			    const struct gmem_range *r)
+/* Anonymous pages take the place of files. */
+static int gmem_unmap_files(struct gmem *gm)
 {
-	int flags = MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS |
-		    (c->hugepages ? MAP_HUGETLB : MAP_NORESERVE);
+	int flags = gmem_map_flags(&gm->config, false), r = 0;
 
-	if (c->shared) {
-		/* Hole punching frees the memfd's pages in place. */
-		if (madvise(r->hva, r->len, MADV_REMOVE))
-			return -errno;
-	} else {
-		/* A new mapping also drops the files mapped over the old one. */
-		if (mmap(r->hva, r->len, PROT_READ | PROT_WRITE, flags, -1,
-			 0) == MAP_FAILED)
-			return -errno;
-		gmem_advise(c, r->gpa, r->hva, r->len);
+	for (; gm->nr_mapped && !r; gm->nr_mapped -= !r) {
+		const struct gmem_mapped *m = &gm->mapped[gm->nr_mapped - 1];
+		void *hva = gmem_ptr(gm, m->gpa, m->len);
+
+		r = gmem_map_over(hva, m->len, flags, -1, 0);
+		if (!r)
+			gmem_advise(&gm->config, m->gpa, hva, m->len);
 	}
-	return c->prefault ? gmem_prefault(r->hva, r->len, NULL) : 0;
+	return r;
 }
 
-int gmem_clear(struct gmem *gm)
+int gmem_clear(struct gmem *gm, struct pages_job *job)
 {
+	const struct gmem_config *c = &gm->config;
 	const struct gmem_range *range;
-	int r = 0;
+	int r = gmem_unmap_files(gm);
 
-	gm->nr_mapped = 0;
-	gmem_for_each(range, gm) if (!r && range->kind != GMEM_WINDOW)
-		r = gmem_clear_range(&gm->config, range);
+	job->op = c->hugepages ? PAGES_CLEAR : PAGES_POPULATE;
+	gmem_for_each (range, gm) {
+		if (r || range->kind == GMEM_WINDOW)
+			continue;
+		if (!c->hugepages &&
+		    madvise(range->hva, range->len,
+			    c->shared ? MADV_REMOVE : MADV_DONTNEED))
+			r = -errno;
+		if (!r && range->flags & GMEM_POPULATED)
+			pages_add(job, range->hva, range->len);
+	}
 	return r;
+}
+
+void gmem_populate(const struct gmem *gm, struct pages_job *job)
+{
+	const struct gmem_range *r;
+
+	job->op = PAGES_POPULATE;
+	gmem_for_each (r, gm)
+		if (gm->config.prefault)
+			pages_add(job, r->hva, r->len);
 }
 
 /* ---- life ---- */

@@ -10,6 +10,7 @@
 
 #include "vmm/error.h"
 #include "vmm/list.h"
+#include "vmm/pages.h"
 
 typedef uint64_t gpa_t;
 
@@ -43,8 +44,11 @@ enum gmem_kind {
 	GMEM_WINDOW,
 };
 
-/* Flag of a range: all its pages are allocated, so to pin them costs nothing. */
+/* Flags of a range. */
+/* All its pages are claimed, so to pin them costs the host nothing. */
 #define GMEM_POPULATED 1u
+/* Not to be found: its pages are on their way, or some are still in use. */
+#define GMEM_ABSENT 2u
 
 /* Guest addresses that are memory. Plain numbers first: they are the guest's
  * and go into a snapshot; the rest is this host's. */
@@ -58,6 +62,7 @@ struct gmem_range {
 	int fd; /* memfd or file, or -1 when anonymous; gmem's own but for a
 		 * window */
 	uint64_t offset; /* of the range in fd, bytes */
+	unsigned int holders; /* gmem's, of one that went */
 };
 
 /*
@@ -70,9 +75,14 @@ struct gmem_listener {
 	 * it cannot be used; who was told of it is then told that it goes. */
 	int (*added)(struct gmem_listener *gl, const struct gmem_range *range,
 		     struct error *err);
-	/* It goes: readers find it no more, its pages follow. */
+	/* It went: readers find it no more. Its pages follow at once, or after
+	 * gmem_release(), for who calls gmem_hold() in here: because a host
+	 * call that is under way may still use them. */
 	void (*removed)(struct gmem_listener *gl,
 			const struct gmem_range *range);
+	/* Nobody uses its pages any more, its place is free. NULL: no matter. */
+	void (*released)(struct gmem_listener *gl,
+			 const struct gmem_range *range);
 	struct list_node node; /* gmem's */
 };
 
@@ -127,7 +137,7 @@ void gmem_fini(struct gmem *gm);
 
 /*
  * Map len bytes of RAM at gpa (both multiples of 4 KiB, 2 MiB with hugepages),
- * touching no page unless config.prefault.
+ * touching no page.
  * Errors: -EINVAL overlap or misalignment, -ENOSPC too many ranges, -ENOMEM
  * and others from mmap(2)/memfd_create(2); the message names --memory.
  */
@@ -139,10 +149,18 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err);
  */
 int gmem_reserve(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err);
 
-/* Give all pages of RAM and DIMMs back: memory reads as zero again, prefaulted
- * where the config says so. No vCPU runs, no I/O is in flight. -errno from
- * madvise(2)/mmap(2). */
-int gmem_clear(struct gmem *gm);
+/* Let job populate all RAM, when config.prefault says so; to be started by the
+ * caller. */
+void gmem_populate(const struct gmem *gm, struct pages_job *job);
+
+/*
+ * Have RAM and DIMMs read as zero again. Pages go back to the host, and job is
+ * to populate them anew where config.prefault says so; huge pages, which another
+ * might take meanwhile, stay, and job is to clear them. The caller starts the
+ * job and waits for it. No vCPU runs, no I/O is in flight. -errno from
+ * madvise(2)/mmap(2).
+ */
+int gmem_clear(struct gmem *gm, struct pages_job *job);
 
 /* ---- ranges: main thread ---- */
 
@@ -164,13 +182,25 @@ void gmem_unlisten(struct gmem_listener *gl);
 unsigned int gmem_max_dimms(const struct gmem *gm);
 /* DIMM i, 0 to gmem_max_dimms() - 1; len 0: the place is free. */
 const struct gmem_range *gmem_dimm(const struct gmem *gm, unsigned int i);
-/* Put DIMM i, whose place is free, at [gpa, gpa+len): inside what is reserved,
- * multiples of GMEM_BLOCK, nothing there yet. It reads as zero. -errno with a
- * message, nothing changed. */
-int gmem_plug(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
-	      struct error *err);
-/* Take DIMM i away; its pages go back to the host. */
+/*
+ * Map DIMM i, whose place is free, at [gpa, gpa+len): inside what is reserved,
+ * multiples of GMEM_BLOCK, no other DIMM there. It reads as zero, and is absent
+ * until gmem_plug_end(). With config.prefault job is to populate it first; to be
+ * started by the caller. -errno with a message, nothing changed.
+ */
+int gmem_plug_begin(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
+		    struct pages_job *job, struct error *err);
+/* All find it from now on. -errno with a message: a listener cannot take it,
+ * and it is gone again. */
+int gmem_plug_end(struct gmem *gm, unsigned int i, struct error *err);
+/* Take DIMM i away, absent or not; no job works on it. Its pages go back to the
+ * host when nobody holds them. */
 void gmem_unplug(struct gmem *gm, unsigned int i);
+
+/* Inside removed(): keep the pages of the range. */
+void gmem_hold(struct gmem *gm, unsigned int slot);
+/* Undo that, later; may call released(). */
+void gmem_release(struct gmem *gm, unsigned int slot);
 
 /*
  * Add a device's window: gpa, len, hva, fd and offset are given (the mapping
@@ -180,8 +210,8 @@ void gmem_unplug(struct gmem *gm, unsigned int i);
  */
 int gmem_add_window(struct gmem *gm, struct gmem_range *window,
 		    struct error *err);
-/* Take the window of this slot away. The mapping has to stay until devices have
- * finished what they began. */
+/* Take the window of this slot away. Its mapping has to stay until listeners
+ * hear of released(). */
 void gmem_remove_window(struct gmem *gm, unsigned int slot);
 
 /* Bytes of RAM and DIMMs. */

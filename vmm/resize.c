@@ -233,14 +233,18 @@ static uint64_t memory_find(const struct gmem *gm, uint64_t unit, uint64_t max,
 			    gpa_t *gpa)
 {
 	gpa_t start = gm->reserved.gpa, end = start + gm->reserved.len;
-	const struct gmem_range *d;
 	uint64_t len = 0;
+	unsigned int i;
 
 	for (; start + unit <= end && !len; start += unit) {
 		len = MIN(max, end - start);
-		gmem_for_each(d, gm) if (d->kind == GMEM_DIMM &&
-					 d->gpa + d->len > start)
-			len = d->gpa > start ? MIN(len, d->gpa - start) : 0;
+		for (i = 0; i < gmem_max_dimms(gm); i++) {
+			const struct gmem_range *d = gmem_dimm(gm, i);
+
+			if (d->len && d->gpa + d->len > start)
+				len = d->gpa > start ? MIN(len, d->gpa - start)
+						     : 0;
+		}
 		len = ALIGN_DOWN(len, unit);
 		*gpa = start;
 	}
@@ -271,7 +275,7 @@ static uint64_t memory_piece(const struct gmem *gm, uint64_t missing,
 
 /* DIMMs for all that is missing; *added: bit per DIMM. */
 static int memory_fill(struct gmem *gm, uint64_t missing, uint32_t *added,
-		       struct error *err)
+		       struct pages_job *job, struct error *err)
 {
 	bool big = gmem_boot_size(gm) >= BIG_GUEST && missing % BIG_BLOCK == 0;
 	uint64_t unit = big ? BIG_BLOCK : GMEM_BLOCK, len;
@@ -286,7 +290,7 @@ static int memory_fill(struct gmem *gm, uint64_t missing, uint32_t *added,
 		len = memory_find(gm, unit, MIN(piece, missing), &gpa);
 		if (!len)
 			break;
-		r = gmem_plug(gm, i, gpa, len, err);
+		r = gmem_plug_begin(gm, i, gpa, len, job, err);
 		if (r)
 			return r;
 		*added |= 1u << i;
@@ -305,14 +309,22 @@ static int memory_grow(struct resize *rs, uint64_t wanted, struct error *err)
 	const struct hotplug_chip_ops *chip = rs->board->hotplug_chip;
 	void *opaque = rs->board->hotplug_opaque;
 	struct gmem *gm = &rs->board->gmem;
+	struct pages_job job = { .op = PAGES_POPULATE };
 	uint32_t added = 0;
 	unsigned int i;
-	int r = memory_fill(gm, wanted - gmem_size(gm), &added, err);
+	int r = memory_fill(gm, wanted - gmem_size(gm), &added, &job, err);
 
+	if (!r) {
+		pages_start(&job);
+		r = pages_end(&job, err);
+	}
+	for (i = 0; i < GMEM_MAX_DIMMS && !r; i++)
+		if (added >> i & 1)
+			r = gmem_plug_end(gm, i, err);
 	for (i = 0; i < GMEM_MAX_DIMMS; i++) {
 		const struct gmem_range *d = gmem_dimm(gm, i);
 
-		if (!(added >> i & 1))
+		if (!(added >> i & 1) || !d->len)
 			continue;
 		if (r) {
 			gmem_unplug(gm, i);
@@ -333,9 +345,10 @@ static bool memory_choose(struct resizer *rz, uint64_t wanted,
 	unsigned int i;
 
 	for (i = gmem_max_dimms(gm); i-- > 0;) {
-		uint64_t len = gmem_dimm(gm, i)->len;
+		const struct gmem_range *d = gmem_dimm(gm, i);
 
-		if (!len || len > excess || rz->refused >> i & 1)
+		if (!d->len || d->flags & GMEM_ABSENT || d->len > excess ||
+		    rz->refused >> i & 1)
 			continue;
 		*index = i;
 		return true;

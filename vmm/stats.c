@@ -54,8 +54,9 @@ static bool stats_is_guest(const struct vm *vm, uint64_t addr)
 
 	if (!gm)
 		return false;
-	gmem_for_each(
-		r, gm) if (stats_is_inside(addr, r->hva, r->len)) return true;
+	gmem_for_each (r, gm)
+		if (stats_is_inside(addr, r->hva, r->len))
+			return true;
 	return stats_is_inside(addr, gm->reserved.hva, gm->reserved.len);
 }
 

@@ -197,6 +197,12 @@ static int vm_add_memory(struct vm *vm, struct error *err)
 		if (r)
 			return r;
 	}
+	gmem_populate(&vm->board.gmem, &vm->pages);
+	pages_start(&vm->pages);
+	if (hot != mc->hotplug_size)
+		log_warn(
+			"--memory hotplug_size: %llu MiB are used, as memory comes in pieces of 128 MiB",
+			(unsigned long long)(hot / MIB));
 	if (hot) {
 		r = gmem_reserve(&vm->board.gmem, arch_hotplug_base(mc->size),
 				 hot, err);
@@ -268,6 +274,8 @@ void vm_destroy(struct vm *vm)
 	hotplug_fini(&vm->hotplug);
 	board_fini(&vm->board);
 	kvm_close(&vm->kvm);
+	pages_stop(&vm->pages);
+	pages_end(&vm->pages, NULL);
 	gmem_fini(&vm->board.gmem);
 	close_fd(&vm->kernel_fd);
 	close_fd(&vm->initramfs_fd);
@@ -295,7 +303,9 @@ int vm_boot(struct vm *vm, struct error *err)
 
 	if (!cmdline)
 		return error_set(err, ENOMEM, "out of memory");
-	r = arch_boot(&boot, vm->kvm.vcpus[0], err);
+	r = pages_end(&vm->pages, err);
+	if (!r)
+		r = arch_boot(&boot, vm->kvm.vcpus[0], err);
 	free(cmdline);
 	if (r)
 		return r;
@@ -397,10 +407,11 @@ int vm_reset(struct vm *vm, struct error *err)
 	}
 	hotplug_on_reset(&vm->hotplug);
 	kvm_unbuild(&vm->kvm);
-	r = gmem_clear(&vm->board.gmem);
+	r = gmem_clear(&vm->board.gmem, &vm->pages);
 	if (r)
 		return error_set(err, r, "cannot clear guest memory: %s",
 				 strerror(-r));
+	pages_start(&vm->pages);
 	r = vm_build(vm, err);
 	if (r)
 		return r;

@@ -42,6 +42,7 @@ struct vm {
 	const struct vm_listener *listener; /* borrowed */
 	void *opaque; /* the listener's */
 	struct hotplug hotplug;
+	struct pages_job pages; /* memory, before the guest starts */
 };
 
 /*

@@ -107,8 +107,9 @@ static gpa_t machine_mmio64_base(const struct gmem *gm)
 	gpa_t end = MAX(X86_HOLE_END, gm->reserved.gpa + gm->reserved.len);
 	const struct gmem_range *r;
 
-	gmem_for_each(r, gm) if (r->kind == GMEM_RAM)
-		end = MAX(end, r->gpa + r->len);
+	gmem_for_each (r, gm)
+		if (r->kind == GMEM_RAM)
+			end = MAX(end, r->gpa + r->len);
 	return ALIGN_UP(end, GIB);
 }
 
@@ -142,8 +143,7 @@ static unsigned int machine_memory_map(const struct gmem *gm,
 	map[n++] = (struct boot_range){ BOOT_ACPI,
 					BOOT_ACPI_ROOM + BOOT_HOTPLUG_ROOM,
 					BOOT_RANGE_RESERVED };
-	gmem_for_each(r, gm)
-	{
+	gmem_for_each (r, gm) {
 		gpa_t start = MAX(r->gpa, (gpa_t)BOOT_HIGH_MEMORY);
 		gpa_t end = r->gpa + r->len;
 

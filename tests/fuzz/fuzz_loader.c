@@ -29,6 +29,7 @@ static const struct boot_range map[] = {
 };
 
 static struct gmem gm;
+static struct pages_job pages; /* nothing: no page is prefaulted */
 static int fd = -1;
 
 static void require(bool ok)
@@ -66,7 +67,7 @@ static void boot(int initramfs_fd)
 	struct error err = { "" };
 
 	/* Before the file changes below a mapping of it. */
-	require(!gmem_clear(&gm));
+	require(!gmem_clear(&gm, &pages));
 	if (boot_load(&req, &res, &err)) {
 		require(!strncmp(err.msg, "--", 2));
 		return;
@@ -80,7 +81,7 @@ static void boot(int initramfs_fd)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	prepare();
-	require(!gmem_clear(&gm));
+	require(!gmem_clear(&gm, &pages));
 	require(!ftruncate(fd, 0));
 	require(pwrite(fd, data, size, 0) == (ssize_t)size);
 	/* With an odd length: a hole, so that segments can have huge pages. */

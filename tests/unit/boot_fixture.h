@@ -26,6 +26,7 @@
 
 struct fixture {
 	struct gmem gm;
+	struct pages_job pages; /* nothing: no page is prefaulted */
 	struct boot_range map[3];
 	struct boot_request req;
 	struct boot_result res;
@@ -80,7 +81,7 @@ static inline int fixture_boot(struct fixture *f, const void *data, size_t len)
 {
 	close_fd(&f->req.kernel_fd);
 	f->req.kernel_fd = fixture_memfd(data, len);
-	assert_int_equal(gmem_clear(&f->gm), 0);
+	assert_int_equal(gmem_clear(&f->gm, &f->pages), 0);
 	f->err.msg[0] = '\0';
 	return boot_load(&f->req, &f->res, &f->err);
 }

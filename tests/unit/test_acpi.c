@@ -294,13 +294,19 @@ static void run_in(const char *dir, const char *command)
 		fail_msg("%s: failed", line);
 }
 
+static void plug(struct state *s, unsigned int i, gpa_t gpa, uint64_t len)
+{
+	assert_int_equal(gmem_plug_begin(&s->gm, i, gpa, len, NULL, &s->err),
+			 0);
+	assert_int_equal(gmem_plug_end(&s->gm, i, &s->err), 0);
+}
+
 /* Places for DIMMs, two of them taken. */
 static void with_hotplug(struct state *s)
 {
 	assert_int_equal(gmem_reserve(&s->gm, 4 * GIB, 64 * GIB, &s->err), 0);
-	assert_int_equal(gmem_plug(&s->gm, 0, 4 * GIB, 128 * MIB, &s->err), 0);
-	assert_int_equal(
-		gmem_plug(&s->gm, 1, 4 * GIB + 128 * MIB, 3 * GIB, &s->err), 0);
+	plug(s, 0, 4 * GIB, 128 * MIB);
+	plug(s, 1, 4 * GIB + 128 * MIB, 3 * GIB);
 	s->c.nr_dimms = gmem_max_dimms(&s->gm);
 }
 

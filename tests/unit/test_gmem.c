@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -23,6 +24,16 @@
 #define PAGE 4096ull
 
 static struct gmem gm;
+
+/* With what threads have to do for it. */
+static void clear(struct gmem *g)
+{
+	struct pages_job job = { .ended = NULL };
+
+	assert_int_equal(gmem_clear(g, &job), 0);
+	pages_start(&job);
+	assert_int_equal(pages_end(&job, NULL), 0);
+}
 
 static void make(bool shared)
 {
@@ -269,7 +280,7 @@ static void test_clear(void **state unused_param)
 	load(fd, 0, 2 * PAGE, 0);
 	for (i = 0; i < ARRAY_SIZE(places); i++)
 		assert_int_equal(gmem_write(&gm, places[i], "junkjunk", 8), 0);
-	assert_int_equal(gmem_clear(&gm), 0);
+	clear(&gm);
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		uint64_t v = 1;
 
@@ -285,11 +296,15 @@ static void test_prefault(void **state unused_param)
 {
 	const struct gmem_config gc = { .size = 4 * MIB, .prefault = true };
 	unsigned char resident[1024];
+	struct pages_job job = { .ended = NULL };
 	struct gmem g;
 	unsigned int i;
 
 	gmem_init(&g, &gc);
 	assert_int_equal(gmem_add(&g, 0, 4 * MIB, NULL), 0);
+	gmem_populate(&g, &job);
+	pages_start(&job);
+	assert_int_equal(pages_end(&job, NULL), 0);
 	assert_int_equal(mincore(gmem_ptr(&g, 0, 1), 4 * MIB, resident), 0);
 	for (i = 0; i < 1024; i++)
 		assert_true(resident[i] & 1);
@@ -303,13 +318,195 @@ static void test_plug_fails(void **state unused_param)
 {
 	const struct gmem_config gc = { .size = 2 * MIB, .hugepages = true };
 	const uint64_t len = 1ull << 40; /* more than any pool has */
+	struct pages_job job = { .ended = NULL };
 	struct gmem g;
 
 	gmem_init(&g, &gc);
 	assert_int_equal(gmem_reserve(&g, HIGH, len, NULL), 0);
-	assert_int_equal(gmem_plug(&g, 0, HIGH, len, NULL), -ENOMEM);
+	assert_int_equal(gmem_plug_begin(&g, 0, HIGH, len, &job, NULL),
+			 -ENOMEM);
+	assert_int_equal(gmem_dimm(&g, 0)->len, 0);
 	assert_int_equal(msync(g.reserved.hva, PAGE, MS_ASYNC), 0);
 	gmem_fini(&g);
+}
+
+/* ---- a host that refuses ---- */
+
+static bool refuse_maps;
+
+/* As the kernel may do: what a fixed mapping replaces is gone before it turns
+ * out that there is nothing to map. */
+void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off)
+{
+	if (!refuse_maps)
+		return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd,
+				       off);
+	if (flags & MAP_FIXED)
+		munmap(addr, len);
+	errno = ENOMEM;
+	return MAP_FAILED;
+}
+
+static bool is_whole(const struct gmem *g)
+{
+	const struct gmem_range *r;
+	bool whole = true;
+
+	gmem_for_each (r, g)
+		whole &= !msync(r->hva, r->len, MS_ASYNC);
+	return whole;
+}
+
+/* No hole is left where somebody else's memory could be mapped, for gmem_fini()
+ * to take it away again. */
+static void test_no_hole(void **state unused_param)
+{
+	struct pages_job job = { .ended = NULL };
+	int fd = make_file(8 * PAGE);
+
+	refuse_maps = true;
+	assert_int_equal(gmem_load_file(&gm, 0, 2 * PAGE, fd, 0, true),
+			 -ENOMEM);
+	refuse_maps = false;
+	assert_true(is_whole(&gm));
+	load(fd, 0, 2 * PAGE, 0);
+	load(fd, HIGH, 2 * PAGE, 0);
+	refuse_maps = true;
+	assert_int_equal(gmem_clear(&gm, &job), -ENOMEM);
+	refuse_maps = false;
+	assert_true(is_whole(&gm));
+	/* It can be tried again. */
+	clear(&gm);
+	assert_false(is_mapped(0));
+	assert_false(is_mapped(HIGH));
+	assert_int_equal(*(uint8_t *)gmem_ptr(&gm, HIGH, 1), 0);
+	close(fd);
+}
+
+/* More files than there is room to note are read. */
+static void test_many_files(void **state unused_param)
+{
+	int fd = make_file(PAGE);
+	unsigned int i;
+
+	for (i = 0; i <= GMEM_MAX_MAPPED; i++)
+		load(fd, 2 * i * PAGE % (2 * LEN), PAGE, 0);
+	for (i = 0; i <= GMEM_MAX_MAPPED; i++)
+		assert_int_equal(is_mapped(2 * i * PAGE % (2 * LEN)),
+				 i < GMEM_MAX_MAPPED);
+	clear(&gm);
+	for (i = 0; i <= GMEM_MAX_MAPPED; i++)
+		assert_false(is_mapped(2 * i * PAGE % (2 * LEN)));
+	close(fd);
+}
+
+/* ---- huge pages ---- */
+
+/* The host's pool; -1: cannot be had. */
+static long huge_pool(long set)
+{
+	FILE *f = fopen("/proc/sys/vm/nr_hugepages", set < 0 ? "re" : "we");
+	long nr = -1;
+
+	if (!f)
+		return -1;
+	if (set >= 0)
+		fprintf(f, "%ld", set);
+	else if (fscanf(f, "%ld", &nr) != 1)
+		nr = -1;
+	fclose(f);
+	return set < 0 ? nr : huge_pool(-1);
+}
+
+static bool made_pool;
+
+static struct thief {
+	pthread_t thread;
+	atomic_bool stop;
+	void *got; /* a huge page that was to be had */
+} thief;
+
+/* A huge page that is to be had, or NULL. */
+static void *thief_get(void)
+{
+	void *got = mmap(NULL, 2 * MIB, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+	return got == MAP_FAILED ? NULL : got;
+}
+
+/* Another process that wants one, as soon as there is one. */
+static void *thief_run(void *arg unused_param)
+{
+	while (!atomic_load(&thief.stop) && !thief.got)
+		thief.got = thief_get();
+	return NULL;
+}
+
+/*
+ * A reboot with all of the pool in use: before, the pages went back to it and
+ * had to be had again, and in between another could take them. Then there was
+ * no reboot, or with a memfd, SIGBUS at the next access.
+ */
+static void check_huge(bool shared)
+{
+	const uint64_t len = 8 * MIB;
+	const struct gmem_config gc = { .size = len,
+					.hugepages = true,
+					.shared = shared };
+	struct pages_job job = { .ended = NULL };
+	unsigned int turn;
+	struct gmem g;
+
+	gmem_init(&g, &gc);
+	if (huge_pool(-1) || huge_pool(4) != 4)
+		skip(); /* used by others, or none to be had */
+	made_pool = true;
+	assert_int_equal(gmem_add(&g, 0, len, NULL), 0);
+	memset(gmem_ptr(&g, 0, len), 0x5a, len);
+	thief = (struct thief){ .got = thief_get() };
+	if (thief.got)
+		skip(); /* somebody has made the pool larger */
+	/* Private pages would be mapped anew: nobody is needed to see it. */
+	refuse_maps = !shared;
+	if (shared)
+		assert_int_equal(
+			pthread_create(&thief.thread, NULL, thief_run, NULL),
+			0);
+	for (turn = 0; turn < 200; turn++) {
+		*(uint8_t *)gmem_ptr(&g, len - 1, 1) = 0x5a;
+		assert_int_equal(gmem_clear(&g, &job), 0);
+		pages_start(&job);
+		assert_int_equal(pages_end(&job, NULL), 0);
+		assert_int_equal(*(uint8_t *)gmem_ptr(&g, len - 1, 1), 0);
+		if (!turn)
+			assert_int_equal(*(uint8_t *)gmem_ptr(&g, 0, 1), 0);
+	}
+	refuse_maps = false;
+	atomic_store(&thief.stop, true);
+	if (shared)
+		pthread_join(thief.thread, NULL);
+	assert_null(thief.got);
+	gmem_fini(&g);
+}
+
+static int huge_teardown(void **state unused_param)
+{
+	refuse_maps = false;
+	if (made_pool)
+		huge_pool(0);
+	made_pool = false;
+	return 0;
+}
+
+static void test_huge_private(void **state unused_param)
+{
+	check_huge(false);
+}
+
+static void test_huge_shared(void **state unused_param)
+{
+	check_huge(true);
 }
 
 /* What the kernel was told of the pages at p: "hg" or "nh", or neither. */
@@ -349,201 +546,9 @@ static void test_first_pages_are_small(void **state unused_param)
 		assert_true(has_flag(gmem_ptr(&g, 2 * MIB - 1, 1), " nh"));
 		assert_true(has_flag(gmem_ptr(&g, 2 * MIB, 1), " hg"));
 		assert_true(has_flag(gmem_ptr(&g, HIGH, 1), " hg"));
-		assert_int_equal(gmem_clear(&g), 0);
+		clear(&g);
 	}
 	gmem_fini(&g);
-}
-
-/* ---- windows, listeners, readers ---- */
-
-#define WINDOW (2 * HIGH)
-
-static struct gmem_range make_window(gpa_t gpa, uint64_t len)
-{
-	struct gmem_range w = { .gpa = gpa,
-				.len = len,
-				.fd = memfd_create("window", MFD_CLOEXEC) };
-
-	assert_true(w.fd >= 0);
-	assert_int_equal(ftruncate(w.fd, (off_t)len), 0);
-	w.hva = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, w.fd, 0);
-	assert_true(w.hva != MAP_FAILED);
-	return w;
-}
-
-static void free_window(struct gmem_range *w)
-{
-	munmap(w->hva, w->len);
-	close(w->fd);
-}
-
-/* Payload may lie there, what we parse may not. */
-static void test_window(void **state unused_param)
-{
-	struct gmem_range w = make_window(WINDOW, 2 * PAGE), bad = w;
-	struct error err = { "" };
-	uint64_t len = UINT64_MAX;
-	char c;
-
-	assert_int_equal(gmem_add_window(&gm, &w, &err), 0);
-	assert_int_equal(w.kind, GMEM_WINDOW);
-	assert_in_range(w.slot, GMEM_MAX_RAM + GMEM_MAX_DIMMS,
-			GMEM_MAX_RANGES - 1);
-	assert_ptr_equal(gmem_span(&gm, WINDOW + 1, &len), w.hva + 1);
-	assert_int_equal(len, 2 * PAGE - 1);
-	assert_null(gmem_ptr(&gm, WINDOW, 1));
-	assert_int_equal(gmem_read(&gm, WINDOW, &c, 1), -EFAULT);
-	assert_int_equal(gmem_write(&gm, WINDOW, "x", 1), -EFAULT);
-	assert_int_equal(gmem_load_file(&gm, WINDOW, 1, w.fd, 0, false),
-			 -EFAULT);
-	/* It is no RAM, and nobody else's. */
-	assert_int_equal(gmem_size(&gm), 3 * LEN);
-	assert_int_equal(gmem_boot_size(&gm), 3 * LEN);
-	*w.hva = 7;
-	assert_int_equal(gmem_clear(&gm), 0);
-	assert_int_equal(*w.hva, 7);
-	bad.gpa += PAGE;
-	assert_int_equal(gmem_add_window(&gm, &bad, &err), -EINVAL);
-	bad.gpa = 0;
-	assert_int_equal(gmem_add_window(&gm, &bad, &err), -EINVAL);
-	gmem_remove_window(&gm, w.slot);
-	assert_null(gmem_span(&gm, WINDOW, &len));
-	free_window(&w);
-}
-
-/* A listener that writes down what it hears: "+1" for a range of slot 1. */
-struct ear {
-	struct gmem_listener gl;
-	char name;
-	unsigned int refuse; /* this slot */
-};
-
-static char heard[128];
-
-static void hear(const struct ear *ear, char what, unsigned int slot)
-{
-	size_t at = strlen(heard);
-
-	snprintf(heard + at, sizeof(heard) - at, "%c%c%u ", ear->name, what,
-		 slot);
-}
-
-static int ear_added(struct gmem_listener *gl, const struct gmem_range *range,
-		     struct error *err)
-{
-	struct ear *ear = container_of(gl, struct ear, gl);
-	uint64_t len = 1;
-
-	hear(ear, '+', range->slot);
-	assert_ptr_equal(gmem_span(&gm, range->gpa, &len), range->hva);
-	if (range->slot == ear->refuse)
-		return error_set(err, ENOSPC, "%c is full", ear->name);
-	return 0;
-}
-
-static void ear_removed(struct gmem_listener *gl,
-			const struct gmem_range *range)
-{
-	uint64_t len = 1;
-
-	hear(container_of(gl, struct ear, gl), '-', range->slot);
-	assert_null(gmem_span(&gm, range->gpa, &len));
-}
-
-static void test_listeners(void **state unused_param)
-{
-	const unsigned int slot = GMEM_MAX_RAM + GMEM_MAX_DIMMS;
-	struct ear ears[] = {
-		{ { ear_added, ear_removed, { NULL, NULL } }, 'a', 99 },
-		{ { ear_added, ear_removed, { NULL, NULL } }, 'b', 99 },
-		{ { ear_added, ear_removed, { NULL, NULL } }, 'c', 2 },
-	};
-	struct gmem_range w = make_window(WINDOW, PAGE);
-	uint64_t len;
-	char expected[64];
-	struct error err;
-
-	heard[0] = '\0';
-	gmem_unlisten(&ears[0].gl); /* accepted */
-	assert_int_equal(gmem_listen(&gm, &ears[0].gl, &err), 0);
-	assert_string_equal(heard, "a+0 a+1 a+2 ");
-	assert_int_equal(gmem_listen(&gm, &ears[1].gl, &err), 0);
-	assert_int_equal(gmem_listen(&gm, &ears[2].gl, &err), -ENOSPC);
-	assert_string_equal(err.msg, "c is full");
-
-	heard[0] = '\0';
-	assert_int_equal(gmem_add_window(&gm, &w, &err), 0);
-	gmem_remove_window(&gm, w.slot);
-	snprintf(expected, sizeof(expected), "a+%u b+%u b-%u a-%u ", slot, slot,
-		 slot, slot);
-	assert_string_equal(heard, expected);
-
-	/* One that cannot take it: the others are told, nothing is left. */
-	heard[0] = '\0';
-	ears[1].refuse = slot;
-	assert_int_equal(gmem_add_window(&gm, &w, &err), -ENOSPC);
-	snprintf(expected, sizeof(expected), "a+%u b+%u a-%u ", slot, slot,
-		 slot);
-	assert_string_equal(heard, expected);
-	len = 1;
-	assert_null(gmem_span(&gm, WINDOW, &len));
-
-	gmem_unlisten(&ears[1].gl);
-	heard[0] = '\0';
-	assert_int_equal(gmem_add_window(&gm, &w, &err), 0);
-	snprintf(expected, sizeof(expected), "a+%u ", slot);
-	assert_string_equal(heard, expected);
-	gmem_unlisten(&ears[0].gl);
-	free_window(&w);
-}
-
-struct reader {
-	pthread_t thread;
-	atomic_bool stop;
-	atomic_ulong found;
-	uint8_t *a, *b; /* what may be found at WINDOW */
-};
-
-static void *reader_run(void *arg)
-{
-	struct reader *r = arg;
-
-	while (!atomic_load(&r->stop)) {
-		uint64_t len = UINT64_MAX;
-		uint8_t *p = gmem_span(&gm, WINDOW + 8, &len);
-
-		if (!p)
-			continue;
-		/* Never the address of the one with the length of the other. */
-		if (!(p == r->a + 8 && len == PAGE - 8) &&
-		    !(p == r->b + 8 && len == 2 * PAGE - 8))
-			abort();
-		if (gmem_ptr(&gm, 0, LEN) == NULL)
-			abort();
-		atomic_fetch_add(&r->found, 1);
-	}
-	return NULL;
-}
-
-/* Ranges come and go under a reader, who finds one or the other, or none. */
-static void test_readers(void **state unused_param)
-{
-	struct gmem_range a = make_window(WINDOW, PAGE);
-	struct gmem_range b = make_window(WINDOW, 2 * PAGE);
-	struct reader r = { .a = a.hva, .b = b.hva };
-	unsigned int i;
-
-	assert_int_equal(pthread_create(&r.thread, NULL, reader_run, &r), 0);
-	for (i = 0; i < 50000 || atomic_load(&r.found) < 1000; i++) {
-		struct gmem_range *w = i % 2 ? &a : &b;
-
-		assert_int_equal(gmem_add_window(&gm, w, NULL), 0);
-		gmem_remove_window(&gm, w->slot);
-	}
-	atomic_store(&r.stop, true);
-	pthread_join(r.thread, NULL);
-	free_window(&a);
-	free_window(&b);
 }
 
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -562,9 +567,10 @@ int main(void)
 		SHARED(test_load_shared),
 		UNIT(test_clear),
 		SHARED(test_clear),
-		UNIT(test_window),
-		UNIT(test_listeners),
-		UNIT(test_readers),
+		UNIT(test_no_hole),
+		UNIT(test_many_files),
+		cmocka_unit_test_teardown(test_huge_private, huge_teardown),
+		cmocka_unit_test_teardown(test_huge_shared, huge_teardown),
 		cmocka_unit_test(test_prefault),
 		cmocka_unit_test(test_plug_fails),
 		cmocka_unit_test(test_first_pages_are_small),

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "vmm/pages.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "vmm/util.h"
+
+/* What a thread takes at a time: whole huge pages, some milliseconds of work. */
+#define CHUNK (8 * MIB)
+
+void pages_add(struct pages_job *job, void *hva, uint64_t len)
+{
+	assert(job->nr_pieces < PAGES_MAX_PIECES);
+	job->pieces[job->nr_pieces++] = (struct pages_piece){ hva, len };
+}
+
+/* The chunk that begins `at` bytes into the pieces, each rounded up to whole
+ * chunks. len 0: there is none. */
+static struct pages_piece pages_at(const struct pages_job *job, uint64_t at)
+{
+	unsigned int i;
+
+	for (i = 0; i < job->nr_pieces; i++) {
+		const struct pages_piece *p = &job->pieces[i];
+
+		if (at < p->len)
+			return (struct pages_piece){ p->hva + at,
+						     MIN(p->len - at, CHUNK) };
+		at -= ALIGN_UP(p->len, CHUNK);
+	}
+	return (struct pages_piece){ NULL, 0 };
+}
+
+/* A page that is not there reads as zero already; to look costs little. */
+static void pages_clear(const struct pages_piece *p)
+{
+	const uint64_t huge = 2 * MIB;
+	uint64_t off;
+
+	for (off = 0; off < p->len; off += huge) {
+		uint64_t len = MIN(huge, p->len - off);
+		unsigned char there[2 * MIB / 4096];
+
+		if (mincore(p->hva + off, len, there) ||
+		    memchr(there, 1, len / 4096))
+			memset(p->hva + off, 0, len);
+	}
+}
+
+static void pages_leave(struct pages_job *job)
+{
+	if (atomic_fetch_sub(&job->running, 1) == 1 && job->ended)
+		job->ended(job);
+}
+
+static void pages_work(struct pages_job *job)
+{
+	struct pages_piece p;
+
+	while (!atomic_load(&job->result)) {
+		p = pages_at(job, atomic_fetch_add(&job->next, CHUNK));
+		if (!p.len)
+			break;
+		if (job->op == PAGES_CLEAR)
+			pages_clear(&p);
+		else if (madvise(p.hva, p.len, MADV_POPULATE_WRITE))
+			atomic_store(&job->result, -errno);
+	}
+	pages_leave(job);
+}
+
+static void *pages_thread(void *arg)
+{
+	pthread_setname_np(pthread_self(), "pages");
+	pages_work(arg);
+	return NULL;
+}
+
+void pages_start(struct pages_job *job)
+{
+	unsigned int i, nr = MIN(usable_cpus(), PAGES_MAX_THREADS);
+
+	if (!job->nr_pieces)
+		return;
+	job->nr_threads = 0;
+	atomic_store(&job->next, 0);
+	atomic_store(&job->result, 0);
+	atomic_store(&job->running, nr);
+	for (i = 0; i < nr; i++) {
+		if (!pthread_create(&job->threads[job->nr_threads], NULL,
+				    pages_thread, job))
+			job->nr_threads++;
+		else if (!job->nr_threads && i + 1 == nr)
+			pages_work(job);
+		else
+			pages_leave(job);
+	}
+}
+
+void pages_stop(struct pages_job *job)
+{
+	int none = 0;
+
+	atomic_compare_exchange_strong(&job->result, &none, -ECANCELED);
+}
+
+int pages_end(struct pages_job *job, struct error *err)
+{
+	uint64_t len = 0;
+	int r;
+
+	while (job->nr_threads)
+		pthread_join(job->threads[--job->nr_threads], NULL);
+	while (job->nr_pieces)
+		len += job->pieces[--job->nr_pieces].len;
+	r = atomic_exchange(&job->result, 0);
+	if (r)
+		return error_set(
+			err, r,
+			"--memory prefault=on: cannot populate %llu MiB: %s; lower size or free memory on the host",
+			(unsigned long long)(len / MIB), strerror(-r));
+	return 0;
+}

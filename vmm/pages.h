@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_PAGES_H
+#define VMM_PAGES_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "vmm/error.h"
+
+/*
+ * Gigabytes of pages to allocate or to clear take seconds, and are bound by
+ * memory: threads share the work, and who asked for it goes on.
+ */
+
+#define PAGES_MAX_PIECES 48u
+#define PAGES_MAX_THREADS 16u
+
+enum pages_op {
+	PAGES_POPULATE, /* allocate them, as if they were written to */
+	PAGES_CLEAR, /* write zeroes to those that are there */
+};
+
+/*
+ * One piece of such work, in the caller's storage: zeroed, then op and ended are
+ * set, pieces added, and it is started. All functions are for one thread.
+ */
+struct pages_job {
+	enum pages_op op;
+	/* All is done, or stopped: pages_end() returns at once. Called on the
+	 * last of the threads. NULL: nobody wants to know. */
+	void (*ended)(struct pages_job *job);
+
+	/* pages.c's own */
+	struct pages_piece {
+		uint8_t *hva;
+		uint64_t len;
+	} pieces[PAGES_MAX_PIECES];
+	unsigned int nr_pieces;
+	pthread_t threads[PAGES_MAX_THREADS];
+	unsigned int nr_threads;
+	/* any thread */
+	_Atomic uint64_t next; /* bytes given to threads */
+	atomic_uint running; /* threads */
+	atomic_int result; /* of the first one that failed; else 0 */
+};
+
+/* Add [hva, hva+len), whole pages that stay mapped until pages_end(). */
+void pages_add(struct pages_job *job, void *hva, uint64_t len);
+/* Start the threads, one per CPU of the host at most. When the host refuses
+ * even one, the work is done in here. Without pieces nothing happens. */
+void pages_start(struct pages_job *job);
+/* Have the threads leave it unfinished, within milliseconds. */
+void pages_stop(struct pages_job *job);
+/* Wait for the threads; afterwards the job has no pieces. 0, -ECANCELED after
+ * pages_stop(), or -errno from madvise(2); with a message. One that was not
+ * started is accepted. */
+int pages_end(struct pages_job *job, struct error *err);
+
+#endif
