@@ -6,12 +6,11 @@
  * words until there is none. What is there (_STA, _CRS of processors and
  * memory) stands in guest memory, so that looking costs no exit.
  */
-#include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "boot/acpi.h"
+#include "devices/platform/chip.h"
 #include "devices/registry.h"
 #include "vmm/byteorder.h"
 #include "vmm/irq.h"
@@ -36,14 +35,8 @@ struct acpi_hotplug_state {
 };
 
 struct acpi_hotplug {
-	struct device device;
-	struct board *board;
-	uint64_t base;
-	uint32_t gsi;
-	gpa_t area; /* guest memory: ACPI_STATE_* */
-
-	/* any thread, under lock (a leaf) */
-	pthread_mutex_t lock;
+	struct chip chip;
+	/* any thread, under the chip's lock (a leaf) */
 	struct acpi_hotplug_state state;
 };
 
@@ -54,7 +47,7 @@ static uint32_t ahp_next_event(struct acpi_hotplug *ahp)
 	unsigned int kind, i;
 	uint32_t word = 0;
 
-	pthread_mutex_lock(&ahp->lock);
+	pthread_mutex_lock(&ahp->chip.lock);
 	ahp->state.heard = true;
 	for (kind = 0; kind < HOTPLUG_KINDS && !word; kind++) {
 		for (i = 0; i < HOTPLUG_MAX_INDEX && !word; i++) {
@@ -65,7 +58,7 @@ static uint32_t ahp_next_event(struct acpi_hotplug *ahp)
 			ahp->state.events[kind][i] = 0;
 		}
 	}
-	pthread_mutex_unlock(&ahp->lock);
+	pthread_mutex_unlock(&ahp->chip.lock);
 	return word;
 }
 
@@ -75,17 +68,18 @@ static bool ahp_end_ask(struct acpi_hotplug *ahp, unsigned int kind,
 {
 	bool asked;
 
-	pthread_mutex_lock(&ahp->lock);
+	pthread_mutex_lock(&ahp->chip.lock);
 	asked = ahp->state.asked[kind][index];
 	ahp->state.asked[kind][index] = false;
-	pthread_mutex_unlock(&ahp->lock);
+	pthread_mutex_unlock(&ahp->chip.lock);
 	return asked;
 }
 
 /* Where a byte or a DIMM's words of the state area are; NULL: no RAM there. */
 static void *ahp_area(struct acpi_hotplug *ahp, uint64_t off, uint64_t len)
 {
-	return gmem_ptr(&ahp->board->gmem, ahp->area + off, len);
+	return gmem_ptr(&ahp->chip.board->gmem, ahp->chip.place.memory + off,
+			len);
 }
 
 static void ahp_set_cpu(void *opaque, unsigned int index, bool present)
@@ -113,10 +107,10 @@ static void ahp_check(void *opaque, enum hotplug_kind kind, unsigned int index)
 {
 	struct acpi_hotplug *ahp = opaque;
 
-	pthread_mutex_lock(&ahp->lock);
+	pthread_mutex_lock(&ahp->chip.lock);
 	ahp->state.events[kind][index] = NOTIFY_DEVICE_CHECK;
-	pthread_mutex_unlock(&ahp->lock);
-	irq_pulse(ahp->board, ahp->gsi);
+	pthread_mutex_unlock(&ahp->chip.lock);
+	irq_pulse(ahp->chip.board, ahp->chip.place.gsi);
 }
 
 /*
@@ -145,7 +139,8 @@ static void ahp_eject(struct acpi_hotplug *ahp, unsigned int kind,
 		ahp_set_cpu(ahp, index, false);
 	else if (kind == HOTPLUG_MEMORY)
 		ahp_set_memory(ahp, index, 0, 0);
-	board_eject_answer(ahp->board, (enum hotplug_kind)kind, index, true);
+	board_eject_answer(ahp->chip.board, (enum hotplug_kind)kind, index,
+			   true);
 }
 
 static void ahp_status(struct acpi_hotplug *ahp, unsigned int kind,
@@ -154,8 +149,8 @@ static void ahp_status(struct acpi_hotplug *ahp, unsigned int kind,
 	if (status == OST_SUCCESS || status == OST_EJECT_IN_PROGRESS)
 		return;
 	if (ahp_end_ask(ahp, kind, index))
-		board_eject_answer(ahp->board, (enum hotplug_kind)kind, index,
-				   false);
+		board_eject_answer(ahp->chip.board, (enum hotplug_kind)kind,
+				   index, false);
 }
 
 static void ahp_read(void *opaque, uint64_t off, void *data, unsigned int len)
@@ -191,15 +186,15 @@ static void ahp_ask(void *opaque, enum hotplug_kind kind, unsigned int index,
 {
 	struct acpi_hotplug *ahp = opaque;
 
-	pthread_mutex_lock(&ahp->lock);
+	pthread_mutex_lock(&ahp->chip.lock);
 	ahp->state.asked[kind][index] = on;
 	if (on)
 		ahp->state.events[kind][index] = NOTIFY_EJECT_REQUEST;
 	else if (ahp->state.events[kind][index] == NOTIFY_EJECT_REQUEST)
 		ahp->state.events[kind][index] = 0;
-	pthread_mutex_unlock(&ahp->lock);
+	pthread_mutex_unlock(&ahp->chip.lock);
 	if (on)
-		irq_pulse(ahp->board, ahp->gsi);
+		irq_pulse(ahp->chip.board, ahp->chip.place.gsi);
 }
 
 static bool ahp_is_heard(void *opaque)
@@ -207,9 +202,9 @@ static bool ahp_is_heard(void *opaque)
 	struct acpi_hotplug *ahp = opaque;
 	bool heard;
 
-	pthread_mutex_lock(&ahp->lock);
+	pthread_mutex_lock(&ahp->chip.lock);
 	heard = ahp->state.heard;
-	pthread_mutex_unlock(&ahp->lock);
+	pthread_mutex_unlock(&ahp->chip.lock);
 	return heard;
 }
 
@@ -219,9 +214,9 @@ static bool ahp_is_unread(void *opaque, enum hotplug_kind kind,
 	struct acpi_hotplug *ahp = opaque;
 	bool unread;
 
-	pthread_mutex_lock(&ahp->lock);
+	pthread_mutex_lock(&ahp->chip.lock);
 	unread = ahp->state.events[kind][index] != 0;
-	pthread_mutex_unlock(&ahp->lock);
+	pthread_mutex_unlock(&ahp->chip.lock);
 	return unread;
 }
 
@@ -242,23 +237,21 @@ static const struct hotplug_chip_ops ahp_guest_ops = {
 static void ahp_reset(struct device *device)
 {
 	struct acpi_hotplug *ahp =
-		container_of(device, struct acpi_hotplug, device);
+		container_of(device, struct acpi_hotplug, chip.device);
 
-	pthread_mutex_lock(&ahp->lock);
+	pthread_mutex_lock(&ahp->chip.lock);
 	memset(&ahp->state, 0, sizeof(ahp->state));
-	pthread_mutex_unlock(&ahp->lock);
-	irq_pulse(ahp->board, ahp->gsi);
+	pthread_mutex_unlock(&ahp->chip.lock);
+	irq_pulse(ahp->chip.board, ahp->chip.place.gsi);
 }
 
 static void ahp_destroy(struct device *device)
 {
 	struct acpi_hotplug *ahp =
-		container_of(device, struct acpi_hotplug, device);
+		container_of(device, struct acpi_hotplug, chip.device);
 
-	board_set_hotplug_chip(ahp->board, NULL, NULL);
-	bus_remove(&ahp->board->pio, ahp->base);
-	pthread_mutex_destroy(&ahp->lock);
-	free(ahp);
+	board_set_hotplug_chip(ahp->chip.board, NULL, NULL);
+	chip_destroy(device);
 }
 
 static const struct device_ops ahp_ops = {
@@ -270,29 +263,21 @@ static int ahp_create(struct board *board, const void *config,
 		      void *opened unused_param, struct device **out,
 		      struct error *err)
 {
-	const struct chip_place *place = config;
-	struct acpi_hotplug *ahp = calloc(1, sizeof(*ahp));
-	int r;
+	static const struct chip_kind kind = {
+		.class = &acpi_hotplug_class,
+		.ops = &ahp_ops,
+		.size = sizeof(struct acpi_hotplug),
+		.len = ACPI_HOTPLUG_PORTS,
+		.bus_ops = &ahp_bus_ops,
+	};
+	int r = chip_create(board, &kind, config, out, err);
 
-	if (!ahp)
-		return error_set(err, ENOMEM, "out of memory");
-	ahp->device.class = &acpi_hotplug_class;
-	ahp->device.ops = &ahp_ops;
-	ahp->board = board;
-	ahp->base = place->base;
-	ahp->gsi = place->gsi;
-	ahp->area = place->memory;
-	pthread_mutex_init(&ahp->lock, NULL);
-	r = bus_add(&board->pio, place->base, ACPI_HOTPLUG_PORTS, &ahp_bus_ops,
-		    ahp);
-	if (r) {
-		pthread_mutex_destroy(&ahp->lock);
-		free(ahp);
-		return error_set(err, r, "ACPI hot-plug: %s", strerror(-r));
-	}
-	board_set_hotplug_chip(board, &ahp_guest_ops, ahp);
-	ahp_reset(&ahp->device);
-	*out = &ahp->device;
+	if (r)
+		return r;
+	board_set_hotplug_chip(
+		board, &ahp_guest_ops,
+		container_of(*out, struct acpi_hotplug, chip.device));
+	ahp_reset(*out);
 	return 0;
 }
 

@@ -6,12 +6,11 @@
  * Device (section 5.6.9), which the guest's _EVT method reads when the GED's
  * interrupt fires.
  */
-#include <errno.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "boot/acpi.h"
+#include "devices/platform/chip.h"
 #include "devices/registry.h"
 #include "vmm/irq.h"
 #include "vmm/log.h"
@@ -23,10 +22,7 @@ struct acpi_power_state {
 };
 
 struct acpi_power {
-	struct device device;
-	struct board *board;
-	uint64_t base;
-	uint32_t gsi;
+	struct chip chip;
 	struct acpi_power_state state; /* any thread */
 };
 
@@ -49,10 +45,10 @@ static void acpi_power_write(void *opaque, uint64_t off, const void *data,
 
 	if (off == ACPI_POWER_SLEEP && value == ACPI_SLEEP_S5) {
 		log_info("the guest powers off");
-		board_raise(ap->board, VM_EVENT_POWEROFF);
+		board_raise(ap->chip.board, VM_EVENT_POWEROFF);
 	} else if (off == ACPI_POWER_RESET && value == ACPI_POWER_RESET_VALUE) {
 		log_info("the guest resets");
-		board_raise(ap->board, VM_EVENT_RESET);
+		board_raise(ap->chip.board, VM_EVENT_RESET);
 	}
 }
 
@@ -63,56 +59,40 @@ static const struct bus_ops acpi_power_bus_ops = {
 
 static void acpi_power_button(struct device *device)
 {
-	struct acpi_power *ap = container_of(device, struct acpi_power, device);
+	struct acpi_power *ap =
+		container_of(device, struct acpi_power, chip.device);
 
 	atomic_fetch_or(&ap->state.events, ACPI_GED_POWER_BUTTON);
-	irq_pulse(ap->board, ap->gsi);
+	irq_pulse(ap->chip.board, ap->chip.place.gsi);
 }
 
 static void acpi_power_reset(struct device *device)
 {
-	struct acpi_power *ap = container_of(device, struct acpi_power, device);
+	struct acpi_power *ap =
+		container_of(device, struct acpi_power, chip.device);
 
 	atomic_store(&ap->state.events, 0);
-}
-
-static void acpi_power_destroy(struct device *device)
-{
-	struct acpi_power *ap = container_of(device, struct acpi_power, device);
-
-	bus_remove(&ap->board->pio, ap->base);
-	free(ap);
 }
 
 static const struct device_ops acpi_power_ops = {
 	.reset = acpi_power_reset,
 	.power_button = acpi_power_button,
-	.destroy = acpi_power_destroy,
+	.destroy = chip_destroy,
 };
 
 static int acpi_power_create(struct board *board, const void *config,
 			     void *opened unused_param, struct device **out,
 			     struct error *err)
 {
-	const struct chip_place *place = config;
-	struct acpi_power *ap = calloc(1, sizeof(*ap));
-	int r;
+	static const struct chip_kind kind = {
+		.class = &acpi_power_class,
+		.ops = &acpi_power_ops,
+		.size = sizeof(struct acpi_power),
+		.len = ACPI_POWER_PORTS,
+		.bus_ops = &acpi_power_bus_ops,
+	};
 
-	if (!ap)
-		return error_set(err, ENOMEM, "out of memory");
-	ap->device.class = &acpi_power_class;
-	ap->device.ops = &acpi_power_ops;
-	ap->board = board;
-	ap->base = place->base;
-	ap->gsi = place->gsi;
-	r = bus_add(&board->pio, place->base, ACPI_POWER_PORTS,
-		    &acpi_power_bus_ops, ap);
-	if (r) {
-		free(ap);
-		return error_set(err, r, "ACPI power: %s", strerror(-r));
-	}
-	*out = &ap->device;
-	return 0;
+	return chip_create(board, &kind, config, out, err);
 }
 
 const struct device_class acpi_power_class = {

@@ -8,11 +8,10 @@
  * lines of this machine are edge triggered, as the ACPI tables say, so no
  * end-of-interrupt has to come back.
  */
-#include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "devices/platform/chip.h"
 #include "devices/registry.h"
 #include "vmm/byteorder.h"
 #include "vmm/irq.h"
@@ -55,12 +54,9 @@ struct ioapic_state {
 };
 
 struct ioapic {
-	struct device device;
-	struct board *board;
-	uint64_t base;
+	struct chip chip;
 	unsigned int nr_pins;
-
-	pthread_mutex_t lock; /* guards the rest; after those of other chips */
+	/* any thread, under the chip's lock */
 	struct ioapic_state state;
 };
 
@@ -70,7 +66,7 @@ static void ioapic_send_locked(struct ioapic *io, unsigned int pin)
 	uint32_t bit = 1u << pin;
 
 	if (e & ENTRY_MASKED ||
-	    !irq_msi(io->board, 0,
+	    !irq_msi(io->chip.board, 0,
 		     MSI_ADDRESS | (e >> ENTRY_DESTINATION) << MSI_DESTINATION |
 			     (e & ENTRY_LOGICAL ? MSI_LOGICAL : 0),
 		     (uint32_t)(e & (ENTRY_VECTOR | ENTRY_DELIVERY))))
@@ -87,14 +83,14 @@ static void ioapic_line(void *opaque, uint32_t gsi, bool level)
 	if (gsi >= io->nr_pins)
 		return;
 	bit = 1u << gsi;
-	pthread_mutex_lock(&io->lock);
+	pthread_mutex_lock(&io->chip.lock);
 	if (!level)
 		io->state.lines &= ~bit;
 	else if (!(io->state.lines & bit)) {
 		io->state.lines |= bit;
 		ioapic_send_locked(io, gsi);
 	}
-	pthread_mutex_unlock(&io->lock);
+	pthread_mutex_unlock(&io->chip.lock);
 }
 
 static uint32_t ioapic_read_locked(const struct ioapic *io)
@@ -143,12 +139,12 @@ static void ioapic_read(void *opaque, uint64_t off, void *data,
 	struct ioapic *io = opaque;
 	uint32_t v = 0;
 
-	pthread_mutex_lock(&io->lock);
+	pthread_mutex_lock(&io->chip.lock);
 	if (off == IOAPIC_SELECT)
 		v = io->state.select;
 	else if (off == IOAPIC_WINDOW)
 		v = ioapic_read_locked(io);
-	pthread_mutex_unlock(&io->lock);
+	pthread_mutex_unlock(&io->chip.lock);
 	le_store(data, v, len);
 }
 
@@ -158,12 +154,12 @@ static void ioapic_write(void *opaque, uint64_t off, const void *data,
 	struct ioapic *io = opaque;
 	uint32_t v = (uint32_t)le_load(data, MIN(len, 4u));
 
-	pthread_mutex_lock(&io->lock);
+	pthread_mutex_lock(&io->chip.lock);
 	if (off == IOAPIC_SELECT)
 		io->state.select = (uint8_t)v;
 	else if (off == IOAPIC_WINDOW)
 		ioapic_write_locked(io, v);
-	pthread_mutex_unlock(&io->lock);
+	pthread_mutex_unlock(&io->chip.lock);
 }
 
 static const struct bus_ops ioapic_bus_ops = {
@@ -173,37 +169,35 @@ static const struct bus_ops ioapic_bus_ops = {
 
 static void ioapic_reset(struct device *device)
 {
-	struct ioapic *io = container_of(device, struct ioapic, device);
+	struct ioapic *io = container_of(device, struct ioapic, chip.device);
 	unsigned int i;
 
-	pthread_mutex_lock(&io->lock);
+	pthread_mutex_lock(&io->chip.lock);
 	io->state = (struct ioapic_state){ 0 };
 	for (i = 0; i < io->nr_pins; i++)
 		io->state.entries[i] = ENTRY_MASKED;
-	pthread_mutex_unlock(&io->lock);
+	pthread_mutex_unlock(&io->chip.lock);
 }
 
 /* Interrupts were held. */
 static void ioapic_resume(struct device *device)
 {
-	struct ioapic *io = container_of(device, struct ioapic, device);
+	struct ioapic *io = container_of(device, struct ioapic, chip.device);
 	unsigned int i;
 
-	pthread_mutex_lock(&io->lock);
+	pthread_mutex_lock(&io->chip.lock);
 	for (i = 0; i < io->nr_pins; i++)
 		if (io->state.pending & 1u << i)
 			ioapic_send_locked(io, i);
-	pthread_mutex_unlock(&io->lock);
+	pthread_mutex_unlock(&io->chip.lock);
 }
 
 static void ioapic_destroy(struct device *device)
 {
-	struct ioapic *io = container_of(device, struct ioapic, device);
+	struct ioapic *io = container_of(device, struct ioapic, chip.device);
 
-	irq_set_line_sink(io->board, NULL, NULL);
-	bus_remove(&io->board->mmio, io->base);
-	pthread_mutex_destroy(&io->lock);
-	free(io);
+	irq_set_line_sink(io->chip.board, NULL, NULL);
+	chip_destroy(device);
 }
 
 static const struct device_ops ioapic_ops = {
@@ -216,26 +210,22 @@ static int ioapic_create(struct board *board, const void *config,
 			 void *opened unused_param, struct device **out,
 			 struct error *err)
 {
-	const struct chip_place *place = config;
-	struct ioapic *io = calloc(1, sizeof(*io));
-	int r;
+	static const struct chip_kind kind = {
+		.class = &ioapic_class,
+		.ops = &ioapic_ops,
+		.size = sizeof(struct ioapic),
+		.len = IOAPIC_LEN,
+		.bus_ops = &ioapic_bus_ops,
+	};
+	int r = chip_create(board, &kind, config, out, err);
+	struct ioapic *io;
 
-	if (!io)
-		return error_set(err, ENOMEM, "out of memory");
-	io->device.class = &ioapic_class;
-	io->device.ops = &ioapic_ops;
-	io->board = board;
-	io->base = place->base;
-	io->nr_pins = MIN(place->nr_pins, IOAPIC_MAX_PINS);
-	pthread_mutex_init(&io->lock, NULL);
-	ioapic_reset(&io->device);
+	if (r)
+		return r;
+	io = container_of(*out, struct ioapic, chip.device);
+	io->nr_pins = MIN(io->chip.place.nr_pins, IOAPIC_MAX_PINS);
+	ioapic_reset(*out);
 	irq_set_line_sink(board, ioapic_line, io);
-	r = bus_add(&board->mmio, place->base, IOAPIC_LEN, &ioapic_bus_ops, io);
-	if (r) {
-		ioapic_destroy(&io->device);
-		return error_set(err, r, "I/O APIC: %s", strerror(-r));
-	}
-	*out = &io->device;
 	return 0;
 }
 

@@ -5,12 +5,11 @@
  * FIFOs. Bytes leave at once, so the transmitter is always empty; the
  * receiver's FIFO is filled from the host as the guest reads it.
  */
-#include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/backend/console.h"
+#include "devices/platform/chip.h"
 #include "devices/registry.h"
 #include "vmm/irq.h"
 #include "vmm/util.h"
@@ -52,15 +51,11 @@ struct serial_state {
 };
 
 struct serial {
-	struct device device;
-	struct board *board;
-	uint64_t base;
-	uint32_t gsi;
+	struct chip chip;
 	struct console *con;
-
 	bool paused; /* main thread: the host's bytes wait */
 
-	pthread_mutex_t lock; /* guards the rest; vCPU and main threads */
+	/* vCPU and main threads, under the chip's lock */
 	struct serial_state state;
 	bool line; /* level of the interrupt line, which follows the state */
 };
@@ -83,7 +78,7 @@ static void serial_update_irq_locked(struct serial *s)
 	if (line == s->line)
 		return;
 	s->line = line;
-	irq_line(s->board, s->gsi, line);
+	irq_line(s->chip.board, s->chip.place.gsi, line);
 }
 
 static void serial_receive_locked(struct serial *s, uint8_t byte)
@@ -199,10 +194,10 @@ static void serial_read(void *opaque, uint64_t off, void *data,
 	struct serial *s = opaque;
 
 	memset(data, 0xff, len);
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->chip.lock);
 	*(uint8_t *)data = serial_read_locked(s, off);
 	serial_update_irq_locked(s);
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->chip.lock);
 }
 
 static void serial_write(void *opaque, uint64_t off, const void *data,
@@ -210,10 +205,10 @@ static void serial_write(void *opaque, uint64_t off, const void *data,
 {
 	struct serial *s = opaque;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->chip.lock);
 	serial_write_locked(s, off, *(const uint8_t *)data);
 	serial_update_irq_locked(s);
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->chip.lock);
 }
 
 static const struct bus_ops serial_bus_ops = {
@@ -228,9 +223,9 @@ static size_t serial_room(void *opaque)
 	struct serial *s = opaque;
 	size_t room;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->chip.lock);
 	room = s->paused ? 0 : UART_FIFO - s->state.count;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->chip.lock);
 	return room;
 }
 
@@ -239,42 +234,42 @@ static void serial_input(void *opaque, const uint8_t *data, size_t len)
 	struct serial *s = opaque;
 	size_t i;
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->chip.lock);
 	for (i = 0; i < len; i++)
 		serial_receive_locked(s, data[i]);
 	serial_update_irq_locked(s);
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->chip.lock);
 }
 
 static void serial_quit(void *opaque)
 {
 	struct serial *s = opaque;
 
-	board_raise(s->board, VM_EVENT_STOP);
+	board_raise(s->chip.board, VM_EVENT_STOP);
 }
 
 /* ---- life ---- */
 
 static void serial_reset(struct device *device)
 {
-	struct serial *s = container_of(device, struct serial, device);
+	struct serial *s = container_of(device, struct serial, chip.device);
 
-	pthread_mutex_lock(&s->lock);
+	pthread_mutex_lock(&s->chip.lock);
 	s->state = (struct serial_state){ 0 };
 	s->line = false;
 	s->paused = false;
-	pthread_mutex_unlock(&s->lock);
+	pthread_mutex_unlock(&s->chip.lock);
 	console_input_wanted(s->con);
 }
 
 static void serial_quiesce(struct device *device)
 {
-	container_of(device, struct serial, device)->paused = true;
+	container_of(device, struct serial, chip.device)->paused = true;
 }
 
 static void serial_resume(struct device *device)
 {
-	struct serial *s = container_of(device, struct serial, device);
+	struct serial *s = container_of(device, struct serial, chip.device);
 
 	s->paused = false;
 	console_input_wanted(s->con);
@@ -282,14 +277,10 @@ static void serial_resume(struct device *device)
 
 static void serial_destroy(struct device *device)
 {
-	struct serial *s = container_of(device, struct serial, device);
+	struct serial *s = container_of(device, struct serial, chip.device);
 
-	if (s->con) {
-		bus_remove(&s->board->pio, s->base);
-		console_close(s->con);
-	}
-	pthread_mutex_destroy(&s->lock);
-	free(s);
+	console_close(s->con);
+	chip_destroy(device);
 }
 
 static const struct device_ops serial_ops = {
@@ -310,8 +301,14 @@ static int serial_create(struct board *board, const void *config,
 			 struct error *err)
 {
 	const struct serial_config *sc = board->serial;
-	const struct chip_place *place = config;
-	struct serial *s = calloc(1, sizeof(*s));
+	const struct chip_kind kind = {
+		.class = &serial_8250_class,
+		.ops = &serial_ops,
+		.size = sizeof(struct serial),
+		/* off: no port at all, not even one that leads nowhere */
+		.len = sc->mode == SERIAL_OFF ? 0 : UART_PORTS,
+		.bus_ops = &serial_bus_ops,
+	};
 	struct console_config cc = {
 		.mode = serial_console_modes[sc->mode],
 		.fd = sc->fd,
@@ -319,29 +316,20 @@ static int serial_create(struct board *board, const void *config,
 		.room = serial_room,
 		.input = serial_input,
 		.quit = serial_quit,
-		.opaque = s,
 	};
-	int r = 0;
+	struct device *dev = NULL;
+	struct serial *s;
+	int r = chip_create(board, &kind, config, &dev, err);
 
-	if (!s)
-		return error_set(err, ENOMEM, "out of memory");
-	s->device.class = &serial_8250_class;
-	s->device.ops = &serial_ops;
-	s->board = board;
-	s->base = place->base;
-	s->gsi = place->gsi;
-	pthread_mutex_init(&s->lock, NULL);
-	/* off: no port at all, not even one that leads nowhere */
-	r = console_open(&s->con, &cc, err);
-	if (!r && sc->mode != SERIAL_OFF)
-		r = bus_add(&board->pio, place->base, UART_PORTS,
-			    &serial_bus_ops, s);
-	if (r) {
-		serial_destroy(&s->device);
+	if (r)
 		return r;
-	}
-	*out = &s->device;
-	return 0;
+	cc.opaque = s = container_of(dev, struct serial, chip.device);
+	r = console_open(&s->con, &cc, err);
+	if (r)
+		chip_destroy(dev);
+	else
+		*out = dev;
+	return r;
 }
 
 const struct device_class serial_8250_class = {
