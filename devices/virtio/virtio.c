@@ -3,6 +3,7 @@
 #include "devices/virtio/virtio.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,7 +17,8 @@
 
 static bool virtio_queue_takes(const struct virtio_queue *q)
 {
-	return q->vq.busy && !q->draining && !q->held && !q->vq.fault;
+	return q->vq.busy && !q->draining && !q->held && !q->vq.fault &&
+	       !q->dev->elsewhere;
 }
 
 void virtio_kick(struct virtio_dev *dev, unsigned int qidx)
@@ -155,12 +157,19 @@ static void virtio_queue_on_start(struct loop_call *lc)
 			return;
 		}
 	}
-	r = loop_fd_add(q->loop, &q->kick, EPOLLIN);
-	loop_poller_add(q->loop, &q->poller);
+	if (dev->elsewhere) {
+		r = loop_fd_add(q->loop, &q->call, EPOLLIN);
+	} else {
+		r = loop_fd_add(q->loop, &q->kick, EPOLLIN);
+		loop_poller_add(q->loop, &q->poller);
+	}
 	if (r)
 		virtio_fault(q, "the host watches no more descriptors");
-	/* Kicks from before the eventfd was watched are in the ring. */
-	virtio_kick(dev, q->index);
+	/* Kicks from before somebody listened are in the ring. */
+	if (dev->elsewhere)
+		virtio_notify_write(dev, q->index);
+	else
+		virtio_kick(dev, q->index);
 }
 
 static void virtio_queue_on_stop(struct loop_call *lc)
@@ -177,14 +186,35 @@ static void virtio_queue_on_stop(struct loop_call *lc)
 		virtio_queue_idle(q); /* it never started */
 }
 
-void virtio_queue_publish(struct virtio_queue *q)
+static void virtio_interrupt(struct virtio_queue *q)
 {
 	struct virtio_dev *dev = q->dev;
 
-	if (!virtqueue_publish(&q->vq))
-		return;
 	atomic_fetch_or(&dev->isr, VIRTIO_ISR_QUEUE);
 	dev->transport_ops->interrupt(dev->transport, atomic_load(&q->vector));
+}
+
+void virtio_queue_publish(struct virtio_queue *q)
+{
+	if (virtqueue_publish(&q->vq))
+		virtio_interrupt(q);
+}
+
+/* Who serves the ring elsewhere has used chains. */
+static void virtio_on_call(struct loop_fd *lf, uint32_t events unused_param)
+{
+	eventfd_t n;
+
+	if (!eventfd_read(lf->fd, &n))
+		virtio_interrupt(container_of(lf, struct virtio_queue, call));
+}
+
+void virtio_queue_returned(struct virtio_queue *q, uint16_t last_avail)
+{
+	virtqueue_take_over(&q->vq, last_avail);
+	loop_fd_del(&q->call);
+	virtio_on_call(&q->call, EPOLLIN); /* what it said last */
+	virtio_queue_idle(q);
 }
 
 /* ---- config changes and faults ---- */
@@ -271,10 +301,7 @@ static void virtio_queue_clear(struct virtio_queue *q)
 	q->resetting = false;
 	q->parked = false;
 	q->resumed = false;
-	q->vq.size = q->vq.size_max;
-	q->vq.desc_gpa = q->vq.avail_gpa = q->vq.used_gpa = 0;
-	q->vq.start_avail = q->vq.start_used = 0;
-	q->vq.fault = NULL;
+	virtqueue_clear(&q->vq);
 	atomic_store(&q->vector, VIRTIO_NO_VECTOR);
 }
 
@@ -323,7 +350,7 @@ void virtio_queue_idle(struct virtio_queue *q)
 	struct board *board = dev->board;
 	bool quiet;
 
-	if (q->vq.busy) {
+	if (q->vq.busy && !dev->elsewhere) {
 		loop_poller_del(q->loop, &q->poller);
 		/* What was pushed since: no start makes up for it. */
 		virtio_queue_publish(q);
@@ -573,6 +600,29 @@ const struct device_ops virtio_device_ops = {
 	.destroy = virtio_device_destroy,
 };
 
+/* Queues of one group are on one loop: a new one for the first of them. */
+static struct loop *virtio_queue_loop(struct virtio_dev *dev, unsigned int i,
+				      const struct virtio_init *init,
+				      struct error *err)
+{
+	unsigned int group = MAX(init->group_size, 1u);
+	struct loop *loop;
+	char name[24];
+
+	if (i % group)
+		return dev->queues[i - 1].loop;
+	if (!init->own_loops)
+		return board_io_loop(dev->board, err);
+	snprintf(name, sizeof(name), "%.11s%u", init->class->name, i / group);
+	loop = loop_create(name, err);
+	if (loop && loop_thread_start(loop, err)) {
+		loop_destroy(loop);
+		return NULL;
+	}
+	dev->queues[i].own_loop = loop;
+	return loop;
+}
+
 static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 			     const struct virtio_init *init, struct error *err)
 {
@@ -580,7 +630,6 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 
 	q->dev = dev;
 	q->index = i;
-	q->poll_us = init->poll_us;
 	q->vq.size_max = init->queue_size;
 	q->vq.iov_max = init->iov_max;
 	q->vq.chain_size = init->chain_size;
@@ -592,12 +641,25 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 	q->poller.wake = virtio_queue_wake;
 	q->poller.poll_us = init->poll_us;
 	q->kick.on_event = virtio_on_kick;
+	q->call.on_event = virtio_on_call;
 	q->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (q->kick.fd < 0)
+	if (dev->elsewhere)
+		q->call.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (q->kick.fd < 0 || (dev->elsewhere && q->call.fd < 0))
 		return error_set(err, errno, "eventfd: %s", error_text(errno));
 	virtio_queue_clear(q);
-	q->loop = board_io_loop(dev->board, err);
+	q->loop = virtio_queue_loop(dev, i, init, err);
 	return q->loop ? 0 : -ENOMEM;
+}
+
+static void virtio_queue_fini(struct virtio_queue *q)
+{
+	if (q->own_loop)
+		loop_thread_stop(q->own_loop);
+	loop_destroy(q->own_loop);
+	close_fd(&q->kick.fd);
+	close_fd(&q->call.fd);
+	virtqueue_clear(&q->vq);
 }
 
 int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
@@ -618,6 +680,7 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 	dev->config = init->config;
 	dev->config_len = init->config_len;
 	dev->nr_io_queues = init->nr_io_queues;
+	dev->elsewhere = init->elsewhere;
 	atomic_store(&dev->config_vector, VIRTIO_NO_VECTOR);
 	for (i = 0; i < VIRTIO_DIRECTIONS; i++) {
 		limit_init(&dev->limits[i]);
@@ -629,7 +692,7 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 	if (!dev->queues)
 		return error_set(err, ENOMEM, "out of memory");
 	for (i = 0; i < init->nr_queues; i++) {
-		dev->queues[i].kick.fd = -1;
+		dev->queues[i].kick.fd = dev->queues[i].call.fd = -1;
 		dev->nr_queues = i + 1;
 		r = virtio_queue_init(dev, i, init, err);
 		if (r)
@@ -645,7 +708,7 @@ void virtio_fini(struct virtio_dev *dev)
 	if (!dev->ops)
 		return; /* virtio_init() was not reached */
 	for (i = 0; i < dev->nr_queues; i++)
-		close_fd(&dev->queues[i].kick.fd);
+		virtio_queue_fini(&dev->queues[i]);
 	free(dev->queues);
 	for (i = 0; i < VIRTIO_DIRECTIONS; i++)
 		limit_fini(&dev->limits[i]);

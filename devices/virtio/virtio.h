@@ -59,8 +59,11 @@ struct virtio_queue {
 	struct virtio_dev *dev;
 	unsigned int index;
 	struct loop *loop;
-	uint32_t poll_us; /* longest busy wait of the loop for this queue */
+	struct loop *own_loop; /* the same, when it is the device's, or NULL */
 	struct loop_fd kick; /* eventfd that the guest's notify write wakes */
+	/* eventfd that interrupts the guest, of a ring that is served
+	 * elsewhere; else -1 */
+	struct loop_fd call;
 
 	/* any thread, under dev->lock */
 	enum virtio_queue_state state;
@@ -107,7 +110,7 @@ struct virtio_ops {
 	/* Make the queue ready for kicks. Owner loop. -errno: the device needs
 	 * a reset. NULL: nothing to do. */
 	int (*queue_start)(struct virtio_dev *dev, unsigned int qidx);
-	/* There may be chains in the queue: pop what can be handled, a ring's
+	/* Of a ring that is served here. There may be chains in the queue: pop what can be handled, a ring's
 	 * worth at most, as others share the loop; there is a next time. Owner
 	 * loop. */
 	void (*kick)(struct virtio_dev *dev, unsigned int qidx);
@@ -117,13 +120,16 @@ struct virtio_ops {
 	/* The loop will sleep (on) or polls again (off). Owner loop. */
 	void (*events)(struct virtio_dev *dev, unsigned int qidx, bool on);
 	/* Take no more chains. Call virtio_queue_idle() once every popped
-	 * chain is pushed, at once or later. Owner loop. */
+	 * chain is pushed or given back, at once or later; what has not begun
+	 * is given back, what the host has is cancelled where it can be. A ring
+	 * that is served elsewhere: virtio_queue_returned(). Owner loop. */
 	void (*queue_stop)(struct virtio_dev *dev, unsigned int qidx);
 	/* All queues are off: forget what the driver negotiated. Lock held.
 	 * NULL: nothing to do. */
 	void (*reset)(struct virtio_dev *dev);
-	/* The driver wrote len bytes of config space at off (in range, already
-	 * stored in dev->config). vCPU thread, lock held. NULL: read only. */
+	/* The driver writes len bytes of config space at off, which lie in
+	 * it: what the type accepts it stores in its own storage. vCPU thread,
+	 * lock held. NULL: read only. */
 	void (*config_write)(struct virtio_dev *dev, uint32_t off,
 			     const void *data, uint32_t len);
 	/* As of struct device_ops. Main thread. NULL: it has no size. */
@@ -151,7 +157,17 @@ struct virtio_transport_ops {
 	void (*destroy)(void *transport);
 };
 
-/* First member of every virtio device's own struct. */
+/*
+ * First member of every virtio device's own struct.
+ *
+ * Where rings are served: HERE, by the queue's loop, which waits for kicks and
+ * pops chains; or ELSEWHERE (virtio_init.elsewhere), by another thread, process
+ * or the kernel (vhost). Then ops->queue_start() hands over the ring
+ * (q->vq: addresses, size, start_avail) with the descriptors q->kick.fd, which
+ * the guest writes to, and q->call.fd, which becomes an interrupt by whatever
+ * vector, masked or not, the driver has set at that time. queue_stop() asks for
+ * the ring back, and virtio_queue_returned() says that it is.
+ */
 struct virtio_dev {
 	struct device device;
 
@@ -165,6 +181,7 @@ struct virtio_dev {
 	void *config; /* config space, little endian; the type's own storage */
 	uint32_t config_len; /* bytes */
 	unsigned int nr_io_queues; /* the first ones, which count their I/O */
+	bool elsewhere; /* who serves the rings; see above */
 	const struct virtio_transport_ops *transport_ops;
 	void *transport;
 
@@ -207,6 +224,13 @@ struct virtio_init {
 	/* The first queues carry I/O: their counters are the device's. */
 	unsigned int nr_io_queues;
 	const struct limit_config *limit; /* of each direction; NULL: none */
+	bool elsewhere; /* rings are served by somebody else; see above */
+	/* So many queues in a row share a loop (pairs: 2); 0: each has the
+	 * next one. */
+	unsigned int group_size;
+	/* Loops of its own, for a type whose calls may block, instead of the
+	 * board's, which devices share. */
+	bool own_loops;
 	void *config;
 	uint32_t config_len;
 };
@@ -244,6 +268,10 @@ void virtio_queue_publish(struct virtio_queue *q);
 /* queue_stop() is complete. Owner loop; the queue must be idle. What was pushed
  * and not published is announced now. */
 void virtio_queue_idle(struct virtio_queue *q);
+
+/* As virtio_queue_idle() for a ring that was served elsewhere. last_avail: the
+ * next avail entry that is to be taken; all that were taken are used. */
+void virtio_queue_returned(struct virtio_queue *q, uint16_t last_avail);
 
 /*
  * The guest broke the rules, or the queue could not start: say it, set

@@ -85,6 +85,8 @@ static void vq_free(struct virtqueue *vq)
 int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 		    bool indirect)
 {
+	uint16_t *returned;
+
 	if (!IS_POW2(vq->size) || vq->size > vq->size_max ||
 	    vq->desc_gpa % 16 || vq->avail_gpa % 2 || vq->used_gpa % 4)
 		return -EINVAL;
@@ -98,7 +100,10 @@ int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 				  _Alignof(max_align_t));
 	vq->busy = calloc((vq->size + 63u) / 64, sizeof(*vq->busy));
 	vq->walk = calloc(vq->iov_max, sizeof(*vq->walk));
-	if (!vq->busy || !vq->walk) {
+	returned = realloc(vq->returned, vq->size * sizeof(*returned));
+	if (returned)
+		vq->returned = returned;
+	if (!vq->busy || !vq->walk || !returned) {
 		vq_free(vq);
 		return -ENOMEM;
 	}
@@ -113,6 +118,17 @@ int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 	vq->used_published = vq->start_used;
 	vq->used_signalled = vq->start_used;
 	return 0;
+}
+
+void virtqueue_clear(struct virtqueue *vq)
+{
+	vq->size = vq->size_max;
+	vq->desc_gpa = vq->avail_gpa = vq->used_gpa = 0;
+	vq->start_avail = vq->start_used = 0;
+	vq->nr_returned = 0;
+	free(vq->returned);
+	vq->returned = NULL;
+	vq->fault = NULL;
 }
 
 void virtqueue_stop(struct virtqueue *vq)
@@ -139,7 +155,7 @@ bool virtqueue_has_avail(struct virtqueue *vq)
 		return false;
 	if (vq->avail_seen == vq->last_avail)
 		vq->avail_seen = ring_load_acquire(&vq->avail[RING_IDX]);
-	return vq->avail_seen != vq->last_avail;
+	return vq->nr_returned || vq->avail_seen != vq->last_avail;
 }
 
 static uint64_t vq_busy_bit(uint16_t head)
@@ -295,26 +311,46 @@ static int vq_walk_chain(struct virtqueue *vq, struct vq_chain *c)
 	}
 }
 
+/* The head of the next chain. */
+static void vq_next_head(struct virtqueue *vq, struct vq_chain *c)
+{
+	uint16_t slot = vq->last_avail & (vq->size - 1u);
+
+	c->avail = vq->last_avail;
+	c->is_next = !vq->nr_returned;
+	if (vq->nr_returned)
+		c->head = vq->returned[vq->nr_returned - 1];
+	else if ((uint16_t)(vq->avail_seen - vq->last_avail) > vq->size)
+		vq_fault(vq, "avail index jumped");
+	else
+		c->head = ring_load(&vq->avail[RING_ENTRIES + slot]);
+}
+
+static void vq_lend(struct virtqueue *vq, struct vq_chain *c)
+{
+	vq->busy[c->head / 64] |= vq_busy_bit(c->head);
+	vq->pending++;
+	virtqueue_weigh(vq, c, c->out_len + c->in_len);
+	if (c->is_next)
+		vq->last_avail++;
+	else
+		vq->nr_returned--;
+}
+
 struct vq_chain *virtqueue_pop(struct virtqueue *vq)
 {
-	struct vq_chain seen = { .iov = vq->walk, .avail = vq->last_avail };
+	struct vq_chain seen = { .iov = vq->walk };
 	struct vq_chain *c;
 	unsigned int nr;
-	uint16_t slot;
 
 	if (!virtqueue_has_avail(vq))
 		return NULL;
-	if ((uint16_t)(vq->avail_seen - vq->last_avail) > vq->size) {
-		vq_fault(vq, "avail index jumped");
-		return NULL;
-	}
-	slot = vq->last_avail & (vq->size - 1u);
-	seen.head = ring_load(&vq->avail[RING_ENTRIES + slot]);
+	vq_next_head(vq, &seen);
 	if (seen.head >= vq->size)
 		vq_fault(vq, "avail entry out of range");
 	else if (vq->busy[seen.head / 64] & vq_busy_bit(seen.head))
 		vq_fault(vq, "descriptor made available twice");
-	else
+	else if (!vq->fault)
 		vq_walk_chain(vq, &seen);
 	if (vq->fault)
 		return NULL; /* nothing of it reaches the device */
@@ -328,10 +364,7 @@ struct vq_chain *virtqueue_pop(struct virtqueue *vq)
 	seen.iov = (void *)((char *)c + vq->chain_size);
 	memcpy(seen.iov, vq->walk, nr * sizeof(*seen.iov));
 	*c = seen;
-	vq->busy[c->head / 64] |= vq_busy_bit(c->head);
-	vq->last_avail++;
-	vq->pending++;
-	virtqueue_weigh(vq, c, c->out_len + c->in_len);
+	vq_lend(vq, c);
 	return c;
 }
 
@@ -349,9 +382,18 @@ void virtqueue_push(struct virtqueue *vq, struct vq_chain *chain, uint32_t len)
 
 void virtqueue_unpop(struct virtqueue *vq, struct vq_chain *chain)
 {
-	vq->last_avail--;
-	assert(chain->avail == vq->last_avail);
+	if (chain->is_next && chain->avail == (uint16_t)(vq->last_avail - 1))
+		vq->last_avail--;
+	else
+		vq->returned[vq->nr_returned++] = chain->head;
 	vq_chain_put(vq, chain);
+}
+
+void virtqueue_take_over(struct virtqueue *vq, uint16_t last_avail)
+{
+	vq->last_avail = vq->avail_seen = last_avail;
+	vq->used_idx = ring_load_acquire(&vq->used[RING_IDX]);
+	vq->used_published = vq->used_signalled = vq->used_idx;
 }
 
 /* Did idx move over event? virtio 1.2 section 2.7.7.2, in 16-bit arithmetic. */

@@ -70,7 +70,8 @@ struct vq_chain {
 	uint16_t head; /* the index the driver knows it by */
 	/* the queue's own */
 	uint64_t lent_len; /* its part of the queue's */
-	uint16_t avail; /* where it stood in the avail ring */
+	uint16_t avail; /* where it stood in the avail ring, */
+	bool is_next; /* ... unless it is one that was given back */
 	uint8_t room; /* which of the sizes it is */
 	struct vq_chain *next; /* of the same size, while it is not lent */
 };
@@ -94,6 +95,10 @@ struct virtqueue {
 	/* where start takes up: 0 after reset, else left by stop */
 	uint16_t start_avail;
 	uint16_t start_used;
+	/* heads from before start_avail that were given back, the next to be
+	 * popped last: room for size of them, or NULL */
+	uint16_t *returned;
+	unsigned int nr_returned;
 
 	/* owner loop only, from start to stop */
 	const struct gmem *gm;
@@ -126,6 +131,10 @@ struct virtqueue {
  */
 int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 		    bool indirect);
+/* Forget where the queue was and how it was configured, but for what was set at
+ * creation. It does not run. */
+void virtqueue_clear(struct virtqueue *vq);
+
 /* The mirror of start: no chain is lent. Configuration stays, and the indices
  * are kept for another start. One that was not started is accepted. Owner loop. */
 void virtqueue_stop(struct virtqueue *vq);
@@ -162,9 +171,10 @@ static inline void virtqueue_weigh(struct virtqueue *vq, struct vq_chain *chain,
 void virtqueue_push(struct virtqueue *vq, struct vq_chain *chain, uint32_t len);
 
 /*
- * The device did nothing with the chain, which is the queue's again: the next
- * one to be popped. Chains are given back last first: none that was popped after
- * this one is lent or was pushed.
+ * The device did nothing with the chain, or what it did may be done again. The
+ * chain is the queue's, and will be popped again, after another start as well.
+ * Chains that are given back last first come in the order they came in before;
+ * a chain from before one that was pushed or is still lent comes first.
  */
 void virtqueue_unpop(struct virtqueue *vq, struct vq_chain *chain);
 
@@ -179,6 +189,10 @@ bool virtqueue_publish(struct virtqueue *vq);
 bool virtqueue_notify_enable(struct virtqueue *vq);
 /* Tell the driver that it need not kick; it may all the same. */
 void virtqueue_notify_disable(struct virtqueue *vq);
+
+/* Somebody else served the ring since virtqueue_start(), who took the avail
+ * entries before last_avail and used all that they took. */
+void virtqueue_take_over(struct virtqueue *vq, uint16_t last_avail);
 
 /* No chain is lent. */
 bool virtqueue_is_idle(const struct virtqueue *vq);

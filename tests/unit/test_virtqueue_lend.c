@@ -51,6 +51,65 @@ static void test_unpop(void **state)
 	assert_int_equal(pop(f), 0);
 }
 
+/* Given back in any order: what cannot go back into the ring comes before it,
+ * over a stop as well, and each once. */
+static void test_unpop_any_order(void **state)
+{
+	static const uint16_t want[] = { 2, 0, 3 };
+	struct fixture *f = *state;
+	unsigned int i;
+
+	start(f, false);
+	for (i = 0; i < 4; i++) {
+		guest_ring_desc(&f->ring, i, DATA + i, 1, RING_WRITE, 0);
+		guest_ring_offer(&f->ring, i);
+		assert_int_equal(pop(f), 1);
+	}
+	unpop(f, 0);
+	push(f, 1, 1);
+	unpop(f, 2);
+	unpop(f, 3); /* the last one: it goes back */
+	assert_true(virtqueue_is_idle(&f->vq));
+	virtqueue_stop(&f->vq);
+	assert_int_equal(f->vq.start_avail, 3);
+	assert_int_equal(f->vq.nr_returned, 2);
+	assert_int_equal(virtqueue_start(&f->vq, &f->gm, false, true), 0);
+	for (i = 0; i < ARRAY_SIZE(want); i++) {
+		assert_true(virtqueue_has_avail(&f->vq));
+		assert_int_equal(pop(f), 1);
+		assert_int_equal(f->chain->head, want[i]);
+		expect_iov(f, 0, DATA + want[i], 1);
+		if (want[i] == 0) { /* once more */
+			unpop(f, 0);
+			assert_int_equal(pop(f), 1);
+			assert_int_equal(f->chain->head, 0);
+		}
+	}
+	assert_int_equal(pop(f), 0);
+	unpop(f, 2);
+	unpop(f, 0);
+	push(f, 3, 1);
+	virtqueue_stop(&f->vq);
+	/* A reset drops them. */
+	virtqueue_clear(&f->vq);
+	assert_int_equal(f->vq.nr_returned, 0);
+}
+
+/* Whoever served the ring in between left it at these indices. */
+static void test_take_over(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f, false);
+	guest_ring_set_start(&f->ring, 7);
+	virtqueue_take_over(&f->vq, 7);
+	assert_false(virtqueue_has_avail(&f->vq));
+	assert_false(virtqueue_publish(&f->vq));
+	virtqueue_stop(&f->vq);
+	assert_int_equal(f->vq.start_avail, 7);
+	assert_int_equal(f->vq.start_used, 7);
+}
+
 /* The device's own part stays with the chain's storage, which is used again. */
 static void test_chain_storage(void **state)
 {
@@ -273,11 +332,12 @@ static void test_resume(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_unpop),	   UNIT(test_chain_storage),
-		UNIT(test_storage_bound),  UNIT(test_lent_max),
-		UNIT(test_interrupt_flag), UNIT(test_notify_flag),
-		UNIT(test_used_event),	   UNIT(test_avail_event),
-		UNIT(test_restart),	   UNIT(test_resume),
+		UNIT(test_unpop_any_order), UNIT(test_take_over),
+		UNIT(test_unpop),	    UNIT(test_chain_storage),
+		UNIT(test_storage_bound),   UNIT(test_lent_max),
+		UNIT(test_interrupt_flag),  UNIT(test_notify_flag),
+		UNIT(test_used_event),	    UNIT(test_avail_event),
+		UNIT(test_restart),	    UNIT(test_resume),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

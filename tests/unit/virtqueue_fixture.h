@@ -93,6 +93,7 @@ static int teardown(void **state)
 		if (f->lent[i])
 			push(f, i, 0);
 	virtqueue_stop(&f->vq);
+	virtqueue_clear(&f->vq);
 	gmem_fini(&f->gm);
 	return 0;
 }
