@@ -234,93 +234,56 @@ static const struct cli_entry cli_table[] = {
 	  .mode = RUN_HELP },
 };
 
-/*
- * Walk all entries in order: visit() returns false to stop. `e` lives on the
- * stack, with all parts filled in.
- */
-typedef bool (*cli_visit_fn)(const struct cli_entry *e, void *arg);
-
-static bool cli_walk_devices(const struct cli_entry *mark, cli_visit_fn visit,
-			     void *arg)
+/* Entry i of all, in the order of --help, with all parts filled in. False: there
+ * are fewer. */
+static bool cli_entry(unsigned int i, struct cli_entry *e)
 {
-	for (unsigned int i = 0; device_classes[i]; i++) {
-		const struct device_class *class = device_classes[i];
-		struct cli_entry e = *mark;
-
-		if (!class->option || !class->params)
-			continue;
-		e.opt.name = class->option;
-		e.opt.set = class->params;
-		e.opt.help = class->params->help;
-		e.opt.repeats = true;
-		e.class = class;
-		if (!visit(&e, arg))
-			return false;
-	}
-	return true;
-}
-
-static void cli_walk(cli_visit_fn visit, void *arg)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(cli_table); i++) {
-		struct cli_entry e = cli_table[i];
-
-		if (!e.opt.name) {
-			if (!cli_walk_devices(&e, visit, arg))
-				return;
-			continue;
+	for (unsigned int row = 0; row < ARRAY_SIZE(cli_table); row++) {
+		*e = cli_table[row];
+		if (e->opt.name && i-- == 0) {
+			if (e->home)
+				e->opt.param = param_find(e->home, e->opt.name);
+			if (e->opt.param)
+				e->opt.help = e->opt.param->help;
+			else if (e->opt.set)
+				e->opt.help = e->opt.set->help;
+			return true;
 		}
-		if (e.home) {
-			e.opt.param = param_find(e.home, e.opt.name);
-			e.opt.help = e.opt.param->help;
-		} else if (e.opt.set) {
-			e.opt.help = e.opt.set->help;
+		for (unsigned int c = 0; !e->opt.name && device_classes[c];
+		     c++) {
+			e->class = device_classes[c];
+			if (!e->class->option || !e->class->params || i-- > 0)
+				continue;
+			e->opt.name = e->class->option;
+			e->opt.set = e->class->params;
+			e->opt.help = e->class->params->help;
+			e->opt.repeats = true;
+			return true;
 		}
-		if (!visit(&e, arg))
-			return;
 	}
-}
-
-struct cli_search {
-	const char *name; /* NULL: by letter */
-	size_t len; /* of name */
-	char letter;
-	struct cli_entry found; /* valid when .apply is set */
-};
-
-static bool cli_match(const struct cli_entry *e, void *arg)
-{
-	struct cli_search *s = arg;
-
-	if (s->name ? strncmp(e->opt.name, s->name, s->len) == 0 &&
-			      e->opt.name[s->len] == '\0'
-		    : e->opt.letter == s->letter) {
-		s->found = *e;
-		return false;
-	}
-	return true;
+	return false;
 }
 
 /* Find the option that a word "--name" or "--name=value" means. */
 static bool cli_find_name(const char *word, struct cli_entry *e)
 {
-	struct cli_search s = { .name = word + 2 };
+	const char *name = word + 2;
 
 	if (strncmp(word, "--", 2) != 0)
 		return false;
-	s.len = strcspn(s.name, "=");
-	cli_walk(cli_match, &s);
-	*e = s.found;
-	return e->apply != NULL;
+	for (unsigned int i = 0; cli_entry(i, e); i++)
+		if (strlen(e->opt.name) == strcspn(name, "=") &&
+		    strncmp(e->opt.name, name, strlen(e->opt.name)) == 0)
+			return true;
+	return false;
 }
 
 static bool cli_find_letter(char letter, struct cli_entry *e)
 {
-	struct cli_search s = { .letter = letter };
-
-	cli_walk(cli_match, &s);
-	*e = s.found;
-	return e->apply != NULL;
+	for (unsigned int i = 0; cli_entry(i, e); i++)
+		if (e->opt.letter == letter)
+			return true;
+	return false;
 }
 
 /* ---- words ---- */
@@ -331,21 +294,17 @@ struct cli_words {
 	int next;
 };
 
-static bool cli_offer(const struct cli_entry *e, void *arg)
-{
-	nearest_offer(arg, e->opt.name);
-	return true;
-}
-
 static int cli_unknown(const char *word, struct error *err)
 {
+	struct cli_entry e;
 	struct nearest near;
 	char name[40];
 
 	snprintf(name, sizeof(name), "%s", word + strspn(word, "-"));
 	name[strcspn(name, "=")] = '\0';
 	nearest_init(&near, name);
-	cli_walk(cli_offer, &near);
+	for (unsigned int i = 0; cli_entry(i, &e); i++)
+		nearest_offer(&near, e.opt.name);
 	if (near.best)
 		return error_set(err, EINVAL,
 				 "%s: unknown option; did you mean --%s?",
@@ -437,18 +396,12 @@ static int cli_word(struct run_config *rc, struct cli_words *words,
 
 /* ---- descriptors ---- */
 
-/* A part of the command line that may own a descriptor. */
-struct cli_owner {
-	const struct param_set *set;
-	void *cfg; /* a struct of set */
-};
-
-/* The descriptor of this one; NULL: none was given. */
-static int *cli_fd(const struct cli_owner *owner)
+/* The descriptor in cfg, a struct of set; NULL: none was given. */
+static int *cli_fd(const struct param_set *set, void *cfg)
 {
-	for (unsigned int i = 0; i < owner->set->nr_params; i++) {
-		const struct param *p = &owner->set->params[i];
-		int *fd = (int *)(void *)((char *)owner->cfg + p->offset);
+	for (unsigned int i = 0; i < set->nr_params; i++) {
+		const struct param *p = &set->params[i];
+		int *fd = (int *)(void *)((char *)cfg + p->offset);
 
 		if (p->type == PARAM_FD && *fd >= 0)
 			return fd;
@@ -459,31 +412,27 @@ static int *cli_fd(const struct cli_owner *owner)
 /* Each descriptor has one owner, who closes it. */
 static int cli_check_fds(struct run_config *rc, struct error *err)
 {
-	struct cli_owner owners[CONFIG_MAX_DEVICES + 2] = {
-		{ &api_params, &rc->api_socket },
-		{ &event_params, &rc->event_monitor },
+	const struct param_set *sets[CONFIG_MAX_DEVICES + 2] = {
+		&api_params, &event_params
+	};
+	int *fds[CONFIG_MAX_DEVICES + 2] = {
+		cli_fd(&api_params, &rc->api_socket),
+		cli_fd(&event_params, &rc->event_monitor),
 	};
 	unsigned int i, j, nr = 2;
-	int *fd, *other;
 
-	for (i = 0; i < rc->vm.nr_devices; i++)
-		owners[nr++] = (struct cli_owner){
-			rc->vm.devices[i].class->params,
-			rc->vm.devices[i].config,
-		};
-	for (i = 1; i < nr; i++) {
-		fd = cli_fd(&owners[i]);
-		for (j = 0; fd && j < i; j++) {
-			other = cli_fd(&owners[j]);
-			if (!other || *other != *fd)
-				continue;
-			return error_set(
-				err, EINVAL,
-				"--%s fd=%d: --%s has this descriptor already; open the file once more",
-				owners[i].set->option, take_fd(fd),
-				owners[j].set->option);
-		}
+	for (i = 0; i < rc->vm.nr_devices; i++, nr++) {
+		sets[nr] = rc->vm.devices[i].class->params;
+		fds[nr] = cli_fd(sets[nr], rc->vm.devices[i].config);
 	}
+	for (i = 1; i < nr; i++)
+		for (j = 0; fds[i] && j < i; j++)
+			if (fds[j] && *fds[j] == *fds[i])
+				return error_set(
+					err, EINVAL,
+					"--%s fd=%d: --%s has this descriptor already; open the file once more",
+					sets[i]->option, take_fd(fds[i]),
+					sets[j]->option);
 	return 0;
 }
 
@@ -539,25 +488,13 @@ void cli_value_text(const struct cli_option *opt, char *buf, size_t len)
 		param_set_text(opt->set, buf, len);
 }
 
-struct cli_visitor {
-	void (*visit)(const struct cli_option *opt, void *arg);
-	void *arg;
-};
-
-static bool cli_visit_option(const struct cli_entry *e, void *arg)
-{
-	const struct cli_visitor *v = arg;
-
-	v->visit(&e->opt, v->arg);
-	return true;
-}
-
 void cli_options_visit(void (*visit)(const struct cli_option *opt, void *arg),
 		       void *arg)
 {
-	struct cli_visitor v = { visit, arg };
+	struct cli_entry e;
 
-	cli_walk(cli_visit_option, &v);
+	for (unsigned int i = 0; cli_entry(i, &e); i++)
+		visit(&e.opt, arg);
 }
 
 struct cli_printer {
