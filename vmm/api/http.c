@@ -84,25 +84,13 @@ static const char *http_take_request_line(struct http *h, char *line)
 }
 
 /* "Accept-Encoding: gzip;q=1, identity;q=0": we have nothing but identity. */
-static bool http_refuses_identity(char *value)
+static bool http_refuses_identity(const char *value)
 {
-	char *item, *param, *save;
+	const char *identity = strcasestr(value, "identity");
+	double q;
 
-	for (item = strtok_r(value, ",", &save); item;
-	     item = strtok_r(NULL, ",", &save)) {
-		item += strspn(item, " \t");
-		if (strncasecmp(item, "identity", 8) != 0)
-			continue;
-		item += 8 + strspn(item + 8, " \t");
-		if (*item != ';')
-			continue;
-		param = item + 1 + strspn(item + 1, " \t");
-		if (strncasecmp(param, "q=", 2) == 0 &&
-		    strspn(param + 2, "0.") == strcspn(param + 2, " \t") &&
-		    param[2] == '0')
-			return true;
-	}
-	return false;
+	return identity && sscanf(identity, "%*8c ; %*1[qQ]=%lf", &q) == 1 &&
+	       q <= 0;
 }
 
 static const char *http_take_length(struct http *h, const char *value)

@@ -23,44 +23,33 @@ static size_t json_string_end(const char *text, size_t at, size_t end)
 	return MIN(at, end);
 }
 
-static bool json_is_key(const char *text, size_t at, size_t end)
-{
-	while (at < end && strchr(" \t\r\n", text[at]))
-		at++;
-	return at < end && text[at] == ':';
-}
-
 /*
  * Which field text[end] belongs to, "memory.size: ", where the text up to there
  * may be all that is right with it. "": none.
  */
 static void json_where(const char *text, size_t end, char *out, size_t size)
 {
-	struct iovec keys[JSON_KEYS_SHOWN] = { { NULL, 0 } };
-	size_t i = 0, len = 0, depth = 0, start;
+	struct iovec keys[JSON_KEYS_SHOWN] = { { NULL, 0 } }, last = keys[0];
+	size_t len = 0, depth = 0, stop;
 
-	while (i < end) {
-		char c = text[i++];
-
-		if (c == '{' || c == '[') {
+	for (size_t i = 0; i < end; i++) {
+		if (text[i] == '{' || text[i] == '[') {
 			if (depth++ < JSON_KEYS_SHOWN)
 				keys[depth - 1].iov_len = 0;
-		} else if (c == '}' || c == ']') {
+		} else if (text[i] == '}' || text[i] == ']') {
 			depth -= depth > 0;
-		} else if (c == '"') {
-			start = i;
-			i = json_string_end(text, i, end);
-			if (depth && depth <= JSON_KEYS_SHOWN &&
-			    json_is_key(text, i + 1, end))
-				keys[depth - 1] = (struct iovec){
-					(char *)(uintptr_t)text + start,
-					i - start
-				};
-			i++;
+		} else if (text[i] == '"') {
+			stop = json_string_end(text, i + 1, end);
+			last.iov_base = (char *)(uintptr_t)text + i + 1;
+			last.iov_len = stop - i - 1;
+			i = stop;
+		} else if (text[i] == ':' && depth &&
+			   depth <= JSON_KEYS_SHOWN) {
+			keys[depth - 1] = last;
 		}
 	}
 	*out = '\0';
-	for (i = 0; i < MIN(depth, JSON_KEYS_SHOWN) && len < size; i++)
+	for (size_t i = 0; i < MIN(depth, JSON_KEYS_SHOWN) && len < size; i++)
 		if (keys[i].iov_len)
 			len += (size_t)snprintf(out + len, size - len, "%s%.*s",
 						len ? "." : "",
@@ -74,12 +63,11 @@ json_t *json_read_text(const char *text, size_t len, struct error *err)
 {
 	char where[JSON_KEYS_SHOWN * 42];
 	json_error_t jerr;
-	json_t *value = json_loadb(text ? text : "", len,
-				   JSON_REJECT_DUPLICATES, &jerr);
+	json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES, &jerr);
 
 	if (!value) {
-		json_where(text ? text : "", MIN((size_t)jerr.position, len),
-			   where, sizeof(where));
+		json_where(text, MIN((size_t)jerr.position, len), where,
+			   sizeof(where));
 		error_set(err, EBADMSG, "%s%s at line %d column %d", where,
 			  jerr.text, jerr.line, jerr.column);
 	}
@@ -221,9 +209,6 @@ int json_read_set(const struct param_set *set, void *cfg, const json_t *obj,
 	int len = (int)strlen(where);
 	int r;
 
-	if (!json_is_object(obj))
-		return error_set(err, EBADMSG, "%.*s: must be an object",
-				 MAX(len - 1, 0), where);
 	for (unsigned int i = 0; i < set->nr_params; i++) {
 		r = json_read_param(&set->params[i], cfg, obj, where, fds, err);
 		if (r)
@@ -290,9 +275,6 @@ int json_read_device(struct device_config *dc, const json_t *obj,
 	const struct device_class *class = dc->class;
 	int r;
 
-	if (!json_is_object(obj))
-		return error_set(err, EBADMSG, "%.*s: must be an object",
-				 MAX((int)strlen(where) - 1, 0), where);
 	dc->echo = json_object();
 	r = json_peer_read(class->peer_keys, obj, where, dc->echo, err);
 	if (!r && class->params)
@@ -393,8 +375,6 @@ int json_read_config(struct vm_config *vc, const json_t *root,
 {
 	int r;
 
-	if (!json_is_object(root))
-		return error_set(err, EBADMSG, "the body must be an object");
 	vc->echo = json_object();
 	/* A client that does not ask for a console has no use for our stdin
 	 * and stdout. */

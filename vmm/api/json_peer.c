@@ -153,6 +153,20 @@ static bool json_is_of(const json_t *value, enum peer_type type)
 	}
 }
 
+/* What where and the first len bytes of path lead to is something else. */
+static int json_no_object(const char *where, const char *path, ptrdiff_t len,
+			  struct error *err)
+{
+	char name[128];
+	int n = snprintf(name, sizeof(name), "%s%.*s", where, (int)len, path);
+
+	/* Without the dot. */
+	if (n)
+		name[MIN(n, (int)sizeof(name)) - 1] = '\0';
+	return error_set(err, EBADMSG, "%s: must be an object",
+			 n ? name : "the body");
+}
+
 int json_get(const json_t *obj, const char *path, enum peer_type type,
 	     const char *where, json_t **value, struct error *err)
 {
@@ -169,9 +183,7 @@ int json_get(const json_t *obj, const char *path, enum peer_type type,
 	*value = NULL;
 	for (bool more = true; more; part += len + 1) {
 		if (!json_is_object(obj))
-			return error_set(err, EBADMSG,
-					 "%s%.*s: must be an object", where,
-					 (int)MAX(part - path - 1, 0), path);
+			return json_no_object(where, path, part - path, err);
 		len = strcspn(part, ".");
 		obj = json_object_getn(obj, part, len);
 		if (!obj || json_is_null(obj))

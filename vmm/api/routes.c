@@ -144,15 +144,6 @@ static int api_read_number(struct api_call *c, const char *key, bool *has,
 	return r;
 }
 
-static int api_read_bool(struct api_call *c, const char *key, bool *out)
-{
-	json_t *value;
-	int r = json_get(c->body, key, PEER_BOOL, "", &value, c->err);
-
-	*out = json_is_true(value);
-	return r;
-}
-
 /* A string that has to be there, in c->body. */
 static int api_read_text(struct api_call *c, const char *key, const char **text)
 {
@@ -295,13 +286,15 @@ static int route_add(struct api_call *c)
 
 static int route_remove(struct api_call *c)
 {
-	const char *id = NULL;
-	bool force = false;
+	const char *id;
+	json_t *force;
 	int r = api_read_text(c, "id", &id);
 
 	if (!r)
-		r = api_read_bool(c, "force", &force);
-	return r ? r : machine_remove_device(c->machine, id, force, c->err);
+		r = json_get(c->body, "force", PEER_BOOL, "", &force, c->err);
+	return r ? r
+		 : machine_remove_device(c->machine, id, json_is_true(force),
+					 c->err);
 }
 
 static int route_resize_disk(struct api_call *c)
@@ -324,12 +317,9 @@ static int route_resize_disk(struct api_call *c)
 
 static int route_counters(struct api_call *c)
 {
-	json_t *out;
-
 	if (!c->machine->vm)
 		return error_set(c->err, EIO, "VM is not running");
-	out = stats_counters(c->machine->vm);
-	api_reply_json(c->reply, 200, out);
+	api_reply_json(c->reply, 200, stats_counters(c->machine->vm));
 	return 0;
 }
 

@@ -601,18 +601,11 @@ static void server_on_client(struct loop_fd *lf, uint32_t events unused_param)
 
 /* ---- the end ---- */
 
-static bool server_is_flushed(const struct server *s)
-{
-	for (struct list_node *pos = s->conns.next; pos != &s->conns;
-	     pos = pos->next)
-		if (container_of(pos, struct server_conn, node)->out_len)
-			return false;
-	return true;
-}
-
 /* vmm.shutdown was asked for: no new clients, and the last replies out. */
 static void server_check_quit(struct server *s)
 {
+	struct list_node *pos, *tmp;
+
 	if (!s->config.api->quit)
 		return;
 	if (!s->quitting) {
@@ -621,10 +614,11 @@ static void server_check_quit(struct server *s)
 		loop_timer_set(s->config.loop, &s->retry,
 			       loop_now_ns() + SERVER_QUIT_NS);
 	}
-	if (server_is_flushed(s)) {
-		loop_timer_cancel(&s->retry);
-		s->config.on_quit(s->config.opaque);
-	}
+	list_for_each (pos, tmp, &s->conns)
+		if (container_of(pos, struct server_conn, node)->out_len)
+			return;
+	loop_timer_cancel(&s->retry);
+	s->config.on_quit(s->config.opaque);
 }
 
 int server_open(struct server **out, const struct server_config *config,
