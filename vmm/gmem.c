@@ -525,7 +525,7 @@ int gmem_plug_begin(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
 {
 	uint64_t off = gpa - gm->reserved.gpa;
 	struct gmem_range *r = &gm->ranges[FIRST_DIMM + i];
-	int ret = gmem_check_left(&gm->config, len, err);
+	int ret = gmem_check_left(&gm->config, pages_len(job) + len, err);
 
 	if (ret)
 		return ret;

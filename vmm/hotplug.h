@@ -66,15 +66,17 @@ int hotplug_remove(struct hotplug *hp, const char *id, bool force,
  * Have nr vCPUs, 1 to the most there may be. 0: resized() will follow, also
  * when there was nothing to do. More are there at once, and the guest may bring
  * them up; fewer need its help, and wait ASK_DEADLINE_NS for each. A request
- * waits for those before it. -errno with a message.
+ * waits for the one under way, until a later one takes its place. -errno with a
+ * message.
  */
 int hotplug_resize_vcpus(struct hotplug *hp, unsigned int nr,
 			 struct error *err);
 
 /*
  * Have `bytes` of memory: the size at start and a multiple of GMEM_BLOCK, up to
- * hotplug_size more. Otherwise as hotplug_resize_vcpus(); pages that the guest
- * gives back are the host's at once.
+ * hotplug_size more. Otherwise as hotplug_resize_vcpus(); with prefault, the
+ * guest hears of more when all pages are there. Pages that it gives back are the
+ * host's as soon as no I/O uses them.
  */
 int hotplug_resize_memory(struct hotplug *hp, uint64_t bytes,
 			  struct error *err);

@@ -108,15 +108,24 @@ void pages_stop(struct pages_job *job)
 	atomic_compare_exchange_strong(&job->result, &none, -ECANCELED);
 }
 
-int pages_end(struct pages_job *job, struct error *err)
+uint64_t pages_len(const struct pages_job *job)
 {
 	uint64_t len = 0;
+	unsigned int i;
+
+	for (i = 0; i < job->nr_pieces; i++)
+		len += job->pieces[i].len;
+	return len;
+}
+
+int pages_end(struct pages_job *job, struct error *err)
+{
+	uint64_t len = pages_len(job);
 	int r;
 
 	while (job->nr_threads)
 		pthread_join(job->threads[--job->nr_threads], NULL);
-	while (job->nr_pieces)
-		len += job->pieces[--job->nr_pieces].len;
+	job->nr_pieces = 0;
 	r = atomic_exchange(&job->result, 0);
 	if (r)
 		return error_set(

@@ -48,6 +48,8 @@ struct pages_job {
 
 /* Add [hva, hva+len), whole pages that stay mapped until pages_end(). */
 void pages_add(struct pages_job *job, void *hva, uint64_t len);
+/* Bytes that were added. */
+uint64_t pages_len(const struct pages_job *job);
 /* Start the threads, one per CPU of the host at most. When the host refuses
  * even one, the work is done in here. Without pieces nothing happens. */
 void pages_start(struct pages_job *job);

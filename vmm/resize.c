@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /*
- * vCPUs and memory that come and go. Each has a queue of requests; the first
- * one is under way. Growing is done at once and then told to the guest;
- * shrinking asks the guest for one vCPU or DIMM after the other.
+ * vCPUs and memory that come and go. Of each, one request is under way, and the
+ * latest one waits behind it; those between are replaced. What grows is there,
+ * populated by threads when it has to be, before the guest is told; shrinking
+ * asks the guest for one vCPU or DIMM after the other.
  *
  * Memory comes in DIMMs of as few blocks as the number of places allows, for
  * the guest gives back whole DIMMs only, and those that it can empty.
@@ -23,6 +24,8 @@
 
 struct resizer_ops {
 	uint64_t (*size)(const struct resize *rs);
+	/* 0: it is that large; 1: it will be, resizer_finish() follows; -errno
+	 * with a message. */
 	int (*grow)(struct resize *rs, uint64_t wanted, struct error *err);
 	/* What to ask for on the way down; false: there is nothing. */
 	bool (*choose)(struct resizer *rz, uint64_t wanted,
@@ -35,26 +38,31 @@ struct resizer_ops {
 
 static void resizer_step(struct resizer *rz);
 
-/* The first request is over. why: NULL when it came out as wanted. */
-static void resizer_finish(struct resizer *rz, const char *why)
+/* Take a request out of the queue and tell how it ended. why: NULL when it came
+ * out as wanted. */
+static void resizer_report(struct resizer *rz, unsigned int i, const char *why)
 {
 	struct resize *rs = rz->resize;
 	const struct hotplug_size report = {
 		.memory = rz->ops->kind == HOTPLUG_MEMORY,
-		.wanted = rz->queue[0].wanted,
+		.wanted = rz->queue[i].wanted,
 		.actual = rz->ops->size(rs),
 	};
-	unsigned int i, times = rz->queue[0].nr;
+	unsigned int times = rz->queue[i].nr;
 
-	for (i = 1; i < rz->nr; i++)
-		rz->queue[i - 1] = rz->queue[i];
-	rz->nr--;
-	rz->began = report.actual;
-	rz->refused = 0;
-	if (rz->nr)
-		loop_post(rs->board->main_loop, &rz->call);
+	for (rz->nr--; i < rz->nr; i++)
+		rz->queue[i] = rz->queue[i + 1];
 	while (times--)
 		rs->listener->resized(rs->opaque, &report, why);
+}
+
+/* The request under way is over. */
+static void resizer_finish(struct resizer *rz, const char *why)
+{
+	rz->begun = rz->growing = false;
+	rz->refused = 0;
+	loop_post(rz->resize->board->main_loop, &rz->call);
+	resizer_report(rz, 0, why);
 }
 
 static void resizer_give_up(struct resizer *rz, const char *why)
@@ -87,56 +95,68 @@ static void resizer_on_answer(struct ask *ask, enum ask_answer answer)
 	}
 }
 
-/* Go on with the first request. */
+/* Go on with the request under way. */
 static void resizer_step(struct resizer *rz)
 {
 	uint64_t now = rz->ops->size(rz->resize), wanted = rz->queue[0].wanted;
 	struct error err;
+	int r = 0;
 
-	if (now == wanted) {
-		resizer_finish(rz, NULL);
-	} else if (now < wanted) {
-		/* Only one that waited comes here. */
-		if (rz->ops->grow(rz->resize, wanted, &err))
-			resizer_finish(rz, err.msg);
-		else
-			resizer_finish(rz, NULL);
-	} else if (rz->ops->choose(rz, wanted, &rz->ask.index)) {
+	if (now > wanted && rz->ops->choose(rz, wanted, &rz->ask.index)) {
 		ask_put(&rz->ask);
-	} else {
+	} else if (now > wanted) {
 		resizer_give_up(rz, "the guest cannot free what is asked");
+	} else {
+		if (now < wanted)
+			r = rz->ops->grow(rz->resize, wanted, &err);
+		rz->growing = r > 0;
+		if (r <= 0)
+			resizer_finish(rz, r ? err.msg : NULL);
 	}
+}
+
+/* Begin with the first request. */
+static void resizer_begin(struct resizer *rz)
+{
+	rz->begun = true;
+	rz->began = rz->ops->size(rz->resize);
 }
 
 static void resizer_on_call(struct loop_call *lc)
 {
 	struct resizer *rz = container_of(lc, struct resizer, call);
 
-	if (rz->nr && !rz->ask.pending)
-		resizer_step(rz);
+	while (rz->nr > 1u + rz->begun)
+		resizer_report(rz, rz->begun, "a later request replaced it");
+	if (!rz->nr || rz->ask.pending || rz->growing)
+		return;
+	if (!rz->begun)
+		resizer_begin(rz);
+	resizer_step(rz);
 }
 
 static int resizer_request(struct resizer *rz, uint64_t wanted,
 			   struct error *err)
 {
 	struct resize *rs = rz->resize;
-	uint64_t now = rz->ops->size(rs);
 	int r = 0;
 
+	if (rz->nr == RESIZE_QUEUE_MAX)
+		return error_set(err, EBUSY,
+				 "%u resize requests came at once already",
+				 rz->nr);
 	if (rz->nr && rz->queue[rz->nr - 1].wanted == wanted) {
 		rz->queue[rz->nr - 1].nr++;
 		return 0;
 	}
-	if (rz->nr == RESIZE_QUEUE_MAX)
-		return error_set(
-			err, EBUSY,
-			"%u resize requests wait for the guest already",
-			rz->nr);
 	if (!rz->nr) {
-		rz->began = now;
-		if (wanted > now)
+		resizer_begin(rz);
+		/* Who asks hears at once what the host refuses. */
+		if (wanted > rz->began)
 			r = rz->ops->grow(rs, wanted, err);
-		if (r)
+		rz->growing = r > 0;
+		rz->begun = r >= 0;
+		if (r < 0)
 			return r;
 	}
 	rz->queue[rz->nr++] = (struct resize_request){ wanted, 1 };
@@ -304,36 +324,64 @@ static int memory_fill(struct gmem *gm, uint64_t missing, uint32_t *added,
 	return 0;
 }
 
-static int memory_grow(struct resize *rs, uint64_t wanted, struct error *err)
+/* All that was on its way is there: tell the guest; or, when it cannot be (r),
+ * none is. Returns r, or what else went wrong. */
+static int memory_arrive(struct resize *rs, int r, struct error *err)
 {
 	const struct hotplug_chip_ops *chip = rs->board->hotplug_chip;
-	void *opaque = rs->board->hotplug_opaque;
 	struct gmem *gm = &rs->board->gmem;
-	struct pages_job job = { .op = PAGES_POPULATE };
-	uint32_t added = 0;
+	uint32_t coming = rs->coming;
 	unsigned int i;
-	int r = memory_fill(gm, wanted - gmem_size(gm), &added, &job, err);
 
-	if (!r) {
-		pages_start(&job);
-		r = pages_end(&job, err);
-	}
+	rs->coming = 0;
 	for (i = 0; i < GMEM_MAX_DIMMS && !r; i++)
-		if (added >> i & 1)
+		if (coming >> i & 1)
 			r = gmem_plug_end(gm, i, err);
 	for (i = 0; i < GMEM_MAX_DIMMS; i++) {
 		const struct gmem_range *d = gmem_dimm(gm, i);
 
-		if (!(added >> i & 1) || !d->len)
+		if (!(coming >> i & 1) || !d->len)
 			continue;
 		if (r) {
 			gmem_unplug(gm, i);
 			continue;
 		}
-		chip->set_memory(opaque, i, d->gpa, d->len);
-		chip->check(opaque, HOTPLUG_MEMORY, i);
+		chip->set_memory(rs->board->hotplug_opaque, i, d->gpa, d->len);
+		chip->check(rs->board->hotplug_opaque, HOTPLUG_MEMORY, i);
 	}
 	return r;
+}
+
+/* The last one of the threads. */
+static void memory_on_pages(struct pages_job *job)
+{
+	struct resize *rs = container_of(job, struct resize, pages);
+
+	loop_post(rs->board->main_loop, &rs->populated);
+}
+
+static void memory_on_populated(struct loop_call *lc)
+{
+	struct resize *rs = container_of(lc, struct resize, populated);
+	struct error err;
+	int r = pages_end(&rs->pages, &err);
+
+	r = memory_arrive(rs, r, &err);
+	resizer_finish(&rs->memory, r ? err.msg : NULL);
+}
+
+static int memory_grow(struct resize *rs, uint64_t wanted, struct error *err)
+{
+	struct gmem *gm = &rs->board->gmem;
+	int r = memory_fill(gm, wanted - gmem_size(gm), &rs->coming, &rs->pages,
+			    err);
+
+	if (!r && rs->pages.nr_pieces) {
+		pages_start(&rs->pages);
+		return 1;
+	}
+	rs->pages.nr_pieces = 0;
+	return memory_arrive(rs, r, err);
 }
 
 /* The last one that is not too large and was not refused. */
@@ -387,15 +435,32 @@ int resize_memory(struct resize *rs, uint64_t bytes, struct error *err)
 
 static void resizer_stop(struct resizer *rz)
 {
-	while (rz->nr) {
+	while (rz->begun) {
 		if (!rz->ask.pending)
 			resizer_step(rz);
 		asks_eject_all(rz->resize->asks);
 	}
+	while (rz->nr)
+		resizer_report(rz, 0, "the guest stopped before its turn");
+}
+
+/* Memory that is on its way comes no more. */
+static void memory_stop(struct resize *rs)
+{
+	if (!rs->memory.growing)
+		return;
+	pages_stop(&rs->pages);
+	pages_end(&rs->pages, NULL);
+	loop_cancel(rs->board->main_loop, &rs->populated);
+	memory_arrive(rs, -ECANCELED, NULL);
 }
 
 void resize_on_stop(struct resize *rs)
 {
+	if (rs->memory.growing) {
+		memory_stop(rs);
+		resizer_finish(&rs->memory, "the guest stopped");
+	}
 	resizer_stop(&rs->cpus);
 	resizer_stop(&rs->memory);
 }
@@ -404,10 +469,13 @@ void resize_init(struct resize *rs)
 {
 	resizer_init(&rs->cpus, rs, &cpus_ops);
 	resizer_init(&rs->memory, rs, &memory_ops);
+	rs->pages.ended = memory_on_pages;
+	rs->populated.fn = memory_on_populated;
 }
 
 void resize_fini(struct resize *rs)
 {
+	memory_stop(rs);
 	resizer_fini(&rs->cpus);
 	resizer_fini(&rs->memory);
 }

@@ -19,7 +19,8 @@
 struct resize;
 struct resizer_ops;
 
-/* Requests that may wait behind the one under way. */
+/* Requests between two turns of the main loop, which leaves one under way and
+ * one waiting. */
 #define RESIZE_QUEUE_MAX 64u
 
 /* Equal requests for one size, one after the other. */
@@ -28,13 +29,15 @@ struct resize_request {
 	unsigned int nr;
 };
 
-/* What is asked for, of vCPUs or of memory; the first one is under way. */
+/* What is asked for, of vCPUs or of memory, the oldest one first. */
 struct resizer {
 	struct resize *resize;
 	const struct resizer_ops *ops;
 	struct resize_request queue[RESIZE_QUEUE_MAX];
 	unsigned int nr;
-	uint64_t began; /* size when the first one began */
+	bool begun; /* the first one is under way */
+	bool growing; /* its growth goes on, on other threads */
+	uint64_t began; /* size when it began */
 	uint32_t refused; /* DIMMs, for this request */
 	struct ask ask;
 	struct loop_call call;
@@ -50,14 +53,19 @@ struct resize {
 
 	struct resizer cpus;
 	struct resizer memory;
+
+	/* DIMMs on their way: a bit each, and what populates them */
+	uint32_t coming;
+	struct pages_job pages;
+	struct loop_call populated;
 };
 
 /* rs: the caller's storage, with the borrowed fields set. */
 void resize_init(struct resize *rs);
 void resize_fini(struct resize *rs);
 
-/* The guest is gone: what is under way, and what waits, is done. No vCPU
- * runs. */
+/* The guest is gone: it has let go of what it was asked for, so that what is
+ * under way comes to its end; what waits fails. No vCPU runs. */
 void resize_on_stop(struct resize *rs);
 
 /* As hotplug_resize_vcpus(), hotplug_resize_memory(), hotplug_memory_size(). */

@@ -296,7 +296,9 @@ static void run_in(const char *dir, const char *command)
 
 static void plug(struct state *s, unsigned int i, gpa_t gpa, uint64_t len)
 {
-	assert_int_equal(gmem_plug_begin(&s->gm, i, gpa, len, NULL, &s->err),
+	struct pages_job job = { .ended = NULL };
+
+	assert_int_equal(gmem_plug_begin(&s->gm, i, gpa, len, &job, &s->err),
 			 0);
 	assert_int_equal(gmem_plug_end(&s->gm, i, &s->err), 0);
 }

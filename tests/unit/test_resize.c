@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * The order of requests for another size, and memory that takes time to come.
+ * The guest is a chip that notes what it is asked; this test answers.
+ */
+#include "vmm/resize.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/fake_vm.h"
+#include "vmm/util.h"
+
+#define HOT_GPA (8 * GIB)
+#define HOT_BLOCKS 8u
+#define NONE 99u
+
+static struct fake_vm fv;
+static struct kvm kvm;
+static struct asks asks;
+static struct resize rs;
+static char said[512]; /* what was reported, one line each */
+static unsigned int asked; /* this DIMM is asked for; NONE */
+static uint32_t told; /* DIMMs that the guest was told of: a bit each */
+
+/* ---- a host that has no pages left ---- */
+
+static atomic_bool refuse_pages;
+
+int madvise(void *addr, size_t len, int advice)
+{
+	if (advice == MADV_POPULATE_WRITE && atomic_load(&refuse_pages)) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return (int)syscall(SYS_madvise, addr, len, advice);
+}
+
+/* ---- doubles of vmm/kvm.c ---- */
+
+int kvm_start_vcpu(struct kvm *k unused_param, unsigned int index unused_param,
+		   struct error *err unused_param)
+{
+	return 0;
+}
+
+void kvm_stop_vcpu(struct kvm *k unused_param, unsigned int index unused_param)
+{
+}
+
+/* ---- the chip ---- */
+
+static void chip_check(void *opaque unused_param, enum hotplug_kind kind,
+		       unsigned int index)
+{
+	if (kind != HOTPLUG_MEMORY)
+		return;
+	/* What it is told of is there. */
+	assert_non_null(gmem_ptr(&fv.board.gmem,
+				 gmem_dimm(&fv.board.gmem, index)->gpa,
+				 GMEM_BLOCK));
+	told |= 1u << index;
+}
+
+static void chip_ask(void *opaque unused_param, enum hotplug_kind kind,
+		     unsigned int index, bool on)
+{
+	assert_int_equal(kind, HOTPLUG_MEMORY);
+	asked = on ? index : NONE;
+}
+
+static bool chip_is(void *opaque unused_param)
+{
+	return true;
+}
+
+static bool chip_is_unread(void *opaque unused_param,
+			   enum hotplug_kind kind unused_param,
+			   unsigned int index unused_param)
+{
+	return false;
+}
+
+static void chip_set_cpu(void *opaque unused_param,
+			 unsigned int index unused_param,
+			 bool present unused_param)
+{
+}
+
+static void chip_set_memory(void *opaque unused_param,
+			    unsigned int index unused_param,
+			    gpa_t gpa unused_param, uint64_t len unused_param)
+{
+}
+
+static const struct hotplug_chip_ops chip_ops = {
+	.check = chip_check,
+	.ask = chip_ask,
+	.is_heard = chip_is,
+	.is_unread = chip_is_unread,
+	.set_cpu = chip_set_cpu,
+	.set_memory = chip_set_memory,
+};
+
+static void answer(bool ejected)
+{
+	asks_answer(&asks, HOTPLUG_MEMORY, asked, ejected);
+	fake_vm_turn(&fv);
+}
+
+/* ---- reports ---- */
+
+static unsigned long long in_blocks(uint64_t bytes)
+{
+	return (bytes - gmem_boot_size(&fv.board.gmem)) / GMEM_BLOCK;
+}
+
+static void on_resized(void *opaque unused_param,
+		       const struct hotplug_size *size, const char *why)
+{
+	size_t at = strlen(said);
+
+	snprintf(said + at, sizeof(said) - at, "%s%llu of %llu%s%s\n",
+		 size->memory ? "" : "vCPUs ",
+		 size->memory ? in_blocks(size->actual)
+			      : (unsigned long long)size->actual,
+		 size->memory ? in_blocks(size->wanted)
+			      : (unsigned long long)size->wanted,
+		 why ? ": " : "", why ? why : "");
+}
+
+static const struct hotplug_listener listener = { .resized = on_resized };
+
+static bool has_said(void *arg unused_param)
+{
+	return said[0];
+}
+
+static void expect_said(const char *text)
+{
+	assert_string_equal(said, text);
+	said[0] = '\0';
+}
+
+static void want(unsigned int nr)
+{
+	struct error err = { "" };
+	uint64_t size = gmem_boot_size(&fv.board.gmem) + nr * GMEM_BLOCK;
+
+	if (resize_memory(&rs, size, &err))
+		fail_msg("%s", err.msg);
+}
+
+static unsigned long long size_now(void)
+{
+	return in_blocks(resize_memory_size(&rs));
+}
+
+/* ---- fixture ---- */
+
+static int setup(void **state unused_param)
+{
+	struct error err;
+
+	fake_vm_init(&fv);
+	fv.board.nr_cpus = 1;
+	fv.board.run = BOARD_RUNNING;
+	assert_int_equal(gmem_reserve(&fv.board.gmem, HOT_GPA,
+				      HOT_BLOCKS * GMEM_BLOCK, &err),
+			 0);
+	board_set_hotplug_chip(&fv.board, &chip_ops, NULL);
+	kvm = (struct kvm){ .max_vcpus = 4 };
+	asks_init(&asks, &fv.board);
+	rs = (struct resize){ .board = &fv.board,
+			      .kvm = &kvm,
+			      .asks = &asks,
+			      .listener = &listener };
+	resize_init(&rs);
+	atomic_store(&refuse_pages, false);
+	said[0] = '\0';
+	asked = NONE;
+	told = 0;
+	return 0;
+}
+
+static int teardown(void **state unused_param)
+{
+	resize_fini(&rs);
+	asks_fini(&asks);
+	board_set_hotplug_chip(&fv.board, NULL, NULL);
+	fake_vm_fini(&fv);
+	return 0;
+}
+
+/* ---- order ---- */
+
+/* Behind the one under way, only the latest one waits. */
+static void test_replaced(void **state unused_param)
+{
+	want(4);
+	fake_vm_turn(&fv);
+	expect_said("4 of 4\n");
+	want(2);
+	fake_vm_turn(&fv);
+	assert_int_equal(asked, 3);
+	want(5);
+	fake_vm_turn(&fv);
+	want(6);
+	want(6);
+	want(7);
+	expect_said(""); /* not from inside the verb */
+	fake_vm_turn(&fv);
+	expect_said("4 of 5: a later request replaced it\n"
+		    "4 of 6: a later request replaced it\n"
+		    "4 of 6: a later request replaced it\n");
+	want(3);
+	want(3); /* one answer each */
+	fake_vm_turn(&fv);
+	expect_said("4 of 7: a later request replaced it\n");
+	answer(true);
+	answer(true);
+	expect_said("2 of 2\n3 of 3\n3 of 3\n");
+	assert_int_equal(told, 0xf);
+}
+
+/* One that has ended makes room for the latest of those that came since. */
+static void test_not_begun(void **state unused_param)
+{
+	want(2);
+	want(8);
+	want(1);
+	fake_vm_turn(&fv);
+	/* 2 was there at once; 8 was never begun. */
+	expect_said("2 of 8: a later request replaced it\n2 of 2\n");
+	assert_int_equal(asked, 1);
+	answer(false);
+	assert_int_equal(asked, 0);
+	answer(true);
+	expect_said("1 of 1\n");
+}
+
+/* Before, memory was taken from the host for a guest that was gone. */
+static void test_stop(void **state unused_param)
+{
+	struct error err;
+
+	want(4);
+	fake_vm_turn(&fv);
+	want(1);
+	fake_vm_turn(&fv);
+	want(8);
+	assert_int_equal(resize_vcpus(&rs, 3, &err), 0);
+	assert_int_equal(resize_vcpus(&rs, 4, &err), 0);
+	said[0] = '\0';
+	asks_eject_all(&asks);
+	resize_on_stop(&rs);
+	expect_said("1 of 1\n"
+		    "vCPUs 3 of 3\n"
+		    "vCPUs 3 of 4: the guest stopped before its turn\n"
+		    "1 of 8: the guest stopped before its turn\n");
+	assert_int_equal(size_now(), 1);
+	fake_vm_turn(&fv);
+	expect_said("");
+}
+
+/* ---- time ---- */
+
+static bool is_resident(unsigned int i)
+{
+	const struct gmem_range *d = gmem_dimm(&fv.board.gmem, i);
+	unsigned char there[GMEM_BLOCK / 4096];
+
+	assert_int_equal(mincore(d->hva, GMEM_BLOCK, there), 0);
+	return !memchr(there, 0, sizeof(there));
+}
+
+/* The loop goes on while threads populate it, and the guest hears of it when
+ * all is there. Before, the verb took as long as that. */
+static void test_populate(void **state unused_param)
+{
+	unsigned int turns = 0;
+
+	fv.board.gmem.config.prefault = true;
+	want(2);
+	assert_int_equal(size_now(), 0);
+	assert_null(gmem_ptr(&fv.board.gmem, HOT_GPA, 1));
+	want(1); /* waits */
+	while (!said[0]) {
+		assert_int_equal(told, 0);
+		fake_vm_turn(&fv);
+		turns++;
+	}
+	assert_true(turns > 1);
+	assert_true(is_resident(0) && is_resident(1));
+	expect_said("2 of 2\n");
+	assert_int_equal(told, 3);
+	fake_vm_turn(&fv);
+	assert_int_equal(asked, 1);
+	answer(true);
+	expect_said("1 of 1\n");
+}
+
+static void test_populate_stop(void **state unused_param)
+{
+	uint64_t start;
+
+	fv.board.gmem.config.prefault = true;
+	want(HOT_BLOCKS);
+	want(1);
+	start = loop_now_ns();
+	resize_on_stop(&rs);
+	assert_true(loop_now_ns() - start < 1000000000);
+	expect_said("0 of 8: the guest stopped\n"
+		    "0 of 1: the guest stopped before its turn\n");
+	assert_int_equal(size_now(), 0);
+	assert_int_equal(told, 0);
+	/* The places are free. */
+	fv.board.gmem.config.prefault = false;
+	want(HOT_BLOCKS);
+	assert_int_equal(size_now(), HOT_BLOCKS);
+	assert_false(is_resident(0));
+}
+
+/* It ends with the machine. */
+static void test_populate_fini(void **state unused_param)
+{
+	fv.board.gmem.config.prefault = true;
+	want(HOT_BLOCKS);
+}
+
+static void test_populate_fails(void **state unused_param)
+{
+	fv.board.gmem.config.prefault = true;
+	refuse_pages = true;
+	want(2);
+	assert_true(fake_vm_turn_until(&fv, has_said, NULL));
+	refuse_pages = false;
+	expect_said("0 of 2: --memory prefault=on: cannot populate 256 MiB: "
+		    "Cannot allocate memory; lower size or free memory on the "
+		    "host\n");
+	assert_int_equal(size_now(), 0);
+	assert_int_equal(gmem_dimm(&fv.board.gmem, 0)->len, 0);
+	want(1);
+	assert_true(fake_vm_turn_until(&fv, has_said, NULL));
+	expect_said("1 of 1\n");
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		CASE(test_replaced),	   CASE(test_not_begun),
+		CASE(test_stop),	   CASE(test_populate),
+		CASE(test_populate_stop),  CASE(test_populate_fini),
+		CASE(test_populate_fails),
+	};
+
+	return cmocka_run_group_tests_name("resize", tests, NULL, NULL);
+}
