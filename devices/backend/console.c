@@ -38,6 +38,8 @@ struct console {
 	bool out_is_plain;
 	bool in_is_plain;
 	bool escaped; /* Ctrl-A was typed */
+	uint8_t typed[1024]; /* read, for the port when it has room */
+	size_t nr_typed;
 	bool in_watched;
 	bool out_watched;
 	struct loop_fd in;
@@ -262,10 +264,31 @@ static void console_on_continued(struct loop_fd *lf,
 	console_on_look(&con->look);
 }
 
-static void console_read(struct console *con)
+static void console_deliver(struct console *con)
 {
 	size_t room = con->config.room(con->config.opaque);
-	uint8_t data[256];
+	size_t n = MIN(room, con->nr_typed);
+
+	if (!n)
+		return;
+	con->config.input(con->config.opaque, con->typed, n);
+	con->nr_typed -= n;
+	memmove(con->typed, con->typed + n, con->nr_typed);
+}
+
+/* A terminal is read ahead of the port, as Ctrl-A x has to be seen. */
+static size_t console_room(const struct console *con)
+{
+	size_t room = con->config.room(con->config.opaque);
+
+	return con->is_terminal ? sizeof(con->typed) - con->nr_typed
+				: MIN(room, sizeof(con->typed));
+}
+
+static void console_read(struct console *con)
+{
+	size_t room = console_room(con);
+	uint8_t *data = con->typed + con->nr_typed;
 	ssize_t n;
 
 	if (!room) {
@@ -274,7 +297,7 @@ static void console_read(struct console *con)
 	}
 	if (con->is_terminal && !console_take_terminal(con))
 		return;
-	n = read(con->in_fd, data, MIN(room, sizeof(data)));
+	n = read(con->in_fd, data, room);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	/* The shell took it back at this moment. */
@@ -284,9 +307,8 @@ static void console_read(struct console *con)
 		console_end_input(con);
 		return;
 	}
-	n = (ssize_t)console_filter(con, data, (size_t)n);
-	if (n)
-		con->config.input(con->config.opaque, data, (size_t)n);
+	con->nr_typed += console_filter(con, data, (size_t)n);
+	console_deliver(con);
 }
 
 static void console_on_readable(struct loop_fd *lf,
@@ -299,6 +321,7 @@ static void console_on_wanted(struct loop_call *lc)
 {
 	struct console *con = container_of(lc, struct console, input_call);
 
+	console_deliver(con);
 	if (con->in_is_plain && con->in_fd >= 0)
 		console_read(con);
 	else

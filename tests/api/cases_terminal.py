@@ -126,6 +126,20 @@ def test_terminal_in_background(context):
         assert shell.is_canonical()
 
 
+def test_terminal_quit(context):
+    """Ctrl-A x ends a machine that reads nothing of what is typed, as its guest
+    does not or it is paused."""
+    for verb in None, "vm.pause":
+        with shell_with_vmm(context, False) as (shell, pid, path):
+            if verb:
+                client = GoProfile(path)
+                check(client.request("PUT", verb), 204)
+                client.close()
+            shell.type("x" * 300 + "\x01x")
+            until(lambda: process_state(pid) == "Z", 5)
+            until(shell.is_canonical)
+
+
 def test_terminal_to_foreground(context):
     """A job that comes to the foreground has the keyboard, also one that was
     started in the background."""

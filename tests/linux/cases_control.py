@@ -7,7 +7,7 @@ from cases import case
 @case("control-boot-again")
 def control_boot_again(t):
     """vm.shutdown leaves a process with a machine that can boot again; its
-    power button then ends both."""
+    power button, pressed while it is paused, then ends both."""
     disk = t.disk("disk", 4)
     guest, vm = t.shell()
     at = vm.put("add-disk", {"path": disk.path})
@@ -22,7 +22,10 @@ def control_boot_again(t):
     t.check(guest.fact("slot"), f"no device at {at['bdf']} after the second boot")
     guest.do("await_button")
     t.check(guest.facts("button"), "the guest does not listen to its power button")
+    vm.put("pause")
     vm.put("power-button")
+    t.equal("the state", vm.get("info")["state"], "Paused")
+    vm.put("resume")
     t.end(guest)
     t.check("reboot: Power down" in guest.text(), "no power down was seen")
 
