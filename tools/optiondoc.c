@@ -152,7 +152,7 @@ static void doc_man_options(void)
 	puts(".El");
 }
 
-static void doc_man_verb(const struct verb *v, unused_param void *arg)
+static void doc_man_verb(const struct verb *v)
 {
 	char args[192];
 
@@ -182,7 +182,8 @@ static void doc_man_verb(const struct verb *v, unused_param void *arg)
 
 static void doc_man_verbs(void)
 {
-	verbs_visit(doc_man_verb, NULL);
+	for (const struct verb *v = verbs_all(); v->name; v++)
+		doc_man_verb(v);
 }
 
 /* FILE with what put() prints in place of the line marker. */
@@ -419,40 +420,34 @@ static const char doc_ctl_tail[] =
 	"\n"
 	"complete -F _vmmctl vmmctl\n";
 
-static void doc_ctl_name(const struct verb *v, void *arg)
-{
-	const char **sep = arg;
-
-	printf("%s%s", *sep, v->name);
-	*sep = " ";
-}
-
-static void doc_ctl_words(const struct verb *v, unused_param void *arg)
+static void doc_ctl_words(const struct verb *v)
 {
 	const struct param_set *set = v->class ? v->class->params : v->set;
 
-	if (!set && !v->args)
+	if (!set && !v->run)
 		return;
 	printf("\t%s)\n\t\tlist='", v->name);
 	for (unsigned int i = 0; set && i < set->nr_params; i++)
 		printf(v->class ? "%s%s=" : "%s--%s", i ? " " : "",
 		       set->params[i].name);
-	if (v->args && strchr(v->args, '['))
+	if (v->run && strchr(v->args, '['))
 		fputs("--once", stdout);
-	printf("'%s ;;\n", v->args && !strchr(v->args, '[') ? " files=1" : "");
+	printf("'%s ;;\n", v->run && !strchr(v->args, '[') ? " files=1" : "");
 }
 
 static void doc_ctl_bash(void)
 {
-	const char *sep = "";
+	const struct verb *v;
 
 	puts("# bash completion for vmmctl(1), made from its table of verbs\n"
 	     "# SPDX-License-Identifier: Apache-2.0\n");
 	fputs("_vmmctl_verbs='", stdout);
-	verbs_visit(doc_ctl_name, &sep);
+	for (v = verbs_all(); v->name; v++)
+		printf("%s%s", v == verbs_all() ? "" : " ", v->name);
 	puts("'\n\n# What may stand behind verb $1.\n"
 	     "_vmmctl_words()\n{\n\tcase \"$1\" in");
-	verbs_visit(doc_ctl_words, NULL);
+	for (v = verbs_all(); v->name; v++)
+		doc_ctl_words(v);
 	puts("\tesac\n}\n");
 	fputs(doc_ctl_tail, stdout);
 }

@@ -10,6 +10,7 @@
 
 #include "arch/arch.h"
 #include "vmm/api/json.h"
+#include "vmm/api/json_peer.h"
 #include "vmm/cli.h"
 #include "vmm/param_text.h"
 #include "vmm/util.h"
@@ -29,33 +30,14 @@ void body_fini(struct body *b)
 
 /* ---- values ---- */
 
-static bool body_is_default(const struct param *p, const void *cfg)
-{
-	const void *field = (const char *)cfg + p->offset;
-
-	switch (p->type) {
-	case PARAM_BOOL:
-		return *(const bool *)field == (p->def != 0);
-	case PARAM_UINT:
-	case PARAM_SIZE:
-		return *(const uint64_t *)field == p->def;
-	case PARAM_ENUM:
-		return (uint64_t) * (const int *)field == p->def;
-	case PARAM_FD:
-		return *(const int *)field < 0;
-	default:
-		return !*(char *const *)field;
-	}
-}
-
-/* Send fd along, and say its number at key. */
-static int body_add_fd(struct body *b, int fd, json_t *obj, const char *key,
+/* Send fd along, and say its number at path in obj. */
+static int body_add_fd(struct body *b, int fd, json_t *obj, const char *path,
 		       struct error *err)
 {
 	if (b->nr_fds == CLIENT_MAX_FDS)
 		return error_set(err, EINVAL, "at most %u descriptors go along",
 				 CLIENT_MAX_FDS);
-	json_object_set_new(obj, key, json_integer(b->nr_fds));
+	json_path_set(obj, path, json_integer(b->nr_fds));
 	b->fds[b->nr_fds++] = fd;
 	return 0;
 }
@@ -73,32 +55,9 @@ static int body_path_fd(const char *path)
 	return -1;
 }
 
-/* The one parameter p, as json_write_set() shows it. */
-static void body_add_param(const struct param_set *set, const struct param *p,
-			   const void *cfg, json_t *obj)
+static const char *body_key(const struct param *p)
 {
-	struct param_set one = *set;
-
-	one.params = p;
-	one.nr_params = 1;
-	json_write_set(&one, cfg, obj);
-}
-
-static int body_add_path(const struct param_set *set, const struct param *p,
-			 const char *path, json_t *obj, struct error *err)
-{
-	char cwd[PATH_MAX], *full;
-	struct param here = *p;
-
-	if (!getcwd(cwd, sizeof(cwd)))
-		return error_set(err, errno, "working directory: %s",
-				 strerror(errno));
-	if (asprintf(&full, "%s/%s", cwd, path) < 0)
-		return error_set(err, ENOMEM, "out of memory");
-	here.offset = 0;
-	body_add_param(set, &here, &full, obj);
-	free(full);
-	return 0;
+	return p->json ? p->json : p->name;
 }
 
 /* A path that is a descriptor of this process goes along as one. */
@@ -107,25 +66,17 @@ static int body_add_path_fd(struct body *b, const struct param_set *set,
 			    struct error *err)
 {
 	const struct param *other = param_find(set, "fd");
-	json_t *payload;
-	char key[24];
+	char key[32];
 
 	if (other)
-		return body_add_fd(b, fd, obj,
-				   other->json ? other->json : other->name,
-				   err);
+		return body_add_fd(b, fd, obj, body_key(other), err);
 	if (set != &payload_params)
 		return error_set(err, EINVAL,
 				 "%s: descriptor %d of this process means "
 				 "nothing to the monitor; give a file's path",
 				 p->name, fd);
-	payload = json_object_get(obj, "payload");
-	if (!payload) {
-		payload = json_object();
-		json_object_set_new(obj, "payload", payload);
-	}
-	snprintf(key, sizeof(key), "%s_fd", p->name);
-	return body_add_fd(b, fd, payload, key, err);
+	snprintf(key, sizeof(key), "payload.%s_fd", p->name);
+	return body_add_fd(b, fd, obj, key, err);
 }
 
 static int body_check_utf8(const struct param *p, const char *text,
@@ -141,44 +92,57 @@ static int body_check_utf8(const struct param *p, const char *text,
 				 p->name, error_value(text).text);
 }
 
-static int body_add_text(struct body *b, const struct param_set *set,
-			 const struct param *p, const void *cfg, json_t *obj,
-			 struct error *err)
+static int body_make_absolute(char **path, struct error *err)
 {
-	const char *text =
-		*(char *const *)(const void *)((const char *)cfg + p->offset);
-	int fd = p->type == PARAM_PATH ? body_path_fd(text) : -1;
-	int r = body_check_utf8(p, text, err);
+	char cwd[PATH_MAX], *full;
 
-	if (r)
-		return r;
-	if (fd >= 0)
-		return body_add_path_fd(b, set, p, fd, obj, err);
-	if (p->type == PARAM_PATH && text[0] != '/')
-		return body_add_path(set, p, text, obj, err);
-	body_add_param(set, p, cfg, obj);
+	if (!getcwd(cwd, sizeof(cwd)))
+		return error_set(err, errno, "working directory: %s",
+				 strerror(errno));
+	if (asprintf(&full, "%s/%s", cwd, *path) < 0)
+		return error_set(err, ENOMEM, "out of memory");
+	free(*path);
+	*path = full;
 	return 0;
 }
 
-int body_add_set(struct body *b, const struct param_set *set, const void *cfg,
-		 json_t *obj, struct error *err)
+/* Make a text what the monitor can use; NULL when it went as a descriptor. */
+static int body_fix_text(struct body *b, const struct param_set *set,
+			 const struct param *p, char **text, json_t *obj,
+			 struct error *err)
+{
+	int fd, r = body_check_utf8(p, *text, err);
+
+	if (r || p->type != PARAM_PATH)
+		return r;
+	fd = body_path_fd(*text);
+	if (fd >= 0) {
+		free(*text);
+		*text = NULL;
+		return body_add_path_fd(b, set, p, fd, obj, err);
+	}
+	return **text == '/' ? 0 : body_make_absolute(text, err);
+}
+
+/* The values in cfg, whose paths become absolute. */
+static int body_add_set(struct body *b, const struct param_set *set, void *cfg,
+			json_t *obj, struct error *err)
 {
 	int r = 0;
 
 	for (unsigned int i = 0; !r && i < set->nr_params; i++) {
 		const struct param *p = &set->params[i];
-		const void *field = (const char *)cfg + p->offset;
+		void *field = (char *)cfg + p->offset;
 
-		if (body_is_default(p, cfg))
-			continue;
-		if (p->type == PARAM_FD)
-			r = body_add_fd(b, *(const int *)field, obj,
-					p->json ? p->json : p->name, err);
-		else if (p->type == PARAM_STRING || p->type == PARAM_PATH)
-			r = body_add_text(b, set, p, cfg, obj, err);
-		else
-			body_add_param(set, p, cfg, obj);
+		if (p->type == PARAM_FD && *(int *)field >= 0)
+			r = body_add_fd(b, *(int *)field, obj, body_key(p),
+					err);
+		else if ((p->type == PARAM_STRING || p->type == PARAM_PATH) &&
+			 *(char **)field)
+			r = body_fix_text(b, set, p, field, obj, err);
 	}
+	if (!r)
+		json_write_set(set, cfg, obj, false);
 	return r;
 }
 
@@ -206,59 +170,92 @@ static const struct param *body_find(const struct param_set *set,
 	return NULL;
 }
 
-static int body_take_word(const struct param_set *set, void *cfg, char **argv,
-			  int *next, struct error *err)
+/* The value behind `word`, which names p; may be the next of argv. */
+static const char *body_value(const struct param *p, const char *word,
+			      char **argv, int *next)
 {
-	const char *word = argv[(*next)++];
-	const struct param *p = body_find(set, word, err);
 	const char *value = strchr(word, '=');
+
+	if (strncmp(word, "--", 2) != 0)
+		return word;
+	if (value)
+		return value + 1;
+	if (p->type == PARAM_BOOL)
+		return "on";
+	return argv[*next] ? argv[(*next)++] : NULL;
+}
+
+static int body_take_word(struct body *b, const struct param_set *set,
+			  char **argv, int *next, struct error *err)
+{
+	union {
+		char *text;
+		uint64_t number;
+		bool on;
+	} field = { NULL };
+	const char *word = argv[(*next)++], *value;
+	const struct param *p = body_find(set, word, err);
+	const struct param_set one = { .params = p, .nr_params = 1 };
 	int r;
 
 	if (!p)
 		return -EINVAL;
-	if (strncmp(word, "--", 2) != 0)
-		value = word;
-	else if (value)
-		value++;
-	else if (p->type == PARAM_BOOL)
-		value = "on";
-	else if (argv[*next])
-		value = argv[(*next)++];
-	else
+	value = body_value(p, word, argv, next);
+	if (!value)
 		return error_set(err, EINVAL, "%s: has no value", word);
-	r = param_assign(p, cfg, value, err);
-	return r ? error_prefix(err, r, "--%s %s", p->name,
-				error_value(value).text)
-		 : 0;
-}
-
-/* As param_check() does it, but in the words of this command line. */
-static int body_check_words(const struct param_set *set, const void *cfg,
-			    struct error *err)
-{
-	for (unsigned int i = 0; i < set->nr_params; i++) {
-		const struct param *p = &set->params[i];
-
-		if (p->required && body_is_default(p, cfg))
-			return error_set(err, EINVAL, "give --%s: %s", p->name,
-					 p->help);
-	}
-	return param_check(set, cfg, err);
+	r = body_check_utf8(p, value, err);
+	if (r)
+		return r;
+	r = param_assign(p, &field, value, err);
+	if (r)
+		return error_prefix(err, r, "--%s %s", p->name,
+				    error_value(value).text);
+	json_write_set(&one, &field, b->json, true);
+	param_free(&one, &field);
+	return 0;
 }
 
 int body_add_words(struct body *b, const struct param_set *set, int argc,
 		   char **argv, struct error *err)
 {
-	void *cfg = calloc(1, set->size);
 	int next = 1, r = 0;
+	char keys[128];
 
+	while (!r && next < argc)
+		r = body_take_word(b, set, argv, &next, err);
+	for (unsigned int i = 0; !r && i < set->nr_params; i++) {
+		const struct param *p = &set->params[i];
+
+		if (p->required && !json_object_get(b->json, body_key(p)))
+			r = error_set(err, EINVAL, "give --%s: %s", p->name,
+				      p->help);
+	}
+	if (!r && !json_object_size(b->json)) {
+		param_keys_text(set, ", --", keys, sizeof(keys));
+		r = error_set(err, EINVAL, "give one of --%s, or more", keys);
+	}
+	return r;
+}
+
+/* ---- devices ---- */
+
+int body_add_device(struct body *b, const struct device_class *class, int argc,
+		    char **argv, struct error *err)
+{
+	const struct param_set *set = class->params;
+	char value[192];
+	void *cfg;
+	int r;
+
+	if (argc != 2) {
+		param_set_text(set, value, sizeof(value));
+		return error_set(err, EINVAL, "takes one word: %s", value);
+	}
+	cfg = calloc(1, set->size);
 	if (!cfg)
 		return error_set(err, ENOMEM, "out of memory");
 	param_defaults(set, cfg);
-	while (!r && next < argc)
-		r = body_take_word(set, cfg, argv, &next, err);
-	if (!r)
-		r = body_check_words(set, cfg, err);
+	r = param_parse(set, cfg, argv[1], err);
 	if (!r)
 		r = body_add_set(b, set, cfg, b->json, err);
 	param_free(set, cfg);
@@ -266,51 +263,18 @@ int body_add_words(struct body *b, const struct param_set *set, int argc,
 	return r;
 }
 
-/* ---- devices ---- */
-
-static int body_write_device(struct body *b, const struct device_class *class,
-			     const char *text, json_t *obj, struct error *err)
-{
-	void *cfg = calloc(1, class->params->size);
-	int r;
-
-	if (!cfg)
-		return error_set(err, ENOMEM, "out of memory");
-	param_defaults(class->params, cfg);
-	r = param_parse(class->params, cfg, text, err);
-	if (!r)
-		r = body_add_set(b, class->params, cfg, obj, err);
-	param_free(class->params, cfg);
-	free(cfg);
-	return r;
-}
-
-int body_add_device(struct body *b, const struct device_class *class, int argc,
-		    char **argv, struct error *err)
-{
-	char value[192];
-
-	param_set_text(class->params, value, sizeof(value));
-	if (argc != 2)
-		return error_set(err, EINVAL, "takes one word: %s", value);
-	return body_write_device(b, class, argv[1], b->json, err);
-}
-
 /* ---- machines ---- */
 
 static int body_read_file(struct body *b, const char *path, struct error *err)
 {
-	bool in = strcmp(path, "-") == 0;
-	FILE *f = in ? stdin : fopen(path, "re");
 	json_error_t jerr;
-	json_t *value;
+	json_t *value =
+		strcmp(path, "-") == 0
+			? json_loadf(stdin, JSON_REJECT_DUPLICATES, &jerr)
+			: json_load_file(path, JSON_REJECT_DUPLICATES, &jerr);
 
-	if (!f)
-		return error_set(err, errno, "%s: %s", error_value(path).text,
-				 strerror(errno));
-	value = json_loadf(f, JSON_REJECT_DUPLICATES, &jerr);
-	if (!in)
-		fclose(f);
+	if (!value && jerr.line < 0) /* it says which file and why */
+		return error_set(err, EINVAL, "%s", jerr.text);
 	if (!json_is_object(value)) {
 		json_decref(value);
 		return error_set(err, EINVAL, "%s: %s, line %d",
@@ -334,7 +298,7 @@ static bool body_says_serial(int argc, char **argv)
 }
 
 static int body_add_section(struct body *b, const char *name,
-			    const struct param_set *set, const void *cfg,
+			    const struct param_set *set, void *cfg,
 			    struct error *err)
 {
 	json_t *obj = json_object();
@@ -353,21 +317,19 @@ static int body_add_devices(struct body *b, const struct vm_config *vc,
 
 	for (unsigned int i = 0; !r && i < vc->nr_devices; i++) {
 		const struct device_class *class = vc->devices[i].class;
-		json_t *list = json_object_get(b->json, class->json_list);
+		const char *name = class->json_list;
 		json_t *obj = json_object();
 
 		if (class->params)
 			r = body_add_set(b, class->params,
 					 vc->devices[i].config, obj, err);
-		if (class->json_single) {
-			json_object_set_new(b->json, class->json_list, obj);
-			continue;
-		}
-		if (!list) {
-			list = json_array();
-			json_object_set_new(b->json, class->json_list, list);
-		}
-		json_array_append_new(list, obj);
+		if (!class->json_single && !json_object_get(b->json, name))
+			json_object_set_new(b->json, name, json_array());
+		if (class->json_single)
+			json_object_set_new(b->json, name, obj);
+		else
+			json_array_append_new(json_object_get(b->json, name),
+					      obj);
 	}
 	return r;
 }
@@ -377,8 +339,6 @@ static int body_write_machine(struct body *b, struct vm_config *vc,
 {
 	int r;
 
-	if (!has_serial)
-		vc->serial.mode = SERIAL_NULL;
 	/* --rootfs is ours: to the monitor it is a disk and a command line. */
 	if (vc->rootfs.path) {
 		char *cmdline = vm_config_cmdline(vc, arch_console);
@@ -394,13 +354,13 @@ static int body_write_machine(struct body *b, struct vm_config *vc,
 				     err);
 	if (!r)
 		r = body_add_devices(b, vc, err);
-	if (!r)
-		r = body_add_section(b, "serial", &serial_params, &vc->serial,
-				     err);
-	/* Here the monitor's default is another one. */
-	if (!r && has_serial && vc->serial.mode == SERIAL_TTY)
-		json_object_set_new(b->json, "serial",
-				    json_pack("{s:s}", "mode", "Tty"));
+	if (r || !has_serial)
+		return r;
+	json_object_set_new(b->json, "serial", json_object());
+	r = body_add_section(b, "serial", &serial_params, &vc->serial, err);
+	/* The monitor's default is another one: say ours too. */
+	json_write_set(&serial_params, &vc->serial,
+		       json_object_get(b->json, "serial"), true);
 	return r;
 }
 

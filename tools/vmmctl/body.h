@@ -24,16 +24,17 @@ struct body {
 	unsigned int nr_fds;
 };
 
-/* -ENOMEM with a message. */
+/* Start with an empty object. -ENOMEM with a message. */
 int body_init(struct body *b, struct error *err);
+/* Free what body_init() or body_add_machine() made. Descriptors stay open. */
 void body_fini(struct body *b);
 
-/* All return -errno with a message for the user. argv[0] is the verb. */
-
-/* The values in cfg. */
-int body_add_set(struct body *b, const struct param_set *set, const void *cfg,
-		 json_t *obj, struct error *err);
-/* "--key value", "--flag", and set->shorthand as a word alone. */
+/*
+ * All return -errno with a message for the user; argv[0] is the verb.
+ *
+ * "--key value", "--flag", and set->shorthand as a word alone. No parameter has
+ * an offset: nothing keeps their values.
+ */
 int body_add_words(struct body *b, const struct param_set *set, int argc,
 		   char **argv, struct error *err);
 /* One "key=value,..." of the device's own option. */

@@ -8,17 +8,12 @@
 
 #include "vmm/error.h"
 
-/*
- * The other end of the control socket: one connection, one request at a time.
- * Waits as long as the monitor takes.
- */
-struct client {
-	int fd; /* -1: not connected */
-};
+/* The other end of the control socket. Waits as long as the monitor takes. */
 
 #define CLIENT_MAX_FDS 64u
 
 struct client_request {
+	const char *socket; /* path */
 	bool get; /* else PUT */
 	const char *verb; /* "vm.boot" */
 	const char *body; /* NULL: none */
@@ -32,13 +27,10 @@ struct client_reply {
 	size_t len;
 };
 
-/* -errno with a message that names the socket and what to do. */
-int client_open(struct client *c, const char *path, struct error *err);
-void client_close(struct client *c);
-
-/* 0 when there is an answer, whatever its status; reply->body is the caller's
- * to free. -errno with a message when there is none. */
-int client_ask(struct client *c, const struct client_request *req,
-	       struct client_reply *reply, struct error *err);
+/* Connect, ask, hang up. 0 when there is an answer, whatever its status;
+ * reply->body is the caller's to free. -errno when there is none, with a message
+ * that names the socket and what to do. */
+int client_ask(const struct client_request *req, struct client_reply *reply,
+	       struct error *err);
 
 #endif

@@ -26,18 +26,16 @@
 
 static void follow_put_line(json_t *event, FILE *out)
 {
+	long long secs = 0, nanos = 0;
+	const char *source = "", *name = "", *key;
 	json_t *props = json_object_get(event, "properties"), *v;
-	json_t *stamp = json_object_get(event, "timestamp");
-	const char *key;
 
-	fprintf(out, "%6lld.%06lld  ",
-		(long long)json_integer_value(json_object_get(stamp, "secs")),
-		(long long)json_integer_value(json_object_get(stamp, "nanos")) /
-			1000);
-	table_put_text(out,
-		       json_string_value(json_object_get(event, "source")));
+	json_unpack(event, "{s?{s?I,s?I},s:s,s:s}", "timestamp", "secs", &secs,
+		    "nanos", &nanos, "source", &source, "event", &name);
+	fprintf(out, "%6lld.%06lld  ", secs, nanos / 1000);
+	table_put_text(out, source);
 	fputc(' ', out);
-	table_put_text(out, json_string_value(json_object_get(event, "event")));
+	table_put_text(out, name);
 	json_object_foreach(props, key, v)
 	{
 		fputc(' ', out);
@@ -145,7 +143,8 @@ static int follow_stream(struct follow *f, struct error *err)
 
 int follow_run(const struct ctl *ctl, int argc, char **argv, struct error *err)
 {
-	struct follow *f;
+	static struct follow buffer;
+	struct follow *f = &buffer;
 	struct stat st;
 	int r;
 
@@ -153,11 +152,6 @@ int follow_run(const struct ctl *ctl, int argc, char **argv, struct error *err)
 		error_set(err, EINVAL,
 			  "takes FILE, as given to --event-monitor; or -");
 		return CTL_USAGE;
-	}
-	f = calloc(1, sizeof(*f));
-	if (!f) {
-		error_set(err, ENOMEM, "out of memory");
-		return CTL_FAILED;
 	}
 	f->json = ctl->json;
 	f->fd = strcmp(argv[1], "-") == 0 ? STDIN_FILENO
@@ -171,6 +165,5 @@ int follow_run(const struct ctl *ctl, int argc, char **argv, struct error *err)
 	if (r)
 		error_prefix(err, r, "%s", error_value(argv[1]).text);
 	close_fd(&f->fd);
-	free(f);
 	return r ? CTL_FAILED : CTL_OK;
 }

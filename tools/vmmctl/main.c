@@ -13,7 +13,7 @@
 
 /* ---- help ---- */
 
-static void ctl_help_verb(const struct verb *v, unused_param void *arg)
+static void ctl_help_verb(const struct verb *v)
 {
 	char left[192], args[160];
 
@@ -46,7 +46,8 @@ static void ctl_help(void)
 	param_help_entry(stdout, 2, "-V, --version",
 			 "show the version, and exit");
 	puts("\nVerbs:");
-	verbs_visit(ctl_help_verb, NULL);
+	for (const struct verb *v = verbs_all(); v->name; v++)
+		ctl_help_verb(v);
 	puts("\nvmm --help lists the keys of devices and of create.");
 }
 
@@ -107,56 +108,38 @@ static void ctl_show_refusal(const struct ctl *ctl, const struct verb *v,
 
 /* ---- requests ---- */
 
-static int ctl_ask(const struct ctl *ctl, const struct verb *v,
-		   const struct client_request *req, struct error *err)
-{
-	struct client_reply reply;
-	struct client c;
-	int status = CTL_OK;
-
-	if (client_open(&c, ctl->socket, err))
-		return CTL_FAILED;
-	if (client_ask(&c, req, &reply, err)) {
-		client_close(&c);
-		return CTL_FAILED;
-	}
-	client_close(&c);
-	if (reply.status == 200 || reply.status == 204) {
-		ctl_show(ctl, v, &reply);
-	} else {
-		ctl_show_refusal(ctl, v, &reply);
-		status = CTL_FAILED;
-	}
-	free(reply.body);
-	return status;
-}
-
 static int ctl_request(const struct ctl *ctl, const struct verb *v, int argc,
 		       char **argv, struct error *err)
 {
-	struct client_request req = { .get = v->get, .verb = v->path };
+	struct client_request req = { .socket = ctl->socket,
+				      .get = v->get,
+				      .verb = v->path };
+	struct client_reply reply = { 0 };
 	char *text = NULL;
 	struct body b;
-	bool nothing;
-	int status = CTL_USAGE;
+	int status = CTL_FAILED;
 
 	if (body_init(&b, err))
-		return CTL_FAILED;
-	if (verbs_body(v, &b, &nothing, argc, argv, err))
+		return status;
+	if (verbs_body(v, &b, argc, argv, err)) {
+		status = CTL_USAGE;
 		goto out;
-	status = CTL_FAILED;
-	if (!nothing) {
-		text = json_write_text(b.json);
-		if (!text) {
-			error_set(err, ENOMEM, "out of memory");
-			goto out;
-		}
 	}
-	req.body = text;
+	/* A verb that takes no words has no body. */
+	if (v->machine || v->class || v->set)
+		req.body = text = json_write_text(b.json);
 	req.fds = b.fds;
 	req.nr_fds = b.nr_fds;
-	status = ctl_ask(ctl, v, &req, err);
+	if (client_ask(&req, &reply, err))
+		goto out;
+	if (reply.status == 200 || reply.status == 204) {
+		ctl_show(ctl, v, &reply);
+		status = CTL_OK;
+	} else {
+		ctl_show_refusal(ctl, v, &reply);
+	}
 out:
+	free(reply.body);
 	free(text);
 	body_fini(&b);
 	return status;
@@ -166,10 +149,10 @@ static int ctl_run(const struct ctl *ctl, int argc, char **argv)
 {
 	struct error err = { "" };
 	struct nearest near;
-	struct verb v;
+	const struct verb *v = verbs_find(argv[0], &near);
 	int status;
 
-	if (!verbs_find(argv[0], &v, &near)) {
+	if (!v) {
 		fprintf(stderr, "vmmctl: %s: there is no such verb; ",
 			error_value(argv[0]).text);
 		if (near.best)
@@ -178,16 +161,16 @@ static int ctl_run(const struct ctl *ctl, int argc, char **argv)
 			fputs("--help lists all\n", stderr);
 		return CTL_USAGE;
 	}
-	if (!ctl->socket && v.run != follow_run) {
+	if (!ctl->socket && v->run != follow_run) {
 		fputs("vmmctl: no control socket was named; give --api-socket "
 		      "PATH or set VMM_API_SOCKET\n",
 		      stderr);
 		return CTL_USAGE;
 	}
-	status = v.run ? v.run(ctl, argc, argv, &err)
-		       : ctl_request(ctl, &v, argc, argv, &err);
+	status = v->run ? v->run(ctl, argc, argv, &err)
+			: ctl_request(ctl, v, argc, argv, &err);
 	if (*err.msg) {
-		fprintf(stderr, "vmmctl: %s: ", v.name);
+		fprintf(stderr, "vmmctl: %s: ", v->name);
 		table_put_text(stderr, err.msg);
 		fputc('\n', stderr);
 	}

@@ -130,26 +130,24 @@ struct table {
 	bool zeros; /* show them */
 };
 
-static void table_tree(const struct table *t, const json_t *value, int depth);
+static void table_tree(const struct table *t, json_t *value, int depth);
 
-static bool table_is_empty(const struct table *t, const json_t *value)
+static bool table_is_empty(const struct table *t, json_t *value)
 {
 	const char *key;
 	json_t *v;
 
 	if (json_is_integer(value))
 		return !t->zeros && json_integer_value(value) == 0;
-	if (json_is_array(value))
-		return json_array_size(value) == 0;
-	if (!json_is_object(value))
+	if (table_is_plain(value))
 		return false;
-	json_object_foreach((json_t *)(uintptr_t)value, key,
+	json_object_foreach(value, key,
 			    v) if (!table_is_empty(t, v)) return false;
-	return true;
+	return json_array_size(value) == 0;
 }
 
-static void table_line(const struct table *t, const char *name,
-		       const json_t *value, int depth)
+static void table_line(const struct table *t, const char *name, json_t *value,
+		       int depth)
 {
 	int indent = depth * TABLE_INDENT;
 
@@ -168,70 +166,55 @@ static void table_line(const struct table *t, const char *name,
 	fputc('\n', t->out);
 }
 
-/* An entry of a list goes by its id. */
-static void table_entry(const struct table *t, size_t i, const json_t *value,
-			int depth)
-{
-	const char *id = json_string_value(json_object_get(value, "id"));
-	char number[24];
-
-	snprintf(number, sizeof(number), "%zu", i);
-	table_line(t, id ? id : number, value, depth);
-}
-
-static void table_tree(const struct table *t, const json_t *value, int depth)
+/* Members of one line, then groups; an entry of a list goes by its id. */
+static void table_tree(const struct table *t, json_t *value, int depth)
 {
 	json_t *v;
 	const char *key;
+	char number[24];
 	size_t i;
 
 	if (depth > 16)
 		return;
-	if (json_is_array(value)) {
-		json_array_foreach(value, i, v) table_entry(t, i, v, depth);
-		return;
+	for (int plain = 1; plain >= 0; plain--)
+		json_object_foreach(value, key,
+				    v) if (table_is_plain(v) == plain)
+			table_line(t, key, v, depth);
+	json_array_foreach(value, i, v)
+	{
+		snprintf(number, sizeof(number), "%zu", i);
+		key = json_string_value(json_object_get(v, "id"));
+		table_line(t, key ? key : number, v, depth);
 	}
-	json_object_foreach((json_t *)(uintptr_t)value, key,
-			    v) if (table_is_plain(v))
-		table_line(t, key, v, depth);
-	json_object_foreach((json_t *)(uintptr_t)value, key,
-			    v) if (!table_is_plain(v))
-		table_line(t, key, v, depth);
 }
 
-void table_show_tree(const json_t *reply, FILE *out)
+void table_show_tree(json_t *reply, FILE *out)
 {
-	struct table t = { out, true };
-
-	table_tree(&t, reply, 0);
+	table_tree(&(struct table){ out, true }, reply, 0);
 }
 
-void table_show_counters(const json_t *reply, FILE *out)
+void table_show_counters(json_t *reply, FILE *out)
 {
-	struct table t = { out, false };
-
-	table_tree(&t, reply, 0);
+	table_tree(&(struct table){ out, false }, reply, 0);
 }
 
-void table_show_info(const json_t *reply, FILE *out)
+void table_show_info(json_t *reply, FILE *out)
 {
-	struct table t = { out, true };
-	const char *key;
-	json_t *v;
+	json_t *config = json_incref(json_object_get(reply, "config"));
 
-	json_object_foreach((json_t *)(uintptr_t)reply, key,
-			    v) if (strcmp(key, "config") != 0)
-		table_line(&t, key, v, 0);
-	table_tree(&t, json_object_get(reply, "config"), 0);
+	json_object_del(reply, "config");
+	table_show_tree(reply, out);
+	table_show_tree(config, out);
+	json_decref(config);
 }
 
-void table_show_added(const json_t *reply, FILE *out)
+void table_show_added(json_t *reply, FILE *out)
 {
-	const char *id = json_string_value(json_object_get(reply, "id"));
-	const char *bdf = json_string_value(json_object_get(reply, "bdf"));
+	const char *id = "?", *bdf = "?";
 
-	table_put_text(out, id ? id : "?");
+	json_unpack(reply, "{s?s,s?s}", "id", &id, "bdf", &bdf);
+	table_put_text(out, id);
 	fputs(" at ", out);
-	table_put_text(out, bdf ? bdf : "?");
+	table_put_text(out, bdf);
 	fputc('\n', out);
 }

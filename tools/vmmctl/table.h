@@ -20,11 +20,11 @@ void table_put_body(FILE *out, char *body);
 const char *table_bytes_text(uint64_t bytes, char *buf, size_t len);
 
 /* One line a value, groups indented. */
-void table_show_tree(const json_t *reply, FILE *out);
+void table_show_tree(json_t *reply, FILE *out);
 /* The same without zeros. */
-void table_show_counters(const json_t *reply, FILE *out);
-void table_show_info(const json_t *reply, FILE *out);
+void table_show_counters(json_t *reply, FILE *out);
+void table_show_info(json_t *reply, FILE *out);
 /* Id and place of a new device. */
-void table_show_added(const json_t *reply, FILE *out);
+void table_show_added(json_t *reply, FILE *out);
 
 #endif

@@ -17,30 +17,45 @@
 
 /* ---- one screen ---- */
 
-static uint64_t top_number(const json_t *group, const char *owner,
-			   const char *name)
-{
-	json_t *member = json_object_get(group, owner);
+/* What is between two answers to vm.stats. */
+struct top_span {
+	const json_t *before, *now;
+	double seconds;
+};
 
-	return (uint64_t)json_integer_value(json_object_get(member, name));
+static uint64_t top_number(const json_t *stats, const char *group,
+			   const char *owner, const char *name)
+{
+	json_t *obj = json_object_get(stats, group);
+
+	if (owner)
+		obj = json_object_get(obj, owner);
+	return (uint64_t)json_integer_value(json_object_get(obj, name));
 }
 
-/* How much a figure grew in a second. A new or restarted counter is 0. */
-static double top_rate(const json_t *before, const json_t *now,
-		       const char *owner, const char *name, uint64_t elapsed_ns)
+/* A restarted counter did not grow. */
+static double top_growth(const struct top_span *s, uint64_t before,
+			 uint64_t now)
 {
-	uint64_t a = top_number(before, owner, name);
-	uint64_t b = top_number(now, owner, name);
+	return now > before && s->seconds > 0
+		       ? (double)(now - before) / s->seconds
+		       : 0;
+}
 
-	if (!json_object_get(before, owner) || b < a || !elapsed_ns)
+/* How much a figure grew in a second; 0 for an owner that is new. */
+static double top_rate(const struct top_span *s, const char *group,
+		       const char *owner, const char *name)
+{
+	if (!json_object_get(json_object_get(s->before, group), owner))
 		return 0;
-	return (double)(b - a) * (double)TOP_NS_PER_S / (double)elapsed_ns;
+	return top_growth(s, top_number(s->before, group, owner, name),
+			  top_number(s->now, group, owner, name));
 }
 
 static void top_show_head(FILE *out, const json_t *info, const json_t *now)
 {
-	json_t *memory = json_object_get(now, "memory");
 	const char *state = json_string_value(json_object_get(info, "state"));
+	json_t *size = json_object_get(info, "memory_actual_size");
 	static const struct {
 		const char *text, *name;
 	} parts[] = {
@@ -51,20 +66,17 @@ static void top_show_head(FILE *out, const json_t *info, const json_t *now)
 		{ "page tables", "page_table_bytes" },
 	};
 	char text[32];
-	uint64_t size = (uint64_t)json_integer_value(
-		json_object_get(info, "memory_actual_size"));
 
 	fputs("machine ", out);
 	table_put_text(out, state ? state : "none");
-	fprintf(out,
-		", memory %s:", table_bytes_text(size, text, sizeof(text)));
-	for (unsigned int i = 0; i < ARRAY_SIZE(parts); i++) {
-		uint64_t v = (uint64_t)json_integer_value(
-			json_object_get(memory, parts[i].name));
-
+	fprintf(out, ", memory %s:",
+		table_bytes_text((uint64_t)json_integer_value(size), text,
+				 sizeof(text)));
+	for (unsigned int i = 0; i < ARRAY_SIZE(parts); i++)
 		fprintf(out, "%s %s %s", i ? "," : "", parts[i].text,
-			table_bytes_text(v, text, sizeof(text)));
-	}
+			table_bytes_text(
+				top_number(now, "memory", NULL, parts[i].name),
+				text, sizeof(text)));
 	fputs("\n\n", out);
 }
 
@@ -86,29 +98,24 @@ static void top_show_name(FILE *out, const char *name)
 	fprintf(out, "%*s", MAX(20 - (int)strlen(name), 0), "");
 }
 
-static void top_show_thread(FILE *out, const char *name, const json_t *before,
-			    const json_t *now, uint64_t elapsed_ns)
+static void top_show_thread(FILE *out, const struct top_span *s,
+			    const char *name)
 {
-	json_t *t0 = json_object_get(before, "threads");
-	json_t *t1 = json_object_get(now, "threads");
-	double ns = (double)TOP_NS_PER_S / 100;
-	uint64_t e0 = top_exits(before, name), e1 = top_exits(now, name);
+	uint64_t e0 = top_exits(s->before, name), e1 = top_exits(s->now, name);
+	double percent_ns = 1e7; /* of a second */
 
 	top_show_name(out, name);
 	fprintf(out, " %7.1f %7.1f",
-		top_rate(t0, t1, name, "cpu_ns", elapsed_ns) / ns,
-		top_rate(t0, t1, name, "wait_ns", elapsed_ns) / ns);
-	if (e1 && elapsed_ns)
-		fprintf(out, " %11.0f",
-			(double)(e1 - MIN(e0, e1)) * (double)TOP_NS_PER_S /
-				(double)elapsed_ns);
+		top_rate(s, "threads", name, "cpu_ns") / percent_ns,
+		top_rate(s, "threads", name, "wait_ns") / percent_ns);
+	if (e1)
+		fprintf(out, " %11.0f", top_growth(s, e0, e1));
 	fputc('\n', out);
 }
 
-static void top_show_threads(FILE *out, const json_t *before, const json_t *now,
-			     uint64_t elapsed_ns)
+static void top_show_threads(FILE *out, const struct top_span *s)
 {
-	json_t *threads = json_object_get(now, "threads"), *v;
+	json_t *threads = json_object_get(s->now, "threads"), *v;
 	const char *name;
 
 	fprintf(out, "%-20s %7s %7s %11s\n", "THREAD", "CPU %", "WAIT %",
@@ -118,7 +125,7 @@ static void top_show_threads(FILE *out, const json_t *before, const json_t *now,
 		json_object_foreach(threads, name,
 				    v) if ((strncmp(name, "vcpu", 4) != 0) ==
 					   others)
-			top_show_thread(out, name, before, now, elapsed_ns);
+			top_show_thread(out, s, name);
 	fputc('\n', out);
 }
 
@@ -131,42 +138,46 @@ static const struct top_column {
 	{ "write_ops", "tx_frames" },
 	{ "write_bytes", "tx_bytes" },
 };
+static const char *const top_levels[] = { "read_latency_avg",
+					  "write_latency_avg", "errors" };
 
-static void top_show_device(FILE *out, const char *id, const json_t *d0,
-			    const json_t *d1, uint64_t elapsed_ns)
+static void top_show_device(FILE *out, const struct top_span *s, const char *id,
+			    const json_t *device)
 {
-	bool net = json_object_get(json_object_get(d1, id), "rx_bytes");
+	bool net = json_object_get(device, "rx_bytes");
 	char text[32];
 
 	top_show_name(out, id);
 	for (unsigned int i = 0; i < ARRAY_SIZE(top_columns); i++) {
 		const char *name = net ? top_columns[i].net
 				       : top_columns[i].disk;
-		double rate = top_rate(d0, d1, id, name, elapsed_ns);
+		double rate = top_rate(s, "devices", id, name);
 
 		fprintf(out, " %9s",
 			table_bytes_text((uint64_t)(rate + 0.5), text,
 					 sizeof(text)));
 	}
-	fprintf(out, " %7llu %7llu %7llu\n",
-		(unsigned long long)top_number(d1, id, "read_latency_avg"),
-		(unsigned long long)top_number(d1, id, "write_latency_avg"),
-		(unsigned long long)top_number(d1, id, "errors"));
+	for (unsigned int i = 0; i < ARRAY_SIZE(top_levels); i++)
+		fprintf(out, " %7llu",
+			(unsigned long long)top_number(s->now, "devices", id,
+						       top_levels[i]));
+	fputc('\n', out);
 }
 
 void top_show(FILE *out, const json_t *info, const json_t *before,
 	      const json_t *now, uint64_t elapsed_ns)
 {
-	json_t *d0 = json_object_get(before, "devices");
-	json_t *d1 = json_object_get(now, "devices"), *v;
+	const struct top_span s = { before, now,
+				    (double)elapsed_ns / (double)TOP_NS_PER_S };
+	json_t *v;
 	const char *id;
 
 	top_show_head(out, info, now);
-	top_show_threads(out, before, now, elapsed_ns);
+	top_show_threads(out, &s);
 	fprintf(out, "%-20s %9s %9s %9s %9s %7s %7s %7s\n", "DEVICE", "IN/s",
 		"IN B/s", "OUT/s", "OUT B/s", "IN us", "OUT us", "ERRORS");
-	json_object_foreach(d1, id, v)
-		top_show_device(out, id, d0, d1, elapsed_ns);
+	json_object_foreach(json_object_get(now, "devices"), id, v)
+		top_show_device(out, &s, id, v);
 }
 
 /* ---- asking ---- */
@@ -187,71 +198,56 @@ static uint64_t top_now_ns(void)
 }
 
 /* *out is NULL when the monitor refuses: there is no machine. */
-static int top_get(struct client *c, const char *verb, json_t **out,
+static int top_get(const struct ctl *ctl, const char *verb, json_t **out,
 		   struct error *err)
 {
-	const struct client_request req = { .get = true, .verb = verb };
+	const struct client_request req = { .socket = ctl->socket,
+					    .get = true,
+					    .verb = verb };
 	struct client_reply reply;
-	int r = client_ask(c, &req, &reply, err);
+	int r = client_ask(&req, &reply, err);
 
 	*out = NULL;
-	if (r)
-		return r;
-	if (reply.status == 200)
+	if (!r && reply.status == 200)
 		*out = json_read_text(reply.body, reply.len, err);
 	free(reply.body);
-	return 0;
-}
-
-struct top {
-	struct client client;
-	json_t *before;
-	uint64_t before_ns;
-	bool screen; /* stdout is a terminal to draw on */
-};
-
-static int top_step(struct top *t, bool show, struct error *err)
-{
-	json_t *info, *now;
-	uint64_t now_ns;
-	int r;
-
-	r = top_get(&t->client, "vm.info", &info, err);
-	if (r)
-		return r;
-	r = top_get(&t->client, "vm.stats", &now, err);
-	now_ns = top_now_ns();
-	if (!r && !now)
-		r = error_set(err, EPROTO, "the monitor has no vm.stats");
-	if (!r && show) {
-		/* Home, clear below: no flicker as with a cleared screen. */
-		fputs(t->screen ? "\033[H\033[J" : "", stdout);
-		top_show(stdout, info, t->before, now, now_ns - t->before_ns);
-		fputs(t->screen ? "\nCtrl-C ends\n" : "", stdout);
-		fflush(stdout);
-	}
-	json_decref(info);
-	json_decref(t->before);
-	t->before = r ? NULL : now;
-	t->before_ns = now_ns;
 	return r;
 }
 
-static int top_loop(struct top *t, bool once, struct error *err)
+static int top_loop(const struct ctl *ctl, bool screen, struct error *err)
 {
 	const struct timespec second = { 1, 0 };
-	int r = top_step(t, false, err);
+	json_t *info, *before = NULL, *now;
+	uint64_t before_ns = 0, now_ns;
+	bool shown;
+	int r;
 
-	while (!r && !top_stopped) {
-		/* A signal ends it early. */
-		nanosleep(&second, NULL);
-		if (top_stopped)
-			break;
-		r = top_step(t, true, err);
-		if (once)
-			break;
-	}
-	json_decref(t->before);
+	do {
+		now = NULL;
+		r = top_get(ctl, "vm.info", &info, err);
+		if (!r)
+			r = top_get(ctl, "vm.stats", &now, err);
+		now_ns = top_now_ns();
+		if (!r && !now)
+			r = error_set(err, EPROTO,
+				      "the monitor has no vm.stats");
+		shown = !r && before;
+		if (shown) {
+			/* Home, clear below: no flicker as with a cleared
+			 * screen. */
+			fputs(screen ? "\033[H\033[J" : "", stdout);
+			top_show(stdout, info, before, now, now_ns - before_ns);
+			fputs(screen ? "\nCtrl-C ends\n" : "", stdout);
+			fflush(stdout);
+		}
+		json_decref(info);
+		json_decref(before);
+		before = now;
+		before_ns = now_ns;
+		/* A signal ends the wait early. */
+	} while (!r && !(shown && ctl->once) && !nanosleep(&second, NULL) &&
+		 !top_stopped);
+	json_decref(before);
 	return r;
 }
 
@@ -259,7 +255,7 @@ int top_run(const struct ctl *ctl, int argc, unused_param char **argv,
 	    struct error *err)
 {
 	const struct sigaction stop = { .sa_handler = top_on_signal };
-	struct top t = { .screen = !ctl->once && isatty(STDOUT_FILENO) };
+	bool screen = !ctl->once && isatty(STDOUT_FILENO);
 	int r;
 
 	if (argc > 1) {
@@ -267,15 +263,11 @@ int top_run(const struct ctl *ctl, int argc, unused_param char **argv,
 			  error_value(argv[1]).text);
 		return CTL_USAGE;
 	}
-	r = client_open(&t.client, ctl->socket, err);
-	if (r)
-		return CTL_FAILED;
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
 	/* The alternate screen, without a cursor; and back. */
-	fputs(t.screen ? "\033[?1049h\033[?25l" : "", stdout);
-	r = top_loop(&t, ctl->once, err);
-	fputs(t.screen ? "\033[?25h\033[?1049l" : "", stdout);
-	client_close(&t.client);
+	fputs(screen ? "\033[?1049h\033[?25l" : "", stdout);
+	r = top_loop(ctl, screen, err);
+	fputs(screen ? "\033[?25h\033[?1049l" : "", stdout);
 	return r && !top_stopped ? CTL_FAILED : CTL_OK;
 }

@@ -14,7 +14,7 @@
 #include "vmm/param.h"
 
 /*
- * A verb: what it takes (one of set, class, args, or nothing), what it asks,
+ * A verb: what it takes (one of machine, set, class, or nothing), what it asks,
  * and how the answer is shown. Main program, man page and completion are made
  * from the one table of them.
  */
@@ -27,23 +27,24 @@ struct verb {
 	bool machine; /* takes the options of vmm itself */
 	const struct param_set *set; /* takes --key value */
 	const struct device_class *class; /* takes its option's value */
-	const char *args; /* takes other words, which are these */
+	const char *args; /* what stands behind it; NULL: nothing, or class */
 	/* Show an answer that has a body; NULL: as it is. */
-	void (*show)(const json_t *reply, FILE *out);
+	void (*show)(json_t *reply, FILE *out);
 	/* Instead of a request. Returns enum ctl_status, with a message when
 	 * it is not CTL_OK. */
 	int (*run)(const struct ctl *ctl, int argc, char **argv,
 		   struct error *err);
 };
 
-/* Call visit() for every verb, those of devices too. */
-void verbs_visit(void (*visit)(const struct verb *v, void *arg), void *arg);
-/* Fill *out; false when there is none of that name, and *near has offers. */
-bool verbs_find(const char *name, struct verb *out, struct nearest *near);
-/* What stands behind the verb: "ID [--force on|off]"; "" for nothing. */
+/* All verbs, those of devices too; ends with a NULL name. */
+const struct verb *verbs_all(void);
+/* The verb of that name; NULL when there is none, and *near has offers. */
+const struct verb *verbs_find(const char *name, struct nearest *near);
+/* What stands behind the verb: "ID [--force]"; "" for nothing. */
 void verbs_args_text(const struct verb *v, char *buf, size_t len);
-/* The body of v's request; -errno with a message. nothing: it has none. */
-int verbs_body(const struct verb *v, struct body *b, bool *nothing, int argc,
-	       char **argv, struct error *err);
+/* The body of v's request, made of the words behind argv[0]. -errno with a
+ * message. */
+int verbs_body(const struct verb *v, struct body *b, int argc, char **argv,
+	       struct error *err);
 
 #endif

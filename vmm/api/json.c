@@ -250,7 +250,8 @@ static json_t *json_param_value(const struct param *p, const void *cfg,
 	}
 }
 
-void json_write_set(const struct param_set *set, const void *cfg, json_t *obj)
+void json_write_set(const struct param_set *set, const void *cfg, json_t *obj,
+		    bool all)
 {
 	for (unsigned int i = 0; i < set->nr_params; i++) {
 		const struct param *p = &set->params[i];
@@ -259,7 +260,7 @@ void json_write_set(const struct param_set *set, const void *cfg, json_t *obj)
 		json_t *value = json_param_value(p, cfg, &plain);
 		json_t *parent = value ? json_parent(obj, &path, !plain) : NULL;
 
-		if (parent)
+		if (parent && (all || !plain))
 			json_object_set_new(parent, path, value);
 		else
 			json_decref(value);
@@ -398,7 +399,7 @@ static json_t *json_write_device(const struct device_config *dc)
 	json_t *obj = dc->echo ? json_deep_copy(dc->echo) : json_object();
 
 	if (dc->class->params)
-		json_write_set(dc->class->params, dc->config, obj);
+		json_write_set(dc->class->params, dc->config, obj, true);
 	json_peer_write(dc->class->peer_keys, obj);
 	return obj;
 }
@@ -427,14 +428,14 @@ json_t *json_write_config(const struct vm_config *vc)
 {
 	json_t *out = vc->echo ? json_deep_copy(vc->echo) : json_object();
 
-	json_write_set(&payload_params, vc, out);
+	json_write_set(&payload_params, vc, out, true);
 	for (unsigned int i = 0; i < ARRAY_SIZE(json_sections); i++) {
 		const struct json_section *s = &json_sections[i];
 
 		if (!json_object_get(out, s->name))
 			json_object_set_new(out, s->name, json_object());
 		json_write_set(s->set, (const char *)vc + s->offset,
-			       json_object_get(out, s->name));
+			       json_object_get(out, s->name), true);
 	}
 	json_write_devices(vc, out);
 	if (*vc->serial.pty)

@@ -41,9 +41,10 @@ char *json_write_text(const json_t *value);
 int json_read_set(const struct param_set *set, void *cfg, const json_t *obj,
 		  const char *where, const struct json_fds *fds,
 		  struct error *err);
-/* Put the values of cfg into obj: all of them, but unset texts and groups that
- * are at their defaults and not in obj yet. */
-void json_write_set(const struct param_set *set, const void *cfg, json_t *obj);
+/* Put the values of cfg into obj. all: those that are at their defaults too, but
+ * for unset texts, and groups that are not in obj yet. */
+void json_write_set(const struct param_set *set, const void *cfg, json_t *obj,
+		    bool all);
 
 /* One device. dc: after device_config_init(), with echo NULL; to be freed by
  * the caller in every case. where, fds: as above. */
