@@ -75,20 +75,20 @@ static int machine_find(const struct vm_config *vc, unsigned int nr,
 static int machine_check_id(const char *option, const char *id,
 			    struct error *err)
 {
-	const char *c = id;
+	char plain[sizeof(((struct device *)NULL)->id)];
+	size_t len = strlen(id);
 
-	while (*c && (unsigned char)*c >= 0x20 && *c != 0x7f)
-		c++;
-	if (!*id || *c)
-		return error_set(
-			err, EINVAL,
-			"--%s id=%s: is empty or has control characters; leave it out, or give a name",
-			option, error_value(id).text);
-	if (strlen(id) >= sizeof(((struct device *)NULL)->id))
+	if (len >= sizeof(plain))
 		return error_set(err, EINVAL,
 				 "--%s id=%s: is longer than %zu bytes", option,
-				 error_value(id).text,
-				 sizeof(((struct device *)NULL)->id) - 1);
+				 error_value(id).text, sizeof(plain) - 1);
+	memcpy(plain, id, len + 1);
+	error_make_plain(plain, len);
+	if (!len || strcmp(id, plain) != 0)
+		return error_set(
+			err, EINVAL,
+			"--%s id=%s: is empty, has control characters or is no UTF-8; leave it out, or give a name",
+			option, error_value(id).text);
 	if (strncmp(id, "__", 2) == 0)
 		return error_set(
 			err, EINVAL,

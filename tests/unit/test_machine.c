@@ -219,6 +219,10 @@ static void test_ids(void **state)
 	assert_string_equal(at.id, "_disk1");
 	assert_int_equal(add(fx, "_disk1", &at), -EEXIST);
 	assert_int_equal(add(fx, "__x", &at), -EINVAL);
+	assert_int_equal(add(fx, "a\033b", &at), -EINVAL);
+	/* U+0085, as a terminal may take it, and what is no text at all. */
+	assert_int_equal(add(fx, "a\302\205b", &at), -EINVAL);
+	assert_int_equal(add(fx, "a\377b", &at), -EINVAL);
 	assert_int_equal(fx->m.config.nr_devices, 2);
 	assert_int_equal(machine_remove_device(&fx->m, "x", false, &fx->err),
 			 -ENOENT);

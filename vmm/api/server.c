@@ -79,7 +79,7 @@ struct server {
 	unsigned int nr_conns; /* that are served */
 	unsigned int nr_refused;
 	unsigned int nr_fds; /* of all connections, with no request yet */
-	uint64_t active_ns; /* a connection last did something */
+	uint64_t active_ns; /* a client that is served last did something */
 	bool resting; /* nobody is accepted until `retry` */
 	bool quitting;
 	bool full; /* said that there are no descriptors */
@@ -477,7 +477,8 @@ static void conn_go_on(struct server_conn *conn, bool ok)
 {
 	struct server *s = conn->server;
 
-	s->active_ns = loop_now_ns();
+	if (!conn->refused)
+		s->active_ns = loop_now_ns();
 	if (ok) {
 		conn_answer_one(conn);
 		ok = conn_flush(conn) && !conn->failed;
