@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Disks that come and go while Linux runs."""
 
+import os
 import re
 import time
 
@@ -230,6 +231,31 @@ def hotplug_reboot(t):
     t.equal("its serial", guest.fact("serial"), "kept")
     t.equal("nproc", guest.fact("cpus"), "2")
     write_and_remove(t, vm, guest, kept, stays, name)
+    t.end_shell(guest)
+
+
+@case("hotplug-reboots-long", long=True)
+def hotplug_reboots_long(t):
+    """One reboot is one reset: with a plugged disk that is busy, over and over,
+    VMM_TEST_REBOOTS times (20)."""
+    busy, disk = t.disk("busy", 8), t.disk("disk", 4)
+    guest, vm = t.shell(root=t.root("test-rootfs.ext4"), disks=[busy],
+                        on_reset="reboot")
+    at, name = add(t, vm, guest, disk)
+    for number in range(1, int(os.environ.get("VMM_TEST_REBOOTS", "20")) + 1):
+        guest.do(LOAD)
+        guest.do(f"while dd if=/dev/zero of=/dev/{name} bs=64k conv=fsync; do :; "
+                 "done >/dev/null 2>&1 &")
+        start = len(guest.text())
+        guest.type("reboot -f\n" if number % 2 else "reboot; sleep 60\n")
+        guest.restarted(start)
+        name = name_of(guest, at["bdf"])
+        why = ", ".join(re.findall("triple fault|Kernel panic|the guest reboots",
+                                   guest.errors.text() + guest.text()[start:]))
+        if not t.check(name, f"no disk at {at['bdf']} after reboot {number}") or \
+           not t.equal(f"resets after reboot {number} ({why[-200:]})",
+                       vm.count("rebooting"), number):
+            break
     t.end_shell(guest)
 
 
