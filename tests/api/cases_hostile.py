@@ -48,6 +48,7 @@ def test_more_clients_than_connections(context):
         path = monitor.file("used", MIB)
         with open(path, "r+b") as used:
             fcntl.lockf(used, fcntl.LOCK_EX)
+            time.sleep(1.2)     # the server's idea of idle, before they come
             wires = [Wire(monitor.path) for _ in range(30)]
             for wire in wires:
                 wire.send(put("vm.add-disk", {"path": path}))

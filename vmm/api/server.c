@@ -79,7 +79,7 @@ struct server {
 	unsigned int nr_conns; /* that are served */
 	unsigned int nr_refused;
 	unsigned int nr_fds; /* of all connections, with no request yet */
-	uint64_t active_ns; /* a client that is served last did something */
+	uint64_t active_ns; /* a served client last came, or did something */
 	bool resting; /* nobody is accepted until `retry` */
 	bool quitting;
 	bool full; /* said that there are no descriptors */
@@ -598,6 +598,8 @@ static void server_on_client(struct loop_fd *lf, uint32_t events unused_param)
 		close(fd);
 	else if (too_many)
 		conn_refuse(conn, 503, "too many open connections");
+	else
+		s->active_ns = loop_now_ns();
 }
 
 /* ---- the end ---- */
