@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verbs of the control socket that a Linux guest notices."""
+"""Verbs of the control socket that a Linux guest notices, and what it says."""
+
+import time
 
 from cases import case
 
@@ -50,4 +52,23 @@ def control_reboot(t):
         vm.put("reboot")
         t.equal("the state", vm.get("info")["state"], "Running")
         guest.restarted(start)
+    t.end_shell(guest)
+
+
+@case("control-events-bounded")
+def control_events_bounded(t):
+    """A driver that comes and goes without end is told ten times a second."""
+    disk = t.disk("disk", 1, id="disk")
+    guest, vm = t.shell(disks=[disk])
+    before, start = vm.count("activated", id="disk"), time.monotonic()
+    guest.do("cd /sys/bus/virtio/drivers/virtio_blk; "
+             "name=$(basename $(realpath /sys/block/vdb/device)); times=0; "
+             "read now _ </proc/uptime; end=$((${now%.*} + 5)); "
+             "while [ ${now%.*} -lt $end ]; do echo $name >unbind; "
+             "echo $name >bind; times=$((times + 1)); read now _ </proc/uptime; "
+             "done; say times $times")
+    took, times = time.monotonic() - start, int(guest.fact("times"))
+    told = vm.count("activated", id="disk") + vm.count("reset", id="disk")
+    t.check(told - before <= 10 * (took + 1), f"{told - before} events of {times} "
+            f"changes of driver in {took:.1f} s")
     t.end_shell(guest)

@@ -53,15 +53,20 @@ class Control:
         return self.take(self.request("GET", verb), f"vm.{verb}")
 
     def put_together(self, verb, bodies):
-        """All on their way before the first answer is read; 10 at most."""
-        clients = [self.client] + [self.connect() for _ in bodies[1:]]
+        """All on their way before the first answer is read. As many as there
+        are: whoever finds no place waits for one that another leaves."""
+        clients = []
         try:
+            for body in bodies:
+                clients.append(self.connect())
+                clients[-1].send("PUT", f"vm.{verb}", body)
+            answers = []
             for one, body in zip(clients, bodies):
-                one.send("PUT", f"vm.{verb}", body)
-            return [self.take(one.wire.reply(), f"vm.{verb} {body}")
-                    for one, body in zip(clients, bodies)]
+                answers.append(self.take(one.wire.reply(), f"vm.{verb} {body}"))
+                one.close()
+            return answers
         finally:
-            for one in clients[1:]:
+            for one in clients:
                 one.close()
 
     # -- events ----------------------------------------------------------
