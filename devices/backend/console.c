@@ -34,9 +34,7 @@ struct console {
 	struct nowait nw; /* output */
 	int in_fd; /* -1: there is no input, or no more */
 	int own_fd; /* in_fd, when it was opened here; else -1 */
-	/* A plain file: it cannot be watched, and never blocks. */
-	bool out_is_plain;
-	bool in_is_plain;
+	bool in_is_plain; /* a plain file: it cannot be watched, nor blocks */
 	bool escaped; /* Ctrl-A was typed */
 	uint8_t typed[1024]; /* read, for the port when it has room */
 	size_t nr_typed;
@@ -83,22 +81,24 @@ static void console_consume(struct console *con, size_t len)
 	pthread_mutex_unlock(&con->lock);
 }
 
-static bool console_is_writable(const struct console *con, int timeout_ms)
+/* Wait for that until end_ns, if not yet. A plain file always is. */
+static bool console_is_writable(const struct console *con, uint64_t end_ns)
 {
 	struct pollfd p = { .fd = nowait_fd(&con->nw), .events = POLLOUT };
+	uint64_t now = loop_now_ns();
+	int timeout_ms = end_ns > now ? (int)((end_ns - now) / 1000000) : 0;
 
-	return con->out_is_plain || (poll(&p, 1, timeout_ms) == 1 && p.revents);
+	return poll(&p, 1, timeout_ms) == 1;
 }
 
 static void console_watch_out(struct console *con, bool on)
 {
-	if (con->out_is_plain || con->out_watched == on)
+	if (con->out_watched == on)
 		return;
-	con->out_watched = on;
-	if (on)
-		loop_fd_add(con->config.loop, &con->out, EPOLLOUT);
-	else
+	if (!on)
 		loop_fd_del(&con->out);
+	con->out_watched = on &&
+			   !loop_fd_add(con->config.loop, &con->out, EPOLLOUT);
 }
 
 /*
@@ -106,15 +106,16 @@ static void console_watch_out(struct console *con, bool on)
  * what comes meanwhile has its own call, so that a guest that writes all the
  * time does not keep us here.
  */
-static bool console_drain(struct console *con, int timeout_ms)
+static bool console_drain(struct console *con, unsigned int timeout_ms)
 {
+	uint64_t end_ns = loop_now_ns() + timeout_ms * 1000000ull;
 	const uint8_t *data;
 	size_t len, done = 0;
 
 	while (done < CONSOLE_BUFFER && (len = console_peek(con, &data))) {
 		ssize_t n;
 
-		if (!console_is_writable(con, timeout_ms))
+		if (!console_is_writable(con, end_ns))
 			return false;
 		n = nowait_write(&con->nw, data, len);
 		if (n < 0 && errno == EINTR)
@@ -364,20 +365,6 @@ static void console_open_tty(struct console *con)
 		console_watch_continued(con);
 }
 
-static bool console_is_plain(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
-	int ep = epoll_create1(EPOLL_CLOEXEC);
-	struct epoll_event ev = { .events = EPOLLOUT };
-	bool plain;
-
-	if (ep < 0 || poll(&p, 1, 0) < 0)
-		return true;
-	plain = epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) && errno == EPERM;
-	close(ep);
-	return plain;
-}
-
 int console_open(struct console **out, const struct console_config *config,
 		 struct error *err)
 {
@@ -401,8 +388,6 @@ int console_open(struct console **out, const struct console_config *config,
 	con->out.on_event = console_on_writable;
 	con->in.fd = con->in_fd;
 	con->in.on_event = console_on_readable;
-	con->out_is_plain = config->mode != CONSOLE_NULL &&
-			    console_is_plain(con->out.fd);
 	console_watch_in(con, true);
 	*out = con;
 	return 0;

@@ -111,15 +111,11 @@ uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body,
 /*
  * Add MSI-X with nr_vectors, 1 to MSIX_MAX_VECTORS: its table is at table_off
  * and the pending bits at pba_off of BAR 0, in bytes; the BAR's ops pass such
- * accesses on to dev->msix. Freed by pci_unplug(). Main thread, before
- * pci_plug(). -ENOMEM.
+ * accesses on to dev->msix, and msix_notify() sends. Freed by pci_unplug().
+ * Main thread, before pci_plug(). -ENOMEM.
  */
 int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
 		 uint32_t table_off, uint32_t pba_off);
-
-/* Send vector's interrupt, or mark it pending; one out of range is ignored. Any
- * thread, with the device's lock or without. */
-void pci_msix_notify(struct pci_dev *dev, uint16_t vector);
 
 /*
  * Put dev on the machine's bus, with its BAR assigned. slot: 1 to 31, or 0 for

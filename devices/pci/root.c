@@ -122,11 +122,6 @@ int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
 	return 0;
 }
 
-void pci_msix_notify(struct pci_dev *dev, uint16_t vector)
-{
-	msix_notify(&dev->msix, vector);
-}
-
 /* ---- BAR ---- */
 
 static void pci_bar_unmap(struct pci_dev *dev)

@@ -464,7 +464,7 @@ static void vpci_interrupt(void *transport, uint16_t vector)
 	struct vpci *vp = transport;
 
 	if (vector != VIRTIO_NO_VECTOR)
-		pci_msix_notify(&vp->pci, vector);
+		msix_notify(&vp->pci.msix, vector);
 }
 
 static void vpci_reset(void *transport)

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -350,6 +352,40 @@ static void test_last_words(void **state unused_param)
 	assert_int_equal(lost_bytes(), 16);
 }
 
+static void *read_slowly(void *arg unused_param)
+{
+	static char page[4096];
+	struct timespec pause = { .tv_nsec = 190000000 };
+	unsigned int i;
+
+	for (i = 0; i < BUFFER / sizeof(page) + 1; i++) {
+		nanosleep(&pause, NULL);
+		(void)!read(from_guest, page, sizeof(page));
+	}
+	return NULL;
+}
+
+/* Not for long in all, either. */
+static void test_slow_last_words(void **state unused_param)
+{
+	pthread_t thread;
+	uint64_t start;
+	unsigned int i;
+
+	assert_int_equal(fcntl(1, F_SETPIPE_SZ, 4096), 4096);
+	memset(data, 'x', 4096);
+	assert_int_equal(write(1, data, 4096), 4096);
+	open_console(CONSOLE_TTY, -1);
+	for (i = 0; i < BUFFER; i++)
+		console_write(con, 'y');
+	start = loop_now_ns();
+	assert_int_equal(pthread_create(&thread, NULL, read_slowly, NULL), 0);
+	console_close(con);
+	assert_true(loop_now_ns() - start < 600000000);
+	assert_true(lost_bytes() > 0);
+	pthread_join(thread, NULL);
+}
+
 /* ---- the other modes ---- */
 
 static void test_null(void **state unused_param)
@@ -445,6 +481,7 @@ int main(void)
 		PIPES(test_input_file),
 		PIPES(test_last_words),
 		PIPES(test_stalled_terminal),
+		PIPES(test_slow_last_words),
 		UNIT(test_null),
 		UNIT(test_file),
 		UNIT(test_pty),

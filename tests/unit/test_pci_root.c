@@ -388,11 +388,11 @@ static void test_msix_control(void **state unused_param)
 
 	msix_table_write(&cards[1].pci.msix, 16, &addr, 8);
 	msix_table_write(&cards[1].pci.msix, 24, data, 8);
-	pci_msix_notify(&cards[1].pci, 1);
+	msix_notify(&cards[1].pci.msix, 1);
 	assert_int_equal(fv.nr_msi, 0);
 	fake_cfg_write(&fv, 1, at + 2, 0xc000, 2); /* enabled and masked */
 	assert_int_equal(cfg(1, at + 2, 2), 0xc003);
-	pci_msix_notify(&cards[1].pci, 1);
+	msix_notify(&cards[1].pci.msix, 1);
 	assert_int_equal(fv.nr_msi, 0);
 	fake_cfg_write(&fv, 1, at + 3, 0x80, 1);
 	assert_int_equal(fv.nr_msi, 1);
@@ -400,7 +400,7 @@ static void test_msix_control(void **state unused_param)
 	assert_int_equal(fv.msi[0].data, 0x41);
 	/* A 32-bit write of the whole header, as Linux never does. */
 	fake_cfg_write(&fv, 1, at, 0, 4);
-	pci_msix_notify(&cards[1].pci, 1);
+	msix_notify(&cards[1].pci.msix, 1);
 	assert_int_equal(fv.nr_msi, 1);
 }
 
