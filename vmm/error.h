@@ -24,7 +24,8 @@ struct error {
 int error_set(struct error *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Put "prefix: " in front of the message. Returns -|code|. Any thread. */
+/* Put "prefix: " in front of the message, whose end is cut where both do not
+ * fit. err and code as above; returns -|code|. Any thread. */
 int error_prefix(struct error *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -21,12 +21,13 @@ struct events;
  */
 int events_open(struct events **out, struct loop *loop, const char *path,
 		int fd, struct error *err);
-/* NULL is accepted. */
+/* Write what goes at once, close the file, free ev. NULL is accepted. */
 void events_close(struct events *ev);
 
 /*
- * One event. source: "vmm", "vm", "virtio-device", "guest". Behind `name` come
- * pairs of strings, key and value, ended by NULL. ev NULL: nobody listens.
+ * Tell one event. source: "vmm", "vm", "virtio-device", "guest". Behind `name`
+ * come pairs of strings, a property's key and value, ended by a key that is
+ * NULL. ev NULL: nobody listens.
  */
 void events_emit(struct events *ev, const char *source, const char *name, ...)
 	__attribute__((sentinel));

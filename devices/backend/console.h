@@ -12,22 +12,25 @@
 /*
  * The host side of a serial port: where its bytes go to and come from. Output
  * is buffered and written on the loop, so that a host that does not read never
- * holds up a vCPU: what does not fit is lost and counted.
+ * holds up a vCPU: what does not fit is lost and counted. A terminal is shared
+ * with a shell's other jobs: it is read, and raw, while ours is in the
+ * foreground, and its description's flags stay as they are.
  */
 struct console;
 
 enum console_mode {
-	CONSOLE_TTY, /* stdin and stdout; a terminal is put into raw mode */
-	CONSOLE_NULL, /* output is lost, no input */
-	CONSOLE_FILE, /* output to a file */
+	CONSOLE_TTY, /* stdin and stdout: terminals, pipes or files */
+	CONSOLE_NULL, /* output is lost, there is no input */
+	CONSOLE_FILE, /* output to a file, no input */
 	CONSOLE_PTY, /* the main side of a pseudo-terminal; the other is open */
 };
 
 struct console_config {
 	enum console_mode mode;
 	int fd; /* CONSOLE_FILE, CONSOLE_PTY: borrowed, outlives the console */
-	struct loop *loop; /* input arrives on its thread */
-	/* How many bytes the port can take now. Loop thread. */
+	struct loop *loop; /* the main loop; borrowed */
+	/* How many bytes the port can take now; 0: none, until it calls
+	 * console_input_wanted(). Loop thread. */
 	size_t (*room)(void *opaque);
 	/* len bytes came in, at most what room() said. Loop thread. */
 	void (*input)(void *opaque, const uint8_t *data, size_t len);
@@ -36,17 +39,19 @@ struct console_config {
 	void *opaque;
 };
 
-/* Main thread. -errno with a message. */
+/* config is copied; its functions are called from the next turn of the loop on.
+ * Main thread. -ENOMEM with a message. */
 int console_open(struct console **out, const struct console_config *config,
 		 struct error *err);
-/* Writes what is buffered and can be written at once, gives the terminal back.
- * NULL is accepted. Main thread. */
+/* Write what is buffered, for 0.2 s at most, give the terminal its settings
+ * back, free con. NULL is accepted. Main thread; nobody calls the others. */
 void console_close(struct console *con);
 
-/* Any thread; never blocks. */
+/* The guest sends a byte. Any thread; never waits. */
 void console_write(struct console *con, uint8_t byte);
 
-/* The port has room again: look for input. Any thread. */
+/* The port has room again: look for input. Any thread, also inside config's
+ * functions. */
 void console_input_wanted(struct console *con);
 
 #endif

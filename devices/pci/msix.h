@@ -55,11 +55,11 @@ int msix_init(struct msix *m, unsigned int nr,
  * nobody uses it any more. */
 void msix_fini(struct msix *m);
 
-/* All vectors masked, nothing pending, disabled. Any thread. */
+/* As at power-on: all vectors masked, nothing pending, disabled. Any thread. */
 void msix_reset(struct msix *m);
 
-/* The guest wrote message control. Pending vectors that became free are sent.
- * vCPU thread. */
+/* The guest wrote message control: vectors that are pending and not masked any
+ * more are sent. vCPU thread. */
 void msix_set_control(struct msix *m, bool enabled, bool masked);
 
 /* Send a vector, or mark it pending; one out of range is ignored. Any thread. */
@@ -68,12 +68,15 @@ void msix_notify(struct msix *m, unsigned int vector);
 /* Send what is pending and not masked. Any thread. */
 void msix_flush(struct msix *m);
 
-/* Accesses relative to the table / the pending bits; out of range reads 0.
- * len 4 or 8; others read 0 and write nothing. vCPU thread. */
+/* The guest reads len bytes at off of the table: 4 or 8, aligned, else all is
+ * zero, as it is behind the end. vCPU thread. */
 void msix_table_read(struct msix *m, uint64_t off, void *data,
 		     unsigned int len);
+/* The same for a write, which may unmask, and so send, a vector; one that is
+ * not 4 or 8 aligned bytes inside the table is lost. vCPU thread. */
 void msix_table_write(struct msix *m, uint64_t off, const void *data,
 		      unsigned int len);
+/* As msix_table_read(), of the pending bits. vCPU thread. */
 void msix_pba_read(struct msix *m, uint64_t off, void *data, unsigned int len);
 
 #endif
