@@ -175,7 +175,7 @@ need_packages() {
 
 need_build_packages() {
 	need_packages build meson ninja-build gcc libc6-dev pkg-config liburing-dev \
-		libjansson-dev '?libhttp-parser-dev' libcmocka-dev libaio-dev
+		libjansson-dev libcmocka-dev libaio-dev
 }
 
 need_lab_packages() {

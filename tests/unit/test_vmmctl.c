@@ -4,8 +4,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -196,11 +200,11 @@ static void test_controls(void **state)
 	table_put_text(out, "\xc3\x80\xc2\x9b\x9b\x1b\n");
 	fputc('\n', out);
 	table_show_tree(reply, out);
-	table_put_body(out, body);
+	table_put_lines(out, body);
 	fclose(out);
 	assert_string_equal(text, "\xc3\x80?????\n"
 				  "??key                       ??\xc3\x80\n"
-				  "{\"id\": \"\xc3\x80\\u009B???\"}\n\tx");
+				  "{\"id\": \"\xc3\x80?????\"}\n?x\n");
 	free(text);
 	json_decref(reply);
 	text = event_line("{\"source\":\"\xc2\x9b\",\"event\":\"e\"}", true, 0);
@@ -241,7 +245,71 @@ static void test_connection(void **state)
 	(void)state;
 	assert_int_equal(client_ask(&req, &reply, &err), -ENOENT);
 	assert_non_null(strstr(err.msg, "vmm --api-socket /nonexistent/s"));
-	assert_null(reply.body);
+	free(reply.text);
+}
+
+/* A monitor that says `pieces` to who connects, and what vmmctl makes of it. */
+static int ask(const char *const *pieces, struct client_reply *reply,
+	       struct error *err)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	const struct client_request req = { .socket = addr.sun_path,
+					    .get = true,
+					    .verb = "vmm.ping" };
+	int r, fd, s = socket(AF_UNIX, SOCK_STREAM, 0);
+	pid_t child;
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/tmp/vmmctl-%d.sock",
+		 (int)getpid());
+	assert_int_equal(bind(s, (const void *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(s, 1), 0);
+	child = fork();
+	if (!child) {
+		char buf[512];
+
+		fd = accept(s, NULL, NULL);
+		if (read(fd, buf, sizeof(buf)) <= 0)
+			_exit(1);
+		for (; *pieces; pieces++) {
+			send(fd, *pieces, strlen(*pieces), MSG_NOSIGNAL);
+			usleep(2000);
+		}
+		_exit(0);
+	}
+	r = client_ask(&req, reply, err);
+	close(s);
+	unlink(addr.sun_path);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	return r;
+}
+
+static void test_answers(void **state)
+{
+	const char *whole[] = { "HTT",		 "P/1.1 200 OK\r\ncontent-le",
+				"ngth: 4\r\n\r", "\n{}",
+				"\n\n",		 NULL };
+	const char *empty[] = { "HTTP/1.1 204 \r\n\r\n", NULL };
+	const char *early[] = {
+		"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{}", NULL
+	};
+	const char *other[] = { "SSH-2.0-x\r\n", NULL };
+	struct client_reply reply;
+	struct error err = { "" };
+
+	(void)state;
+	assert_int_equal(ask(whole, &reply, &err), 0);
+	assert_int_equal(reply.status, 200);
+	assert_int_equal(reply.len, 4);
+	assert_string_equal(reply.body, "{}\n\n");
+	free(reply.text);
+	assert_int_equal(ask(empty, &reply, &err), 0);
+	assert_int_equal(reply.status, 204);
+	assert_int_equal(reply.len, 0);
+	free(reply.text);
+	assert_int_equal(ask(early, &reply, &err), -EPIPE);
+	free(reply.text);
+	assert_int_equal(ask(other, &reply, &err), -EPROTO);
+	free(reply.text);
 }
 
 int main(void)
@@ -255,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_controls),
 		cmocka_unit_test(test_top),
 		cmocka_unit_test(test_connection),
+		cmocka_unit_test(test_answers),
 	};
 
 	/* The descriptor that tests name. */

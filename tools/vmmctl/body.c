@@ -148,41 +148,35 @@ static int body_add_set(struct body *b, const struct param_set *set, void *cfg,
 
 /* ---- words ---- */
 
-static const struct param *body_find(const struct param_set *set,
-				     const char *word, struct error *err)
+/* The parameter that argv[*next] names, and its value, which may be the word
+ * behind it. -EINVAL with a message. */
+static int body_find(const struct param_set *set, char **argv, int *next,
+		     const struct param **p, const char **value,
+		     struct error *err)
 {
-	const char *text = word;
+	const char *word = argv[(*next)++];
+	size_t len = strcspn(word, "=");
 	char name[40], keys[128];
-	const struct param *p;
 
-	if (strncmp(word, "--", 2) == 0)
-		text += 2;
-	else if (set->shorthand)
-		return param_find(set, set->shorthand);
-	snprintf(name, sizeof(name), "%s", text);
-	name[strcspn(name, "=")] = '\0';
-	p = text == word ? NULL : param_find(set, name);
-	if (p)
-		return p;
-	param_keys_text(set, ", --", keys, sizeof(keys));
-	error_set(err, EINVAL, "%s: not known here; there are --%s",
-		  error_value(word).text, keys);
-	return NULL;
-}
-
-/* The value behind `word`, which names p; may be the next of argv. */
-static const char *body_value(const struct param *p, const char *word,
-			      char **argv, int *next)
-{
-	const char *value = strchr(word, '=');
-
-	if (strncmp(word, "--", 2) != 0)
-		return word;
-	if (value)
-		return value + 1;
-	if (p->type == PARAM_BOOL)
-		return "on";
-	return argv[*next] ? argv[(*next)++] : NULL;
+	*value = word;
+	if (strncmp(word, "--", 2) != 0) {
+		*p = param_find(set, set->shorthand);
+	} else {
+		snprintf(name, sizeof(name), "%.*s", (int)len - 2, word + 2);
+		*p = param_find(set, name);
+		*value = word[len] ? word + len + 1 : NULL;
+	}
+	if (!*p) {
+		param_keys_text(set, ", --", keys, sizeof(keys));
+		return error_set(err, EINVAL,
+				 "%s: not known here; there are --%s",
+				 error_value(word).text, keys);
+	}
+	if (!*value && (*p)->type == PARAM_BOOL)
+		*value = "on";
+	else if (!*value && argv[*next])
+		*value = argv[(*next)++];
+	return *value ? 0 : error_set(err, EINVAL, "%s: has no value", word);
 }
 
 static int body_take_word(struct body *b, const struct param_set *set,
@@ -193,17 +187,13 @@ static int body_take_word(struct body *b, const struct param_set *set,
 		uint64_t number;
 		bool on;
 	} field = { NULL };
-	const char *word = argv[(*next)++], *value;
-	const struct param *p = body_find(set, word, err);
+	const struct param *p;
+	const char *value;
+	int r = body_find(set, argv, next, &p, &value, err);
 	const struct param_set one = { .params = p, .nr_params = 1 };
-	int r;
 
-	if (!p)
-		return -EINVAL;
-	value = body_value(p, word, argv, next);
-	if (!value)
-		return error_set(err, EINVAL, "%s: has no value", word);
-	r = body_check_utf8(p, value, err);
+	if (!r)
+		r = body_check_utf8(p, value, err);
 	if (r)
 		return r;
 	r = param_assign(p, &field, value, err);

@@ -2,7 +2,6 @@
 /* Copyright (c) The vmm authors */
 #include "tools/vmmctl/client.h"
 
-#include <http_parser.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,8 @@
 #include <unistd.h>
 
 #include "vmm/util.h"
+
+#define CLIENT_PIECE 16384u /* bytes of one read */
 
 /* ---- connection ---- */
 
@@ -125,53 +126,54 @@ static int client_send_request(int fd, const struct client_request *req,
 
 /* ---- reply ---- */
 
-static int client_on_body(http_parser *hp, const char *at, size_t len)
+/* Is all of the answer there? It is a head, an empty line, and a body of as many
+ * bytes as Content-Length says. -EPROTO: it is no HTTP. */
+static int client_parse(struct client_reply *reply, size_t got)
 {
-	struct client_reply *reply = hp->data;
-	char *body = realloc(reply->body, reply->len + len + 1);
+	const char *text = reply->text, *field;
+	char *end = strstr(reply->text, "\r\n\r\n");
 
-	if (!body)
-		return -1;
-	memcpy(body + reply->len, at, len);
-	reply->body = body;
-	reply->len += len;
-	body[reply->len] = '\0';
-	return 0;
-}
-
-static int client_on_complete(http_parser *hp)
-{
-	struct client_reply *reply = hp->data;
-
-	/* "100" only says that the answer is still to come. */
-	reply->status = hp->status_code >= 200 ? hp->status_code : 0;
-	return 0;
+	if (strncmp(text, "HTTP/1.", MIN(got, 7u)) != 0)
+		return -EPROTO;
+	if (!end)
+		return 0;
+	if (sscanf(text, "HTTP/1.%*c %3u", &reply->status) != 1)
+		return -EPROTO;
+	field = strcasestr(text, "\r\nContent-Length:");
+	reply->body = end + 4;
+	reply->len = field && field < end ? strtoul(field + 17, NULL, 10) : 0;
+	if (got - (size_t)(reply->body - text) < reply->len)
+		return 0;
+	reply->body[reply->len] = '\0';
+	return 1;
 }
 
 static int client_receive(int fd, struct client_reply *reply, struct error *err)
 {
-	static const http_parser_settings settings = {
-		.on_body = client_on_body,
-		.on_message_complete = client_on_complete,
-	};
-	http_parser parser = { .data = reply };
-	char buf[16384];
+	size_t got = 0;
 	ssize_t n;
+	int whole = 0;
 
-	http_parser_init(&parser, HTTP_RESPONSE);
-	while (!reply->status) {
-		n = recv(fd, buf, sizeof(buf), 0);
+	while (!whole) {
+		char *text = realloc(reply->text, got + CLIENT_PIECE + 1);
+
+		if (!text)
+			return error_set(err, ENOMEM, "out of memory");
+		reply->text = text;
+		n = recv(fd, text + got, CLIENT_PIECE, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return error_set(err, errno, "no answer: %s",
 					 strerror(errno));
-		if (http_parser_execute(&parser, &settings, buf, (size_t)n) !=
-		    (size_t)n)
+		got += (size_t)n;
+		text[got] = '\0';
+		whole = client_parse(reply, got);
+		if (whole < 0)
 			return error_set(
 				err, EPROTO,
 				"the answer is no HTTP; does a vmm own the socket?");
-		if (n == 0 && !reply->status)
+		if (n == 0 && !whole)
 			return error_set(
 				err, EPIPE,
 				"the monitor ended before it answered; its log says why");
@@ -191,9 +193,5 @@ int client_ask(const struct client_request *req, struct client_reply *reply,
 	if (!r)
 		r = client_receive(fd, reply, err);
 	close(fd);
-	if (r) {
-		free(reply->body);
-		reply->body = NULL;
-	}
 	return r;
 }

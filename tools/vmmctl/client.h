@@ -23,13 +23,13 @@ struct client_request {
 
 struct client_reply {
 	unsigned int status;
-	char *body; /* malloc'd, NUL behind it; NULL: empty */
-	size_t len;
+	char *text; /* all of it; malloc'd, the caller's to free in every case */
+	char *body; /* in text, NUL behind it */
+	size_t len; /* of body */
 };
 
-/* Connect, ask, hang up. 0 when there is an answer, whatever its status;
- * reply->body is the caller's to free. -errno when there is none, with a message
- * that names the socket and what to do. */
+/* Connect, ask, hang up. 0 when there is an answer, whatever its status. -errno
+ * when there is none, with a message that names the socket and what to do. */
 int client_ask(const struct client_request *req, struct client_reply *reply,
 	       struct error *err);
 

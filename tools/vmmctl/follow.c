@@ -24,14 +24,15 @@
 
 /* ---- one event ---- */
 
-static void follow_put_line(json_t *event, FILE *out)
+static void follow_put_line(json_t *event, const char *source, const char *name,
+			    FILE *out)
 {
 	long long secs = 0, nanos = 0;
-	const char *source = "", *name = "", *key;
 	json_t *props = json_object_get(event, "properties"), *v;
+	const char *key;
 
-	json_unpack(event, "{s?{s?I,s?I},s:s,s:s}", "timestamp", "secs", &secs,
-		    "nanos", &nanos, "source", &source, "event", &name);
+	json_unpack(event, "{s:{s:I,s:I}}", "timestamp", "secs", &secs, "nanos",
+		    &nanos);
 	fprintf(out, "%6lld.%06lld  ", secs, nanos / 1000);
 	table_put_text(out, source);
 	fputc(' ', out);
@@ -44,30 +45,29 @@ static void follow_put_line(json_t *event, FILE *out)
 		table_put_text(out,
 			       json_is_string(v) ? json_string_value(v) : "?");
 	}
-	fputc('\n', out);
 }
 
 int follow_put_event(const char *text, size_t len, bool json, FILE *out)
 {
 	json_t *event = json_read_text(text, len, NULL);
-	const char *source =
-		json_string_value(json_object_get(event, "source"));
-	const char *name = json_string_value(json_object_get(event, "event"));
+	const char *source, *name;
 	char *compact;
 	int r;
 
-	if (!source || !name) {
+	if (json_unpack(event, "{s:s,s:s}", "source", &source, "event",
+			&name)) {
 		json_decref(event);
 		return -EINVAL;
 	}
 	r = strcmp(source, "vmm") == 0 && strcmp(name, "shutdown") == 0;
 	if (json) {
 		compact = json_write_text(event);
-		fprintf(out, "%s\n", compact ? compact : "");
+		fputs(compact ? compact : "", out);
 		free(compact);
 	} else {
-		follow_put_line(event, out);
+		follow_put_line(event, source, name, out);
 	}
+	fputc('\n', out);
 	fflush(out);
 	json_decref(event);
 	return r;

@@ -53,27 +53,17 @@ static void ctl_help(void)
 
 /* ---- answers ---- */
 
-static void ctl_show_body(const struct client_reply *reply)
-{
-	bool whole = reply->body[reply->len - 1] == '\n';
-
-	table_put_body(stdout, reply->body);
-	fputs(whole ? "" : "\n", stdout);
-}
-
 static void ctl_show(const struct ctl *ctl, const struct verb *v,
 		     const struct client_reply *reply)
 {
 	json_t *value = NULL;
 
-	if (!reply->len)
-		return;
-	if (!ctl->json && v->show)
+	if (reply->len && !ctl->json && v->show)
 		value = json_read_text(reply->body, reply->len, NULL);
 	if (value)
 		v->show(value, stdout);
 	else
-		ctl_show_body(reply);
+		table_put_lines(stdout, reply->body);
 	json_decref(value);
 }
 
@@ -95,8 +85,8 @@ static void ctl_show_refusal(const struct ctl *ctl, const struct verb *v,
 
 	fprintf(stderr, "vmmctl: %s: the monitor refused (%u)\n", v->name,
 		reply->status);
-	if (ctl->json && reply->len)
-		ctl_show_body(reply);
+	if (ctl->json)
+		table_put_lines(stdout, reply->body);
 	if (one)
 		ctl_put_reason(0, one);
 	json_array_foreach(chain, i, text) ctl_put_reason(
@@ -139,7 +129,7 @@ static int ctl_request(const struct ctl *ctl, const struct verb *v, int argc,
 		ctl_show_refusal(ctl, v, &reply);
 	}
 out:
-	free(reply.body);
+	free(reply.text);
 	free(text);
 	body_fini(&b);
 	return status;
@@ -171,8 +161,7 @@ static int ctl_run(const struct ctl *ctl, int argc, char **argv)
 			: ctl_request(ctl, v, argc, argv, &err);
 	if (*err.msg) {
 		fprintf(stderr, "vmmctl: %s: ", v->name);
-		table_put_text(stderr, err.msg);
-		fputc('\n', stderr);
+		table_put_lines(stderr, err.msg);
 	}
 	return status;
 }

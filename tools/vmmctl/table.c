@@ -22,29 +22,15 @@ void table_put_text(FILE *out, const char *text)
 	free(copy);
 }
 
-/* U+0080 to U+009F in UTF-8. */
-static bool table_is_c1(const char *s)
+void table_put_lines(FILE *out, char *text)
 {
-	return s[0] == '\xc2' && ((unsigned char)s[1] & 0xe0) == 0x80;
-}
+	char *line;
 
-void table_put_body(FILE *out, char *body)
-{
-	while (*body) {
-		size_t n = 0;
-
-		while (body[n] && body[n] != '\n' && body[n] != '\t' &&
-		       !table_is_c1(body + n))
-			n++;
-		error_make_plain(body, n);
-		fwrite(body, 1, n, out);
-		body += n;
-		if (table_is_c1(body)) {
-			fprintf(out, "\\u%04X", (unsigned char)body[1]);
-			body += 2;
-		} else if (*body) {
-			fputc(*body++, out);
-		}
+	while ((line = strsep(&text, "\n")) != NULL) {
+		if (!text && !*line)
+			break;
+		error_make_plain(line, strlen(line));
+		fprintf(out, "%s\n", line);
 	}
 }
 
@@ -98,24 +84,17 @@ static void table_put_number(FILE *out, const char *name, uint64_t v)
 
 static void table_put_value(FILE *out, const char *name, const json_t *value)
 {
-	switch (json_typeof(value)) {
-	case JSON_STRING:
+	if (json_is_string(value))
 		table_put_text(out, json_string_value(value));
-		break;
-	case JSON_INTEGER:
+	else if (json_is_integer(value))
 		table_put_number(out, name,
 				 (uint64_t)json_integer_value(value));
-		break;
-	case JSON_REAL:
+	else if (json_is_real(value))
 		fprintf(out, "%g", json_real_value(value));
-		break;
-	case JSON_NULL:
+	else if (json_is_null(value))
 		fputs("-", out);
-		break;
-	default:
+	else
 		fputs(json_is_true(value) ? "on" : "off", out);
-		break;
-	}
 }
 
 static bool table_is_plain(const json_t *value)

@@ -10,12 +10,12 @@
 
 /* Answers as tables for a person. */
 
-/* A text of the monitor's on one line: error_make_plain(). */
+/* A text of the monitor's, with '?' for what could steer a terminal:
+ * error_make_plain(). */
 void table_put_text(FILE *out, const char *text);
-/* A whole answer as it came, JSON or text; but what could steer a terminal is
- * '?', or \u00XX from U+0080 to U+009F, which is the same JSON. body is
+/* A whole answer as it came, else the same; ends with a line break. text is
  * changed. */
-void table_put_body(FILE *out, char *body);
+void table_put_lines(FILE *out, char *text);
 /* "512M" when it comes out even, else with a fraction: "1.5G". */
 const char *table_bytes_text(uint64_t bytes, char *buf, size_t len);
 

@@ -11,9 +11,8 @@
 #include "tools/vmmctl/client.h"
 #include "tools/vmmctl/table.h"
 #include "vmm/api/json.h"
+#include "vmm/loop.h"
 #include "vmm/util.h"
-
-#define TOP_NS_PER_S 1000000000ull
 
 /* ---- one screen ---- */
 
@@ -167,8 +166,7 @@ static void top_show_device(FILE *out, const struct top_span *s, const char *id,
 void top_show(FILE *out, const json_t *info, const json_t *before,
 	      const json_t *now, uint64_t elapsed_ns)
 {
-	const struct top_span s = { before, now,
-				    (double)elapsed_ns / (double)TOP_NS_PER_S };
+	const struct top_span s = { before, now, (double)elapsed_ns / 1e9 };
 	json_t *v;
 	const char *id;
 
@@ -189,14 +187,6 @@ static void top_on_signal(int sig unused_param)
 	top_stopped = 1;
 }
 
-static uint64_t top_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * TOP_NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
 /* *out is NULL when the monitor refuses: there is no machine. */
 static int top_get(const struct ctl *ctl, const char *verb, json_t **out,
 		   struct error *err)
@@ -210,7 +200,7 @@ static int top_get(const struct ctl *ctl, const char *verb, json_t **out,
 	*out = NULL;
 	if (!r && reply.status == 200)
 		*out = json_read_text(reply.body, reply.len, err);
-	free(reply.body);
+	free(reply.text);
 	return r;
 }
 
@@ -227,7 +217,7 @@ static int top_loop(const struct ctl *ctl, bool screen, struct error *err)
 		r = top_get(ctl, "vm.info", &info, err);
 		if (!r)
 			r = top_get(ctl, "vm.stats", &now, err);
-		now_ns = top_now_ns();
+		now_ns = loop_now_ns();
 		if (!r && !now)
 			r = error_set(err, EPROTO,
 				      "the monitor has no vm.stats");

@@ -68,26 +68,17 @@ static const struct param_set resize_disk_params = {
 
 /* ---- the table ---- */
 
-#define GET(n, p, show_fn, text)                                    \
-	{                                                           \
-		.name = n, .path = p, .get = true, .show = show_fn, \
-		.help = text                                        \
+#define ASK(n, p, text, ...)                                    \
+	{                                                       \
+		.name = n, .path = p, .help = text, __VA_ARGS__ \
 	}
-#define PUT(n, p, text)                            \
-	{                                          \
-		.name = n, .path = p, .help = text \
-	}
-#define PUT_SET(n, p, params, words, text)                             \
-	{                                                              \
-		.name = n, .path = p, .set = &(params), .args = words, \
-		.help = text                                           \
-	}
+#define GET(n, p, text, ...) ASK(n, p, text, .get = true, .show = __VA_ARGS__)
 
 /* clang-format off: one line, one verb */
 static const struct verb verbs_table[] = {
-	GET("ping", "vmm.ping", table_show_tree, "is the monitor there"),
-	GET("info", "vm.info", table_show_info,
-	    "state of the machine, and its configuration"),
+	GET("ping", "vmm.ping", "is the monitor there", table_show_tree),
+	GET("info", "vm.info", "state of the machine, and its configuration",
+	    table_show_info),
 	{ .name = "create",
 	  .path = "vm.create",
 	  .machine = true,
@@ -97,32 +88,33 @@ static const struct verb verbs_table[] = {
 		  "and devices, or one word, the name of a FILE with the "
 		  "request's JSON (- is standard input). Without --serial "
 		  "there is no console: the monitor's terminal is not ours." },
-	PUT("boot", "vm.boot", "start the machine"),
+	ASK("boot", "vm.boot", "start the machine"),
 	{ .help = "add a device" }, /* of each class */
-	PUT_SET("remove-device", "vm.remove-device", remove_params,
-		"ID [--force]",
-		"take a device away; an event says when it is gone"),
-	PUT_SET("resize", "vm.resize", resize_params,
-		"[--cpus N] [--memory SIZE]",
-		"change the number of vCPUs or the size of memory"),
-	PUT_SET("resize-disk", "vm.resize-disk", resize_disk_params,
-		"DISK --size SIZE", "change the size of a disk"),
-	PUT("pause", "vm.pause", "stop vCPUs and devices where they are"),
-	PUT("resume", "vm.resume", "go on after pause"),
-	PUT("power-button", "vm.power-button",
+	ASK("remove-device", "vm.remove-device",
+	    "take a device away; an event says when it is gone",
+	    .set = &remove_params, .args = "ID [--force]"),
+	ASK("resize", "vm.resize",
+	    "change the number of vCPUs or the size of memory",
+	    .set = &resize_params, .args = "[--cpus N] [--memory SIZE]"),
+	ASK("resize-disk", "vm.resize-disk", "change the size of a disk",
+	    .set = &resize_disk_params, .args = "DISK --size SIZE"),
+	ASK("pause", "vm.pause", "stop vCPUs and devices where they are"),
+	ASK("resume", "vm.resume", "go on after pause"),
+	ASK("power-button", "vm.power-button",
 	    "press the power button; the guest decides what follows"),
-	PUT("reboot", "vm.reboot", "reset the machine and start it again"),
-	PUT("nmi", "vm.nmi", "send the guest an NMI"),
-	PUT("shutdown", "vm.shutdown",
+	ASK("reboot", "vm.reboot", "reset the machine and start it again"),
+	ASK("nmi", "vm.nmi", "send the guest an NMI"),
+	ASK("shutdown", "vm.shutdown",
 	    "stop the machine at once; boot starts it again"),
-	PUT("delete", "vm.delete", "stop the machine and forget it"),
-	PUT("shutdown-vmm", "vmm.shutdown",
+	ASK("delete", "vm.delete", "stop the machine and forget it"),
+	ASK("shutdown-vmm", "vmm.shutdown",
 	    "stop the machine and end the monitor"),
-	GET("counters", "vm.counters", table_show_counters,
-	    "what devices have done"),
-	GET("stats", "vm.stats", table_show_counters,
-	    "memory, threads, exits, KVM's and devices' figures"),
-	GET("metrics", "vmm.metrics", NULL, "stats as text for Prometheus"),
+	GET("counters", "vm.counters", "what devices have done",
+	    table_show_counters),
+	GET("stats", "vm.stats",
+	    "memory, threads, exits, KVM's and devices' figures",
+	    table_show_counters),
+	GET("metrics", "vmm.metrics", "stats as text for Prometheus", NULL),
 	{ .name = "events",
 	  .args = "FILE|-",
 	  .run = follow_run,
