@@ -174,8 +174,9 @@ static void gmem_free(struct gmem *gm, struct gmem_range *r)
 	struct gmem_range gone = *r;
 	struct list_node *pos, *tmp;
 
+	/* What I/O that was under way has written there. */
 	if (r->kind == GMEM_DIMM)
-		gmem_map_nothing(r);
+		madvise(r->hva, r->len, MADV_DONTNEED);
 	r->len = 0;
 	list_for_each (pos, tmp, &gm->listeners)
 		if (listener_of(pos)->released)
@@ -204,7 +205,15 @@ static void gmem_withdraw(struct gmem *gm, struct gmem_range *r,
 	gmem_hold(gm, r->slot);
 	for (pos = end->prev; pos != &gm->listeners; pos = pos->prev)
 		listener_of(pos)->removed(listener_of(pos), r);
+	if (r->kind == GMEM_DIMM)
+		gmem_map_nothing(r);
 	gmem_release(gm, r->slot);
+}
+
+static int gmem_tell_added(struct gmem_listener *gl, const struct gmem_range *r,
+			   struct error *err)
+{
+	return gl->added ? gl->added(gl, r, err) : 0;
 }
 
 /* Have all find the range of this slot. */
@@ -217,7 +226,7 @@ static int gmem_put(struct gmem *gm, unsigned int slot, struct error *err)
 	r->flags &= ~GMEM_ABSENT;
 	gmem_publish(gm);
 	list_for_each (pos, tmp, &gm->listeners) {
-		ret = listener_of(pos)->added(listener_of(pos), r, err);
+		ret = gmem_tell_added(listener_of(pos), r, err);
 		if (ret) {
 			gmem_withdraw(gm, r, pos);
 			return ret;
@@ -232,7 +241,7 @@ int gmem_listen(struct gmem *gm, struct gmem_listener *gl, struct error *err)
 	int ret;
 
 	gmem_for_each (r, gm) {
-		ret = gl->added(gl, r, err);
+		ret = gmem_tell_added(gl, r, err);
 		if (ret)
 			return ret;
 	}
@@ -560,10 +569,10 @@ void gmem_unplug(struct gmem *gm, unsigned int i)
 {
 	struct gmem_range *r = &gm->ranges[FIRST_DIMM + i];
 
-	if (r->flags & GMEM_ABSENT)
-		gmem_free(gm, r); /* gmem_plug_end() was not reached */
-	else
-		gmem_withdraw(gm, r, &gm->listeners);
+	/* One that gmem_plug_end() did not reach is known to nobody. */
+	gmem_withdraw(gm, r,
+		      r->flags & GMEM_ABSENT ? gm->listeners.next
+					     : &gm->listeners);
 }
 
 /* ---- windows ---- */

@@ -72,15 +72,17 @@ struct gmem_range {
  */
 struct gmem_listener {
 	/* A range is there, and readers find it already. -errno with a message:
-	 * it cannot be used; who was told of it is then told that it goes. */
+	 * it cannot be used; who was told of it is then told that it goes.
+	 * NULL: no matter. */
 	int (*added)(struct gmem_listener *gl, const struct gmem_range *range,
 		     struct error *err);
-	/* It went: readers find it no more. Its pages follow at once, or after
-	 * gmem_release(), for who calls gmem_hold() in here: because a host
-	 * call that is under way may still use them. */
+	/* It went: readers find it no more, and a DIMM's pages go back to the
+	 * host. Who has begun host calls that may still use its addresses calls
+	 * gmem_hold() in here: then nothing else comes there before
+	 * gmem_release(), when what they wrote is dropped. */
 	void (*removed)(struct gmem_listener *gl,
 			const struct gmem_range *range);
-	/* Nobody uses its pages any more, its place is free. NULL: no matter. */
+	/* Nobody uses its addresses any more. NULL: no matter. */
 	void (*released)(struct gmem_listener *gl,
 			 const struct gmem_range *range);
 	struct list_node node; /* gmem's */
@@ -193,11 +195,10 @@ int gmem_plug_begin(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
 /* All find it from now on. -errno with a message: a listener cannot take it,
  * and it is gone again. */
 int gmem_plug_end(struct gmem *gm, unsigned int i, struct error *err);
-/* Take DIMM i away, absent or not; no job works on it. Its pages go back to the
- * host when nobody holds them. */
+/* Take DIMM i away, absent or not; no job works on it. */
 void gmem_unplug(struct gmem *gm, unsigned int i);
 
-/* Inside removed(): keep the pages of the range. */
+/* Inside removed(): somebody still uses the addresses of the range. */
 void gmem_hold(struct gmem *gm, unsigned int slot);
 /* Undo that, later; may call released(). */
 void gmem_release(struct gmem *gm, unsigned int slot);

@@ -229,17 +229,18 @@ bool arch_vcpu_exit(struct vcpu *vcpu)
 static void cpu_dump_code(struct vcpu *vcpu, uint64_t linear, FILE *out)
 {
 	struct kvm_translation tr = { .linear_address = linear };
-	uint64_t len = 16;
-	const uint8_t *p = NULL;
-	uint64_t i;
+	const struct gmem *gm = &vcpu->config.board->gmem;
+	uint64_t i = 0;
+	uint8_t c;
 
-	if (!ioctl(vcpu->fd, KVM_TRANSLATE, &tr) && tr.valid)
-		p = gmem_span(&vcpu->config.board->gmem, tr.physical_address,
-			      &len);
 	fprintf(out, "code at %#llx:", (unsigned long long)linear);
-	for (i = 0; p && i < len; i++)
-		fprintf(out, " %02x", p[i]);
-	fprintf(out, "%s\n", p ? "" : " not in memory");
+	if (!ioctl(vcpu->fd, KVM_TRANSLATE, &tr) && tr.valid)
+		while (i < 16 &&
+		       !gmem_read(gm, tr.physical_address + i, &c, 1)) {
+			fprintf(out, " %02x", c);
+			i++;
+		}
+	fprintf(out, "%s\n", i ? "" : " not in memory");
 }
 
 void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)

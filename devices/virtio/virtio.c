@@ -81,6 +81,43 @@ void virtio_set_limit(struct virtio_dev *dev, enum virtio_direction direction,
 	}
 }
 
+/* ---- memory that goes ---- */
+
+/* Have chains been pushed that were lent when memory went? Owner loop. */
+static void virtio_queue_settle(struct virtio_queue *q)
+{
+	int state = VIRTIO_SETTLE_ASKED;
+
+	if (atomic_compare_exchange_strong(&q->settle, &state,
+					   VIRTIO_SETTLE_MARKED))
+		virtqueue_mark(&q->vq);
+	state = VIRTIO_SETTLE_MARKED;
+	if (!q->vq.nr_marked &&
+	    atomic_compare_exchange_strong(&q->settle, &state, VIRTIO_SETTLED))
+		memory_hold_drop(&q->dev->memory);
+}
+
+/* Chains that are lent may point to it. Rings that are served elsewhere are the
+ * concern of who gives guest memory away. Main thread. */
+static void virtio_memory_went(struct memory_hold *mh)
+{
+	struct virtio_dev *dev = container_of(mh, struct virtio_dev, memory);
+	unsigned int i;
+
+	pthread_mutex_lock(&dev->lock);
+	for (i = 0; i < dev->nr_queues && !dev->elsewhere; i++) {
+		struct virtio_queue *q = &dev->queues[i];
+
+		if (q->state == VIRTIO_QUEUE_OFF)
+			continue;
+		memory_hold_add(mh);
+		if (atomic_exchange(&q->settle, VIRTIO_SETTLE_ASKED))
+			memory_hold_drop(mh); /* it counts already */
+		virtio_notify_write(dev, i);
+	}
+	pthread_mutex_unlock(&dev->lock);
+}
+
 /* ---- kicks ---- */
 
 static void virtio_on_kick(struct loop_fd *lf, uint32_t events unused_param)
@@ -104,6 +141,8 @@ static bool virtio_queue_poll(struct loop_poller *lp)
 	/* With the last request of a draining queue, the device may be gone. */
 	if (draining)
 		return work;
+	if (atomic_load_explicit(&q->settle, memory_order_relaxed))
+		virtio_queue_settle(q);
 	if (virtio_queue_takes(q) && virtqueue_has_avail(&q->vq)) {
 		virtio_kick(dev, q->index);
 		work = true;
@@ -358,6 +397,8 @@ void virtio_queue_idle(struct virtio_queue *q)
 	virtqueue_stop(&q->vq);
 	pthread_mutex_lock(&dev->lock);
 	q->state = VIRTIO_QUEUE_OFF;
+	if (atomic_exchange(&q->settle, VIRTIO_SETTLED))
+		memory_hold_drop(&dev->memory);
 	if (q->resetting)
 		virtio_queue_was_reset_locked(q);
 	if (q->resumed)
@@ -698,6 +739,8 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 		if (r)
 			return r;
 	}
+	memory_hold_init(&dev->memory, &dev->board->gmem, dev->board->main_loop,
+			 virtio_memory_went);
 	return 0;
 }
 
@@ -707,6 +750,7 @@ void virtio_fini(struct virtio_dev *dev)
 
 	if (!dev->ops)
 		return; /* virtio_init() was not reached */
+	memory_hold_fini(&dev->memory);
 	for (i = 0; i < dev->nr_queues; i++)
 		virtio_queue_fini(&dev->queues[i]);
 	free(dev->queues);

@@ -11,6 +11,7 @@
 #include "devices/device.h"
 #include "devices/virtio/io_counters.h"
 #include "devices/virtio/limit.h"
+#include "devices/virtio/memory_hold.h"
 #include "devices/virtio/virtqueue.h"
 #include "vmm/loop.h"
 
@@ -93,6 +94,12 @@ struct virtio_queue {
 
 	/* any thread, atomic */
 	atomic_bool limit_changed; /* a queue that is held asks again */
+	/* Memory went: of chains that were lent then, some still are. */
+	_Atomic enum {
+		VIRTIO_SETTLED,
+		VIRTIO_SETTLE_ASKED,
+		VIRTIO_SETTLE_MARKED, /* those chains */
+	} settle;
 };
 
 /* Which of a device's limits: one for what goes to the guest, one for what comes
@@ -201,6 +208,10 @@ struct virtio_dev {
 
 	/* any thread, atomic */
 	atomic_uint isr;
+
+	/* main thread; its users are queues whose chains point to memory that
+	 * went */
+	struct memory_hold memory;
 };
 
 static inline bool virtio_has(const struct virtio_dev *dev, unsigned int bit)

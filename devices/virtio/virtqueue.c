@@ -62,6 +62,12 @@ static size_t vq_room_len(const struct virtqueue *vq, unsigned int room)
 	       vq_room_entries(vq, room) * sizeof(struct iovec);
 }
 
+/* Of a bit map of heads. */
+static unsigned int vq_words(const struct virtqueue *vq)
+{
+	return (vq->size + 63u) / 64;
+}
+
 static void vq_free(struct virtqueue *vq)
 {
 	unsigned int room;
@@ -98,7 +104,7 @@ int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 	/* The iovecs follow the device's struct. */
 	vq->chain_size = ALIGN_UP(MAX(vq->chain_size, sizeof(struct vq_chain)),
 				  _Alignof(max_align_t));
-	vq->busy = calloc((vq->size + 63u) / 64, sizeof(*vq->busy));
+	vq->busy = calloc(2ull * vq_words(vq), sizeof(*vq->busy));
 	vq->walk = calloc(vq->iov_max, sizeof(*vq->walk));
 	returned = realloc(vq->returned, vq->size * sizeof(*returned));
 	if (returned)
@@ -107,6 +113,8 @@ int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 		vq_free(vq);
 		return -ENOMEM;
 	}
+	vq->marked = vq->busy + vq_words(vq);
+	vq->nr_marked = 0;
 	vq->gm = gm;
 	vq->event_idx = event_idx;
 	vq->indirect = indirect;
@@ -193,6 +201,10 @@ static void vq_chain_put(struct virtqueue *vq, struct vq_chain *c)
 	vq->pending--;
 	vq->lent_len -= c->lent_len;
 	vq->busy[c->head / 64] &= ~vq_busy_bit(c->head);
+	if (vq->marked[c->head / 64] & vq_busy_bit(c->head)) {
+		vq->marked[c->head / 64] &= ~vq_busy_bit(c->head);
+		vq->nr_marked--;
+	}
 	if (vq->unused_len + len > VQ_UNUSED_MAX) {
 		free(c);
 		return;
@@ -387,6 +399,12 @@ void virtqueue_unpop(struct virtqueue *vq, struct vq_chain *chain)
 	else
 		vq->returned[vq->nr_returned++] = chain->head;
 	vq_chain_put(vq, chain);
+}
+
+void virtqueue_mark(struct virtqueue *vq)
+{
+	memcpy(vq->marked, vq->busy, vq_words(vq) * sizeof(*vq->busy));
+	vq->nr_marked = vq->pending;
 }
 
 void virtqueue_take_over(struct virtqueue *vq, uint16_t last_avail)

@@ -117,6 +117,8 @@ struct virtqueue {
 	unsigned int pending; /* chains that are lent */
 	uint64_t lent_len; /* bytes of them */
 	uint64_t *busy; /* a bit per head: it is lent */
+	uint64_t *marked; /* the same: since virtqueue_mark() */
+	unsigned int nr_marked; /* bits of that */
 	struct iovec *walk; /* iov_max entries: the chain being read */
 	struct vq_chain *unused[VIRTQUEUE_ROOMS]; /* to be lent again */
 	size_t unused_len; /* bytes of them */
@@ -193,6 +195,10 @@ void virtqueue_notify_disable(struct virtqueue *vq);
 /* Somebody else served the ring since virtqueue_start(), who took the avail
  * entries before last_avail and used all that they took. */
 void virtqueue_take_over(struct virtqueue *vq, uint16_t last_avail);
+
+/* Mark the chains that are lent now, and no others. vq->nr_marked tells how many
+ * of them still are. */
+void virtqueue_mark(struct virtqueue *vq);
 
 /* No chain is lent. */
 bool virtqueue_is_idle(const struct virtqueue *vq);

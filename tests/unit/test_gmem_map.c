@@ -246,8 +246,9 @@ static bool is_resident(const void *p)
 }
 
 /*
- * I/O that began before a DIMM went writes to it afterwards. Before, that was
- * to pages that the host had got back, which then stayed allocated.
+ * I/O that began before a DIMM went writes to its addresses afterwards. Before,
+ * such pages stayed allocated, and if a new DIMM came to that place meanwhile,
+ * they were the guest's.
  */
 static void check_held(bool shared)
 {
@@ -264,13 +265,16 @@ static void check_held(bool shared)
 	heard[0] = '\0';
 	assert_int_equal(gmem_listen(&hot, &ear.gl, NULL), 0);
 	p = gmem_ptr(&hot, HIGH, GMEM_BLOCK);
+	*p = 7;
 	nr_held = 2;
 	gmem_unplug(&hot, 0);
 	assert_string_equal(heard, "a-8 ");
 	assert_int_equal(gmem_size(&hot), 0);
-	/* The place is not free, so nobody else gets what is written now. */
+	/* The host has the pages back, but the place is not free. */
+	assert_false(is_resident(p));
 	assert_int_equal(gmem_dimm(&hot, 0)->len, GMEM_BLOCK);
 	*p = 1;
+	assert_true(is_resident(p));
 	gmem_release(&hot, GMEM_MAX_RAM);
 	*p = 2;
 	assert_string_equal(heard, "a-8 ");

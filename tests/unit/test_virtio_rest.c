@@ -3,6 +3,8 @@
 /* How a device and its queues come to rest: reset, pause, and the loop asleep. */
 #include "tests/unit/virtio_fixture.h"
 
+#include <sys/mman.h>
+
 #include <unistd.h>
 
 static void reset_queue(unsigned int i)
@@ -284,6 +286,115 @@ static void test_quiesce_slow(void **state unused_param)
 	finish_one(0);
 }
 
+/* ---- memory that goes ---- */
+
+#define DIMM_GPA (8 * GIB)
+
+static void plug(unsigned int i)
+{
+	struct pages_job job = { .ended = NULL };
+	struct gmem *gm = &fv.board.gmem;
+
+	assert_int_equal(gmem_plug_begin(gm, i, DIMM_GPA + i * GMEM_BLOCK,
+					 GMEM_BLOCK, &job, NULL),
+			 0);
+	assert_int_equal(gmem_plug_end(gm, i, NULL), 0);
+}
+
+/* The host has begun a request for this chain. */
+static void *begin(unsigned int head, gpa_t gpa)
+{
+	guest_ring_desc(&rings[0], head, gpa, 16, RING_WRITE, 0);
+	guest_ring_offer(&rings[0], head);
+	virtio_notify_write(&toy.dev, 0);
+	fake_vm_turn(&fv);
+	assert_true(toy.nr_held[0] > 0);
+	return toy.held[0][toy.nr_held[0] - 1]->iov[0].iov_base;
+}
+
+static void finish(void)
+{
+	finish_one(0);
+	fake_vm_turn(&fv);
+}
+
+static bool is_free(unsigned int i)
+{
+	return !gmem_dimm(&fv.board.gmem, i)->len;
+}
+
+static bool is_resident(void *p)
+{
+	unsigned char there;
+
+	assert_int_equal(mincore(p, 4096, &there), 0);
+	return there & 1;
+}
+
+/* Its place is free, and what I/O still wrote there dropped, when chains are
+ * pushed that were lent before; later ones do not matter. */
+static void test_memory_goes(void **state unused_param)
+{
+	struct gmem *gm = &fv.board.gmem;
+	uint8_t *p;
+
+	assert_int_equal(gmem_reserve(gm, DIMM_GPA, 2 * GMEM_BLOCK, NULL), 0);
+	plug(0);
+	plug(1);
+	bring_up();
+	p = begin(0, DIMM_GPA);
+	begin(1, DATA);
+	gmem_unplug(gm, 0);
+	fake_vm_turn(&fv);
+	assert_false(is_free(0));
+	assert_false(is_resident(p));
+	*p = 1;
+	begin(2, DATA);
+	finish();
+	assert_false(is_free(0));
+	assert_true(is_resident(p));
+	/* The other one goes, too: it has to wait for the third chain. */
+	gmem_unplug(gm, 1);
+	finish();
+	assert_false(is_free(0));
+	begin(3, DATA);
+	finish();
+	assert_true(is_free(0) && is_free(1));
+	assert_false(is_resident(p));
+	finish();
+	/* Nothing is lent: at once, once each loop has looked. */
+	plug(0);
+	gmem_unplug(gm, 0);
+	fake_vm_turn(&fv);
+	assert_true(is_free(0));
+}
+
+/* A queue that ends has no chains; no device, no queue, no wait. */
+static void test_memory_goes_with_queue(void **state unused_param)
+{
+	struct gmem *gm = &fv.board.gmem;
+
+	assert_int_equal(gmem_reserve(gm, DIMM_GPA, GMEM_BLOCK, NULL), 0);
+	plug(0);
+	gmem_unplug(gm, 0); /* queues are off */
+	fake_vm_turn(&fv);
+	assert_true(is_free(0));
+	plug(0);
+	bring_up();
+	begin(0, DIMM_GPA);
+	gmem_unplug(gm, 0);
+	set_status(0);
+	fake_vm_turn(&fv);
+	assert_false(is_free(0));
+	finish();
+	assert_true(is_free(0));
+	/* The device goes before it has heard from its queues. */
+	plug(0);
+	gmem_unplug(gm, 0);
+	memory_hold_fini(&toy.dev.memory);
+	assert_true(is_free(0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +408,8 @@ int main(void)
 		UNIT(test_pause),
 		UNIT(test_reset_while_paused),
 		UNIT(test_quiesce_slow),
+		UNIT(test_memory_goes),
+		UNIT(test_memory_goes_with_queue),
 	};
 
 	log_init(STDERR_FILENO, LOG_ERROR); /* warnings are expected */
