@@ -31,8 +31,8 @@ static inline bool endpoint_is_set(const struct endpoint_config *ec)
 
 struct run_config {
 	int mode; /* enum run_mode */
-	struct endpoint_config api_socket;
-	struct endpoint_config event_monitor;
+	struct endpoint_config api_socket; /* neither: no control socket */
+	struct endpoint_config event_monitor; /* neither: no events */
 	char *log_file; /* owned; NULL: stderr */
 	unsigned int verbosity; /* count of -v */
 	int seccomp; /* 0: no filter, the only choice */
@@ -43,13 +43,16 @@ struct run_config {
  * Read a command line. rc: caller's storage, freed with run_config_free() in
  * every case. Nothing is opened or changed. No argument at all is RUN_HELP; a
  * VM is checked with vm_config_check(), and its root disk is in place. With a
- * control socket there need not be one: vm.kernel is NULL then.
- * -errno with one line that names option, value, reason and fix.
+ * control socket there need not be one: vm.kernel is NULL then. A descriptor
+ * that is given twice is refused. -errno with one line that names option,
+ * value, reason and fix. Main thread.
  */
 int cli_parse(struct run_config *rc, int argc, char **argv, struct error *err);
+/* Free what rc owns, and close the descriptors of its VM; those of api_socket
+ * and event_monitor are their users'. */
 void run_config_free(struct run_config *rc);
 
-/* --help on out. */
+/* Print --help on out. */
 void cli_help(FILE *out);
 
 /*
@@ -72,7 +75,8 @@ struct cli_option {
 void cli_options_visit(void (*visit)(const struct cli_option *opt, void *arg),
 		       void *arg);
 
-/* The option's value in words: "SIZE[,KEY=VALUE...]"; "" when it takes none. */
+/* The option's value in words, cut at len bytes: "SIZE[,KEY=VALUE...]"; "" when
+ * it takes none. */
 void cli_value_text(const struct cli_option *opt, char *buf, size_t len);
 
 #endif

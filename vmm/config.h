@@ -11,8 +11,10 @@
 #include "vmm/param.h"
 
 /*
- * A virtual machine as a person or client asked for it; nothing is opened yet,
- * but for what came open and the serial port's other end. Every part is described by a parameter table.
+ * A virtual machine as a person or client asked for it. Files are names here;
+ * open are only descriptors that were given instead of a name, and what
+ * serial_open() opened. Every part is described by a parameter table. A
+ * configuration belongs to one thread at a time.
  */
 
 struct cpus_config {

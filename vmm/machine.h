@@ -42,11 +42,12 @@ struct machine {
 	/* The guest stopped for good; the process is to end. event is why. */
 	void (*on_end)(struct machine *m, enum vm_event event);
 	void *opaque; /* the caller's */
-	/* How a machine_add_device() with `pending` ended; why NULL: well. No
-	 * verbs from in here. NULL: nobody wants to know. */
+	/* A machine_add_device() that was `pending` has ended; why NULL: the
+	 * device stays, else: it is gone, for that reason. The callee calls no
+	 * verb. NULL: nobody wants to know. */
 	void (*on_added)(void *opaque, const struct hotplug_place *at,
 			 const char *why);
-	void *watcher; /* opaque of that */
+	void *watcher; /* first argument of on_added() */
 
 	/* for reading only */
 	enum machine_state state;

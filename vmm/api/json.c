@@ -202,9 +202,10 @@ static int json_read_param(const struct param *p, void *cfg, const json_t *obj,
 
 /* ---- sets ---- */
 
-int json_read_set(const struct param_set *set, void *cfg, const json_t *obj,
-		  const char *where, const struct json_fds *fds,
-		  struct error *err)
+/* Fill cfg, which holds defaults, from obj; then param_check(). */
+static int json_read_set(const struct param_set *set, void *cfg,
+			 const json_t *obj, const char *where,
+			 const struct json_fds *fds, struct error *err)
 {
 	int len = (int)strlen(where);
 	int r;

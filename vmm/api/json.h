@@ -34,20 +34,14 @@ json_t *json_read_text(const char *text, size_t len, struct error *err);
 /* value as text: compact and in ASCII; malloc'd. NULL: no memory. */
 char *json_write_text(const json_t *value);
 
-/*
- * Fill cfg, which holds defaults, from obj; then param_check(). where: what to
- * put in front of paths in messages, "disks[0]." or "". fds NULL: none came.
- */
-int json_read_set(const struct param_set *set, void *cfg, const json_t *obj,
-		  const char *where, const struct json_fds *fds,
-		  struct error *err);
 /* Put the values of cfg into obj. all: those that are at their defaults too, but
  * for unset texts, and groups that are not in obj yet. */
 void json_write_set(const struct param_set *set, const void *cfg, json_t *obj,
 		    bool all);
 
-/* One device. dc: after device_config_init(), with echo NULL; to be freed by
- * the caller in every case. where, fds: as above. */
+/* One device. dc: after device_config_init(); to be freed by the caller in every
+ * case. where: put in front of paths in messages, "disks[0]." or "". fds: what
+ * came along; NULL: nothing did. */
 int json_read_device(struct device_config *dc, const json_t *obj,
 		     const char *where, const struct json_fds *fds,
 		     struct error *err);

@@ -512,42 +512,31 @@ void api_handle(struct api *api, const struct http_request *req,
 
 /* ---- replies that come later ---- */
 
-static struct api_waiter *api_find_waiter(struct api *api, const char *id)
+static void api_on_added(void *opaque, const struct hotplug_place *at,
+			 const char *why)
 {
+	struct api *api = opaque;
 	struct list_node *pos, *tmp;
 
 	list_for_each (pos, tmp, &api->waiting) {
 		struct api_waiter *w =
 			container_of(pos, struct api_waiter, node);
+		struct api_reply reply = { 0 };
 
-		if (strcmp(w->id, id) == 0)
-			return w;
+		if (strcmp(w->id, at->id) != 0)
+			continue;
+		if (why)
+			api_reply_chain(&reply, 500, "Error from API",
+					w->route->failure, why);
+		else
+			api_reply_added(&reply, at);
+		list_remove(&w->node);
+		if (api->on_reply)
+			api->on_reply(api->opaque, w->ticket, &reply);
+		else
+			free(reply.body);
+		free(w);
 	}
-	return NULL;
-}
-
-static void api_on_added(void *opaque, const struct hotplug_place *at,
-			 const char *why)
-{
-	struct api *api = opaque;
-	struct api_waiter *w = api_find_waiter(api, at->id);
-	struct api_reply reply = { 0 };
-	uint64_t ticket;
-
-	if (!w)
-		return;
-	if (why)
-		api_reply_chain(&reply, 500, "Error from API",
-				w->route->failure, why);
-	else
-		api_reply_added(&reply, at);
-	ticket = w->ticket;
-	list_remove(&w->node);
-	free(w);
-	if (api->on_reply)
-		api->on_reply(api->opaque, ticket, &reply);
-	else
-		free(reply.body);
 }
 
 void api_init(struct api *api, struct machine *machine, const char *version)
