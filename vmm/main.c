@@ -241,12 +241,25 @@ static enum exit_status process_run(struct run_config *rc, struct error *err)
 	return p.status;
 }
 
+/* Where one is closed, the next file that is opened would get what is meant for
+ * standard output. */
+static void process_fill_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	close_fd(&fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct error err = { "" };
 	struct run_config rc;
 	enum exit_status status = EXIT_ERROR;
 
+	process_fill_standard();
 	if (cli_parse(&rc, argc, argv, &err))
 		fprintf(stderr, "vmm: %s\n", err.msg);
 	else

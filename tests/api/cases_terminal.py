@@ -2,11 +2,13 @@
 """The serial port on a terminal that a shell with job control shares."""
 
 import contextlib
+import functools
 import os
 import pty
 import re
 import select
 import signal
+import subprocess
 import tempfile
 import termios
 import time
@@ -103,6 +105,24 @@ def end(shell, pid):
     until(lambda: process_state(pid) == "Z", 5)
     shell.type("echo d''one\n")
     shell.wait("done")
+
+
+def test_no_standard_files(context):
+    """Nothing of the monitor's own takes the place of what was closed."""
+    close = functools.partial(os.closerange, 0, 3)
+    with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder:
+        path = os.path.join(folder, "socket")
+        command = [context.program, "--kernel", context.guest, "--memory", "64M", "--disk",
+                   f"path={context.disk.name}", "--api-socket", path]
+        with subprocess.Popen(command, preexec_fn=close) as process:
+            try:
+                until(lambda: os.path.exists(path))
+                ping(path)
+                for fd in range(3):
+                    assert os.readlink(f"/proc/{process.pid}/fd/{fd}") == "/dev/null"
+            finally:
+                process.terminate()
+        assert process.returncode == 0
 
 
 def test_terminal_in_background(context):
