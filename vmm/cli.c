@@ -96,18 +96,10 @@ static int cli_apply_mode(struct run_config *rc, const struct cli_entry *e,
 /* ---- the table ---- */
 
 static const struct param endpoint_table[] = {
-	{
-		.name = "path",
-		.type = PARAM_PATH,
-		.offset = offsetof(struct endpoint_config, path),
-		.help = "its name in the file system",
-	},
-	{
-		.name = "fd",
-		.type = PARAM_FD,
-		.offset = offsetof(struct endpoint_config, fd),
-		.help = "an open file descriptor instead of path",
-	},
+	PARAM("path", PATH, struct endpoint_config, path,
+	      "its name in the file system"),
+	PARAM("fd", FD, struct endpoint_config, fd,
+	      "an open file descriptor instead of path"),
 };
 
 static int endpoint_check(const void *config, struct error *err)
@@ -139,27 +131,17 @@ static const struct param_choice seccomp_choices[] = {
 };
 
 static const struct param process_table[] = {
-	{
-		.name = "log-file",
-		.type = PARAM_PATH,
-		.offset = offsetof(struct run_config, log_file),
-		.help = "write the log there instead of to stderr",
-	},
-	{
-		.name = "seccomp",
-		.type = PARAM_ENUM,
-		.offset = offsetof(struct run_config, seccomp),
-		.choices = seccomp_choices,
-		.help = "filter system calls: this version has no filter, so "
-			"only false is taken",
-	},
+	PARAM("log-file", PATH, struct run_config, log_file,
+	      "write the log there instead of to stderr"),
+	PARAM("seccomp", ENUM, struct run_config, seccomp,
+	      "filter system calls: this version has no filter, so "
+	      "only false is taken",
+	      .choices = seccomp_choices),
 };
 
 static const struct param_set process_params = {
 	.option = "log-file",
-	.params = process_table,
-	.nr_params = ARRAY_SIZE(process_table),
-	.size = sizeof(struct run_config),
+	PARAM_TABLE(process_table, struct run_config),
 };
 
 #define VM_PARAM(option, heading)                                          \

@@ -28,54 +28,29 @@ static const struct param_choice reset_choices[] = {
 };
 
 static const struct param payload_table[] = {
-	{
-		.name = "kernel",
-		.json = "payload.kernel",
-		.type = PARAM_PATH,
-		.offset = offsetof(struct vm_config, kernel),
-		.help = "Linux kernel: bzImage or ELF vmlinux (x86_64), Image "
-			"(aarch64)",
-	},
-	{
-		.name = "initramfs",
-		.json = "payload.initramfs",
-		.type = PARAM_PATH,
-		.offset = offsetof(struct vm_config, initramfs),
-		.help = "initial RAM file system, as the kernel takes it",
-	},
-	{
-		.name = "kernel_fd",
-		.json = "payload.kernel_fd",
-		.type = PARAM_FD,
-		.offset = offsetof(struct vm_config, kernel_fd),
-		.help = "an open file descriptor instead of kernel",
-	},
-	{
-		.name = "initramfs_fd",
-		.json = "payload.initramfs_fd",
-		.type = PARAM_FD,
-		.offset = offsetof(struct vm_config, initramfs_fd),
-		.help = "an open file descriptor instead of initramfs",
-	},
-	{
-		.name = "cmdline",
-		.json = "payload.cmdline",
-		.type = PARAM_STRING,
-		.offset = offsetof(struct vm_config, cmdline),
-		.max = 65535, /* more than any kernel takes */
-		.help = "kernel command line, in place of the default, which "
-			"is the serial console alone",
-	},
-	{
-		.name = "on-reset",
-		.json = "on_reset",
-		.type = PARAM_ENUM,
-		.offset = offsetof(struct vm_config, on_reset),
-		.def = RESET_REBOOT,
-		.choices = reset_choices,
-		.help = "when the guest resets: start it again in place, or "
-			"exit",
-	},
+	PARAM("kernel", PATH, struct vm_config, kernel,
+	      "Linux kernel: bzImage or ELF vmlinux (x86_64), Image "
+	      "(aarch64)",
+	      .json = "payload.kernel"),
+	PARAM("initramfs", PATH, struct vm_config, initramfs,
+	      "initial RAM file system, as the kernel takes it",
+	      .json = "payload.initramfs"),
+	PARAM("kernel_fd", FD, struct vm_config, kernel_fd,
+	      "an open file descriptor instead of kernel",
+	      .json = "payload.kernel_fd"),
+	PARAM("initramfs_fd", FD, struct vm_config, initramfs_fd,
+	      "an open file descriptor instead of initramfs",
+	      .json = "payload.initramfs_fd"),
+	PARAM("cmdline", STRING, struct vm_config, cmdline,
+	      "kernel command line, in place of the default, which "
+	      "is the serial console alone",
+	      .json = "payload.cmdline",
+	      .max = 65535 /* more than any kernel takes */),
+	PARAM("on-reset", ENUM, struct vm_config, on_reset,
+	      "when the guest resets: start it again in place, or "
+	      "exit",
+	      .json = "on_reset", .def = RESET_REBOOT,
+	      .choices = reset_choices),
 };
 
 static int payload_check(const void *config, struct error *err)
@@ -94,59 +69,33 @@ static int payload_check(const void *config, struct error *err)
 
 const struct param_set payload_params = {
 	.option = "kernel",
-	.params = payload_table,
-	.nr_params = ARRAY_SIZE(payload_table),
+	PARAM_TABLE(payload_table, struct vm_config),
 	.check = payload_check,
-	.size = sizeof(struct vm_config),
 };
 
 static const struct param rootfs_table[] = {
-	{
-		.name = "path",
-		.type = PARAM_PATH,
-		.offset = offsetof(struct rootfs_config, path),
-		.required = true,
-		.help = "disk image or block device with the file system",
-	},
-	{
-		.name = "readonly",
-		.type = PARAM_BOOL,
-		.offset = offsetof(struct rootfs_config, readonly),
-		.help = "mount it read-only; always so when the file is not "
-			"writable",
-	},
+	PARAM("path", PATH, struct rootfs_config, path,
+	      "disk image or block device with the file system",
+	      .required = true),
+	PARAM("readonly", BOOL, struct rootfs_config, readonly,
+	      "mount it read-only; always so when the file is not "
+	      "writable"),
 };
 
 const struct param_set rootfs_params = {
 	.option = "rootfs",
 	.help = "root file system: becomes the first disk, and root= on the "
 		"kernel command line",
-	.params = rootfs_table,
-	.nr_params = ARRAY_SIZE(rootfs_table),
-	.size = sizeof(struct rootfs_config),
+	PARAM_TABLE(rootfs_table, struct rootfs_config),
 	.shorthand = "path",
 };
 
 static const struct param cpus_table[] = {
-	{
-		.name = "boot",
-		.json = "boot_vcpus",
-		.type = PARAM_UINT,
-		.offset = offsetof(struct cpus_config, boot),
-		.def = 1,
-		.min = 1,
-		.max = 254,
-		.help = "virtual CPUs at start",
-	},
-	{
-		.name = "max",
-		.json = "max_vcpus",
-		.type = PARAM_UINT,
-		.offset = offsetof(struct cpus_config, max),
-		.min = 1,
-		.max = 254,
-		.help = "virtual CPUs it can grow to (default: boot)",
-	},
+	PARAM("boot", UINT, struct cpus_config, boot, "virtual CPUs at start",
+	      .json = "boot_vcpus", .def = 1, .min = 1, .max = 254),
+	PARAM("max", UINT, struct cpus_config, max,
+	      "virtual CPUs it can grow to (default: boot)",
+	      .json = "max_vcpus", .min = 1, .max = 254),
 };
 
 static int cpus_check(const void *config, struct error *err)
@@ -165,63 +114,29 @@ static int cpus_check(const void *config, struct error *err)
 const struct param_set cpus_params = {
 	.option = "cpus",
 	.help = "virtual CPUs",
-	.params = cpus_table,
-	.nr_params = ARRAY_SIZE(cpus_table),
-	.size = sizeof(struct cpus_config),
+	PARAM_TABLE(cpus_table, struct cpus_config),
 	.shorthand = "boot",
 	.check = cpus_check,
 };
 
 static const struct param memory_table[] = {
-	{
-		.name = "size",
-		.type = PARAM_SIZE,
-		.offset = offsetof(struct memory_config, size),
-		.unit = "bytes",
-		.def = 512 * MIB,
-		.min = 16 * MIB,
-		.max = 64 * KIB * GIB, /* 46 bits of address */
-		.help = "amount, a multiple of 4K (of 2M with huge pages)",
-	},
-	{
-		.name = "hotplug_size",
-		.type = PARAM_SIZE,
-		.offset = offsetof(struct memory_config, hotplug_size),
-		.unit = "bytes",
-		.max = 64 * KIB * GIB,
-		.help = "amount it can grow by, in steps of 128M",
-	},
-	{
-		.name = "shared",
-		.type = PARAM_BOOL,
-		.offset = offsetof(struct memory_config, shared),
-		.help = "in a memfd that other processes can map",
-	},
-	{
-		.name = "hugepages",
-		.type = PARAM_BOOL,
-		.offset = offsetof(struct memory_config, hugepages),
-		.help = "from the host's pool of 2M pages",
-	},
-	{
-		.name = "prefault",
-		.type = PARAM_BOOL,
-		.offset = offsetof(struct memory_config, prefault),
-		.help = "take all of it before the guest starts",
-	},
-	{
-		.name = "thp",
-		.type = PARAM_BOOL,
-		.offset = offsetof(struct memory_config, thp),
-		.def = true,
-		.help = "ask for transparent huge pages",
-	},
-	{
-		.name = "mergeable",
-		.type = PARAM_BOOL,
-		.offset = offsetof(struct memory_config, mergeable),
-		.help = "let the host merge equal pages (KSM)",
-	},
+	PARAM("size", SIZE, struct memory_config, size,
+	      "amount, a multiple of 4K (of 2M with huge pages)",
+	      .unit = "bytes", .def = 512 * MIB, .min = 16 * MIB,
+	      .max = 64 * KIB * GIB /* 46 bits of address */),
+	PARAM("hotplug_size", SIZE, struct memory_config, hotplug_size,
+	      "amount it can grow by, in steps of 128M", .unit = "bytes",
+	      .max = 64 * KIB * GIB),
+	PARAM("shared", BOOL, struct memory_config, shared,
+	      "in a memfd that other processes can map"),
+	PARAM("hugepages", BOOL, struct memory_config, hugepages,
+	      "from the host's pool of 2M pages"),
+	PARAM("prefault", BOOL, struct memory_config, prefault,
+	      "take all of it before the guest starts"),
+	PARAM("thp", BOOL, struct memory_config, thp,
+	      "ask for transparent huge pages", .def = true),
+	PARAM("mergeable", BOOL, struct memory_config, mergeable,
+	      "let the host merge equal pages (KSM)"),
 };
 
 static int memory_check(const void *config, struct error *err)
@@ -253,9 +168,7 @@ static int memory_check(const void *config, struct error *err)
 const struct param_set memory_params = {
 	.option = "memory",
 	.help = "guest memory",
-	.params = memory_table,
-	.nr_params = ARRAY_SIZE(memory_table),
-	.size = sizeof(struct memory_config),
+	PARAM_TABLE(memory_table, struct memory_config),
 	.shorthand = "size",
 	.check = memory_check,
 };
@@ -267,21 +180,12 @@ static const struct param_choice serial_choices[] = {
 };
 
 static const struct param serial_table[] = {
-	{
-		.name = "mode",
-		.type = PARAM_ENUM,
-		.offset = offsetof(struct serial_config, mode),
-		.def = SERIAL_TTY,
-		.choices = serial_choices,
-		.help = "stdin and stdout, a sink, no port at all, a file, or "
-			"a new pseudo-terminal",
-	},
-	{
-		.name = "file",
-		.type = PARAM_PATH,
-		.offset = offsetof(struct serial_config, file),
-		.help = "write output there; sets mode=file",
-	},
+	PARAM("mode", ENUM, struct serial_config, mode,
+	      "stdin and stdout, a sink, no port at all, a file, or "
+	      "a new pseudo-terminal",
+	      .def = SERIAL_TTY, .choices = serial_choices),
+	PARAM("file", PATH, struct serial_config, file,
+	      "write output there; sets mode=file"),
 };
 
 static int serial_check(const void *config, struct error *err)
@@ -304,9 +208,7 @@ static int serial_check(const void *config, struct error *err)
 const struct param_set serial_params = {
 	.option = "serial",
 	.help = "where the guest's serial console goes",
-	.params = serial_table,
-	.nr_params = ARRAY_SIZE(serial_table),
-	.size = sizeof(struct serial_config),
+	PARAM_TABLE(serial_table, struct serial_config),
 	.shorthand = "mode",
 	.check = serial_check,
 };

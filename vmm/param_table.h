@@ -47,6 +47,14 @@ struct param {
 	const char *help; /* one line, no full stop */
 };
 
+/* One line of a table: name, type without its prefix, struct and field it is
+ * stored in, help; then what else there is to say, ".min = 1". */
+#define PARAM(key, kind, owner, field, text, ...)                           \
+	{                                                                   \
+		.name = key, .type = PARAM_##kind,                          \
+		.offset = offsetof(owner, field), .help = text, __VA_ARGS__ \
+	}
+
 /* A struct with parameters: one option's value, one JSON object. */
 struct param_set {
 	const char *option; /* "disk": names the option in messages */
@@ -62,6 +70,11 @@ struct param_set {
 	 * which the caller puts in front. */
 	int (*check)(const void *config, struct error *err);
 };
+
+/* The fields of a param_set that a table and its struct fill in. */
+#define PARAM_TABLE(table, owner)                                       \
+	.params = table, .nr_params = sizeof(table) / sizeof(table[0]), \
+	.size = sizeof(owner)
 
 /* The parameter called name, NULL when there is none or name is NULL. */
 static inline const struct param *param_find(const struct param_set *set,
