@@ -293,12 +293,24 @@ static uint64_t memory_piece(const struct gmem *gm, uint64_t missing,
 	return ALIGN_UP((missing + places - 1) / places, unit);
 }
 
+/* Bytes of DIMMs that went, whose places are not free yet. */
+static uint64_t memory_held(const struct gmem *gm, uint32_t coming)
+{
+	uint64_t held = 0;
+	unsigned int i;
+
+	for (i = 0; i < gmem_max_dimms(gm); i++)
+		if (gmem_dimm(gm, i)->flags & GMEM_ABSENT && !(coming >> i & 1))
+			held += gmem_dimm(gm, i)->len;
+	return held;
+}
+
 /* DIMMs for all that is missing; *added: bit per DIMM. */
 static int memory_fill(struct gmem *gm, uint64_t missing, uint32_t *added,
 		       struct pages_job *job, struct error *err)
 {
 	bool big = gmem_boot_size(gm) >= BIG_GUEST && missing % BIG_BLOCK == 0;
-	uint64_t unit = big ? BIG_BLOCK : GMEM_BLOCK, len;
+	uint64_t unit = big ? BIG_BLOCK : GMEM_BLOCK, len, held;
 	uint64_t piece = memory_piece(gm, missing, unit);
 	unsigned int i, nr = gmem_max_dimms(gm);
 	gpa_t gpa;
@@ -316,12 +328,18 @@ static int memory_fill(struct gmem *gm, uint64_t missing, uint32_t *added,
 		*added |= 1u << i;
 		missing -= len;
 	}
-	if (missing)
+	if (!missing)
+		return 0;
+	held = memory_held(gm, *added);
+	if (held)
 		return error_set(
-			err, ENOSPC,
-			"memory: no place for another DIMM of %llu MiB; %u are there",
-			(unsigned long long)(missing / MIB), nr);
-	return 0;
+			err, EBUSY,
+			"memory: I/O that began before %llu MiB went still uses their addresses; try again when it has ended",
+			(unsigned long long)(held / MIB));
+	return error_set(
+		err, ENOSPC,
+		"memory: no place for another DIMM of %llu MiB; %u are there",
+		(unsigned long long)(missing / MIB), nr);
 }
 
 /* All that was on its way is there: tell the guest; or, when it cannot be (r),

@@ -276,6 +276,44 @@ static void test_stop(void **state unused_param)
 	expect_said("");
 }
 
+static void hold_removed(struct gmem_listener *gl unused_param,
+			 const struct gmem_range *range)
+{
+	gmem_hold(&fv.board.gmem, range->slot);
+}
+
+/* A place that I/O still uses is not taken for new memory. */
+static void test_held(void **state unused_param)
+{
+	struct gmem_listener holder = { .removed = hold_removed };
+	struct gmem *gm = &fv.board.gmem;
+	struct error err;
+
+	assert_int_equal(gmem_listen(gm, &holder, NULL), 0);
+	want(HOT_BLOCKS);
+	fake_vm_turn(&fv);
+	want(HOT_BLOCKS - 2);
+	fake_vm_turn(&fv);
+	answer(true);
+	answer(true);
+	assert_int_equal(size_now(), HOT_BLOCKS - 2);
+	said[0] = '\0';
+	assert_int_equal(
+		resize_memory(&rs, gmem_boot_size(gm) + HOT_BLOCKS * GMEM_BLOCK,
+			      &err),
+		-EBUSY);
+	assert_non_null(strstr(err.msg, "256 MiB"));
+	gmem_release(gm, GMEM_MAX_RAM + HOT_BLOCKS - 1);
+	want(HOT_BLOCKS - 1);
+	fake_vm_turn(&fv);
+	expect_said("7 of 7\n");
+	gmem_release(gm, GMEM_MAX_RAM + HOT_BLOCKS - 2);
+	want(HOT_BLOCKS);
+	fake_vm_turn(&fv);
+	expect_said("8 of 8\n");
+	gmem_unlisten(&holder);
+}
+
 /* ---- time ---- */
 
 static bool is_resident(unsigned int i)
@@ -362,10 +400,10 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_replaced),	   CASE(test_not_begun),
-		CASE(test_stop),	   CASE(test_populate),
-		CASE(test_populate_stop),  CASE(test_populate_fini),
-		CASE(test_populate_fails),
+		CASE(test_replaced),	  CASE(test_not_begun),
+		CASE(test_stop),	  CASE(test_held),
+		CASE(test_populate),	  CASE(test_populate_stop),
+		CASE(test_populate_fini), CASE(test_populate_fails),
 	};
 
 	return cmocka_run_group_tests_name("resize", tests, NULL, NULL);
