@@ -597,13 +597,15 @@ void gmem_remove_window(struct gmem *gm, unsigned int slot)
 
 /* ---- access ---- */
 
-void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len)
+void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len,
+		enum gmem_kind *kind)
 {
 	const struct gmem_area area = gmem_find(gm, gpa);
 
 	if (!area.len)
 		return NULL;
 	*len = MIN(*len, area.len - (gpa - area.gpa));
+	*kind = area.kind;
 	return area.hva + (gpa - area.gpa);
 }
 

@@ -234,9 +234,11 @@ void *gmem_ptr(const struct gmem *gm, gpa_t gpa, uint64_t len);
 /*
  * As gmem_ptr() for payload, which may lie in a window too and reach over the
  * border of two ranges: the pointer is good for *len bytes, which is lowered to
- * what the first one holds. NULL when gpa itself is no memory.
+ * what the first one holds, and *kind says what that is. NULL when gpa itself is
+ * no memory.
  */
-void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len);
+void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len,
+		enum gmem_kind *kind);
 
 /* Copy len bytes to / from what gmem_ptr() finds; -EFAULT when that is NULL. */
 int gmem_write(const struct gmem *gm, gpa_t gpa, const void *buf, size_t len);

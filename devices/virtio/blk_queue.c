@@ -151,7 +151,7 @@ static int blk_prepare_range(struct blk *blk, struct blk_req *req, bool zeroes,
 	if (!virtio_has(&blk->dev, zeroes ? BLK_F_WRITE_ZEROES : BLK_F_DISCARD))
 		return BLK_S_UNSUPP;
 	if (iov_read(out, &range, sizeof(range)) != sizeof(range) ||
-	    iov_skip(out, 1))
+	    req->chain.out_len != sizeof(struct blk_header) + sizeof(range))
 		return BLK_S_IOERR;
 	sector = le64_get(range.sector);
 	len = (uint64_t)le32_get(range.nr_sectors) * BLK_SECTOR;
@@ -173,12 +173,13 @@ static int blk_prepare_range(struct blk *blk, struct blk_req *req, bool zeroes,
 
 static int blk_get_id(struct blk *blk, const struct vq_chain *c)
 {
-	struct iov_cursor in = iov_cursor_init(c->iov + c->nr_out, c->nr_in);
+	unsigned int nr = vq_chain_front(c, c->nr_out + c->nr_in);
+	struct iov_cursor in = iov_cursor_init(
+		c->iov + c->nr_out, nr > c->nr_out ? nr - c->nr_out : 0);
 
-	if (c->in_len - 1 < BLK_ID_LEN)
-		return BLK_S_IOERR;
-	iov_write(&in, blk->serial, BLK_ID_LEN);
-	return BLK_S_OK;
+	return iov_write(&in, blk->serial, BLK_ID_LEN) == BLK_ID_LEN
+		       ? BLK_S_OK
+		       : BLK_S_IOERR;
 }
 
 /*
@@ -187,8 +188,9 @@ static int blk_get_id(struct blk *blk, const struct vq_chain *c)
  */
 static int blk_prepare(struct blk *blk, struct blk_req *req)
 {
+	const struct vq_chain *c = &req->chain;
 	struct iov_cursor out =
-		iov_cursor_init(req->chain.iov, req->chain.nr_out);
+		iov_cursor_init(c->iov, vq_chain_front(c, c->nr_out));
 	struct blk_header hdr;
 	uint32_t type;
 	int status;
@@ -215,7 +217,7 @@ static int blk_prepare(struct blk *blk, struct blk_req *req)
 		return -1;
 	case BLK_T_GET_ID:
 		req->in_len = BLK_ID_LEN;
-		return blk_get_id(blk, &req->chain);
+		return blk_get_id(blk, c);
 	default:
 		return BLK_S_UNSUPP;
 	}
@@ -241,7 +243,7 @@ static bool blk_take(struct blk_queue *bq)
 	if (!c)
 		return false;
 	req = container_of(c, struct blk_req, chain);
-	if (!c->in_len) {
+	if (!c->in_len || c->window_end == c->nr_out + c->nr_in) {
 		/* No room for a status: nothing to tell, but not a lost
 		 * chain either. */
 		virtqueue_push(&bq->q->vq, c, 0);

@@ -267,15 +267,20 @@ static int vq_add_buffer(struct virtqueue *vq, struct vq_chain *c,
 		return vq_fault(vq, "chain longer than 4 GiB");
 	*sum += left;
 	while (left) {
+		unsigned int i = c->nr_out + c->nr_in;
+		enum gmem_kind kind;
 		uint64_t n = left;
-		void *p = gmem_span(vq->gm, gpa, &n);
+		void *p = gmem_span(vq->gm, gpa, &n, &kind);
 
 		if (!p)
 			return vq_fault(vq, "buffer outside memory");
-		if (c->nr_out + c->nr_in == vq->iov_max)
+		if (i == vq->iov_max)
 			return vq_fault(vq, "too many buffers in a chain");
-		c->iov[c->nr_out + c->nr_in] =
-			(struct iovec){ .iov_base = p, .iov_len = n };
+		c->iov[i] = (struct iovec){ .iov_base = p, .iov_len = n };
+		if (kind == GMEM_WINDOW) {
+			c->window_first = c->window_end ? c->window_first : i;
+			c->window_end = i + 1;
+		}
 		if (in)
 			c->nr_in++;
 		else

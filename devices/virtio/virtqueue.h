@@ -67,6 +67,11 @@ struct vq_chain {
 	uint64_t
 		out_len; /* bytes; with in_len at most 2^32, section 2.7.5.3.1 */
 	uint64_t in_len; /* bytes */
+	/* Entries of iov from the first to the last one that lies in a device's
+	 * window: the host may be given these, but nothing here may read or
+	 * write them. Equal: there are none. */
+	unsigned int window_first;
+	unsigned int window_end; /* behind the last one */
 	uint16_t head; /* the index the driver knows it by */
 	/* the queue's own */
 	uint64_t lent_len; /* its part of the queue's */
@@ -75,6 +80,16 @@ struct vq_chain {
 	uint8_t room; /* which of the sizes it is */
 	struct vq_chain *next; /* of the same size, while it is not lent */
 };
+
+/* How many of the first nr entries of iov may be read and written here: those in
+ * front of windows. */
+static inline unsigned int vq_chain_front(const struct vq_chain *chain,
+					  unsigned int nr)
+{
+	bool windows = chain->window_end && chain->window_first < nr;
+
+	return windows ? chain->window_first : nr;
+}
 
 struct virtqueue {
 	/* set at creation */

@@ -3,6 +3,9 @@
 /* virtio-blk from ring to image, on the engine of plain system calls. */
 #include "tests/unit/blk_fixture.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 static unsigned int nr_syncs;
 static int sync_error;
 static unsigned int refills; /* that often, a sync brings the next request */
@@ -46,6 +49,59 @@ static void request_range(uint32_t type, uint64_t sector, uint32_t nr,
 	le_store(p + 8, nr, 4);
 	le_store(p + 12, flags, 4);
 	request(type, 0, SEGMENT, 16);
+}
+
+/* ---- memory of another device ---- */
+
+#define WINDOW (2 * FAKE_RAM_HIGH)
+#define WINDOW_LEN 0x10000u
+
+/* Payload goes there and back; what the process would have to parse does not,
+ * for the file behind it may have been cut, and that would be a SIGBUS. */
+static void test_window(void **state unused_param)
+{
+	struct gmem *gm = &fv.board.gmem;
+	struct gmem_range w = { .gpa = WINDOW, .len = WINDOW_LEN };
+	uint32_t id, len;
+
+	w.fd = memfd_create("window", MFD_CLOEXEC);
+	assert_int_equal(ftruncate(w.fd, WINDOW_LEN), 0);
+	w.hva = mmap(NULL, WINDOW_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, w.fd,
+		     0);
+	assert_true(w.hva != MAP_FAILED);
+	assert_int_equal(gmem_add_window(gm, &w, NULL), 0);
+	memset(w.hva, 0x77, 4096);
+	request(DISK_OUT, 8, WINDOW, 4096);
+	expect_done(DISK_OK, 1);
+	expect_image(4096, w.hva, 4096);
+	request(DISK_IN, 8, WINDOW + 8192, 4096);
+	expect_done(DISK_OK, 4097);
+	assert_memory_equal(w.hva, w.hva + 8192, 4096);
+
+	assert_int_equal(ftruncate(w.fd, 0), 0);
+	request(DISK_OUT, 8, WINDOW, 4096);
+	expect_done(DISK_IOERR, 0);
+	request(DISK_IN, 8, WINDOW, 4096);
+	expect_done(DISK_IOERR, 0);
+	request(DISK_GET_ID, 0, WINDOW, 20);
+	expect_done(DISK_IOERR, 0);
+	request(DISK_DISCARD, 0, WINDOW, 16);
+	expect_done(DISK_IOERR, 0);
+	/* Half of the header, then no room for a status. */
+	fake_disk_header(&fv, HEADER, DISK_FLUSH, 0);
+	guest_ring_desc(&ring, 0, HEADER, 8, RING_NEXT, 1);
+	guest_ring_desc(&ring, 1, WINDOW, 8, RING_NEXT, 2);
+	go();
+	expect_done(DISK_IOERR, 0);
+	guest_ring_desc(&ring, 0, HEADER, 16, RING_NEXT, 1);
+	guest_ring_desc(&ring, 1, WINDOW, 1, RING_WRITE, 0);
+	go();
+	assert_true(guest_ring_take(&ring, &id, &len));
+	assert_int_equal(len, 0);
+	gmem_remove_window(gm, w.slot);
+	fake_vm_turn(&fv);
+	munmap(w.hva, WINDOW_LEN);
+	close(w.fd);
 }
 
 /* ---- reading and writing ---- */
@@ -477,6 +533,7 @@ static void test_kick_is_bounded(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		PLAIN(test_window),
 		PLAIN(test_write_read),
 		PLAIN(test_odd_cuts),
 		PLAIN(test_out_of_range),

@@ -105,18 +105,19 @@ static void test_ptr(void **state unused_param)
 
 static void test_span(void **state unused_param)
 {
+	enum gmem_kind kind;
 	uint64_t len = 100;
 
-	assert_non_null(gmem_span(&gm, LEN - 10, &len));
+	assert_non_null(gmem_span(&gm, LEN - 10, &len, &kind));
 	assert_int_equal(len, 10);
 	len = UINT64_MAX;
-	assert_non_null(gmem_span(&gm, LEN + 10, &len));
+	assert_non_null(gmem_span(&gm, LEN + 10, &len, &kind));
 	assert_int_equal(len, LEN - 10);
 	len = 5;
-	assert_non_null(gmem_span(&gm, HIGH, &len));
+	assert_non_null(gmem_span(&gm, HIGH, &len, &kind));
 	assert_int_equal(len, 5);
-	assert_null(gmem_span(&gm, 2 * LEN, &len));
-	assert_null(gmem_span(&gm, UINT64_MAX, &len));
+	assert_null(gmem_span(&gm, 2 * LEN, &len, &kind));
+	assert_null(gmem_span(&gm, UINT64_MAX, &len, &kind));
 }
 
 static void test_copy(void **state unused_param)

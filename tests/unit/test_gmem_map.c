@@ -72,6 +72,7 @@ static void test_window(void **state unused_param)
 	struct gmem_range w = make_window(WINDOW, 2 * PAGE), bad = w;
 	struct error err = { "" };
 	uint64_t len = UINT64_MAX;
+	enum gmem_kind kind;
 	struct pages_job job = { .ended = NULL };
 	char c;
 
@@ -79,8 +80,9 @@ static void test_window(void **state unused_param)
 	assert_int_equal(w.kind, GMEM_WINDOW);
 	assert_in_range(w.slot, GMEM_MAX_RAM + GMEM_MAX_DIMMS,
 			GMEM_MAX_RANGES - 1);
-	assert_ptr_equal(gmem_span(&gm, WINDOW + 1, &len), w.hva + 1);
+	assert_ptr_equal(gmem_span(&gm, WINDOW + 1, &len, &kind), w.hva + 1);
 	assert_int_equal(len, 2 * PAGE - 1);
+	assert_int_equal(kind, GMEM_WINDOW);
 	assert_null(gmem_ptr(&gm, WINDOW, 1));
 	assert_int_equal(gmem_read(&gm, WINDOW, &c, 1), -EFAULT);
 	assert_int_equal(gmem_write(&gm, WINDOW, "x", 1), -EFAULT);
@@ -97,7 +99,7 @@ static void test_window(void **state unused_param)
 	bad.gpa = 0;
 	assert_int_equal(gmem_add_window(&gm, &bad, &err), -EINVAL);
 	gmem_remove_window(&gm, w.slot);
-	assert_null(gmem_span(&gm, WINDOW, &len));
+	assert_null(gmem_span(&gm, WINDOW, &len, &kind));
 	free_window(&w);
 }
 
@@ -124,10 +126,11 @@ static int ear_added(struct gmem_listener *gl, const struct gmem_range *range,
 		     struct error *err)
 {
 	struct ear *ear = container_of(gl, struct ear, gl);
+	enum gmem_kind kind;
 	uint64_t len = 1;
 
 	hear(ear, '+', range->slot);
-	assert_ptr_equal(gmem_span(&gm, range->gpa, &len), range->hva);
+	assert_ptr_equal(gmem_span(&gm, range->gpa, &len, &kind), range->hva);
 	if (range->slot == ear->refuse)
 		return error_set(err, ENOSPC, "%c is full", ear->name);
 	return 0;
@@ -136,10 +139,11 @@ static int ear_added(struct gmem_listener *gl, const struct gmem_range *range,
 static void ear_removed(struct gmem_listener *gl,
 			const struct gmem_range *range)
 {
+	enum gmem_kind kind;
 	uint64_t len = 1;
 
 	hear(container_of(gl, struct ear, gl), '-', range->slot);
-	assert_null(gmem_span(&gm, range->gpa, &len));
+	assert_null(gmem_span(&gm, range->gpa, &len, &kind));
 }
 
 static void ear_released(struct gmem_listener *gl,
@@ -166,6 +170,7 @@ static void test_listeners(void **state unused_param)
 	};
 	struct gmem_range w = make_window(WINDOW, PAGE);
 	uint64_t len;
+	enum gmem_kind kind;
 	char expected[64];
 	struct error err;
 
@@ -192,7 +197,7 @@ static void test_listeners(void **state unused_param)
 		 slot, slot, slot, slot);
 	assert_string_equal(heard, expected);
 	len = 1;
-	assert_null(gmem_span(&gm, WINDOW, &len));
+	assert_null(gmem_span(&gm, WINDOW, &len, &kind));
 
 	gmem_unlisten(&ears[1].gl);
 	heard[0] = '\0';
@@ -315,7 +320,8 @@ static void *reader_run(void *arg)
 
 	while (!atomic_load(&r->stop)) {
 		uint64_t len = UINT64_MAX;
-		uint8_t *p = gmem_span(&gm, WINDOW + 8, &len);
+		enum gmem_kind kind;
+		uint8_t *p = gmem_span(&gm, WINDOW + 8, &len, &kind);
 
 		if (!p)
 			continue;

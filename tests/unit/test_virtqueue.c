@@ -3,6 +3,9 @@
 /* Chains as drivers write them, good and bad. */
 #include "tests/unit/virtqueue_fixture.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 static void expect_fault(struct fixture *f, const char *what)
 {
 	unsigned int pending = f->vq.pending;
@@ -221,6 +224,86 @@ static void test_smallest_and_largest(void **state)
 	assert_int_equal(f->chain->head, 32767);
 	push(f, 32767, 1);
 	assert_true(virtqueue_publish(&f->vq));
+}
+
+/* ---- windows ---- */
+
+#define WINDOW (2 * HIGH)
+
+static struct gmem_range window;
+
+static void add_window(struct fixture *f)
+{
+	window = (struct gmem_range){ .gpa = WINDOW, .len = REGION_LEN };
+	window.fd = memfd_create("window", MFD_CLOEXEC);
+	assert_true(window.fd >= 0);
+	assert_int_equal(ftruncate(window.fd, REGION_LEN), 0);
+	window.hva = mmap(NULL, REGION_LEN, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  window.fd, 0);
+	assert_true(window.hva != MAP_FAILED);
+	assert_int_equal(gmem_add_window(&f->gm, &window, NULL), 0);
+}
+
+static int teardown_window(void **state)
+{
+	struct fixture *f = *state;
+
+	gmem_remove_window(&f->gm, window.slot);
+	munmap(window.hva, window.len);
+	close(window.fd);
+	return teardown(state);
+}
+
+/* Payload may lie there, and the device is told where. */
+static void test_window_payload(void **state)
+{
+	struct fixture *f = *state;
+
+	add_window(f);
+	start(f, false);
+	guest_ring_desc(&f->ring, 0, DATA, 16, RING_NEXT, 1);
+	guest_ring_desc(&f->ring, 1, WINDOW + 8, 100, RING_NEXT, 2);
+	guest_ring_desc(&f->ring, 2, DATA, 1, RING_WRITE | RING_NEXT, 3);
+	guest_ring_desc(&f->ring, 3, WINDOW, 4096, RING_WRITE | RING_NEXT, 4);
+	guest_ring_desc(&f->ring, 4, DATA + 1, 1, RING_WRITE, 0);
+	guest_ring_desc(&f->ring, 5, DATA, 16, 0, 0);
+	guest_ring_offer(&f->ring, 0);
+	guest_ring_offer(&f->ring, 5);
+	assert_int_equal(pop(f), 1);
+	assert_int_equal(f->chain->nr_out, 2);
+	assert_int_equal(f->chain->nr_in, 3);
+	assert_ptr_equal(f->chain->iov[1].iov_base, window.hva + 8);
+	assert_ptr_equal(f->chain->iov[3].iov_base, window.hva);
+	assert_int_equal(f->chain->window_first, 1);
+	assert_int_equal(f->chain->window_end, 4);
+	assert_int_equal(vq_chain_front(f->chain, 2), 1);
+	assert_int_equal(vq_chain_front(f->chain, 1), 1);
+	assert_int_equal(pop(f), 1);
+	assert_int_equal(f->chain->window_first, f->chain->window_end);
+	assert_int_equal(vq_chain_front(f->chain, 1), 1);
+}
+
+/* A file can be cut: what is parsed there could end the process. */
+static void test_window_rings(void **state)
+{
+	struct fixture *f = *state;
+	gpa_t *const places[] = { &f->vq.desc_gpa, &f->vq.avail_gpa,
+				  &f->vq.used_gpa };
+	unsigned int i;
+
+	add_window(f);
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
+		gpa_t good = *places[i];
+
+		*places[i] = WINDOW;
+		assert_int_equal(virtqueue_start(&f->vq, &f->gm, false, true),
+				 -EFAULT);
+		*places[i] = good;
+	}
+	start(f, false);
+	guest_ring_desc(&f->ring, 0, WINDOW, 16, RING_INDIRECT, 0);
+	guest_ring_offer(&f->ring, 0);
+	expect_fault(f, "indirect table outside memory");
 }
 
 /* ---- what a driver must not do ---- */
@@ -530,6 +613,10 @@ int main(void)
 		UNIT(test_wrap),
 		UNIT(test_full),
 		UNIT(test_smallest_and_largest),
+		cmocka_unit_test_setup_teardown(test_window_payload, setup,
+						teardown_window),
+		cmocka_unit_test_setup_teardown(test_window_rings, setup,
+						teardown_window),
 		UNIT(test_head_out_of_range),
 		UNIT(test_next_out_of_range),
 		UNIT(test_loops),
