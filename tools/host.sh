@@ -141,33 +141,24 @@ know_package() {
 	[[ $policy == *Candidate:* && $policy != *"Candidate: (none)"* ]]
 }
 
-# need_packages WHY NAME...: install what is missing, saying what. A name with
-# a leading '?' is left out, with a word, where this Debian does not have it.
+# need_packages WHY NAME...: install what is missing, saying what.
 need_packages() {
-	local why=$1 name missing=() install=() unknown=0
+	local why=$1 name missing=() unknown=0
 	shift
 	for name; do
-		have_package "${name#\?}" || missing+=("$name")
+		have_package "$name" || missing+=("$name")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
 	for name in "${missing[@]}"; do
-		know_package "${name#\?}" || unknown=1
+		know_package "$name" || unknown=1
 	done
 	[ "$unknown" -eq 0 ] || host_apt_update
-	for name in "${missing[@]}"; do
-		if [[ $name != \?* ]] || know_package "${name#\?}"; then
-			install+=("${name#\?}")
-		else
-			say "$why: Debian $(host_debian) has no package ${name#\?}, going on without"
-		fi
-	done
-	[ ${#install[@]} -gt 0 ] || return 0
-	if ! step "$why: installing ${install[*]}" \
-		host_apt_get install --no-install-recommends "${install[@]}"; then
+	if ! step "$why: installing ${missing[*]}" \
+		host_apt_get install --no-install-recommends "${missing[@]}"; then
 		# Package lists that are too old name files the mirror has dropped.
 		host_apt_update
-		step "$why: installing ${install[*]}" \
-			host_apt_get install --no-install-recommends "${install[@]}"
+		step "$why: installing ${missing[*]}" \
+			host_apt_get install --no-install-recommends "${missing[@]}"
 	fi
 }
 
