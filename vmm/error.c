@@ -12,47 +12,6 @@ static int error_code(int code)
 	return code ? -abs(code) : -EINVAL;
 }
 
-int error_set(struct error *err, int code, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (err) {
-		va_start(ap, fmt);
-		vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
-		va_end(ap);
-	}
-	return error_code(code);
-}
-
-int error_prefix(struct error *err, int code, const char *fmt, ...)
-{
-	char old[sizeof(err->msg)];
-	va_list ap;
-	size_t len;
-
-	if (!err)
-		return error_code(code);
-	memcpy(old, err->msg, sizeof(old));
-	va_start(ap, fmt);
-	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
-	va_end(ap);
-	len = strlen(err->msg);
-	snprintf(err->msg + len, sizeof(err->msg) - len, ": %.*s",
-		 (int)(sizeof(old) - len), old);
-	return error_code(code);
-}
-
-const char *error_text(int code)
-{
-	switch (code) {
-	case EMFILE:
-		return "too many open files; raise the limit (ulimit -n)";
-	case ENFILE:
-		return "too many open files on this host; raise fs.file-max";
-	}
-	return strerror(code);
-}
-
 /* Bytes of the character at s, which has len; 0: it is a control character, or
  * no UTF-8. */
 static size_t error_char_len(const unsigned char *s, size_t len)
@@ -81,6 +40,49 @@ void error_make_plain(char *text, size_t len)
 		if (!n)
 			text[i] = '?';
 	}
+}
+
+int error_set(struct error *err, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (err) {
+		va_start(ap, fmt);
+		vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+		va_end(ap);
+		error_make_plain(err->msg, strlen(err->msg));
+	}
+	return error_code(code);
+}
+
+int error_prefix(struct error *err, int code, const char *fmt, ...)
+{
+	char old[sizeof(err->msg)];
+	va_list ap;
+	size_t len;
+
+	if (!err)
+		return error_code(code);
+	memcpy(old, err->msg, sizeof(old));
+	va_start(ap, fmt);
+	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	va_end(ap);
+	len = strlen(err->msg);
+	snprintf(err->msg + len, sizeof(err->msg) - len, ": %.*s",
+		 (int)(sizeof(old) - len), old);
+	error_make_plain(err->msg, strlen(err->msg));
+	return error_code(code);
+}
+
+const char *error_text(int code)
+{
+	switch (code) {
+	case EMFILE:
+		return "too many open files; raise the limit (ulimit -n)";
+	case ENFILE:
+		return "too many open files on this host; raise fs.file-max";
+	}
+	return strerror(code);
 }
 
 struct error_value error_value(const char *s)

@@ -8,7 +8,9 @@
 
 /*
  * A message for a person, in the caller's storage. Set-up code returns -errno
- * and says in `msg` which option, which value, what was wrong, what to do.
+ * and says in `msg` which option, which value, what was wrong, what to do. It is
+ * one line that no terminal takes for a command, and is UTF-8, whatever the
+ * values were (error_make_plain()).
  */
 struct error {
 	char msg[512];

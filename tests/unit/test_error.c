@@ -23,6 +23,26 @@ static void test_set(void **state unused_param)
 	assert_int_equal(error_set(NULL, EPERM, "d"), -EPERM);
 }
 
+static void test_set_plain(void **state unused_param)
+{
+	struct error err = { "" };
+	char text[600];
+	unsigned int i;
+
+	error_set(&err, EINVAL, "id=%s", "a\n\302\2332J\377");
+	assert_string_equal(err.msg, "id=a???2J?");
+	/* The character at the end is cut. */
+	for (i = 0; i < sizeof(text) - 3; i += 2)
+		memcpy(text + i, "\303\274", 3);
+	for (i = 0; i < 2; i++) {
+		error_set(&err, EINVAL, "%s", text + i);
+		assert_null(strchr(err.msg + strlen(err.msg) - 1, 0xc3));
+		error_prefix(&err, EINVAL, "%s", "\233");
+		assert_null(strchr(err.msg + strlen(err.msg) - 1, 0xc3));
+		assert_int_equal(err.msg[0], '?');
+	}
+}
+
 static void test_prefix(void **state unused_param)
 {
 	struct error err = { "reason" };
@@ -102,9 +122,9 @@ static void test_plain(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_set),   cmocka_unit_test(test_prefix),
-		cmocka_unit_test(test_long),  cmocka_unit_test(test_value),
-		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_set),    cmocka_unit_test(test_set_plain),
+		cmocka_unit_test(test_prefix), cmocka_unit_test(test_long),
+		cmocka_unit_test(test_value),  cmocka_unit_test(test_plain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
