@@ -111,14 +111,13 @@ static int json_take_fd(const struct json_fds *fds, const json_t *value,
 			int *out, struct error *err)
 {
 	long long n = json_integer_value(value);
-	unsigned int nr = fds ? fds->nr : 0;
 	int fd;
 
-	if (n >= nr)
+	if (!fds || n >= fds->nr)
 		return error_set(
 			err, EINVAL,
 			"is not the number of a descriptor; the request brought %u",
-			nr);
+			fds ? fds->nr : 0);
 	if (fds->fds[n] < 0)
 		return error_set(err, EINVAL,
 				 "is used already; send the descriptor twice");

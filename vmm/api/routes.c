@@ -478,22 +478,19 @@ void api_handle(struct api *api, const struct http_request *req,
 			      .fds = fds,
 			      .reply = reply,
 			      .err = &err };
-	bool fits;
+	bool get = req->verb == HTTP_VERB_GET;
 	int r;
 
 	memset(reply, 0, sizeof(*reply));
 	api_find(&c, req->target);
-	fits = c.route &&
-	       (c.route->kind == API_GET) == (req->verb == HTTP_VERB_GET) &&
-	       (c.route->kind == API_PUT_BODY) == (req->body != NULL);
-	if (req->verb == HTTP_VERB_OTHER) {
+	if (req->verb == HTTP_VERB_OTHER ||
+	    (c.route && c.route->run == route_create && !get && !req->body)) {
+		/* Like the peer: it says nothing of these. */
 		reply->status = 400;
 	} else if (!c.route) {
 		api_reply_chain(reply, 404, "Not Found", NULL, NULL);
-	} else if (!fits && c.route->run == route_create &&
-		   req->verb == HTTP_VERB_PUT) {
-		reply->status = 400;
-	} else if (!fits) {
+	} else if ((c.route->kind == API_GET) != get ||
+		   (c.route->kind == API_PUT_BODY) != (req->body != NULL)) {
 		api_reply_chain(reply, 400, "Bad Request", NULL, NULL);
 	} else {
 		r = api_run(&c, req);

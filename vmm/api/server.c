@@ -127,8 +127,8 @@ static void conn_drop_fds(struct server_conn *conn)
 static void conn_drop_items(struct server_conn *conn)
 {
 	while (!list_is_empty(&conn->items))
-		item_destroy(container_of(conn->items.next, struct server_item,
-					  node));
+		item_destroy(container_of(list_take(&conn->items),
+					  struct server_item, node));
 }
 
 /* ---- replies ---- */
