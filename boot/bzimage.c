@@ -101,13 +101,10 @@ static int bz_read_header(const struct boot_job *job, struct bzimage *bz,
 			err, EINVAL,
 			"has a kernel of only %llu bytes; get it again",
 			(unsigned long long)bz->payload_len);
-	if (!image_holds(&job->kernel, bz->setup_len, bz->payload_len))
-		return error_set(
-			err, EINVAL,
-			"is truncated: its kernel is %#llx bytes at %#llx, the file has %#llx; get it again",
-			(unsigned long long)bz->payload_len,
-			(unsigned long long)bz->setup_len,
-			(unsigned long long)job->kernel.size);
+	r = image_check(&job->kernel, bz->setup_len, bz->payload_len,
+			"its kernel is", err);
+	if (r)
+		return r;
 	if (bz->relocatable && !IS_POW2(bz->alignment))
 		return error_set(
 			err, EINVAL,

@@ -19,6 +19,7 @@
 
 #include <elf.h>
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "boot/pvh.h"
@@ -135,6 +136,7 @@ static int elf_claim_segments(struct boot_job *job, const struct elf *elf,
 			      struct error *err)
 {
 	unsigned int i, nr = 0;
+	char what[32];
 	int r;
 
 	for (i = 0; i < elf->eh.e_phnum; i++) {
@@ -148,15 +150,12 @@ static int elf_claim_segments(struct boot_job *job, const struct elf *elf,
 				"segment %u: %#llx bytes in the file, but %#llx in memory; get it again",
 				i, (unsigned long long)ph->p_filesz,
 				(unsigned long long)ph->p_memsz);
-		if (!image_holds(&job->kernel, ph->p_offset, ph->p_filesz))
-			return error_set(
-				err, EINVAL,
-				"is truncated: segment %u is %#llx bytes at %#llx, the file has %#llx; get it again",
-				i, (unsigned long long)ph->p_filesz,
-				(unsigned long long)ph->p_offset,
-				(unsigned long long)job->kernel.size);
-		r = space_claim(&job->space, ph->p_paddr, ph->p_memsz,
-				"a segment", err);
+		snprintf(what, sizeof(what), "segment %u is", i);
+		r = image_check(&job->kernel, ph->p_offset, ph->p_filesz, what,
+				err);
+		if (!r)
+			r = space_claim(&job->space, ph->p_paddr, ph->p_memsz,
+					"a segment", err);
 		if (r)
 			return r;
 		nr++;
@@ -387,14 +386,10 @@ static int elf_find_pvh(const struct boot_job *job, const struct elf *elf,
 
 		if (ph->p_type != PT_NOTE)
 			continue;
-		if (!image_holds(&job->kernel, ph->p_offset, ph->p_filesz))
-			return error_set(
-				err, EINVAL,
-				"is truncated: notes are %#llx bytes at %#llx, the file has %#llx; get it again",
-				(unsigned long long)ph->p_filesz,
-				(unsigned long long)ph->p_offset,
-				(unsigned long long)job->kernel.size);
-		r = elf_scan_notes(job, ph, entry, err);
+		r = image_check(&job->kernel, ph->p_offset, ph->p_filesz,
+				"notes are", err);
+		if (!r)
+			r = elf_scan_notes(job, ph, entry, err);
 		if (r)
 			return r;
 	}

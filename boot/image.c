@@ -33,22 +33,31 @@ bool image_holds(const struct image *img, uint64_t off, uint64_t len)
 }
 
 static int image_truncated(const struct image *img, uint64_t off, uint64_t len,
-			   struct error *err)
+			   const char *what, struct error *err)
 {
 	return error_set(
 		err, EINVAL,
-		"is truncated: %#llx bytes at %#llx are needed, the file has %#llx; get it again",
-		(unsigned long long)len, (unsigned long long)off,
+		"is truncated: %s %#llx bytes at %#llx, the file has %#llx; get it again",
+		what, (unsigned long long)len, (unsigned long long)off,
 		(unsigned long long)img->size);
+}
+
+int image_check(const struct image *img, uint64_t off, uint64_t len,
+		const char *what, struct error *err)
+{
+	return image_holds(img, off, len)
+		       ? 0
+		       : image_truncated(img, off, len, what, err);
 }
 
 int image_read(const struct image *img, uint64_t off, void *buf, size_t len,
 	       struct error *err)
 {
 	uint8_t *p = buf;
+	int r = image_check(img, off, len, "it needs", err);
 
-	if (!image_holds(img, off, len))
-		return image_truncated(img, off, len, err);
+	if (r)
+		return r;
 	while (len) {
 		ssize_t n = pread(img->fd, p, len, (off_t)off);
 
@@ -61,7 +70,7 @@ int image_read(const struct image *img, uint64_t off, void *buf, size_t len,
 					 strerror(code));
 		}
 		if (n == 0)
-			return image_truncated(img, off, len, err);
+			return image_truncated(img, off, len, "it needs", err);
 		p += n;
 		off += (uint64_t)n;
 		len -= (size_t)n;
@@ -72,12 +81,10 @@ int image_read(const struct image *img, uint64_t off, void *buf, size_t len,
 int image_load(const struct image *img, uint64_t off, uint64_t len,
 	       struct gmem *gm, gpa_t gpa, bool map, struct error *err)
 {
-	int r;
+	int r = image_check(img, off, len, "it needs", err);
 
-	if (!image_holds(img, off, len))
-		return image_truncated(img, off, len, err);
-	if (!len)
-		return 0;
+	if (r || !len)
+		return r;
 	r = gmem_load_file(gm, gpa, len, img->fd, off, map);
 	if (r == -EFAULT)
 		return error_set(

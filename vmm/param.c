@@ -110,41 +110,21 @@ static int param_digits(const char **text, uint64_t *out)
 	return fits ? 0 : -ERANGE;
 }
 
-static int param_parse_uint(const char *text, uint64_t *out)
+/* units: K, M or G may stand behind the digits. */
+static int param_parse_number(const char *text, bool units, uint64_t *out)
 {
+	static const char letters[] = "KMG";
+	const char *letter;
 	uint64_t v;
-	int rc = param_digits(&text, &v);
-
-	if (*text)
-		return -EINVAL;
-	if (rc == 0)
-		*out = v;
-	return rc;
-}
-
-static int param_parse_size(const char *text, uint64_t *out)
-{
-	uint64_t v, unit = 1;
 	int rc = param_digits(&text, &v);
 
 	if (rc == -EINVAL)
 		return rc;
-	switch (*text) {
-	case 'K':
-		unit = KIB;
-		break;
-	case 'M':
-		unit = MIB;
-		break;
-	case 'G':
-		unit = GIB;
-		break;
-	}
-	if (unit != 1)
-		text++;
-	if (*text)
+	letter = units && *text ? strchr(letters, *text) : NULL;
+	if (text[letter ? 1 : 0])
 		return -EINVAL;
-	if (rc || __builtin_mul_overflow(v, unit, &v))
+	if (rc || (letter && __builtin_mul_overflow(
+				     v, KIB << 10 * (letter - letters), &v)))
 		return -ERANGE;
 	*out = v;
 	return 0;
@@ -223,11 +203,8 @@ static int param_read_number(const struct param *p, const char *text,
 	case PARAM_ENUM:
 		rc = param_parse_choice(p, text, out);
 		break;
-	case PARAM_SIZE:
-		rc = param_parse_size(text, out);
-		break;
 	default:
-		rc = param_parse_uint(text, out);
+		rc = param_parse_number(text, p->type == PARAM_SIZE, out);
 		break;
 	}
 	if (rc == -ERANGE)
