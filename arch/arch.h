@@ -26,12 +26,12 @@ extern const struct chip_place arch_chips[];
 /* The guest's name of the serial console, for console= on its command line. */
 extern const char arch_console[];
 
-/* Where PCI devices' memory BARs and the configuration space are. */
+/* Where the configuration space of PCI devices and their memory BARs are. */
 struct arch_pci_layout {
-	gpa_t ecam_base;
+	gpa_t ecam_base; /* 1 MiB a bus, from bus 0 on */
 	unsigned int nr_buses;
-	gpa_t mmio32_base;
-	uint64_t mmio32_len;
+	gpa_t mmio32_base; /* BARs, below 4 GiB */
+	uint64_t mmio32_len; /* bytes */
 };
 extern const struct arch_pci_layout arch_pci;
 
@@ -43,30 +43,38 @@ struct arch_ram {
 };
 unsigned int arch_ram_layout(uint64_t size, struct arch_ram ram[2]);
 
-/* Do RAM, the memory that may come and the PCI window behind them have
- * addresses that the host's processors know? -EINVAL with a message. */
+/* Do all of RAM, the addresses reserved for DIMMs and the PCI window behind them
+ * have addresses that the host's processors know? -EINVAL with a message that
+ * names --memory. Any thread. */
 int arch_check_memory(const struct gmem *gm, struct error *err);
 
-/* Where memory that comes later begins, behind RAM of `size` bytes. */
+/* Where the addresses of DIMMs begin when there are `size` bytes of RAM: behind
+ * it, on the border of a block that Linux can plug. Any thread. */
 gpa_t arch_hotplug_base(uint64_t size);
 
 /*
- * What vCPUs must know of this host and takes long to learn: asked for in the
- * background, waited for by the first vCPU, kept for those that come later.
- * kvm_fd: /dev/kvm, borrowed until arch_host_free(), which accepts NULL. Main
- * thread. -ENOMEM with a message; an answer that KVM refuses is an error of
- * arch_vcpu_init().
+ * Ask KVM for what vCPUs must know of this host and takes long to learn. A
+ * thread does it in the background; the first arch_vcpu_init() waits for the
+ * answer, which is kept for vCPUs that are added later.
+ * @out: to be given to arch_host_free()
+ * @kvm_fd: /dev/kvm, borrowed until then
+ * Main thread. -ENOMEM with a message; an answer that KVM refuses is an error
+ * of arch_vcpu_init().
  */
 struct arch_host;
 int arch_host_ask(struct arch_host **out, int kvm_fd, struct error *err);
+/* Wait for the thread and free the answer. NULL is accepted. Main thread. */
 void arch_host_free(struct arch_host *host);
 
-/* Right after KVM_CREATE_VM, before memory slots. -errno with a message. */
+/* Set up a VM right after KVM_CREATE_VM, before its memory slots. Main thread.
+ * -errno with a message. */
 int arch_vm_init(int vm_fd, struct error *err);
-/* Interrupt controllers; after the memory slots (a slot set afterwards waits
- * for an RCU grace period, 6 to 11 ms). -errno with a message. */
+/* Make the VM's interrupt controllers, after its memory slots: a slot that is
+ * set afterwards waits for an RCU grace period, 6 to 11 ms. Main thread. -errno
+ * with a message. */
 int arch_irqchip_create(int vm_fd, struct error *err);
-/* CPUID, MSRs and registers of a fresh vCPU. -errno with a message. */
+/* Set CPUID, MSRs and registers of a vCPU that KVM has just made. Main thread.
+ * -errno with a message. */
 int arch_vcpu_init(struct vcpu *vcpu, struct error *err);
 
 /* Make a vCPU that is added to a running machine wait for the guest to start

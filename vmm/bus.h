@@ -35,20 +35,29 @@ struct bus {
 	unsigned int nr;
 };
 
+/* Start with no range, in the caller's storage. */
 void bus_init(struct bus *bus);
+/* Forget all ranges. No thread uses the bus any more. */
 void bus_fini(struct bus *bus);
 
-/* Any thread. -EEXIST: overlaps another range, -ENOSPC: table full, -EINVAL:
- * empty or wrapping. */
+/*
+ * Have ops called for accesses to [base, base + len), addresses or ports. ops
+ * and opaque are borrowed until bus_remove().
+ * Any thread. -EEXIST: overlaps another range, -ENOSPC: table full, -EINVAL:
+ * empty or wrapping.
+ */
 int bus_add(struct bus *bus, uint64_t base, uint64_t len,
 	    const struct bus_ops *ops, void *opaque);
-/* Any thread. Accesses under way on other vCPUs may still call the ops: stop
- * the vCPUs before freeing what opaque points to. */
+/* Forget the range that begins at base, if there is one. Accesses under way on
+ * other vCPUs may still call the ops: stop the vCPUs before freeing what opaque
+ * points to. Any thread. */
 void bus_remove(struct bus *bus, uint64_t base);
 
-/* vCPU threads. Reads of nothing give all ones, writes to nothing are lost.
- * Returns 0, or -ENXIO when no range covers the access. */
+/* Read len bytes, 1, 2, 4 or 8, at addr. -ENXIO, and all ones in data, when no
+ * range covers all of them. vCPU threads. */
 int bus_read(struct bus *bus, uint64_t addr, void *data, unsigned int len);
+/* Write len bytes at addr. -ENXIO, and the value is lost, when no range covers
+ * all of them. vCPU threads. */
 int bus_write(struct bus *bus, uint64_t addr, const void *data,
 	      unsigned int len);
 

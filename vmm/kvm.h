@@ -18,8 +18,6 @@
 struct arch_host;
 struct vcpu;
 
-#define KVM_MAX_VCPUS 254
-
 struct kvm {
 	/* set by kvm_open() */
 	struct board *board; /* borrowed */

@@ -13,6 +13,7 @@ struct list_node {
 	struct list_node *next;
 };
 
+/* Make an empty list, or a node that is in none. */
 static inline void list_init(struct list_node *head)
 {
 	head->prev = head;
@@ -33,6 +34,7 @@ static inline void list_insert(struct list_node *pos, struct list_node *n)
 	pos->prev = n;
 }
 
+/* Take n out of its list; one that is in none stays so. */
 static inline void list_remove(struct list_node *n)
 {
 	n->prev->next = n->next;
@@ -51,7 +53,7 @@ static inline struct list_node *list_take(struct list_node *head)
 	return n;
 }
 
-/* Safe against removal of `pos` inside the body. */
+/* For each node, first to last. The body may remove `pos`, and no other node. */
 #define list_for_each(pos, tmp, head)                                    \
 	for ((pos) = (head)->next, (tmp) = (pos)->next; (pos) != (head); \
 	     (pos) = (tmp), (tmp) = (pos)->next)

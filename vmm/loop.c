@@ -62,11 +62,6 @@ bool loop_is_current(const struct loop *loop)
 	return loop_current == loop;
 }
 
-const char *loop_name(const struct loop *loop)
-{
-	return loop->name;
-}
-
 /* ---- descriptors ---- */
 
 int loop_fd_add(struct loop *loop, struct loop_fd *lf, uint32_t events)

@@ -106,7 +106,7 @@ void loop_run(struct loop *loop);
 /* Any thread; the loop ends its current turn first. */
 void loop_quit(struct loop *loop);
 
+/* Does this run on the loop's thread? Any thread. */
 bool loop_is_current(const struct loop *loop);
-const char *loop_name(const struct loop *loop);
 
 #endif

@@ -14,7 +14,10 @@ struct nearest {
 	unsigned int distance; /* edits between word and best */
 };
 
+/* Start with a misspelt word. Any thread, as below. */
 void nearest_init(struct nearest *n, const char *word);
+/* Take candidate for the best when it is nearer than the best so far; the first
+ * of several that are as near stays. */
 void nearest_offer(struct nearest *n, const char *candidate);
 
 #endif

@@ -36,6 +36,7 @@ static inline unsigned int usable_cpus(void)
 	return nr > 0 ? (unsigned int)nr : 1;
 }
 
+/* Close a descriptor, if it is one, and forget it. */
 static inline void close_fd(int *fd)
 {
 	if (*fd >= 0)

@@ -25,7 +25,9 @@
 
 /* ---- exits ---- */
 
-void vcpu_report_fault(struct vcpu *vcpu, const char *what)
+/* KVM gave up on the guest: log what, registers, instruction bytes and the kind
+ * of host, and raise VM_EVENT_FAULT. vCPU's own thread. */
+static void vcpu_report_fault(struct vcpu *vcpu, const char *what)
 {
 	char *text = NULL;
 	size_t len = 0;

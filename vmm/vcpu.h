@@ -75,11 +75,7 @@ void vcpu_resume(struct vcpu *vcpu);
 /* Inject a non-maskable interrupt soon. Main thread. */
 void vcpu_nmi(struct vcpu *vcpu);
 
-/* KVM gave up on the guest: log what, registers, instruction bytes and the kind
- * of host, and raise VM_EVENT_FAULT. vCPU's own thread. */
-void vcpu_report_fault(struct vcpu *vcpu, const char *what);
-
-/* "io", "mmio", ...; never NULL. */
+/* The name of a KVM_EXIT_*: "io", "mmio", ...; never NULL. Any thread. */
 const char *vcpu_exit_name(uint32_t reason);
 
 #endif

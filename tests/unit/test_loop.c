@@ -158,7 +158,6 @@ static void test_post_from_threads(void **state unused_param)
 	pthread_t threads[4];
 
 	assert_int_equal(loop_thread_start(loop, NULL), 0);
-	assert_string_equal(loop_name(loop), "test");
 	for (i = 0; i < 4; i++)
 		assert_int_equal(
 			pthread_create(&threads[i], NULL, count_thread, &n), 0);
