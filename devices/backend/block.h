@@ -9,6 +9,7 @@
 
 #include "vmm/error.h"
 #include "vmm/loop.h"
+#include "vmm/pool.h"
 
 /*
  * The host side of a disk: an image (block_image, one per disk) and engines
@@ -18,6 +19,7 @@
 
 /* ---- image ---- */
 
+/* Filled by block_image_open(); it may not move after that. */
 struct block_image {
 	int fd;
 	/* bytes; a trailing part block is not shown. Any thread. */
@@ -30,7 +32,13 @@ struct block_image {
 	bool readonly;
 	bool direct; /* O_DIRECT */
 	bool is_blockdev;
+	/* A block device, or a file on a file system that this host keeps by
+	 * itself; others may hang, and answer from no cache. */
+	bool is_local;
 	bool lock_is_shared; /* with who gave us the descriptor */
+	char name[256]; /* its path in quotes, for messages */
+	/* For the calls that are made on threads of the pool. */
+	struct pool_owner pool;
 };
 
 struct block_image_config {
@@ -92,17 +100,20 @@ struct block_req {
 	/* engine's own, from submit to done */
 	uint64_t progress; /* bytes done */
 	int result;
-	uint8_t step; /* which way of zeroing is being tried */
 	uint8_t retries;
 	struct block_req *next;
+	struct block_engine *be;
+	struct pool_job job;
+	struct list_node node; /* while it has the job */
 };
 
 /*
  * 0 or -errno of the whole request (short transfers are continued inside the
- * engine; a read past the end of a file that shrank is -EIO). Always called on
- * the engine's loop, from ->poll() or a descriptor event, never from inside
- * ->submit() or ->commit(), for every engine alike. It may submit and commit
- * again; it must not call ->poll().
+ * engine; a read past the end of a file that shrank is -EIO); -ECANCELED when
+ * ->cancel() was in time. Always called on the engine's loop, from ->poll(), a
+ * descriptor event or a posted call, never from inside ->submit(), ->commit()
+ * or ->cancel(), for every engine alike. It may submit and commit again; it
+ * must not call ->poll().
  */
 typedef void (*block_done_fn)(void *opaque, struct block_req *req);
 
@@ -131,7 +142,7 @@ void block_window_change(struct block_window *w, const struct iovec *mem,
 			 bool there);
 
 struct block_engine_config {
-	const struct block_image *image; /* borrowed, outlives the engine */
+	struct block_image *image; /* borrowed, outlives the engine */
 	unsigned int depth; /* most requests in flight, 1..32768 */
 	struct loop *loop; /* all of the engine runs on its thread */
 	block_done_fn done;
@@ -164,7 +175,15 @@ struct block_engine_ops {
 	 * that a device which never polls need not care. What completed
 	 * before the call makes an event too. */
 	void (*events)(struct block_engine *be, bool on);
-	void (*destroy)(struct block_engine *be); /* nothing in flight */
+	/*
+	 * Have what is in flight end soon: what the host has not begun ends
+	 * with -ECANCELED, and what it has begun does where the mechanism can
+	 * take it back. The rest ends when the host answers, be it never. For
+	 * a batch that is committed.
+	 */
+	void (*cancel)(struct block_engine *be);
+	/* Nothing is in flight. */
+	void (*destroy)(struct block_engine *be);
 };
 
 /* First member of every engine's own struct. Owner loop only. */
@@ -175,10 +194,23 @@ struct block_engine {
 	/* engine's own */
 	bool wants_events;
 	bool stuck; /* the kernel took less than all; poll() tries again */
+	bool cancelling; /* until nothing is in flight */
 	struct block_req *ready; /* finished inline, for the next poll() */
 	struct block_req **ready_tail;
 	struct loop_fd event; /* an eventfd: something for poll() to do */
-	void *bounce; /* for buffers that O_DIRECT cannot take, or NULL */
+	struct list_node pooled; /* requests that the pool has */
+	/* requests that other threads or the kernel have, and how many of them
+	 * have come back: when that last changed, as commit() saw it */
+	unsigned int nr_away;
+	unsigned int nr_back;
+	unsigned int seen_back;
+	uint64_t seen_ns;
+	/* calls on this thread, for what the page cache serves at once */
+	bool reads_now;
+	unsigned int reads_pause; /* not for that many reads */
+	bool writes_now;
+	uint64_t writes_after_ns; /* not before that time */
+	struct block_req *writes; /* for commit(), newest first */
 };
 
 extern const struct block_engine_ops block_uring_ops;
@@ -194,8 +226,9 @@ enum block_engine_kind {
 
 /*
  * Make the engine asked for, or the next one in order uring, aio, sync when the
- * host refuses it, saying so once per process in the log. On the loop's thread,
- * destroy too.
+ * host refuses it, saying so once per process in the log. AUTO is sync for an
+ * image that is not local: there the kernel would use threads as well, which
+ * all disks of an I/O thread share. On the loop's thread, destroy too.
  * Fails only for want of memory or descriptors: -ENOMEM, -EMFILE, -ENFILE.
  */
 int block_engine_create(struct block_engine **out, enum block_engine_kind kind,

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /*
- * Linux AIO, for hosts that refuse io_uring. Asynchronous with O_DIRECT only;
- * else io_submit(2) waits. The kernel makes an event per completion on the
+ * Linux AIO, for hosts that refuse io_uring. It is asynchronous with O_DIRECT
+ * only; all else goes by plain calls. The kernel cannot cancel it. The kernel makes an event per completion on the
  * engine's eventfd; looking for completions costs no system call while there
  * are none, because io_getevents(3) looks at the ring in our memory first.
- * Discards and zeroing, which AIO does not know, happen in commit().
  */
 #include "devices/backend/block_engine.h"
 
@@ -21,7 +20,6 @@
 struct aio_engine {
 	struct block_engine be;
 	io_context_t ctx;
-	bool flushes_inline; /* before Linux 4.18 */
 	struct iocb *iocbs; /* one per request */
 	struct iocb **free; /* stack of the unused ones */
 	unsigned int nr_free;
@@ -40,23 +38,18 @@ static void aio_push(struct aio_engine *ae, struct block_req *req)
 
 	assert(ae->nr_free);
 	iocb = ae->free[--ae->nr_free];
-	if (req->op == BLOCK_FLUSH) {
-		io_prep_fdsync(iocb, fd);
-	} else {
-		iov = block_req_rest(req, &one, &nr);
-		if (nr == 1 && req->op == BLOCK_READ)
-			io_prep_pread(iocb, fd, iov->iov_base, iov->iov_len,
-				      pos);
-		else if (nr == 1)
-			io_prep_pwrite(iocb, fd, iov->iov_base, iov->iov_len,
-				       pos);
-		else if (req->op == BLOCK_READ)
-			io_prep_preadv(iocb, fd, iov, (int)nr, pos);
-		else
-			io_prep_pwritev(iocb, fd, iov, (int)nr, pos);
-	}
+	iov = block_req_rest(req, &one, &nr);
+	if (nr == 1 && req->op == BLOCK_READ)
+		io_prep_pread(iocb, fd, iov->iov_base, iov->iov_len, pos);
+	else if (nr == 1)
+		io_prep_pwrite(iocb, fd, iov->iov_base, iov->iov_len, pos);
+	else if (req->op == BLOCK_READ)
+		io_prep_preadv(iocb, fd, iov, (int)nr, pos);
+	else
+		io_prep_pwritev(iocb, fd, iov, (int)nr, pos);
 	io_set_eventfd(iocb, ae->be.event.fd);
 	iocb->data = req;
+	block_engine_away(&ae->be);
 	ae->queue[ae->nr_queued++] = iocb;
 }
 
@@ -71,10 +64,7 @@ static void aio_on_refusal(struct aio_engine *ae, struct iocb *iocb, int r)
 	struct block_req *req = iocb->data;
 
 	aio_release(ae, iocb);
-	if (r == -EINVAL && req->op == BLOCK_FLUSH) {
-		ae->flushes_inline = true;
-		r = block_sync_execute(&ae->be, req);
-	}
+	block_engine_back(&ae->be);
 	block_engine_finish(&ae->be, req, r);
 }
 
@@ -104,10 +94,9 @@ static void aio_submit(struct block_engine *be, struct block_req *req)
 	struct aio_engine *ae = container_of(be, struct aio_engine, be);
 
 	block_engine_begin(be, req);
-	if (req->op >= BLOCK_DISCARD ||
-	    (req->op == BLOCK_FLUSH && ae->flushes_inline) ||
-	    (be->bounce && block_req_is_misaligned(be, req)))
-		block_engine_finish(be, req, block_sync_execute(be, req));
+	if (!be->config.image->direct || req->op > BLOCK_WRITE ||
+	    block_req_is_misaligned(be->config.image, req))
+		block_engine_submit_plain(be, req);
 	else
 		aio_push(ae, req);
 }
@@ -116,9 +105,21 @@ static void aio_commit(struct block_engine *be)
 {
 	struct aio_engine *ae = container_of(be, struct aio_engine, be);
 
+	if (be->writes)
+		block_engine_write_now(be, block_engine_defer);
 	if (ae->nr_queued)
 		aio_flush(ae);
 	block_engine_settle(be);
+}
+
+static void aio_cancel(struct block_engine *be)
+{
+	struct aio_engine *ae = container_of(be, struct aio_engine, be);
+
+	while (ae->nr_queued)
+		aio_on_refusal(ae, ae->queue[--ae->nr_queued], -ECANCELED);
+	be->stuck = false;
+	block_engine_cancel(be);
 }
 
 static void aio_complete(struct aio_engine *ae, struct block_req *req,
@@ -126,12 +127,14 @@ static void aio_complete(struct aio_engine *ae, struct block_req *req,
 {
 	if (result > 0)
 		req->progress += (uint64_t)result;
-	if (req->op == BLOCK_FLUSH || result < 0)
+	if (result < 0)
 		block_engine_done(&ae->be, req, (int)result);
 	else if (req->progress >= req->len)
 		block_engine_done(&ae->be, req, 0);
 	else if (!result)
 		block_engine_done(&ae->be, req, -EIO);
+	else if (ae->be.cancelling)
+		block_engine_done(&ae->be, req, -ECANCELED);
 	else
 		aio_push(ae, req);
 }
@@ -149,6 +152,7 @@ static bool aio_poll(struct block_engine *be)
 		struct block_req *req = events[i].data;
 
 		aio_release(ae, events[i].obj);
+		block_engine_back(be);
 		aio_complete(ae, req, (long)events[i].res);
 	}
 	/* What was stuck, cut short, or submitted by done(). */
@@ -207,5 +211,6 @@ const struct block_engine_ops block_aio_ops = {
 	.commit = aio_commit,
 	.poll = aio_poll,
 	.events = block_engine_events,
+	.cancel = aio_cancel,
 	.destroy = aio_destroy,
 };

@@ -3,15 +3,25 @@
 #include "devices/backend/block_engine.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include "vmm/log.h"
 #include "vmm/util.h"
+
+/* Reads that are not tried on this thread after one that was not cached. */
+#define MISS_PAUSE 32u
+/* After writes that waited beyond WRITE_NS, none are made on this thread for
+ * WRITE_PAUSE times as long. */
+#define WRITE_NS 1000000u
+#define WRITE_PAUSE 16u
+/* Nor are any while the host has given no answer for so long. */
+#define STALL_NS 100000000u
+#define PAGE_LEN 4096u
 
 /* Never written, so that reads of it all share the kernel's zero page. */
 static char zeroes[BLOCK_CHUNK_LEN] __attribute__((aligned(4096)));
@@ -68,7 +78,8 @@ int block_engine_create(struct block_engine **out, enum block_engine_kind kind,
 
 	assert(config->depth >= 1 && config->depth <= 32768);
 	if (kind == BLOCK_ENGINE_AUTO)
-		kind = BLOCK_ENGINE_URING;
+		kind = config->image->is_local ? BLOCK_ENGINE_URING
+					       : BLOCK_ENGINE_SYNC;
 	for (;; kind = next) {
 		r = engines[kind].ops ? engines[kind].ops->create(out, config)
 				      : -ENOSYS;
@@ -126,15 +137,13 @@ int block_engine_init(struct block_engine *be,
 	be->config = *config;
 	be->wants_events = true;
 	be->ready_tail = &be->ready;
+	list_init(&be->pooled);
+	be->reads_now = !config->image->direct;
+	be->writes_now = !config->image->direct && config->image->is_local;
 	be->event.on_event = engine_on_event;
 	be->event.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (be->event.fd < 0)
 		return -errno;
-	if (config->image->direct) {
-		be->bounce = aligned_alloc(4096, BLOCK_CHUNK_LEN);
-		if (!be->bounce)
-			return -ENOMEM;
-	}
 	return loop_fd_add(config->loop, &be->event, EPOLLIN | EPOLLET);
 }
 
@@ -145,8 +154,6 @@ void block_engine_fini(struct block_engine *be)
 		return;
 	loop_fd_del(&be->event);
 	close_fd(&be->event.fd);
-	free(be->bounce);
-	be->bounce = NULL;
 }
 
 void block_engine_finish(struct block_engine *be, struct block_req *req,
@@ -185,6 +192,159 @@ void block_engine_events(struct block_engine *be, bool on)
 	block_engine_settle(be);
 }
 
+/* ---- plain calls, on this thread ---- */
+
+bool block_engine_read_now(struct block_engine *be, struct block_req *req)
+{
+	ssize_t n;
+
+	if (!be->reads_now || be->reads_pause) {
+		be->reads_pause -= be->reads_pause != 0;
+		return false;
+	}
+	n = preadv2(be->config.image->fd, req->iov,
+		    (int)MIN(req->nr_iov, BLOCK_IOV_MAX), (off_t)req->offset,
+		    RWF_NOWAIT);
+	if (n >= 0 && (uint64_t)n == req->len) {
+		block_engine_finish(be, req, 0);
+		return true;
+	}
+	if (n > 0)
+		req->progress = (uint64_t)n;
+	else if (n < 0 && errno != EAGAIN)
+		be->reads_now = false; /* not for this file system */
+	be->reads_pause = MISS_PAUSE;
+	return false;
+}
+
+/* A part of a page may have to be read first. File systems wait for their disk
+ * anyway when they have to; a block device does for nothing else. */
+static bool engine_is_part_write(const struct block_engine *be,
+				 const struct block_req *req)
+{
+	return be->config.image->is_blockdev &&
+	       (req->offset | req->len) % PAGE_LEN;
+}
+
+bool block_engine_hold_write(struct block_engine *be, struct block_req *req)
+{
+	if (req->op != BLOCK_WRITE || !be->writes_now ||
+	    engine_is_part_write(be, req))
+		return false;
+	req->next = be->writes;
+	be->writes = req;
+	return true;
+}
+
+/* How often this thread has had to wait; to be preempted does not count. */
+static long engine_waits(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nvcsw;
+}
+
+/* The host has answered nothing for long that it was asked before. */
+static bool engine_is_stalled(struct block_engine *be, uint64_t now)
+{
+	if (!be->nr_away || be->nr_back != be->seen_back) {
+		be->seen_back = be->nr_back;
+		be->seen_ns = now;
+	}
+	return now - be->seen_ns > STALL_NS;
+}
+
+void block_engine_write_now(struct block_engine *be,
+			    void (*slow)(struct block_engine *be,
+					 struct block_req *req))
+{
+	struct block_req *req = be->writes, *next;
+	uint64_t start = loop_now_ns(), spent;
+	bool is_slow = start < be->writes_after_ns ||
+		       engine_is_stalled(be, start);
+	long waits = is_slow ? 0 : engine_waits();
+
+	be->writes = NULL;
+	for (; req; req = next) {
+		next = req->next;
+		if (is_slow) {
+			slow(be, req);
+			continue;
+		}
+		block_engine_finish(be, req,
+				    block_sync_execute(be->config.image, req));
+		spent = loop_now_ns() - start;
+		if (spent > WRITE_NS && engine_waits() != waits) {
+			is_slow = true;
+			be->writes_after_ns = start + spent * WRITE_PAUSE;
+		}
+	}
+}
+
+/* ---- plain calls, on a thread of the pool ---- */
+
+static void engine_on_pool_run(struct pool_job *job)
+{
+	struct block_req *req = container_of(job, struct block_req, job);
+
+	req->result = block_sync_execute(req->be->config.image, req);
+}
+
+static void engine_on_pool_done(struct pool_job *job)
+{
+	struct block_req *req = container_of(job, struct block_req, job);
+
+	list_remove(&req->node);
+	block_engine_back(req->be);
+	block_engine_done(req->be, req, req->result);
+}
+
+void block_engine_defer(struct block_engine *be, struct block_req *req)
+{
+	int r;
+
+	req->be = be;
+	req->job = (struct pool_job){ .run = engine_on_pool_run,
+				      .done = engine_on_pool_done,
+				      .loop = be->config.loop };
+	r = be->cancelling ? -ECANCELED
+			   : pool_submit(&be->config.image->pool, &req->job);
+	if (r) {
+		block_engine_finish(be, req, r);
+		return;
+	}
+	list_insert(&be->pooled, &req->node);
+	block_engine_away(be);
+}
+
+void block_engine_submit_plain(struct block_engine *be, struct block_req *req)
+{
+	if (block_engine_hold_write(be, req) ||
+	    (req->op == BLOCK_READ && block_engine_read_now(be, req)))
+		return;
+	block_engine_defer(be, req);
+}
+
+void block_engine_cancel(struct block_engine *be)
+{
+	struct list_node *pos, *tmp;
+
+	be->cancelling = be->in_flight != 0;
+	list_for_each (pos, tmp, &be->pooled) {
+		struct block_req *req =
+			container_of(pos, struct block_req, node);
+
+		if (!pool_cancel(&req->job))
+			continue;
+		list_remove(&req->node);
+		block_engine_back(be);
+		block_engine_finish(be, req, -ECANCELED);
+	}
+	block_engine_settle(be);
+}
+
+/* ---- requests ---- */
+
 const struct iovec *block_req_rest(const struct block_req *req,
 				   struct iovec *one, unsigned int *nr)
 {
@@ -212,10 +372,9 @@ const struct iovec *block_req_rest(const struct block_req *req,
 	return one;
 }
 
-bool block_req_is_misaligned(const struct block_engine *be,
+bool block_req_is_misaligned(const struct block_image *img,
 			     const struct block_req *req)
 {
-	const struct block_image *img = be->config.image;
 	uintptr_t places = 0, lengths = 0;
 	unsigned int i;
 
@@ -228,22 +387,4 @@ bool block_req_is_misaligned(const struct block_engine *be,
 	/* A piece may begin where memory_align says, but holds whole blocks. */
 	return places & (img->memory_align - 1) ||
 	       lengths & (img->logical_block - 1);
-}
-
-int block_fallocate_mode(const struct block_req *req)
-{
-	if (req->op == BLOCK_WRITE_ZEROES && req->step == BLOCK_ZERO_RANGE)
-		return FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
-	return FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-}
-
-uint8_t block_zero_step(const struct block_req *req, unsigned int bad_steps)
-{
-	uint8_t step = req->step;
-
-	if (step == BLOCK_ZERO_PUNCH && !(req->flags & BLOCK_ZERO_MAY_UNMAP))
-		step = BLOCK_ZERO_RANGE;
-	while (bad_steps & (1u << step))
-		step++;
-	return step;
 }

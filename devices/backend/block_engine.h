@@ -6,9 +6,14 @@
 #include "devices/backend/block.h"
 
 /*
- * What the engines share; for them only. Requests that finish without waiting
- * go on a ready list that the next poll() delivers; an eventfd, watched by the
- * loop, makes sure there is a next poll(). Owner loop only.
+ * What the engines share; for them only, and on the owner loop only. Requests
+ * that finish without waiting go on a ready list that the next poll() delivers;
+ * an eventfd, watched by the loop, makes sure there is a next poll().
+ *
+ * A plain system call is made in one of two places. On this thread, where the
+ * page cache most likely serves it at once: a read that refuses to wait, and a
+ * buffered write to a local image. Else on a thread of the pool, which may wait
+ * as long as the host likes.
  */
 
 /* Longest iovec array and transfer that go to the kernel at once. */
@@ -16,13 +21,6 @@
 #define BLOCK_LEN_MAX (1u << 30)
 /* Zeroes and bounced data go in pieces of this. */
 #define BLOCK_CHUNK_LEN 65536u
-
-/* Ways to write zeroes, tried in this order. */
-enum block_zero_step {
-	BLOCK_ZERO_PUNCH, /* only with BLOCK_ZERO_MAY_UNMAP */
-	BLOCK_ZERO_RANGE,
-	BLOCK_ZERO_WRITE,
-};
 
 /* -errno; fini() accepts one that init() refused or a zeroed one. */
 int block_engine_init(struct block_engine *be,
@@ -34,13 +32,13 @@ void block_engine_fini(struct block_engine *be);
 static inline void block_engine_begin(struct block_engine *be,
 				      struct block_req *req)
 {
-	be->in_flight++;
+	if (!be->in_flight++)
+		be->cancelling = false;
 	req->progress = 0;
-	req->step = 0;
 	req->retries = 0;
 }
 
-/* The request is over; called in poll() only. req belongs to the caller. */
+/* The request is over; called where done() may be. req belongs to the caller. */
 static inline void block_engine_done(struct block_engine *be,
 				     struct block_req *req, int result)
 {
@@ -52,6 +50,45 @@ static inline void block_engine_done(struct block_engine *be,
 /* The request is over, and the next poll() says so. */
 void block_engine_finish(struct block_engine *be, struct block_req *req,
 			 int result);
+
+/* A request goes to another thread or the kernel, and comes back from there. */
+static inline void block_engine_away(struct block_engine *be)
+{
+	be->nr_away++;
+}
+
+static inline void block_engine_back(struct block_engine *be)
+{
+	be->nr_away--;
+	be->nr_back++;
+}
+
+/*
+ * Read what the page cache has of the request, without waiting. True: that was
+ * all of it, and the request is finished. False: the rest is still to do.
+ */
+bool block_engine_read_now(struct block_engine *be, struct block_req *req);
+
+/* Keep the request for block_engine_write_now(). False: it is not a write that
+ * is to be made on this thread. */
+bool block_engine_hold_write(struct block_engine *be, struct block_req *req);
+
+/*
+ * Make the writes that were held. slow() gets those that would hold up the
+ * loop: because one just did, or because the host owes an answer for long.
+ */
+void block_engine_write_now(struct block_engine *be,
+			    void (*slow)(struct block_engine *be,
+					 struct block_req *req));
+
+/* Do the rest of the request on a thread of the pool. */
+void block_engine_defer(struct block_engine *be, struct block_req *req);
+
+/* submit() without a mechanism of the kernel: hold, read or defer. */
+void block_engine_submit_plain(struct block_engine *be, struct block_req *req);
+
+/* ->cancel() for what the pool has. */
+void block_engine_cancel(struct block_engine *be);
 
 /* done() for the ready list as it is now. True if there was any. */
 bool block_engine_deliver(struct block_engine *be);
@@ -79,26 +116,11 @@ const struct iovec *block_req_rest(const struct block_req *req,
 				   struct iovec *one, unsigned int *nr);
 
 /* The direct image cannot move this request's buffers as they lie. */
-bool block_req_is_misaligned(const struct block_engine *be,
+bool block_req_is_misaligned(const struct block_image *image,
 			     const struct block_req *req);
 
-/* The fallocate(2) mode of a DISCARD, or of a WRITE_ZEROES at its step. */
-int block_fallocate_mode(const struct block_req *req);
-
-/* This file does not know how: fallocate(2)'s ways to say so. */
-static inline bool block_is_unsupported(int result)
-{
-	return result == -EOPNOTSUPP || result == -ENOSYS;
-}
-
-/* The first step at or after req's own that this image may know. bad_steps:
- * a bit for each one it does not. */
-uint8_t block_zero_step(const struct block_req *req, unsigned int bad_steps);
-
-/*
- * Do all of a request now, blocking. Result as of done(). Here because every
- * engine has requests that its mechanism cannot take.
- */
-int block_sync_execute(struct block_engine *be, struct block_req *req);
+/* Do the rest of a request, waiting for the host. Result as of done(). Any
+ * thread. */
+int block_sync_execute(const struct block_image *image, struct block_req *req);
 
 #endif

@@ -11,10 +11,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
 #include "vmm/log.h"
@@ -28,32 +30,30 @@
 #define LOCK_TRIES 10
 #define LOCK_WAIT_US 10000
 
+/* Calls of one disk on the pool's threads at the same time. */
+#define POOL_JOBS 8u
+
 /* What the page cache moves, whatever a file's own blocks are. */
 #define FILE_BLOCK 4096u
 
 /* What to call the image in messages. */
-struct image_name {
-	char text[256];
-};
-
-static struct image_name image_name(const struct block_image_config *config)
+static void image_set_name(struct block_image *img,
+			   const struct block_image_config *config)
 {
-	struct image_name name;
 	char link[32], path[200];
 	ssize_t n;
 
 	if (config->path) {
-		snprintf(name.text, sizeof(name.text), "'%s'",
+		snprintf(img->name, sizeof(img->name), "'%s'",
 			 error_value(config->path).text);
-		return name;
+		return;
 	}
 	/* Its number is of use to nobody: it may be a copy. */
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", config->fd);
 	n = readlink(link, path, sizeof(path) - 1);
 	path[MAX(n, 0)] = '\0';
-	snprintf(name.text, sizeof(name.text), "given as fd (%s)",
+	snprintf(img->name, sizeof(img->name), "given as fd (%s)",
 		 n > 0 ? error_value(path).text : "not open");
-	return name;
 }
 
 /* ---- open ---- */
@@ -94,8 +94,9 @@ static int image_open_flags(const struct block_image_config *config)
 	       O_NOCTTY;
 }
 
-static int image_open_path(const struct block_image_config *config,
-			   const struct image_name *name, struct error *err)
+static int image_open_path(const struct block_image *img,
+			   const struct block_image_config *config,
+			   struct error *err)
 {
 	int fd = open(config->path, image_open_flags(config)), r;
 
@@ -103,7 +104,7 @@ static int image_open_path(const struct block_image_config *config,
 		return fd;
 	r = -errno;
 	return error_set(err, r, "cannot open disk image %s: %s (%s)",
-			 name->text, strerror(-r), image_open_hint(r, config));
+			 img->name, strerror(-r), image_open_hint(r, config));
 }
 
 /*
@@ -114,7 +115,7 @@ static int image_open_path(const struct block_image_config *config,
  */
 static int image_open_again(struct block_image *img,
 			    const struct block_image_config *config,
-			    const struct image_name *name, struct error *err)
+			    struct error *err)
 {
 	char path[32];
 	int fd;
@@ -125,18 +126,18 @@ static int image_open_again(struct block_image *img,
 		return fd;
 	log_info(
 		"disk image %s: cannot be opened again (%s): its lock holds for all copies of the descriptor together",
-		name->text, strerror(errno));
+		img->name, strerror(errno));
 	img->lock_is_shared = true;
 	fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set(err, errno, "cannot copy disk image %s: %s",
-				 name->text, strerror(errno));
+				 img->name, strerror(errno));
 	return fd;
 }
 
 static int image_reopen(struct block_image *img,
 			const struct block_image_config *config,
-			const struct image_name *name, struct error *err)
+			struct error *err)
 {
 	int flags = fcntl(config->fd, F_GETFL);
 	int mode = flags & O_ACCMODE;
@@ -145,26 +146,25 @@ static int image_reopen(struct block_image *img,
 		return error_set(err, EBADF,
 				 "disk image %s is not a descriptor open for "
 				 "I/O: pass the number of an open one",
-				 name->text);
+				 img->name);
 	if (mode == O_WRONLY || (mode == O_RDONLY && !config->readonly))
 		return error_set(
 			err, EACCES,
 			"disk image %s is open for %s only: open it "
 			"for both%s",
-			name->text, mode == O_WRONLY ? "writing" : "reading",
+			img->name, mode == O_WRONLY ? "writing" : "reading",
 			mode == O_RDONLY ? ", or use readonly=on" : "");
 	if (flags & O_APPEND)
 		return error_set(err, EINVAL,
 				 "disk image %s is open with O_APPEND, which "
 				 "moves every write to its end: open it "
 				 "without",
-				 name->text);
-	return image_open_again(img, config, name, err);
+				 img->name);
+	return image_open_again(img, config, err);
 }
 
 /* O_DIRECT as asked; never O_NONBLOCK, which io_uring would obey. */
-static int image_set_flags(const struct block_image *img,
-			   const struct image_name *name, struct error *err)
+static int image_set_flags(const struct block_image *img, struct error *err)
 {
 	int old = fcntl(img->fd, F_GETFL);
 	int new = (old & ~(O_NONBLOCK | O_DIRECT)) |
@@ -175,12 +175,12 @@ static int image_set_flags(const struct block_image *img,
 	return error_set(err, errno,
 			 "disk image %s cannot be used with direct=%s: %s "
 			 "(leave direct as it is opened)",
-			 name->text, img->direct ? "on" : "off",
+			 img->name, img->direct ? "on" : "off",
 			 strerror(errno));
 }
 
 static int image_check_type(struct block_image *img, mode_t mode,
-			    const struct image_name *name, struct error *err)
+			    struct error *err)
 {
 	const char *what = S_ISDIR(mode)    ? "a directory"
 			   : S_ISFIFO(mode) ? "a pipe"
@@ -194,12 +194,11 @@ static int image_check_type(struct block_image *img, mode_t mode,
 	return error_set(err, S_ISDIR(mode) ? EISDIR : ENOTBLK,
 			 "disk image %s is %s: a disk needs a raw image file "
 			 "or a block device",
-			 name->text, what);
+			 img->name, what);
 }
 
 /* open(2) for writing does not fail on every device that refuses writes. */
 static int image_check_writable(const struct block_image *img,
-				const struct image_name *name,
 				struct error *err)
 {
 	int ro = 0;
@@ -209,11 +208,10 @@ static int image_check_writable(const struct block_image *img,
 		return 0;
 	return error_set(err, EROFS,
 			 "disk image %s is a read-only device: use readonly=on",
-			 name->text);
+			 img->name);
 }
 
-static int image_lock(const struct block_image *img,
-		      const struct image_name *name, struct error *err)
+static int image_lock(const struct block_image *img, struct error *err)
 {
 	struct flock lock = {
 		.l_type = img->readonly ? F_RDLCK : F_WRLCK,
@@ -232,7 +230,7 @@ static int image_lock(const struct block_image *img,
 		/* Some network file systems have no locks. */
 		log_warn("disk image %s cannot be locked (%s): make sure that "
 			 "nothing else writes to it",
-			 name->text, strerror(errno));
+			 img->name, strerror(errno));
 		return 0;
 	}
 	if (img->readonly)
@@ -240,12 +238,12 @@ static int image_lock(const struct block_image *img,
 				 "disk image %s is being written by another "
 				 "disk or process: stop that one, or give it "
 				 "readonly=on too",
-				 name->text);
+				 img->name);
 	return error_set(err, EBUSY,
 			 "disk image %s is used by another disk or process: "
 			 "stop that one, or share the image with readonly=on "
 			 "on both",
-			 name->text);
+			 img->name);
 }
 
 /* ---- geometry ---- */
@@ -316,6 +314,19 @@ static void image_file_limits(struct block_image *img, const struct stat *st)
 	if (!img->readonly)
 		img->discard_granularity = image_block((uint64_t)st->st_blksize,
 						       FILE_BLOCK, 1u << 20);
+}
+
+/* Not an overlay: what is below it, it does not say. */
+static bool image_is_local(const struct block_image *img)
+{
+	struct statfs fs;
+
+	if (img->is_blockdev)
+		return true;
+	if (fstatfs(img->fd, &fs))
+		return false;
+	return fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC ||
+	       fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == TMPFS_MAGIC;
 }
 
 /* What the kernel says of O_DIRECT here (Linux 6.1) goes over our guess. */
@@ -393,8 +404,7 @@ int block_image_resize(struct block_image *img, uint64_t bytes,
 	return r;
 }
 
-static int image_measure(struct block_image *img, const struct image_name *name,
-			 struct error *err)
+static int image_measure(struct block_image *img, struct error *err)
 {
 	uint64_t bytes = 0;
 	int r = image_bytes(img, &bytes);
@@ -403,65 +413,66 @@ static int image_measure(struct block_image *img, const struct image_name *name,
 		return error_set(err, r,
 				 "cannot read the size of disk image "
 				 "%s: %s",
-				 name->text, strerror(-r));
+				 img->name, strerror(-r));
 	img->size = ALIGN_DOWN(bytes, img->logical_block);
 	if (!img->size)
 		return error_set(err, EINVAL,
 				 "disk image %s is %s: make it larger, for "
 				 "example with truncate -s 1G",
-				 name->text,
+				 img->name,
 				 bytes ? "smaller than one block" : "empty");
 	if (img->size != bytes)
 		log_warn("disk image %s: the last %" PRIu64 " bytes are not a "
 			 "whole block of %u and are not shown to the guest",
-			 name->text, bytes - img->size, img->logical_block);
+			 img->name, bytes - img->size, img->logical_block);
 	return 0;
 }
 
-static int image_examine(struct block_image *img, const struct image_name *name,
-			 struct error *err)
+static int image_examine(struct block_image *img, struct error *err)
 {
 	struct stat st;
 	int r;
 
 	if (fstat(img->fd, &st))
 		return error_set(err, errno, "cannot examine disk image %s: %s",
-				 name->text, strerror(errno));
-	r = image_check_type(img, st.st_mode, name, err);
+				 img->name, strerror(errno));
+	r = image_check_type(img, st.st_mode, err);
 	if (!r)
-		r = image_check_writable(img, name, err);
+		r = image_check_writable(img, err);
 	if (!r)
-		r = image_set_flags(img, name, err);
+		r = image_set_flags(img, err);
 	if (!r)
-		r = image_lock(img, name, err);
+		r = image_lock(img, err);
 	if (r)
 		return r;
 	img->memory_align = 1;
+	img->is_local = image_is_local(img);
 	if (img->is_blockdev)
 		image_blockdev_limits(img, &st);
 	else
 		image_file_limits(img, &st);
 	image_direct_limits(img);
-	return image_measure(img, name, err);
+	return image_measure(img, err);
 }
 
 int block_image_open(struct block_image *img,
 		     const struct block_image_config *config, struct error *err)
 {
-	struct image_name name = image_name(config);
 	int r;
 
 	*img = (struct block_image){
 		.fd = -1,
 		.readonly = config->readonly,
 		.direct = config->direct,
+		.pool = { .name = img->name, .max = POOL_JOBS },
 	};
-	r = config->path ? image_open_path(config, &name, err)
-			 : image_reopen(img, config, &name, err);
+	image_set_name(img, config);
+	r = config->path ? image_open_path(img, config, err)
+			 : image_reopen(img, config, err);
 	if (r < 0)
 		return r;
 	img->fd = r;
-	r = image_examine(img, &name, err);
+	r = image_examine(img, err);
 	if (r)
 		block_image_close(img);
 	return r;

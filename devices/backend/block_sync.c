@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /*
- * The engine that always works: plain system calls, made in commit() on the
- * loop's thread, which waits for them. What they gave is delivered by the next
- * poll(), as with the other engines.
+ * The engine that always works: plain system calls, and how each request is
+ * made by them. Those that may wait are made on threads of the pool.
  */
 #include "devices/backend/block_engine.h"
 
@@ -15,12 +14,6 @@
 
 #include "vmm/iov.h"
 #include "vmm/util.h"
-
-struct sync_engine {
-	struct block_engine be;
-	struct block_req *queue; /* submitted, not committed */
-	struct block_req **queue_tail;
-};
 
 /* ---- one request, blocking ---- */
 
@@ -57,24 +50,24 @@ static int sync_transfer(int fd, struct block_req *req)
 }
 
 /* By way of a buffer that O_DIRECT accepts. */
-static int sync_bounce(struct block_engine *be, struct block_req *req)
+static int sync_bounce(int fd, struct block_req *req)
 {
-	int fd = be->config.image->fd;
+	char bounce[BLOCK_CHUNK_LEN] __attribute__((aligned(4096)));
 	struct iov_cursor cursor;
 	ssize_t n;
 
 	while (req->progress < req->len) {
 		off_t pos = (off_t)(req->offset + req->progress);
-		size_t len = MIN(req->len - req->progress, BLOCK_CHUNK_LEN);
+		size_t len = MIN(req->len - req->progress, sizeof(bounce));
 
 		cursor = iov_cursor_init(req->iov, req->nr_iov);
 		iov_skip(&cursor, req->progress);
 		if (req->op == BLOCK_READ) {
-			n = sync_result(pread(fd, be->bounce, len, pos));
-			iov_write(&cursor, be->bounce, n > 0 ? (size_t)n : 0);
+			n = sync_result(pread(fd, bounce, len, pos));
+			iov_write(&cursor, bounce, n > 0 ? (size_t)n : 0);
 		} else {
-			iov_read(&cursor, be->bounce, len);
-			n = sync_result(pwrite(fd, be->bounce, len, pos));
+			iov_read(&cursor, bounce, len);
+			n = sync_result(pwrite(fd, bounce, len, pos));
 		}
 		if (n < 0 && n != -EINTR)
 			return (int)n;
@@ -83,13 +76,19 @@ static int sync_bounce(struct block_engine *be, struct block_req *req)
 	return 0;
 }
 
-static int sync_fallocate(int fd, const struct block_req *req)
+/* This file does not know how: fallocate(2)'s ways to say so. */
+static bool sync_is_unsupported(int result)
+{
+	return result == -EOPNOTSUPP || result == -ENOSYS;
+}
+
+static int sync_fallocate(int fd, const struct block_req *req, int mode)
 {
 	int r;
 
 	do
-		r = fallocate(fd, block_fallocate_mode(req), (off_t)req->offset,
-			      (off_t)req->len);
+		r = fallocate(fd, mode | FALLOC_FL_KEEP_SIZE,
+			      (off_t)req->offset, (off_t)req->len);
 	while (r && errno == EINTR);
 	return r ? -errno : 0;
 }
@@ -104,32 +103,30 @@ static int sync_discard(const struct block_image *image,
 	if (image->is_blockdev)
 		r = ioctl(image->fd, BLKDISCARD, range) ? -errno : 0;
 	else
-		r = sync_fallocate(image->fd, req);
-	return block_is_unsupported(r) ? 0 : r;
+		r = sync_fallocate(image->fd, req, FALLOC_FL_PUNCH_HOLE);
+	return sync_is_unsupported(r) ? 0 : r;
 }
 
 static int sync_write_zeroes(int fd, struct block_req *req)
 {
-	int r;
+	int r = -EOPNOTSUPP;
 
-	for (req->step = block_zero_step(req, 0); req->step < BLOCK_ZERO_WRITE;
-	     req->step++) {
-		r = sync_fallocate(fd, req);
-		if (!block_is_unsupported(r))
-			return r;
-	}
-	return sync_transfer(fd, req);
+	if (req->flags & BLOCK_ZERO_MAY_UNMAP)
+		r = sync_fallocate(fd, req, FALLOC_FL_PUNCH_HOLE);
+	if (sync_is_unsupported(r))
+		r = sync_fallocate(fd, req, FALLOC_FL_ZERO_RANGE);
+	if (sync_is_unsupported(r))
+		r = sync_transfer(fd, req);
+	return r;
 }
 
-int block_sync_execute(struct block_engine *be, struct block_req *req)
+int block_sync_execute(const struct block_image *image, struct block_req *req)
 {
-	const struct block_image *image = be->config.image;
-
 	switch (req->op) {
 	case BLOCK_READ:
 	case BLOCK_WRITE:
-		if (be->bounce && block_req_is_misaligned(be, req))
-			return sync_bounce(be, req);
+		if (block_req_is_misaligned(image, req))
+			return sync_bounce(image->fd, req);
 		return sync_transfer(image->fd, req);
 	case BLOCK_FLUSH:
 		return fdatasync(image->fd) ? -errno : 0;
@@ -145,56 +142,37 @@ int block_sync_execute(struct block_engine *be, struct block_req *req)
 
 static void sync_submit(struct block_engine *be, struct block_req *req)
 {
-	struct sync_engine *se = container_of(be, struct sync_engine, be);
-
 	block_engine_begin(be, req);
-	req->next = NULL;
-	*se->queue_tail = req;
-	se->queue_tail = &req->next;
+	block_engine_submit_plain(be, req);
 }
 
 static void sync_commit(struct block_engine *be)
 {
-	struct sync_engine *se = container_of(be, struct sync_engine, be);
-	struct block_req *req = se->queue, *next;
-
-	se->queue = NULL;
-	se->queue_tail = &se->queue;
-	for (; req; req = next) {
-		next = req->next;
-		block_engine_finish(be, req, block_sync_execute(be, req));
-	}
+	if (be->writes)
+		block_engine_write_now(be, block_engine_defer);
 	block_engine_settle(be);
-}
-
-static bool sync_poll(struct block_engine *be)
-{
-	return block_engine_deliver(be);
 }
 
 static void sync_destroy(struct block_engine *be)
 {
-	struct sync_engine *se = container_of(be, struct sync_engine, be);
-
 	block_engine_fini(be);
-	free(se);
+	free(be);
 }
 
 static int sync_create(struct block_engine **out,
 		       const struct block_engine_config *config)
 {
-	struct sync_engine *se = calloc(1, sizeof(*se));
+	struct block_engine *be = calloc(1, sizeof(*be));
 	int r;
 
-	if (!se)
+	if (!be)
 		return -ENOMEM;
-	se->queue_tail = &se->queue;
-	r = block_engine_init(&se->be, &block_sync_ops, config);
+	r = block_engine_init(be, &block_sync_ops, config);
 	if (r) {
-		sync_destroy(&se->be);
+		sync_destroy(be);
 		return r;
 	}
-	*out = &se->be;
+	*out = be;
 	return 0;
 }
 
@@ -203,7 +181,8 @@ const struct block_engine_ops block_sync_ops = {
 	.create = sync_create,
 	.submit = sync_submit,
 	.commit = sync_commit,
-	.poll = sync_poll,
+	.poll = block_engine_deliver,
 	.events = block_engine_events,
+	.cancel = block_engine_cancel,
 	.destroy = sync_destroy,
 };

@@ -6,14 +6,20 @@
  * keeps it quiet. To watch the ring's own descriptor is not enough: completions
  * that wait for us to come and get them (DEFER_TASKRUN) wake nobody there.
  *
+ * Only reads and writes use it. The kernel makes other calls on threads that all
+ * rings of an I/O thread share, and a few that hang would hold up other disks;
+ * the pool has threads as well, with a maximum for each disk.
+ *
  * Two things are faster without the ring while the page cache serves them, and
  * commit() does them as plain system calls. A batch of one lone read goes by a
  * call that refuses to wait (a fifth less time at depth 1); a miss makes that
- * pause for some requests. Buffered writes, which most file systems hand to a
- * kernel worker, one wake-up each (three to six times slower), are written at
- * once; when that has to wait for long, because the host throttles writers,
- * the ring does it for sixteen times as long, so that the loop never loses more
- * than a sixteenth of its time.
+ * pause for some requests. Buffered writes to a local image, which most file
+ * systems hand to a kernel worker, one wake-up each (three to six times
+ * slower), are written at once; when that has to wait for long, because the
+ * host throttles writers, the ring does it for sixteen times as long, so that
+ * the loop never loses more than a sixteenth of its time. A write can still be
+ * the first to meet a local disk that died: it then waits as long as the disk
+ * is dead, and with it this I/O thread's other queues; no other thread does.
  */
 #include "devices/backend/block_engine.h"
 
@@ -22,18 +28,12 @@
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "vmm/log.h"
 #include "vmm/util.h"
 
 /* More than this in one batch are submitted in parts. */
 #define URING_SQ_MAX 256u
-/* Reads that go straight to the ring after one that was not in the cache. */
-#define URING_MISS_PAUSE 32u
-/* A batch of writes that waits beyond this sends the next ones to the ring. */
-#define URING_WRITE_NS 1000000u
-#define URING_WRITE_PAUSE 16u
 #define URING_RETRY_MAX 8u
 /* Bytes of one registered buffer: less than the kernel's limit (1 GiB), so that
  * memory can come and go by them. */
@@ -55,14 +55,8 @@ struct uring_engine {
 	/* without the ring */
 	unsigned int batch; /* submitted to the ring since the last commit */
 	struct block_req *held; /* that batch, when it is one lone read */
-	bool reads_now; /* a lone read may go without the ring */
-	unsigned int reads_pause; /* ... after this many more */
-	struct block_req *writes; /* since the last commit, newest first */
-	bool writes_now; /* they may go without the ring */
-	uint64_t writes_after_ns; /* ... from this time on */
 	/* the rest */
 	bool resent; /* poll() put something into the ring */
-	unsigned int bad_steps; /* ways of zeroing the file does not know */
 	struct block_req *backlog; /* the submission ring was full */
 	struct block_req **backlog_tail;
 	struct uring_fixed *fixed; /* regions known to the kernel */
@@ -199,13 +193,6 @@ static int uring_fixed_index(const struct uring_engine *ur,
 
 /* ---- towards the kernel ---- */
 
-/* Its requests read or write bytes, and may be cut short. */
-static bool uring_moves_data(const struct block_req *req)
-{
-	return req->op <= BLOCK_WRITE ||
-	       (req->op == BLOCK_WRITE_ZEROES && req->step == BLOCK_ZERO_WRITE);
-}
-
 static void uring_prep_data(struct uring_engine *ur, struct io_uring_sqe *sqe,
 			    const struct block_req *req)
 {
@@ -241,20 +228,12 @@ static void uring_prep(struct uring_engine *ur, struct io_uring_sqe *sqe,
 {
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->flags = IOSQE_FIXED_FILE; /* fd 0 of the registered ones */
-	if (req->retries)
+	/* Whether it can be done without waiting, the kernel may have to ask a
+	 * server first: not here. */
+	if (req->retries || !ur->be.config.image->is_local)
 		sqe->flags |= IOSQE_ASYNC;
 	sqe->user_data = (uintptr_t)req;
-	if (uring_moves_data(req)) {
-		uring_prep_data(ur, sqe, req);
-	} else if (req->op == BLOCK_FLUSH) {
-		sqe->opcode = IORING_OP_FSYNC;
-		sqe->fsync_flags = IORING_FSYNC_DATASYNC;
-	} else {
-		sqe->opcode = IORING_OP_FALLOCATE;
-		sqe->off = req->offset;
-		sqe->addr = req->len;
-		sqe->len = (uint32_t)block_fallocate_mode(req);
-	}
+	uring_prep_data(ur, sqe, req);
 }
 
 /* All that the ring holds goes to the kernel; one call when it takes it all. */
@@ -282,6 +261,7 @@ static void uring_push(struct uring_engine *ur, struct block_req *req)
 {
 	struct io_uring_sqe *sqe = uring_get_sqe(ur);
 
+	block_engine_away(&ur->be);
 	if (sqe) {
 		uring_prep(ur, sqe, req);
 		return;
@@ -312,18 +292,14 @@ static void uring_submit(struct block_engine *be, struct block_req *req)
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
 
 	block_engine_begin(be, req);
-	if (be->bounce && block_req_is_misaligned(be, req)) {
-		block_engine_finish(be, req, block_sync_execute(be, req));
+	if (req->op > BLOCK_WRITE ||
+	    block_req_is_misaligned(be->config.image, req)) {
+		block_engine_defer(be, req);
 		return;
 	}
-	if (req->op == BLOCK_WRITE_ZEROES)
-		req->step = block_zero_step(req, ur->bad_steps);
-	if (req->op == BLOCK_WRITE && ur->writes_now) {
-		req->next = ur->writes;
-		ur->writes = req;
+	if (block_engine_hold_write(be, req))
 		return;
-	}
-	if (ur->batch++ == 0 && req->op == BLOCK_READ && ur->reads_now) {
+	if (ur->batch++ == 0 && req->op == BLOCK_READ && be->reads_now) {
 		ur->held = req;
 		return;
 	}
@@ -334,61 +310,10 @@ static void uring_submit(struct block_engine *be, struct block_req *req)
 	uring_push(ur, req);
 }
 
-/* True: all of it was in the cache. */
-static bool uring_read_now(struct uring_engine *ur, struct block_req *req)
+/* For block_engine_write_now(). */
+static void uring_push_write(struct block_engine *be, struct block_req *req)
 {
-	struct block_engine *be = &ur->be;
-	ssize_t n;
-
-	if (ur->reads_pause) {
-		ur->reads_pause--;
-		return false;
-	}
-	n = preadv2(be->config.image->fd, req->iov,
-		    (int)MIN(req->nr_iov, BLOCK_IOV_MAX), (off_t)req->offset,
-		    RWF_NOWAIT);
-	if (n >= 0 && (uint64_t)n == req->len) {
-		block_engine_finish(be, req, 0);
-		return true;
-	}
-	if (n > 0)
-		req->progress = (uint64_t)n;
-	else if (n < 0 && errno != EAGAIN)
-		ur->reads_now = false; /* not for this file system */
-	ur->reads_pause = URING_MISS_PAUSE;
-	return false;
-}
-
-/* How often this thread has had to wait; to be preempted does not count. */
-static long uring_waits(void)
-{
-	struct rusage usage;
-
-	return getrusage(RUSAGE_THREAD, &usage) ? 0 : usage.ru_nvcsw;
-}
-
-static void uring_write_now(struct uring_engine *ur)
-{
-	struct block_engine *be = &ur->be;
-	struct block_req *req = ur->writes, *next;
-	uint64_t start = loop_now_ns(), spent;
-	bool ring = start < ur->writes_after_ns;
-	long waits = ring ? 0 : uring_waits();
-
-	ur->writes = NULL;
-	for (; req; req = next) {
-		next = req->next;
-		if (ring) {
-			uring_push(ur, req);
-			continue;
-		}
-		block_engine_finish(be, req, block_sync_execute(be, req));
-		spent = loop_now_ns() - start;
-		if (spent > URING_WRITE_NS && uring_waits() != waits) {
-			ring = true;
-			ur->writes_after_ns = start + spent * URING_WRITE_PAUSE;
-		}
-	}
+	uring_push(container_of(be, struct uring_engine, be), req);
 }
 
 static void uring_commit(struct block_engine *be)
@@ -398,53 +323,63 @@ static void uring_commit(struct block_engine *be)
 
 	ur->held = NULL;
 	ur->batch = 0;
-	if (ur->writes)
-		uring_write_now(ur);
-	if (req && !uring_read_now(ur, req))
+	if (be->writes)
+		block_engine_write_now(be, uring_push_write);
+	if (req && !block_engine_read_now(be, req))
 		uring_push(ur, req);
 	uring_flush(ur);
 	block_engine_settle(be);
+}
+
+/* Linux 5.19; older ones cancel nothing. */
+static void uring_cancel(struct block_engine *be)
+{
+	struct uring_engine *ur = container_of(be, struct uring_engine, be);
+	struct block_req *req;
+	struct io_uring_sqe *sqe;
+
+	while ((req = ur->backlog)) {
+		ur->backlog = req->next;
+		block_engine_back(be);
+		block_engine_finish(be, req, -ECANCELED);
+	}
+	ur->backlog_tail = &ur->backlog;
+	sqe = uring_get_sqe(ur);
+	if (sqe) {
+		io_uring_prep_cancel(sqe, NULL,
+				     (int)(IORING_ASYNC_CANCEL_ALL |
+					   IORING_ASYNC_CANCEL_ANY));
+		sqe->user_data = 0;
+	}
+	uring_flush(ur);
+	block_engine_cancel(be);
 }
 
 /* ---- from the kernel ---- */
 
 static void uring_resend(struct uring_engine *ur, struct block_req *req)
 {
+	if (ur->be.cancelling) {
+		block_engine_done(&ur->be, req, -ECANCELED);
+		return;
+	}
 	ur->resent = true;
 	uring_push(ur, req);
 }
 
-static void uring_on_error(struct uring_engine *ur, struct block_req *req,
+static void uring_complete(struct uring_engine *ur, struct block_req *req,
 			   int result)
 {
-	struct block_engine *be = &ur->be;
-
 	if ((result == -EAGAIN || result == -EINTR) &&
 	    req->retries < URING_RETRY_MAX) {
 		req->retries++;
 		uring_resend(ur, req);
 		return;
 	}
-	if (!block_is_unsupported(result) || req->op < BLOCK_DISCARD) {
-		block_engine_done(be, req, result);
-	} else if (req->op == BLOCK_DISCARD) {
-		block_engine_done(be, req, block_sync_execute(be, req));
-	} else {
-		ur->bad_steps |= 1u << req->step;
-		req->step = block_zero_step(req, ur->bad_steps);
-		uring_resend(ur, req);
-	}
-}
-
-static void uring_complete(struct uring_engine *ur, struct block_req *req,
-			   int result)
-{
+	req->progress += result > 0 ? (uint32_t)result : 0;
 	if (result < 0) {
-		uring_on_error(ur, req, result);
-		return;
-	}
-	req->progress += (uint32_t)result;
-	if (req->progress >= req->len || !uring_moves_data(req)) {
+		block_engine_done(&ur->be, req, result);
+	} else if (req->progress >= req->len) {
 		block_engine_done(&ur->be, req, 0);
 	} else if (!result) {
 		/* The file is shorter than it was. */
@@ -479,6 +414,9 @@ static bool uring_poll(struct block_engine *be)
 		int result = cqe->res;
 
 		io_uring_smp_store_release(cq->khead, ++head);
+		if (!data)
+			continue; /* a cancellation's own */
+		block_engine_back(be);
 		uring_complete(ur, (struct block_req *)data, result);
 	}
 	if (ur->resent) {
@@ -538,7 +476,7 @@ static int uring_setup(struct uring_engine *ur, unsigned int depth)
 		return r;
 	}
 	ur->deferred = params.flags & IORING_SETUP_DEFER_TASKRUN;
-	/* Linux 5.6: READ, WRITE and FALLOCATE */
+	/* Linux 5.6: READ and WRITE */
 	return params.features & IORING_FEAT_RW_CUR_POS ? 0 : -ENOSYS;
 }
 
@@ -568,8 +506,6 @@ static int uring_create(struct block_engine **out,
 	if (!ur)
 		return -ENOMEM;
 	ur->backlog_tail = &ur->backlog;
-	ur->reads_now = !config->image->direct;
-	ur->writes_now = !config->image->direct;
 	r = uring_setup(ur, config->depth);
 	if (!r)
 		r = io_uring_register_files(&ur->ring, &config->image->fd, 1);
@@ -597,5 +533,6 @@ const struct block_engine_ops block_uring_ops = {
 	.commit = uring_commit,
 	.poll = uring_poll,
 	.events = uring_events,
+	.cancel = uring_cancel,
 	.destroy = uring_destroy,
 };

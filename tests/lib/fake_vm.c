@@ -230,7 +230,7 @@ void fake_loop_call(struct loop *loop, void (*fn)(void *arg))
 
 	loop_post(loop, &fc.call);
 	while (!atomic_load(&fc.ran))
-		sched_yield();
+		usleep(50);
 }
 
 bool fake_vm_turn_until(struct fake_vm *fv, bool (*done)(void *arg), void *arg)

@@ -12,14 +12,13 @@
 #include "vmm/util.h"
 
 static struct block_image image;
-static struct block_engine engine = { .config = { .image = &image } };
 
 static bool is_misaligned(enum block_op op, uintptr_t place, size_t len)
 {
 	struct iovec iov[2] = { { (void *)place, len }, { (void *)4096, 512 } };
 	struct block_req req = { .op = op, .iov = iov, .nr_iov = 2 };
 
-	return block_req_is_misaligned(&engine, &req);
+	return block_req_is_misaligned(&image, &req);
 }
 
 static void test_direct(void **state unused_param)

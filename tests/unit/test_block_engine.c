@@ -109,14 +109,13 @@ static void open_files(struct fixture *f)
 		f->image.fd = open(path, flags);
 		unlink(path);
 	}
-	assert_true(f->check_fd >= 0);
 	if (f->image.fd >= 0)
 		assert_int_equal(pwrite(f->check_fd, f->model, FILE_LEN, 0),
 				 FILE_LEN);
 	f->image.size = FILE_LEN;
+	f->image.is_local = true;
+	f->image.pool.max = 4;
 	f->image.logical_block = 512;
-	f->image.physical_block = 4096;
-	f->image.discard_granularity = 4096;
 	f->image.direct = f->v->file == FILE_DIRECT;
 	f->image.memory_align = f->image.direct ? 512 : 1;
 }
@@ -216,6 +215,8 @@ static void wait_idle(struct fixture *f)
 	while (f->be->in_flight) {
 		assert_true(loop_now_ns() < end);
 		f->be->ops->poll(f->be);
+		loop_quit(f->loop);
+		loop_run(f->loop);
 	}
 	assert_false(f->be->ops->poll(f->be));
 }
@@ -236,10 +237,11 @@ static int run_one(struct fixture *f, struct block_req *req)
 static int run_op(struct fixture *f, enum block_op op, uint64_t offset,
 		  uint64_t len, unsigned int flags)
 {
-	f->reqs[0] = (struct block_req){
+	struct block_req req = {
 		.op = op, .offset = offset, .len = len, .flags = flags
 	};
-	return run_one(f, &f->reqs[0]);
+
+	return run_one(f, &req);
 }
 
 static int run_data(struct fixture *f, enum block_op op, uint64_t offset,
@@ -453,7 +455,6 @@ static void test_write_zeroes(void **state)
 {
 	struct fixture *f = fixture_of(state);
 
-	/* Twice: the second time it knows what the file cannot do. */
 	assert_int_equal(run_op(f, BLOCK_WRITE_ZEROES, 512, 200 * 1024, 0), 0);
 	memset(f->model + 512, 0, 200 * 1024);
 	check_file(f);
@@ -490,8 +491,7 @@ static void test_errors(void **state)
 	assert_int_equal(run_op(f, BLOCK_FLUSH, 0, 0, 0), 0);
 	assert_int_equal(run_data(f, BLOCK_READ, 4096, 1), 0);
 	assert_memory_equal(f->buf, f->model + 4096, 4096);
-	/* Memory that is not there */
-	f->iov[0].iov_base = (void *)4096;
+	f->iov[0].iov_base = (void *)4096; /* not there */
 	assert_int_equal(run_data(f, BLOCK_READ, 4096, 1), -EFAULT);
 	check_file(f);
 }
