@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,6 +59,7 @@ static void fill(const struct nowait *nw)
 static void test_terminal(void **state unused_param)
 {
 	int main_fd, fd = open_terminal(&main_fd);
+	struct pollfd room = { .fd = fd, .events = POLLOUT };
 	struct nowait nw;
 
 	nowait_open(&nw, fd);
@@ -67,6 +69,8 @@ static void test_terminal(void **state unused_param)
 	fill(&nw);
 	assert_false(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	assert_true(read(main_fd, data, sizeof(data)) > 0);
+	/* The terminal hears of it a little later. */
+	assert_int_equal(poll(&room, 1, WAIT_S * 1000), 1);
 	assert_int_equal(nowait_write(&nw, "x", 1), 1);
 	nowait_close(&nw);
 	assert_int_equal(write(fd, "y", 1), 1);
