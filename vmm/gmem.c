@@ -25,16 +25,6 @@
 
 /* ---- the map ---- */
 
-static struct gmem_area area_load(const struct gmem_area *from)
-{
-	return (struct gmem_area){
-		.gpa = __atomic_load_n(&from->gpa, __ATOMIC_RELAXED),
-		.len = __atomic_load_n(&from->len, __ATOMIC_RELAXED),
-		.hva = __atomic_load_n(&from->hva, __ATOMIC_RELAXED),
-		.kind = __atomic_load_n(&from->kind, __ATOMIC_RELAXED),
-	};
-}
-
 static void area_store(struct gmem_area *to, const struct gmem_area *from)
 {
 	__atomic_store_n(&to->gpa, from->gpa, __ATOMIC_RELAXED);
@@ -87,12 +77,19 @@ static void gmem_publish(struct gmem *gm)
 	atomic_store_explicit(&gm->version, version, memory_order_release);
 }
 
-/* What is around gpa; len 0: nothing. Any thread. */
-static struct gmem_area gmem_find(const struct gmem *gm, gpa_t gpa)
+/*
+ * Where gpa is, with the bytes from there to the end of its area; NULL: nowhere.
+ * Fields go to scalars: there are several lookups a request, and one that copies
+ * areas takes many times as long. Any thread.
+ */
+static inline void *gmem_find(const struct gmem *gm, gpa_t gpa, uint64_t *left,
+			      enum gmem_kind *kind)
 {
-	struct gmem_area area = { .len = 0 };
 	unsigned int version, i, nr;
+	uint8_t *hva;
 
+	*left = 0;
+	*kind = GMEM_RAM;
 	do {
 		const struct gmem_view *view;
 
@@ -100,15 +97,23 @@ static struct gmem_area gmem_find(const struct gmem *gm, gpa_t gpa)
 					       memory_order_acquire);
 		view = &gm->views[version % 2];
 		nr = __atomic_load_n(&view->nr, __ATOMIC_RELAXED);
-		area.len = 0;
-		for (i = 0; i < nr && gpa - area.gpa >= area.len; i++)
-			area = area_load(&view->areas[i]);
+		for (hva = NULL, i = 0; i < nr && !hva; i++) {
+			const struct gmem_area *a = &view->areas[i];
+			uint64_t off = gpa - __atomic_load_n(&a->gpa,
+							     __ATOMIC_RELAXED);
+			uint64_t len =
+				__atomic_load_n(&a->len, __ATOMIC_RELAXED);
+
+			if (off >= len)
+				continue;
+			*left = len - off;
+			*kind = __atomic_load_n(&a->kind, __ATOMIC_RELAXED);
+			hva = __atomic_load_n(&a->hva, __ATOMIC_RELAXED) + off;
+		}
 		atomic_thread_fence(memory_order_acquire);
 	} while (version !=
 		 atomic_load_explicit(&gm->version, memory_order_relaxed));
-	if (gpa - area.gpa >= area.len)
-		area.len = 0;
-	return area;
+	return hva;
 }
 
 const struct gmem_range *gmem_next(const struct gmem *gm,
@@ -600,23 +605,21 @@ void gmem_remove_window(struct gmem *gm, unsigned int slot)
 void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len,
 		enum gmem_kind *kind)
 {
-	const struct gmem_area area = gmem_find(gm, gpa);
+	uint64_t left;
+	void *hva = gmem_find(gm, gpa, &left, kind);
 
-	if (!area.len)
-		return NULL;
-	*len = MIN(*len, area.len - (gpa - area.gpa));
-	*kind = area.kind;
-	return area.hva + (gpa - area.gpa);
+	if (hva)
+		*len = MIN(*len, left);
+	return hva;
 }
 
 void *gmem_ptr(const struct gmem *gm, gpa_t gpa, uint64_t len)
 {
-	const struct gmem_area area = gmem_find(gm, gpa);
+	enum gmem_kind kind;
+	uint64_t left;
+	void *hva = gmem_find(gm, gpa, &left, &kind);
 
-	if (!area.len || area.kind == GMEM_WINDOW ||
-	    len > area.len - (gpa - area.gpa))
-		return NULL;
-	return area.hva + (gpa - area.gpa);
+	return hva && kind != GMEM_WINDOW && len <= left ? hva : NULL;
 }
 
 int gmem_write(const struct gmem *gm, gpa_t gpa, const void *buf, size_t len)
