@@ -129,7 +129,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 	/* What a client or guest wrote does not end the line. */
 	error_make_plain(line + n, (size_t)m);
 	line[n + m] = '\n';
-	log_put(line, (size_t)(n + m + 1));
+	log_put(line, (size_t)n + (size_t)m + 1);
 }
 
 bool log_is_due(uint64_t *last_ns)
