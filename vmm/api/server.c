@@ -344,6 +344,7 @@ static void conn_refuse(struct server_conn *conn, unsigned int status,
 	conn_drop_items(conn);
 	conn_drop_fds(conn);
 	conn->ticket = 0;
+	conn->expects = false;
 	conn->refused = true;
 	conn->server->nr_refused++;
 	conn->server->nr_conns--;
