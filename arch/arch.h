@@ -95,11 +95,23 @@ struct arch_boot {
 	bool has_serial; /* there is a serial port */
 };
 
-/* Put kernel, initramfs, command line and tables into memory and point the
- * first vCPU at the entry. Main thread, vCPUs built and not running. -errno
- * with a message. */
-int arch_boot(const struct arch_boot *boot, struct vcpu *first,
+/* How the kernel in memory is entered; the port's own. */
+struct arch_entry {
+	uint64_t pc;
+	uint64_t params; /* guest address that it is told */
+	int mode;
+};
+
+/* Put kernel, initramfs, command line and tables into memory, which nobody else
+ * uses meanwhile, and say how to enter it. Takes as long as the files do. Any
+ * thread. -errno with a message. */
+int arch_load(const struct arch_boot *boot, struct arch_entry *entry,
 	      struct error *err);
+
+/* Point the first vCPU, fresh, at the entry. Main thread. -errno with a
+ * message. */
+int arch_enter(struct vcpu *first, const struct arch_entry *entry,
+	       struct error *err);
 
 /* Handle an exit reason that vmm/vcpu.c does not know. vCPU thread.
  * Returns true when it was one of this arch's. */

@@ -29,6 +29,7 @@ struct device;
 
 enum device_kind {
 	DEVICE_PLATFORM, /* chips the machine always has; made by the arch */
+	DEVICE_BUS, /* one of these that others stand on */
 	DEVICE_VIRTIO, /* what users name: --disk, --net, ... */
 };
 
@@ -100,10 +101,12 @@ struct device_ops {
 	void (*unplug)(struct device *dev, bool forced);
 	/* Somebody pressed the power button. NULL: not the chip for it. */
 	void (*power_button)(struct device *dev);
-	/* Make the storage behind it `bytes` large, or notice that it is, and
-	 * tell the driver. -errno with a message, nothing changed. NULL: it
-	 * has none. */
+	/* Make the storage behind it `bytes` large, or notice that it is. Takes
+	 * as long as the host likes; any thread, dev stays meanwhile. -errno
+	 * with a message, nothing changed. NULL: it has none. */
 	int (*resize)(struct device *dev, uint64_t bytes, struct error *err);
+	/* resize() was done: tell the driver. Main thread. */
+	void (*resized)(struct device *dev, uint64_t bytes);
 	/* Call emit() for each counter; units as in vmm/stats.h. They are
 	 * counted on other threads meanwhile. NULL: there are none. */
 	void (*counters)(struct device *dev,
@@ -128,7 +131,8 @@ struct device {
 	const struct device_ops *ops;
 	char id[64];
 	unsigned int slot; /* on the PCI bus; 0: not there */
-	struct list_node node; /* in the board's list, in order of creation */
+	struct list_node node; /* in one of the board's lists */
+	unsigned int pins; /* who uses it on other threads; main thread */
 	/* vmm/plug.c's own */
 	atomic_uint news; /* any thread: enum device_news, bits */
 	atomic_bool driver_active; /* any thread */
@@ -138,6 +142,8 @@ struct device {
 	uint64_t told_ns; /* when nr_told was 0 last */
 	unsigned int nr_told; /* of what drivers did */
 	unsigned int nr_untold; /* there were too many */
+	uint64_t
+		gone_ns; /* removed: when that is told at the latest; 0: told */
 };
 
 /* ---- registry ---- */

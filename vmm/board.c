@@ -15,6 +15,7 @@ void board_init(struct board *board, const struct board_ops *ops,
 	board->main_loop = main_loop;
 	board->nr_cpus = 1;
 	list_init(&board->devices);
+	list_init(&board->gone);
 	bus_init(&board->pio);
 	bus_init(&board->mmio);
 }
@@ -109,17 +110,29 @@ void board_device_quiet(struct board *board)
 	board->ops->quiet(board);
 }
 
-struct device *board_find_busy(struct board *board)
+bool board_is_quiet(struct device *dev)
+{
+	return !dev->pins && (!dev->ops->is_quiet || dev->ops->is_quiet(dev));
+}
+
+static struct device *board_find_busy_in(struct list_node *list)
 {
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &board->devices) {
+	list_for_each (pos, tmp, list) {
 		struct device *dev = container_of(pos, struct device, node);
 
-		if (dev->ops->is_quiet && !dev->ops->is_quiet(dev))
+		if (!board_is_quiet(dev))
 			return dev;
 	}
 	return NULL;
+}
+
+struct device *board_find_busy(struct board *board)
+{
+	struct device *dev = board_find_busy_in(&board->devices);
+
+	return dev ? dev : board_find_busy_in(&board->gone);
 }
 
 void board_driver_news(struct board *board, struct device *dev,

@@ -86,6 +86,8 @@ struct board {
 	const struct hotplug_chip_ops *hotplug_chip; /* NULL: none */
 	void *hotplug_opaque;
 	struct list_node devices; /* in order of creation */
+	/* The guest has them no more, but the host has requests of theirs. */
+	struct list_node gone;
 	unsigned int nr_cpus; /* that the guest has now: 0 .. nr_cpus - 1 */
 	struct loop *io_loops[BOARD_MAX_IO_LOOPS];
 	unsigned int nr_io_loops;
@@ -135,7 +137,9 @@ int board_add_device(struct board *board, const struct device_class *class,
 /* A device that was asked to quiesce is quiet now; the main loop will look
  * which. Any thread, no lock held. */
 void board_device_quiet(struct board *board);
-/* The first device that is not quiet, or NULL. Main thread. */
+/* dev is quiet, and no other thread uses it. Main thread. */
+bool board_is_quiet(struct device *dev);
+/* The first device that is not, gone or there; NULL: all are. Main thread. */
 struct device *board_find_busy(struct board *board);
 
 /* A driver did something with dev; the main loop will look into it. Any

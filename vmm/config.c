@@ -269,6 +269,34 @@ int device_config_init(struct device_config *dc,
 	return 0;
 }
 
+int device_config_copy(struct device_config *to, const struct device_config *dc,
+		       struct error *err)
+{
+	const struct param_set *set = dc->class->params;
+	int r = 0;
+
+	*to = (struct device_config){ .class = dc->class };
+	to->config = set ? param_copy(set, dc->config) : NULL;
+	if (set && !to->config)
+		return error_set(err, ENOMEM, "--%s: no memory",
+				 dc->class->option);
+	for (unsigned int i = 0; set && i < set->nr_params; i++) {
+		int *fd = (int *)(void *)((char *)to->config +
+					  set->params[i].offset);
+
+		if (set->params[i].type != PARAM_FD || *fd < 0)
+			continue;
+		*fd = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
+		if (*fd < 0 && !r)
+			r = error_set(err, errno, "--%s %s: %s",
+				      dc->class->option, set->params[i].name,
+				      error_text(errno));
+	}
+	if (r)
+		device_config_free(to);
+	return r;
+}
+
 void device_config_free(struct device_config *dc)
 {
 	if (dc->config && dc->class->params) {
@@ -305,6 +333,93 @@ struct device_config *vm_config_add_device(struct vm_config *vc,
 		return NULL;
 	vc->nr_devices++;
 	return dc;
+}
+
+static const char *config_id_of(const struct device_config *dc)
+{
+	char **id = device_config_id(dc);
+
+	return id ? *id : NULL;
+}
+
+/* The device of that id among the first nr. */
+static int config_find(const struct vm_config *vc, unsigned int nr,
+		       const char *id)
+{
+	for (unsigned int i = 0; i < nr; i++) {
+		const char *other = config_id_of(&vc->devices[i]);
+
+		if (other && strcmp(other, id) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+static int config_check_id(const char *option, const char *id,
+			   struct error *err)
+{
+	char plain[sizeof(((struct device *)NULL)->id)];
+	size_t len = strlen(id);
+
+	if (len >= sizeof(plain))
+		return error_set(err, EINVAL,
+				 "--%s id=%s: is longer than %zu bytes", option,
+				 error_value(id).text, sizeof(plain) - 1);
+	memcpy(plain, id, len + 1);
+	error_make_plain(plain, len);
+	if (!len || strcmp(id, plain) != 0)
+		return error_set(
+			err, EINVAL,
+			"--%s id=%s: is empty, has control characters or is no UTF-8; leave it out, or give a name",
+			option, error_value(id).text);
+	if (strncmp(id, "__", 2) == 0)
+		return error_set(
+			err, EINVAL,
+			"--%s id=%s: ids that start with '__' are the machine's own; choose another",
+			option, error_value(id).text);
+	return 0;
+}
+
+int vm_config_find(const struct vm_config *vc, const char *id)
+{
+	return config_find(vc, vc->nr_devices, id);
+}
+
+int vm_config_assign_ids(struct vm_config *vc, unsigned int first,
+			 unsigned int *next, struct error *err)
+{
+	unsigned int i;
+	char made[64];
+	char **id;
+	int r;
+
+	for (i = first; i < vc->nr_devices; i++) {
+		id = device_config_id(&vc->devices[i]);
+		if (!id || !*id)
+			continue;
+		r = config_check_id(vc->devices[i].class->option, *id, err);
+		if (r)
+			return r;
+		if (config_find(vc, i, *id) >= 0)
+			return error_set(
+				err, EEXIST,
+				"--%s id=%s: another device has it; choose another",
+				vc->devices[i].class->option,
+				error_value(*id).text);
+	}
+	for (i = first; i < vc->nr_devices; i++) {
+		id = device_config_id(&vc->devices[i]);
+		if (!id || *id)
+			continue;
+		do
+			snprintf(made, sizeof(made), "_%s%u",
+				 vc->devices[i].class->option, (*next)++);
+		while (config_find(vc, vc->nr_devices, made) >= 0);
+		*id = strdup(made);
+		if (!*id)
+			return error_set(err, EIO, "out of memory");
+	}
+	return 0;
 }
 
 /* ---- root file system ---- */
@@ -410,12 +525,11 @@ const char *vm_config_option(const struct vm_config *vc, unsigned int i)
 
 /* ---- checks ---- */
 
-/* A file that the boot loader can read. */
-/* fd: -1, or the file itself. */
-static int config_check_file(const char *option, const char *path, int fd,
-			     const char *what, struct error *err)
+int config_check_file(const char *option, const char *path, int fd,
+		      struct error *err)
 {
 	struct error_value shown = error_value(path ? path : "fd");
+	const char *what = option[0] == 'i' ? "an" : "a";
 	bool bad = fd < 0;
 	struct stat st;
 
@@ -425,14 +539,15 @@ static int config_check_file(const char *option, const char *path, int fd,
 		bad = fstat(fd, &st) < 0;
 	if (bad)
 		return error_set(err, errno,
-				 "--%s %s: %s; give the path of %s that can be "
-				 "read",
-				 option, shown.text, strerror(errno), what);
+				 "--%s %s: %s; give the path of %s %s that can "
+				 "be read",
+				 option, shown.text, strerror(errno), what,
+				 option);
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, EINVAL,
 				 "--%s %s: is not a plain file; give the path "
-				 "of %s",
-				 option, shown.text, what);
+				 "of %s %s",
+				 option, shown.text, what, option);
 	return 0;
 }
 
@@ -445,11 +560,10 @@ int vm_config_check(const struct vm_config *vc, struct error *err)
 				 "--kernel: is missing; a machine needs one, "
 				 "add --kernel PATH (--help lists all "
 				 "options)");
-	rc = config_check_file("kernel", vc->kernel, vc->kernel_fd, "a kernel",
-			       err);
+	rc = config_check_file("kernel", vc->kernel, vc->kernel_fd, err);
 	if (!rc && (vc->initramfs || vc->initramfs_fd >= 0))
 		rc = config_check_file("initramfs", vc->initramfs,
-				       vc->initramfs_fd, "an initramfs", err);
+				       vc->initramfs_fd, err);
 	return rc;
 }
 

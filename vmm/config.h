@@ -111,6 +111,10 @@ void vm_config_free(struct vm_config *vc);
  * caller's storage. -ENOMEM with a message. */
 int device_config_init(struct device_config *dc,
 		       const struct device_class *class, struct error *err);
+/* Make *to a copy of dc that owns what it has, descriptors too, without the
+ * echo. Any thread that owns dc. -errno with a message. */
+int device_config_copy(struct device_config *to, const struct device_config *dc,
+		       struct error *err);
 /* Free what dc owns, and close its descriptors; config and echo are NULL
  * afterwards. One that is NULL is fine. */
 void device_config_free(struct device_config *dc);
@@ -127,6 +131,14 @@ struct device_config *vm_config_add_device(struct vm_config *vc,
 					   const struct device_class *class,
 					   struct error *err);
 
+/* The index of the device of this id; -1: there is none. */
+int vm_config_find(const struct vm_config *vc, const char *id);
+/* Give ids that no other device has to the devices from `first` on that have
+ * none: "_<option><N>", N from *next on. -EINVAL or -EEXIST with a message when
+ * one that was given cannot be. */
+int vm_config_assign_ids(struct vm_config *vc, unsigned int first,
+			 unsigned int *next, struct error *err);
+
 /*
  * Make the first device of vc->rootfs, if there is one: of the class that can
  * hold a root file system. A path that this process cannot write to becomes
@@ -138,8 +150,12 @@ int vm_config_add_rootfs(struct vm_config *vc, struct error *err);
 /* The option that device i of vc came by, for messages: "rootfs", "disk". */
 const char *vm_config_option(const struct vm_config *vc, unsigned int i);
 
-/* What one option cannot say alone: a kernel is given, files are there. -errno
- * with a message. */
+/* The file of --kernel or --initramfs is one that can be read: path, or fd when
+ * that is not -1. Asks the host. Any thread. -errno with a message. */
+int config_check_file(const char *option, const char *path, int fd,
+		      struct error *err);
+/* What one option cannot say alone: a kernel is given, files are there. Asks
+ * the host. -errno with a message. */
 int vm_config_check(const struct vm_config *vc, struct error *err);
 
 /*

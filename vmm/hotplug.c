@@ -11,13 +11,12 @@ static int hotplug_check_chip(const struct hotplug *hp, struct error *err)
 	return error_set(err, ENOTSUP, "this machine has no hot-plug");
 }
 
-int hotplug_add(struct hotplug *hp, const struct device_class *class,
-		const void *config, struct hotplug_place *out,
+int hotplug_add(struct hotplug *hp, const struct device_config *dc,
 		struct error *err)
 {
 	int r = hotplug_check_chip(hp, err);
 
-	return r ? r : plug_add(&hp->plug, class, config, out, err);
+	return r ? r : plug_add(&hp->plug, dc, err);
 }
 
 int hotplug_remove(struct hotplug *hp, const char *id, bool force,

@@ -39,24 +39,23 @@ void hotplug_on_run(struct hotplug *hp);
 void hotplug_on_reset(struct hotplug *hp);
 
 /*
- * Add a device to a machine that runs or is paused, and tell the guest.
- * config: a params struct of class, borrowed until it is removed.
- * out->pending: the guest listens, and gets time to bind a driver; the
- * listener's plugged() tells how that ended. A guest that does not listen yet,
- * or stands still, finds the device later.
- * -errno with a message: nothing is left behind; -ENOTSUP: no hot-plug here.
+ * Add a device to a machine that runs or is paused, when the host has opened
+ * its files (dc is copied), and tell the guest. The listener's plugged() tells
+ * how that ended: a guest that listens gets time to bind a driver; one that
+ * does not yet, or stands still, finds the device later.
+ * -errno with a message; -ENOTSUP: no hot-plug here.
  */
-int hotplug_add(struct hotplug *hp, const struct device_class *class,
-		const void *config, struct hotplug_place *out,
+int hotplug_add(struct hotplug *hp, const struct device_config *dc,
 		struct error *err);
 
 /*
  * Ask the guest to let go of a device. It and its id stay until the guest
  * ejects it: then the device is destroyed, its files are closed, and removed()
- * is called. A guest that does not in ASK_DEADLINE_NS keeps it:
+ * is called. When the host has not finished its requests in PLUG_GONE_NS,
+ * removed() is called even so, and its files are closed later. A guest that does not in ASK_DEADLINE_NS keeps it:
  * remove_failed(); asking again later is fine. While a request is pending,
  * another one only reminds the guest: there is one answer to both.
- * force: take it away at once; removed() is called before this returns.
+ * force: take it away at once, without asking.
  * -ENOENT: no such device; -EBUSY: it is still being added; -ENOTSUP.
  */
 int hotplug_remove(struct hotplug *hp, const char *id, bool force,

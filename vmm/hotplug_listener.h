@@ -10,7 +10,6 @@
 struct hotplug_place {
 	char id[64];
 	char bdf[16]; /* "0000:00:SS.0" */
-	bool pending; /* no driver has bound yet: plugged() will follow */
 };
 
 /* How a request for another size came out. */
@@ -26,8 +25,8 @@ struct hotplug_size {
  * verb of vmm/hotplug.h, but not end or reset the machine.
  */
 struct hotplug_listener {
-	/* How a hotplug_add() with `pending` ended. why NULL: a driver has
-	 * bound; else the device is gone again. */
+	/* How a hotplug_add() ended. why NULL: the device is there, and if the
+	 * guest listens, a driver has bound; else it is not, or not any more. */
 	void (*plugged)(void *opaque, const struct hotplug_place *at,
 			const char *why);
 	/* A driver took the device, or gave it up. nr_untold: how often it did

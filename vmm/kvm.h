@@ -46,8 +46,8 @@ void kvm_close(struct kvm *kvm);
 int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err);
 void kvm_unbuild(struct kvm *kvm);
 
-/* Start the threads of the first nr vCPUs, which kvm_build() made. -errno with
- * a message; then none runs. */
+/* Start the threads of the first nr vCPUs, which kvm_build() made; they are held
+ * when the board is paused. -errno with a message; then none runs. */
 int kvm_start(struct kvm *kvm, unsigned int nr, struct error *err);
 /* End the threads of all vCPUs; their state is kept nowhere. */
 void kvm_stop(struct kvm *kvm);

@@ -10,8 +10,18 @@
 #include "vmm/serial.h"
 #include "vmm/util.h"
 
-/* Resets of the guest that a pause may meet. */
-#define PAUSE_TRIES 8
+/* A reply that waits for a device. */
+struct machine_wait {
+	struct list_node node;
+	enum machine_wait_kind {
+		WAIT_ADD,
+		WAIT_REMOVE,
+		WAIT_RESIZE,
+	} kind;
+	char id[64];
+	uint64_t ticket;
+	unsigned int next_id, then_id; /* the machine's, before and after it */
+};
 
 const char *machine_state_name(const struct machine *m)
 {
@@ -50,90 +60,113 @@ static int machine_host_code(int r)
 	return !r || r == -ENOTSUP ? r : -EIO;
 }
 
+/* ---- what takes time ---- */
+
+bool machine_is_busy(const struct machine *m)
+{
+	return m->task != TASK_NONE;
+}
+
+static int machine_need_idle(const struct machine *m, struct error *err)
+{
+	static const char *const doings[] = {
+		[TASK_BOOT] = "booting",
+		[TASK_PAUSE] = "being paused",
+		[TASK_REBOOT] = "rebooting",
+		[TASK_SHUTDOWN] = "shutting down",
+		[TASK_DELETE] = "shutting down",
+	};
+
+	if (!machine_is_busy(m))
+		return 0;
+	return error_set(err, EIO, "VM is %s; try again", doings[m->task]);
+}
+
+static void machine_tell(struct machine *m, uint64_t ticket, int r,
+			 struct error *err, const struct hotplug_place *at)
+{
+	if (ticket && m->on_done)
+		m->on_done(m->watcher, ticket, r, err, at);
+}
+
+static int machine_begin(struct machine *m, enum machine_task task)
+{
+	m->task = task;
+	m->task_ticket = ++m->last_ticket;
+	return MACHINE_LATER;
+}
+
+static void machine_finish(struct machine *m, int r, struct error *err)
+{
+	uint64_t ticket = m->task_ticket;
+
+	m->task = TASK_NONE;
+	m->task_ticket = 0;
+	machine_tell(m, ticket, r ? -EIO : 0, err, NULL);
+	if (m->on_idle)
+		m->on_idle(m->watcher);
+}
+
+static int machine_wait_alloc(struct machine_wait **w, struct error *err)
+{
+	*w = calloc(1, sizeof(**w));
+	return *w ? 0 : error_set(err, EIO, "out of memory");
+}
+
+/* The reply waits for the device of this id. */
+static int machine_wait(struct machine *m, struct machine_wait *w,
+			enum machine_wait_kind kind, const char *id)
+{
+	w->kind = kind;
+	snprintf(w->id, sizeof(w->id), "%s", id);
+	w->ticket = ++m->last_ticket;
+	list_insert(&m->waits, &w->node);
+	return MACHINE_LATER;
+}
+
+static void machine_end_wait(struct machine *m, enum machine_wait_kind kind,
+			     const char *id, int r, struct error *err,
+			     const struct hotplug_place *at)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &m->waits) {
+		struct machine_wait *w =
+			container_of(pos, struct machine_wait, node);
+		uint64_t ticket = w->ticket;
+
+		if (w->kind != kind || strcmp(w->id, id))
+			continue;
+		/* One that did not come uses no id up. */
+		if (r && kind == WAIT_ADD && m->next_id == w->then_id)
+			m->next_id = w->next_id;
+		list_remove(&w->node);
+		free(w);
+		machine_tell(m, ticket, r, err, at);
+		return;
+	}
+}
+
+/* The machine is gone, and what the host holds of it goes when it can. */
+static void machine_drop_vm(struct machine *m)
+{
+	struct vm *vm = m->vm;
+
+	m->vm = NULL;
+	m->nr_ending++;
+	vm_destroy(vm);
+}
+
+static void machine_on_released(void *opaque)
+{
+	struct machine *m = opaque;
+
+	m->nr_ending--;
+	if (m->state == MACHINE_EMPTY && !m->nr_ending)
+		loop_quit(m->loop); /* for machine_fini() */
+}
+
 /* ---- configuration ---- */
-
-static const char *machine_id_of(const struct device_config *dc)
-{
-	char **id = device_config_id(dc);
-
-	return id ? *id : NULL;
-}
-
-/* The device of that id among the first nr. */
-static int machine_find(const struct vm_config *vc, unsigned int nr,
-			const char *id)
-{
-	for (unsigned int i = 0; i < nr; i++) {
-		const char *other = machine_id_of(&vc->devices[i]);
-
-		if (other && strcmp(other, id) == 0)
-			return (int)i;
-	}
-	return -1;
-}
-
-static int machine_check_id(const char *option, const char *id,
-			    struct error *err)
-{
-	char plain[sizeof(((struct device *)NULL)->id)];
-	size_t len = strlen(id);
-
-	if (len >= sizeof(plain))
-		return error_set(err, EINVAL,
-				 "--%s id=%s: is longer than %zu bytes", option,
-				 error_value(id).text, sizeof(plain) - 1);
-	memcpy(plain, id, len + 1);
-	error_make_plain(plain, len);
-	if (!len || strcmp(id, plain) != 0)
-		return error_set(
-			err, EINVAL,
-			"--%s id=%s: is empty, has control characters or is no UTF-8; leave it out, or give a name",
-			option, error_value(id).text);
-	if (strncmp(id, "__", 2) == 0)
-		return error_set(
-			err, EINVAL,
-			"--%s id=%s: ids that start with '__' are the machine's own; choose another",
-			option, error_value(id).text);
-	return 0;
-}
-
-/* Devices [first, nr_devices) get ids that no other has. */
-static int machine_assign_ids(struct machine *m, struct vm_config *vc,
-			      unsigned int first, struct error *err)
-{
-	unsigned int i;
-	char made[64];
-	char **id;
-	int r;
-
-	for (i = first; i < vc->nr_devices; i++) {
-		id = device_config_id(&vc->devices[i]);
-		if (!id || !*id)
-			continue;
-		r = machine_check_id(vc->devices[i].class->option, *id, err);
-		if (r)
-			return r;
-		if (machine_find(vc, i, *id) >= 0)
-			return error_set(
-				err, EEXIST,
-				"--%s id=%s: another device has it; choose another",
-				vc->devices[i].class->option,
-				error_value(*id).text);
-	}
-	for (i = first; i < vc->nr_devices; i++) {
-		id = device_config_id(&vc->devices[i]);
-		if (!id || *id)
-			continue;
-		do
-			snprintf(made, sizeof(made), "_%s%u",
-				 vc->devices[i].class->option, m->next_id++);
-		while (machine_find(vc, vc->nr_devices, made) >= 0);
-		*id = strdup(made);
-		if (!*id)
-			return error_set(err, EIO, "out of memory");
-	}
-	return 0;
-}
 
 int machine_create(struct machine *m, struct vm_config *vc, struct error *err)
 {
@@ -141,7 +174,7 @@ int machine_create(struct machine *m, struct vm_config *vc, struct error *err)
 
 	if (m->state != MACHINE_EMPTY)
 		return error_set(err, EIO, "VM is already created");
-	r = machine_assign_ids(m, vc, 0, err);
+	r = vm_config_assign_ids(vc, 0, &m->next_id, err);
 	if (!r && serial_open(&vc->serial, err))
 		r = -EIO;
 	if (r) {
@@ -156,29 +189,6 @@ int machine_create(struct machine *m, struct vm_config *vc, struct error *err)
 	return 0;
 }
 
-static void machine_forget(struct machine *m)
-{
-	vm_config_free(&m->config);
-	m->state = MACHINE_EMPTY;
-	m->next_id = 0;
-	events_emit(m->events, "vm", "deleted", NULL);
-}
-
-int machine_delete(struct machine *m, struct error *err)
-{
-	int r;
-
-	if (m->state == MACHINE_EMPTY)
-		return 0;
-	if (m->vm) {
-		r = machine_shutdown(m, err);
-		if (r)
-			return r;
-	}
-	machine_forget(m);
-	return 0;
-}
-
 /* ---- the guest's own doing ---- */
 
 static void machine_end(struct machine *m, enum vm_event event)
@@ -189,20 +199,11 @@ static void machine_end(struct machine *m, enum vm_event event)
 		m->on_end(m, event);
 }
 
-static int machine_reset(struct machine *m, struct error *err)
+static void machine_reset(struct machine *m, enum machine_task task)
 {
-	int r;
-
+	m->task = task;
 	events_emit(m->events, "vm", "rebooting", NULL);
-	r = vm_reset(m->vm, err);
-	if (r) {
-		log_error("reboot: %s", err->msg);
-		machine_end(m, VM_EVENT_FAULT);
-		return error_set(err, EIO, "%s", strdupa(err->msg));
-	}
-	m->state = MACHINE_RUNNING;
-	events_emit(m->events, "vm", "rebooted", NULL);
-	return 0;
+	vm_reset(m->vm, task == TASK_PAUSE);
 }
 
 static void machine_on_stopped(void *opaque, enum vm_event event)
@@ -210,9 +211,14 @@ static void machine_on_stopped(void *opaque, enum vm_event event)
 	struct machine *m = opaque;
 	struct error err;
 
+	if (m->task != TASK_NONE)
+		machine_finish(
+			m,
+			error_set(&err, EIO, "the guest is stopping by itself"),
+			&err);
 	if (event == VM_EVENT_RESET && m->config.on_reset != RESET_EXIT) {
 		log_info("the guest reboots");
-		machine_reset(m, &err);
+		machine_reset(m, TASK_REBOOT);
 		return;
 	}
 	if (event == VM_EVENT_FAULT)
@@ -223,21 +229,17 @@ static void machine_on_stopped(void *opaque, enum vm_event event)
 
 /* ---- devices ---- */
 
-static void machine_event_added(struct machine *m,
-				const struct hotplug_place *at)
-{
-	events_emit(m->events, "vm", "device-added", "id", at->id, "bdf",
-		    at->bdf, NULL);
-}
-
 int machine_add_device(struct machine *m, struct device_config *new,
-		       struct hotplug_place *out, struct error *err)
+		       struct error *err)
 {
 	struct vm_config *vc = &m->config;
 	struct device_config *dc = &vc->devices[vc->nr_devices];
+	struct machine_wait *w = NULL;
 	unsigned int next_id = m->next_id;
 	int r = machine_need_created(m, err);
 
+	if (!r)
+		r = machine_need_idle(m, err);
 	if (r)
 		return r;
 	if (m->state == MACHINE_SHUTDOWN)
@@ -247,22 +249,24 @@ int machine_add_device(struct machine *m, struct device_config *new,
 				 "all %u slots of the machine are taken",
 				 CONFIG_MAX_DEVICES);
 	*dc = *new;
-	memset(out, 0, sizeof(*out));
-	r = machine_assign_ids(m, vc, vc->nr_devices++, err);
+	r = vm_config_assign_ids(vc, vc->nr_devices++, &m->next_id, err);
 	if (!r && m->vm)
-		r = machine_host_code(hotplug_add(&m->vm->hotplug, dc->class,
-						  dc->config, out, err));
+		r = machine_wait_alloc(&w, err);
+	if (!r && m->vm)
+		r = machine_host_code(hotplug_add(&m->vm->hotplug, dc, err));
 	if (r) {
 		vc->nr_devices--;
 		m->next_id = next_id;
+		free(w);
 		return r;
 	}
 	new->config = NULL;
 	new->echo = NULL;
-	snprintf(out->id, sizeof(out->id), "%s", machine_id_of(dc));
-	if (m->vm && !out->pending)
-		machine_event_added(m, out);
-	return 0;
+	if (w) {
+		w->next_id = next_id;
+		w->then_id = m->next_id;
+	}
+	return w ? machine_wait(m, w, WAIT_ADD, *device_config_id(dc)) : 0;
 }
 
 static void machine_drop_device(struct machine *m, unsigned int i)
@@ -279,18 +283,20 @@ static void machine_on_plugged(void *opaque, const struct hotplug_place *at,
 			       const char *why)
 {
 	struct machine *m = opaque;
-	int i = machine_find(&m->config, m->config.nr_devices, at->id);
+	int i = vm_config_find(&m->config, at->id);
+	struct error err;
 
 	if (!why) {
-		machine_event_added(m, at);
+		events_emit(m->events, "vm", "device-added", "id", at->id,
+			    "bdf", at->bdf, NULL);
 	} else {
 		events_emit(m->events, "vm", "device-add-failed", "id", at->id,
 			    "error", why, NULL);
 		if (i >= 0)
 			machine_drop_device(m, (unsigned int)i);
 	}
-	if (m->on_added)
-		m->on_added(m->watcher, at, why);
+	machine_end_wait(m, WAIT_ADD, at->id,
+			 why ? error_set(&err, EIO, "%s", why) : 0, &err, at);
 }
 
 static void machine_on_driver(void *opaque, const char *id, bool active,
@@ -308,12 +314,13 @@ static void machine_on_driver(void *opaque, const char *id, bool active,
 static void machine_on_removed(void *opaque, const struct hotplug_place *was)
 {
 	struct machine *m = opaque;
-	int i = machine_find(&m->config, m->config.nr_devices, was->id);
+	int i = vm_config_find(&m->config, was->id);
 
 	events_emit(m->events, "vm", "device-removed", "id", was->id, "bdf",
 		    was->bdf, NULL);
 	if (i >= 0)
 		machine_drop_device(m, (unsigned int)i);
+	machine_end_wait(m, WAIT_REMOVE, was->id, 0, NULL, NULL);
 }
 
 static void machine_on_remove_failed(void *opaque, const char *id,
@@ -349,8 +356,201 @@ static void machine_on_resized(void *opaque, const struct hotplug_size *size,
 		    "actual", actual, why ? "error" : NULL, why, NULL);
 }
 
+static void machine_on_disk_resized(void *opaque, const char *id, int r,
+				    struct error *err)
+{
+	if (r != -EINVAL && r != -ENOENT)
+		r = machine_host_code(r);
+	machine_end_wait(opaque, WAIT_RESIZE, id, r, err, NULL);
+}
+
+int machine_remove_device(struct machine *m, const char *id, bool force,
+			  struct error *err)
+{
+	struct machine_wait *w = NULL;
+	int r = machine_need_created(m, err);
+	int i;
+
+	if (!r)
+		r = machine_need_idle(m, err);
+	if (r)
+		return r;
+	i = vm_config_find(&m->config, id);
+	if (i < 0)
+		return error_set(err, ENOENT, "id %s: there is no such device",
+				 error_value(id).text);
+	if (!m->vm) {
+		machine_drop_device(m, (unsigned int)i);
+		return 0;
+	}
+	if (force)
+		r = machine_wait_alloc(&w, err);
+	if (!r)
+		r = machine_host_code(
+			hotplug_remove(&m->vm->hotplug, id, force, err));
+	if (r || !w) {
+		free(w);
+		return r;
+	}
+	return machine_wait(m, w, WAIT_REMOVE, id);
+}
+
+int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
+			struct error *err)
+{
+	struct machine_wait *w = NULL;
+	int r = machine_need_created(m, err);
+
+	if (!r && vm_config_find(&m->config, id) < 0)
+		return error_set(err, ENOENT, "id %s: there is no such device",
+				 error_value(id).text);
+	if (!r)
+		r = machine_need_booted(m, err);
+	if (!r)
+		r = machine_wait_alloc(&w, err);
+	if (r)
+		return r;
+	r = vm_resize_disk(m->vm, id, bytes, err);
+	if (r) {
+		free(w);
+		return r == -EINVAL || r == -ENOENT ? r : machine_host_code(r);
+	}
+	return machine_wait(m, w, WAIT_RESIZE, id);
+}
+
+/* ---- how operations of the machine end ---- */
+
+static void machine_forget(struct machine *m)
+{
+	vm_config_free(&m->config);
+	m->state = MACHINE_EMPTY;
+	m->next_id = 0;
+	events_emit(m->events, "vm", "deleted", NULL);
+}
+
+/* The guest stopped or reset by itself, and that is not a reset in place. */
+static bool machine_is_ending(const struct machine *m)
+{
+	return vm_has_event(m->vm) &&
+	       (atomic_load(&m->vm->board.event) != VM_EVENT_RESET ||
+		m->config.on_reset == RESET_EXIT);
+}
+
+static int machine_refuse_ending(struct error *err)
+{
+	return error_set(err, EIO,
+			 "the guest is stopping by itself; try again");
+}
+
+/* No vCPU runs on success, and what one has still to tell does not matter. Else
+ * it has its turn first. */
+static int machine_stop(struct machine *m, struct error *err)
+{
+	if (m->state == MACHINE_SHUTDOWN)
+		return 0;
+	vm_stop(m->vm);
+	return machine_is_ending(m) ? machine_refuse_ending(err) : 0;
+}
+
+static void machine_on_booted(struct machine *m, int r, struct error *err)
+{
+	if (r) {
+		machine_drop_vm(m);
+	} else {
+		m->state = MACHINE_RUNNING;
+		events_emit(m->events, "vm", "booted", NULL);
+	}
+	if (m->on_boot)
+		m->on_boot(m, r, err);
+	machine_finish(m, r, err);
+}
+
+static void machine_on_reset(struct machine *m, int r, struct error *err)
+{
+	if (r) {
+		log_error("reboot: %s", err->msg);
+		machine_finish(m, r, err);
+		machine_end(m, VM_EVENT_FAULT);
+		return;
+	}
+	m->state = MACHINE_RUNNING;
+	events_emit(m->events, "vm", "rebooted", NULL);
+	machine_finish(m, 0, err);
+}
+
+/* Of the pause, or of the reset that it met; then the guest is held at its new
+ * start. */
+static void machine_on_paused(struct machine *m, int r, struct error *err)
+{
+	bool reset = m->vm->board.run == BOARD_STOPPED;
+
+	if (r && reset) {
+		machine_on_reset(m, r, err);
+		return;
+	}
+	if (!r && machine_is_ending(m)) {
+		vm_resume(m->vm);
+		r = machine_refuse_ending(err);
+	} else if (!r && vm_has_event(m->vm)) {
+		machine_reset(m, TASK_PAUSE);
+		return;
+	}
+	if (r) {
+		events_emit(m->events, "vm", "pause-failed", "error", err->msg,
+			    NULL);
+	} else {
+		m->state = MACHINE_PAUSED;
+		events_emit(m->events, "vm", "paused", NULL);
+	}
+	machine_finish(m, r, err);
+}
+
+/* r: a device whose requests the host has not finished; they are kept aside. */
+static void machine_on_quiesced(struct machine *m, int r, struct error *err)
+{
+	bool delete = m->task == TASK_DELETE;
+
+	if (r)
+		log_warn("%s", err->msg);
+	machine_drop_vm(m);
+	m->state = MACHINE_CREATED;
+	events_emit(m->events, "vm", "shutdown", r ? "held" : NULL,
+		    r ? err->msg : NULL, NULL);
+	if (delete)
+		machine_forget(m);
+	machine_finish(m, 0, err);
+}
+
+static void machine_on_vm_done(void *opaque, int r, struct error *err)
+{
+	struct machine *m = opaque;
+
+	switch (m->task) {
+	case TASK_NONE:
+		break;
+	case TASK_BOOT:
+		machine_on_booted(m, r, err);
+		break;
+	case TASK_PAUSE:
+		machine_on_paused(m, r, err);
+		break;
+	case TASK_REBOOT:
+		machine_on_reset(m, r, err);
+		break;
+	case TASK_SHUTDOWN:
+	case TASK_DELETE:
+		machine_on_quiesced(m, r, err);
+		break;
+	}
+}
+
+/* ---- verbs ---- */
+
 static const struct vm_listener machine_listener = {
 	.stopped = machine_on_stopped,
+	.done = machine_on_vm_done,
+	.disk_resized = machine_on_disk_resized,
+	.released = machine_on_released,
 	.hotplug = {
 		.plugged = machine_on_plugged,
 		.driver = machine_on_driver,
@@ -360,171 +560,101 @@ static const struct vm_listener machine_listener = {
 	},
 };
 
-int machine_remove_device(struct machine *m, const char *id, bool force,
-			  struct error *err)
-{
-	int r = machine_need_created(m, err);
-	int i;
-
-	if (r)
-		return r;
-	i = machine_find(&m->config, m->config.nr_devices, id);
-	if (i < 0)
-		return error_set(err, ENOENT, "id %s: there is no such device",
-				 error_value(id).text);
-	if (!m->vm) {
-		machine_drop_device(m, (unsigned int)i);
-		return 0;
-	}
-	return machine_host_code(
-		hotplug_remove(&m->vm->hotplug, id, force, err));
-}
-
-int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
-			struct error *err)
-{
-	int r = machine_need_created(m, err);
-
-	if (!r && machine_find(&m->config, m->config.nr_devices, id) < 0)
-		return error_set(err, ENOENT, "id %s: there is no such device",
-				 error_value(id).text);
-	if (!r)
-		r = machine_need_booted(m, err);
-	if (r)
-		return r;
-	r = vm_resize_disk(m->vm, id, bytes, err);
-	return r == -EINVAL || r == -ENOENT ? r : machine_host_code(r);
-}
-
-/* ---- verbs ---- */
-
 int machine_boot(struct machine *m, struct error *err)
 {
-	int r;
+	int r = machine_need_idle(m, err);
 
+	if (r)
+		return r;
 	if (m->state == MACHINE_EMPTY)
 		return error_set(err, EIO, "VM config is missing");
 	if (m->state != MACHINE_CREATED)
 		return error_set(err, EIO, "VM is already created");
 	events_emit(m->events, "vm", "booting", NULL);
-	r = vm_config_check(&m->config, err);
-	if (!r)
-		r = vm_create(&m->vm, &m->config, m->loop, &machine_listener, m,
-			      err);
+	r = vm_create(&m->vm, &m->config, m->loop, &machine_listener, m, err);
 	if (r)
 		return -EIO;
-	r = vm_boot(m->vm, err);
-	if (r) {
-		vm_destroy(m->vm);
-		m->vm = NULL;
+	if (vm_boot(m->vm, err)) {
+		machine_drop_vm(m);
 		return -EIO;
 	}
-	m->state = MACHINE_RUNNING;
-	events_emit(m->events, "vm", "booted", NULL);
-	return 0;
+	return machine_begin(m, TASK_BOOT);
 }
 
-/*
- * Of vCPUs that are held: did the guest stop by itself at the same moment? Then
- * that has its turn first. A reset in place does not count.
- */
-static int machine_check_event(const struct machine *m, struct error *err)
+static int machine_need_state(const struct machine *m, struct error *err)
 {
-	if (!atomic_load(&m->vm->event_call.pending) ||
-	    (atomic_load(&m->vm->board.event) == VM_EVENT_RESET &&
-	     m->config.on_reset != RESET_EXIT))
-		return 0;
-	return error_set(err, EIO,
-			 "the guest is stopping by itself; try again");
-}
+	int r = machine_need_idle(m, err);
 
-/* A guest that resets meanwhile is held at its new start. */
-static int machine_hold(struct machine *m, struct error *err)
-{
-	unsigned int try;
-	int r;
-
-	for (try = 0; try < PAUSE_TRIES; try++) {
-		if (vm_pause(m->vm, err))
-			return -EIO;
-		if (!atomic_load(&m->vm->event_call.pending))
-			return 0;
-		vm_resume(m->vm, NULL);
-		r = machine_check_event(m, err);
-		if (!r)
-			r = machine_reset(m, err);
-		if (r)
-			return r;
-	}
-	return error_set(err, EIO, "the guest resets all the time; try again");
+	return r ? r : machine_need_booted(m, err);
 }
 
 int machine_pause(struct machine *m, struct error *err)
 {
-	int r = machine_need_booted(m, err);
+	int r = machine_need_state(m, err);
 
 	if (r)
 		return r;
 	if (m->state == MACHINE_PAUSED)
 		return error_set(err, EIO, "VM is paused already");
 	events_emit(m->events, "vm", "pausing", NULL);
-	r = machine_hold(m, err);
-	if (r)
-		return r;
-	m->state = MACHINE_PAUSED;
-	events_emit(m->events, "vm", "paused", NULL);
-	return 0;
+	vm_pause(m->vm);
+	return machine_begin(m, TASK_PAUSE);
 }
 
 int machine_resume(struct machine *m, struct error *err)
 {
-	int r = machine_need_booted(m, err);
+	int r = machine_need_state(m, err);
 
 	if (r)
 		return r;
 	if (m->state == MACHINE_RUNNING)
 		return error_set(err, EIO, "VM is not paused");
 	events_emit(m->events, "vm", "resuming", NULL);
-	if (vm_resume(m->vm, err))
-		return -EIO;
+	vm_resume(m->vm);
 	m->state = MACHINE_RUNNING;
 	events_emit(m->events, "vm", "resumed", NULL);
 	return 0;
 }
 
-/* No vCPU runs on success, and what one has still to tell does not matter. */
-static int machine_stop(struct machine *m, struct error *err)
-{
-	if (m->state == MACHINE_PAUSED) {
-		if (vm_resume(m->vm, err))
-			return -EIO;
-		m->state = MACHINE_RUNNING;
-	}
-	vm_stop(m->vm);
-	return machine_check_event(m, err);
-}
-
 int machine_reboot(struct machine *m, struct error *err)
 {
-	int r = machine_need_booted(m, err);
-
-	if (!r)
-		r = machine_stop(m, err);
-	return r ? r : machine_reset(m, err);
-}
-
-int machine_shutdown(struct machine *m, struct error *err)
-{
-	int r = machine_need_booted(m, err);
+	int r = machine_need_state(m, err);
 
 	if (!r)
 		r = machine_stop(m, err);
 	if (r)
 		return r;
-	vm_destroy(m->vm);
-	m->vm = NULL;
-	m->state = MACHINE_CREATED;
-	events_emit(m->events, "vm", "shutdown", NULL);
+	machine_begin(m, TASK_REBOOT);
+	machine_reset(m, TASK_REBOOT);
+	return MACHINE_LATER;
+}
+
+static int machine_quiesce(struct machine *m, enum machine_task task,
+			   struct error *err)
+{
+	int r = machine_need_idle(m, err);
+
+	if (!r)
+		r = machine_stop(m, err);
+	if (r)
+		return r;
+	vm_quiesce(m->vm);
+	return machine_begin(m, task);
+}
+
+int machine_shutdown(struct machine *m, struct error *err)
+{
+	int r = machine_need_state(m, err);
+
+	return r ? r : machine_quiesce(m, TASK_SHUTDOWN, err);
+}
+
+int machine_delete(struct machine *m, struct error *err)
+{
+	if (m->vm)
+		return machine_quiesce(m, TASK_DELETE, err);
+	if (m->state != MACHINE_EMPTY)
+		machine_forget(m);
 	return 0;
 }
 
@@ -622,15 +752,31 @@ void machine_init(struct machine *m)
 	m->state = MACHINE_EMPTY;
 	m->vm = NULL;
 	m->next_id = 0;
+	list_init(&m->waits);
 }
 
-void machine_fini(struct machine *m)
+static void machine_on_end_of_wait(struct loop_timer *lt)
+{
+	loop_quit(container_of(lt, struct machine, end)->loop);
+}
+
+bool machine_fini(struct machine *m)
 {
 	if (m->vm)
-		vm_destroy(m->vm);
-	m->vm = NULL;
+		machine_drop_vm(m);
+	while (!list_is_empty(&m->waits))
+		free(container_of(list_take(&m->waits), struct machine_wait,
+				  node));
 	if (machine_is_booted(m))
 		events_emit(m->events, "vm", "shutdown", NULL);
 	if (m->state != MACHINE_EMPTY)
 		machine_forget(m);
+	if (m->nr_ending) {
+		m->end.on_expire = machine_on_end_of_wait;
+		loop_timer_set(m->loop, &m->end,
+			       loop_now_ns() + MACHINE_END_NS);
+		loop_run(m->loop);
+		loop_timer_cancel(&m->end);
+	}
+	return !m->nr_ending;
 }

@@ -9,6 +9,7 @@
 #include "vmm/config.h"
 #include "vmm/error.h"
 #include "vmm/events.h"
+#include "vmm/list.h"
 #include "vmm/loop.h"
 #include "vmm/vm.h"
 
@@ -20,7 +21,11 @@
  *   EMPTY --create--> CREATED --boot--> RUNNING <--pause, resume--> PAUSED
  *     ^---delete---------'---<--shutdown---'-------------<------------'
  *
- * Verbs return 0 or -errno with a message, and change nothing when they fail:
+ * Verbs return 0, MACHINE_LATER, or -errno with a message, and change nothing
+ * when they fail at once. Nothing waits for the host or the guest: what takes
+ * time ends in one call of on_done(), by its deadline at the latest. One of
+ * boot, pause, reboot, shutdown and delete is under way at a time; until then,
+ * other verbs are refused:
  *   -ENOENT   there is no machine, or no device of that id
  *   -EEXIST   the id is taken
  *   -EINVAL   the configuration is refused
@@ -41,27 +46,57 @@ struct machine {
 	struct events *events; /* NULL: nobody listens */
 	/* The guest stopped for good; the process is to end. event is why. */
 	void (*on_end)(struct machine *m, enum vm_event event);
+	/* A machine_boot() ended; r and err as of on_done(). NULL: nobody wants
+	 * to know. */
+	void (*on_boot)(struct machine *m, int r, const struct error *err);
 	void *opaque; /* the caller's */
-	/* A machine_add_device() that was `pending` has ended; why NULL: the
-	 * device stays, else: it is gone, for that reason. The callee calls no
-	 * verb. NULL: nobody wants to know. */
-	void (*on_added)(void *opaque, const struct hotplug_place *at,
-			 const char *why);
-	void *watcher; /* first argument of on_added() */
+	/* How a verb that returned MACHINE_LATER ended: 0, or -errno with a
+	 * message. at: where an added device is, NULL of other verbs. No verbs
+	 * from in here. NULL: nobody wants to know. */
+	void (*on_done)(void *opaque, uint64_t ticket, int r, struct error *err,
+			const struct hotplug_place *at);
+	/* machine_is_busy() says no again. As on_done(). */
+	void (*on_idle)(void *opaque);
+	void *watcher; /* opaque of these two */
 
 	/* for reading only */
 	enum machine_state state;
 	struct vm_config config; /* unless EMPTY */
 	struct vm *vm; /* RUNNING, PAUSED */
 	unsigned int next_id; /* of made-up device ids */
+	uint64_t last_ticket; /* of the last verb that returned MACHINE_LATER */
+
+	/* machine.c's own */
+	enum machine_task {
+		TASK_NONE,
+		TASK_BOOT,
+		TASK_PAUSE,
+		TASK_REBOOT, /* also when the guest does it */
+		TASK_SHUTDOWN,
+		TASK_DELETE,
+	} task; /* under way */
+	uint64_t task_ticket; /* 0: nobody asked for it */
+	struct list_node waits; /* struct machine_wait: of devices */
+	unsigned int nr_ending; /* machines that the host still holds some of */
+	struct loop_timer end; /* of the wait for these */
 };
+
+/* What a verb returns that takes time: on_done() with last_ticket follows. */
+#define MACHINE_LATER 1
+/* What the host holds at the end is waited for, up to this. */
+#define MACHINE_END_NS 400000000ull
 
 /* Start with no machine. m: caller's storage, zeroed but for the fields that the
  * caller sets. */
 void machine_init(struct machine *m);
 /* Tear down what there is, with the events of it; nothing is asked of the
- * guest. m is EMPTY afterwards. */
-void machine_fini(struct machine *m);
+ * guest. Turns the loop for up to MACHINE_END_NS, for what the host holds. m is
+ * EMPTY afterwards. False: the host still holds some of it, and the loop has to
+ * stay until the process ends. */
+bool machine_fini(struct machine *m);
+
+/* Something is under way, for which most verbs have to wait. */
+bool machine_is_busy(const struct machine *m);
 
 /* "Created", "Running", "Paused", "Shutdown"; NULL when there is no machine. */
 const char *machine_state_name(const struct machine *m);
@@ -72,20 +107,23 @@ const char *machine_state_name(const struct machine *m);
  * serial port's other end is opened.
  */
 int machine_create(struct machine *m, struct vm_config *vc, struct error *err);
-/* Build a machine of the configuration, and start the guest. */
+/* Build a machine of the configuration, and start the guest. MACHINE_LATER. */
 int machine_boot(struct machine *m, struct error *err);
 /* Hold the guest where it is. One that resets at the same moment is held at its
- * new start. */
+ * new start. MACHINE_LATER: -EIO when the host does not finish the requests of
+ * a device in time; then the guest runs on. */
 int machine_pause(struct machine *m, struct error *err);
 /* Undo machine_pause(). */
 int machine_resume(struct machine *m, struct error *err);
-/* Reset the machine, paused or not; the guest starts anew and runs. */
+/* Reset the machine, paused or not; the guest starts anew and runs.
+ * MACHINE_LATER: when it fails the machine has ended. */
 int machine_reboot(struct machine *m, struct error *err);
 /* Destroy the machine without asking the guest; its configuration stays, and
- * can be booted again. */
+ * can be booted again. MACHINE_LATER, when the last requests have ended; what
+ * the host does not finish in time is kept aside. */
 int machine_shutdown(struct machine *m, struct error *err);
 /* Shut down what runs, and forget the configuration. Nothing there: 0, nothing
- * to do. */
+ * to do. MACHINE_LATER when something runs. */
 int machine_delete(struct machine *m, struct error *err);
 /* Press the power button; what that means is up to the guest. */
 int machine_power_button(struct machine *m, struct error *err);
@@ -94,20 +132,20 @@ int machine_nmi(struct machine *m, struct error *err);
 
 /*
  * Add a device. What *new owns is taken over, and it is left empty, only when
- * 0 is returned. out->bdf is "" when the machine does not run yet.
- * out->pending: it is there, but on_added() will tell whether it stays.
+ * it is not refused: 0 when the machine does not run yet, MACHINE_LATER when it
+ * does.
  */
 int machine_add_device(struct machine *m, struct device_config *new,
-		       struct hotplug_place *out, struct error *err);
+		       struct error *err);
 /*
  * Remove a device; from a machine that runs, ask the guest to let go of it.
  * Then 0 means that it was asked, and an event tells how it ended. force: do
- * not ask.
+ * not ask; MACHINE_LATER, when it is gone.
  */
 int machine_remove_device(struct machine *m, const char *id, bool force,
 			  struct error *err);
 
-/* Give a disk another size, in bytes, while the machine runs. */
+/* Give a disk another size, in bytes, while the machine runs. MACHINE_LATER. */
 int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
 			struct error *err);
 

@@ -22,6 +22,7 @@
 #include "vmm/log.h"
 #include "vmm/loop.h"
 #include "vmm/machine.h"
+#include "vmm/pool.h"
 #include "vmm/util.h"
 #include "vmm/vm.h"
 
@@ -32,6 +33,9 @@ enum exit_status {
 	EXIT_FAULT = 3, /* KVM gave up on the guest */
 };
 
+/* Of the pool, when all else is done. */
+#define PROCESS_END_NS 100000000u
+
 struct process {
 	struct run_config *rc;
 	struct loop *loop;
@@ -40,6 +44,8 @@ struct process {
 	struct machine machine;
 	struct api api;
 	struct server *server;
+	bool boots; /* the machine of the command line, which is to come up */
+	struct error error; /* ... and did not */
 	enum exit_status status;
 };
 
@@ -50,6 +56,17 @@ static void process_on_end(struct machine *m, enum vm_event event)
 	if (event == VM_EVENT_FAULT)
 		p->status = EXIT_FAULT;
 	loop_quit(p->loop);
+}
+
+static void process_on_boot(struct machine *m, int r, const struct error *err)
+{
+	struct process *p = m->opaque;
+
+	if (p->boots && r) {
+		p->error = *err;
+		loop_quit(p->loop);
+	}
+	p->boots = false;
 }
 
 static void process_on_quit(void *opaque)
@@ -140,7 +157,10 @@ static int process_boot(struct process *p, struct error *err)
 	if (!p->rc->vm.kernel)
 		return 0;
 	r = machine_create(&p->machine, &p->rc->vm, err);
-	return r ? r : machine_boot(&p->machine, err);
+	if (!r)
+		r = machine_boot(&p->machine, err);
+	p->boots = r == MACHINE_LATER;
+	return p->boots ? 0 : r;
 }
 
 /* A disk takes some descriptors for each of its queues. */
@@ -156,6 +176,7 @@ static void process_raise_limits(void)
 
 static int process_run_vm(struct process *p, struct error *err)
 {
+	bool held;
 	int r;
 
 	process_raise_limits();
@@ -164,6 +185,7 @@ static int process_run_vm(struct process *p, struct error *err)
 		return -ENOMEM;
 	p->machine.loop = p->loop;
 	p->machine.on_end = process_on_end;
+	p->machine.on_boot = process_on_boot;
 	p->machine.opaque = p;
 	machine_init(&p->machine);
 	api_init(&p->api, &p->machine, VMM_VERSION);
@@ -174,14 +196,18 @@ static int process_run_vm(struct process *p, struct error *err)
 		r = process_boot(p, err);
 	if (!r)
 		loop_run(p->loop);
-	machine_fini(&p->machine);
+	if (*p->error.msg)
+		r = error_set(err, EIO, "%s", p->error.msg);
+	held = !machine_fini(&p->machine);
 	events_emit(p->events, "vmm", "shutdown", NULL);
 	server_close(p->server);
 	api_fini(&p->api);
 	events_close(p->events);
 	loop_fd_del(&p->signals);
 	close_fd(&p->signals.fd);
-	loop_destroy(p->loop);
+	/* What hangs in the host goes when the process does. */
+	if (!pool_end(PROCESS_END_NS) && !held)
+		loop_destroy(p->loop);
 	return r;
 }
 

@@ -490,8 +490,7 @@ int param_check(const struct param_set *set, const void *cfg, struct error *err)
 	return set->check ? set->check(cfg, err) : 0;
 }
 
-/* A copy that owns its strings; NULL when there is no memory. */
-static void *param_copy(const struct param_set *set, const void *cfg)
+void *param_copy(const struct param_set *set, const void *cfg)
 {
 	void *copy = malloc(set->size);
 	bool good = true;

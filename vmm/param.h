@@ -34,6 +34,10 @@ int param_assign(const struct param *p, void *cfg, const char *text,
 int param_check(const struct param_set *set, const void *cfg,
 		struct error *err);
 
+/* A copy of cfg (set->size bytes) on the heap that owns its strings; numbers of
+ * descriptors are the same. NULL: no memory. Any thread. */
+void *param_copy(const struct param_set *set, const void *cfg);
+
 /* Release strings; cfg's fields are unset afterwards. fds are not closed. */
 void param_free(const struct param_set *set, void *cfg);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /*
- * A device that comes is there at once; the plug is complete when a driver has
- * bound to it, and is taken back when none does in time. One that goes does so
- * when the guest lets go of it.
+ * A device comes when the host has opened its files; the plug is complete when
+ * a driver has bound to it, and is taken back when none does in time. One that
+ * goes does so when the guest lets go of it, and is destroyed when the host has
+ * finished its requests.
  */
 #include "vmm/plug.h"
 
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "vmm/log.h"
 #include "vmm/util.h"
@@ -19,9 +19,12 @@
 #define PLUG_TOLD_MAX 10u
 #define PLUG_TOLD_NS 1000000000u
 
-/* A device that no driver has bound to yet. */
+/* A device whose files are being opened, or that no driver has bound to yet. */
 struct plug_comer {
 	struct plug *plug;
+	struct hotplug_place at; /* bdf "": not there yet */
+	struct opening *opening; /* NULL when it is there: */
+	const struct device_class *class;
 	struct device *dev;
 	struct loop_timer deadline;
 	uint64_t end_ns; /* when the deadline moves no further */
@@ -38,7 +41,7 @@ struct plug_leaver {
 
 static struct hotplug_place plug_place(const struct device *dev)
 {
-	struct hotplug_place at = { .pending = false };
+	struct hotplug_place at;
 
 	snprintf(at.id, sizeof(at.id), "%s", dev->id);
 	snprintf(at.bdf, sizeof(at.bdf), "0000:00:%02x.0", dev->slot & 0x1f);
@@ -58,28 +61,84 @@ static void plug_tell_chip(const struct plug *plug, bool gone,
 		b->hotplug_chip->check(b->hotplug_opaque, HOTPLUG_PCI, slot);
 }
 
-/* forced: the guest did not let go of it. */
-static void plug_take_away(struct plug *plug, struct device *dev, bool forced)
-{
-	unsigned int slot = dev->slot;
+/* ---- gone ---- */
 
+/* One that has come to rest, or that was to be told by now. False: none. */
+static bool plug_reap_one(struct plug *plug)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &plug->board->gone) {
+		struct device *dev = container_of(pos, struct device, node);
+		struct hotplug_place was = plug_place(dev);
+		bool quiet = board_is_quiet(dev);
+		bool untold = dev->gone_ns;
+
+		if (!quiet && (!untold || loop_now_ns() < dev->gone_ns))
+			continue;
+		dev->gone_ns = 0;
+		if (quiet) {
+			list_remove(&dev->node);
+			dev->ops->destroy(dev);
+		} else {
+			log_warn(
+				"%s: the host has not finished its requests; its file stays open until then",
+				was.id);
+		}
+		if (untold) {
+			log_info("%s: removed from %s", was.id, was.bdf);
+			plug->listener->removed(plug->opaque, &was);
+		}
+		return true;
+	}
+	return false;
+}
+
+void plug_reap(struct plug *plug)
+{
+	struct list_node *pos, *tmp;
+	uint64_t next_ns = UINT64_MAX;
+
+	/* Listeners may change the list: look from the start after each. */
+	while (plug_reap_one(plug))
+		;
+	list_for_each (pos, tmp, &plug->board->gone) {
+		struct device *dev = container_of(pos, struct device, node);
+
+		if (dev->gone_ns)
+			next_ns = MIN(next_ns, dev->gone_ns);
+	}
+	if (next_ns != UINT64_MAX)
+		loop_timer_set(plug->board->main_loop, &plug->reaper, next_ns);
+}
+
+static void plug_on_reaper(struct loop_timer *lt)
+{
+	plug_reap(container_of(lt, struct plug, reaper));
+}
+
+/* forced: the guest did not let go of it. tell: removed() is to be called, when
+ * it is at rest, or soon. */
+static void plug_take_away(struct plug *plug, struct device *dev, bool forced,
+			   bool tell)
+{
 	dev->ops->unplug(dev, forced);
 	kvm_hold(plug->kvm);
 	kvm_release(plug->kvm);
-	/* To become a job that is answered. */
-	dev->ops->quiesce(dev);
-	while (!dev->ops->is_quiet(dev))
-		usleep(100);
 	list_remove(&dev->node);
-	dev->ops->destroy(dev);
+	list_insert(&plug->board->gone, &dev->node);
 	if (forced && plug->board->run != BOARD_STOPPED)
-		plug_tell_chip(plug, true, slot);
+		plug_tell_chip(plug, true, dev->slot);
+	if (dev->ops->quiesce)
+		dev->ops->quiesce(dev);
+	dev->gone_ns = tell ? loop_now_ns() + PLUG_GONE_NS : 0;
+	/* Not from in here: who removes it is told later. */
+	board_device_quiet(plug->board);
 }
 
 /* ---- coming ---- */
 
-static struct plug_comer *plug_find_comer(struct plug *plug,
-					  const struct device *dev)
+static struct plug_comer *plug_find_comer(struct plug *plug, const char *id)
 {
 	struct list_node *pos, *tmp;
 
@@ -87,7 +146,7 @@ static struct plug_comer *plug_find_comer(struct plug *plug,
 		struct plug_comer *c =
 			container_of(pos, struct plug_comer, node);
 
-		if (c->dev == dev)
+		if (!strcmp(c->at.id, id))
 			return c;
 	}
 	return NULL;
@@ -95,7 +154,9 @@ static struct plug_comer *plug_find_comer(struct plug *plug,
 
 static void comer_free(struct plug_comer *c)
 {
-	atomic_store(&c->dev->coming, false);
+	if (c->dev)
+		atomic_store(&c->dev->coming, false);
+	opening_drop(c->opening);
 	loop_timer_cancel(&c->deadline);
 	list_remove(&c->node);
 	free(c);
@@ -104,17 +165,17 @@ static void comer_free(struct plug_comer *c)
 /* why NULL: it is complete, else it is taken back. */
 static void comer_end(struct plug_comer *c, const char *why)
 {
-	struct hotplug_place at = plug_place(c->dev);
+	struct hotplug_place at = c->at;
 	struct plug *plug = c->plug;
 	struct device *dev = c->dev;
 
 	comer_free(c);
-	if (why) {
-		plug_take_away(plug, dev, true);
+	if (why)
 		log_warn("%s: not plugged: %s", at.id, why);
-	} else {
+	else
 		log_info("%s: plugged at %s", at.id, at.bdf);
-	}
+	if (why && dev)
+		plug_take_away(plug, dev, true, false);
 	plug->listener->plugged(plug->opaque, &at, why);
 }
 
@@ -139,23 +200,6 @@ static void comer_on_deadline(struct loop_timer *lt)
 		comer_end(c, "no driver of the guest took it in time");
 }
 
-static int comer_create(struct plug *plug, struct device *dev,
-			struct error *err)
-{
-	struct plug_comer *c = calloc(1, sizeof(*c));
-
-	if (!c)
-		return error_set(err, ENOMEM, "out of memory");
-	c->plug = plug;
-	c->dev = dev;
-	c->end_ns = loop_now_ns() + PLUG_DEADLINE_MAX_NS;
-	c->deadline.on_expire = comer_on_deadline;
-	atomic_store(&dev->coming, true);
-	list_insert(&plug->coming, &c->node);
-	comer_set_deadline(c);
-	return 0;
-}
-
 /* Does the guest listen yet? False while it boots, and for one that has no
  * driver for the chip. */
 static bool plug_is_heard(const struct plug *plug)
@@ -166,46 +210,63 @@ static bool plug_is_heard(const struct plug *plug)
 	       b->hotplug_chip->is_heard(b->hotplug_opaque);
 }
 
-int plug_add(struct plug *plug, const struct device_class *class,
-	     const void *config, struct hotplug_place *out, struct error *err)
+/* The host has opened its files, or has not. */
+static void comer_on_opened(void *opaque, struct opening *o, int r,
+			    struct error *err)
 {
-	struct device *dev = NULL;
-	void *opened = NULL;
-	int r = class->open ? class->open(config, &opened, err) : 0;
+	struct plug_comer *c = opaque;
+	struct plug *plug = c->plug;
+	void *opened = r ? NULL : opening_take_device(o, 0);
 
+	c->opening = NULL;
 	if (!r)
-		r = board_add_device(plug->board, class, config, opened, &dev,
+		r = board_add_device(plug->board, c->class,
+				     opening_config(o, 0), opened, &c->dev,
 				     err);
-	if (!dev && opened)
-		class->close(opened);
-	if (r)
-		return error_prefix(err, r, "--%s", class->option);
-	*out = plug_place(dev);
-	/* Whoever does not listen yet finds it when it looks at the bus. */
-	out->pending = plug_is_heard(plug);
-	if (out->pending)
-		r = comer_create(plug, dev, err);
 	if (r) {
-		plug_take_away(plug, dev, true);
-		return r;
+		opening_give_back(o, 0, opened);
+		comer_end(c, err->msg);
+		return;
 	}
-	if (plug->board->run != BOARD_STOPPED)
-		plug_tell_chip(plug, false, dev->slot);
-	if (!out->pending)
-		log_info("%s: plugged at %s", out->id, out->bdf);
-	return 0;
+	c->at = plug_place(c->dev);
+	c->end_ns = loop_now_ns() + PLUG_DEADLINE_MAX_NS;
+	atomic_store(&c->dev->coming, true);
+	plug_tell_chip(plug, false, c->dev->slot);
+	/* Whoever does not listen yet finds it when it looks at the bus. */
+	if (plug_is_heard(plug))
+		comer_set_deadline(c);
+	else
+		comer_end(c, NULL);
+}
+
+int plug_add(struct plug *plug, const struct device_config *dc,
+	     struct error *err)
+{
+	struct plug_comer *c = calloc(1, sizeof(*c));
+	char **id = device_config_id(dc);
+	int r = 0;
+
+	if (c)
+		c->opening = opening_create(plug->board->main_loop,
+					    comer_on_opened, c);
+	if (!c || !c->opening) {
+		free(c);
+		return error_set(err, ENOMEM, "out of memory");
+	}
+	c->plug = plug;
+	c->class = dc->class;
+	c->deadline.on_expire = comer_on_deadline;
+	snprintf(c->at.id, sizeof(c->at.id), "%s", id && *id ? *id : "");
+	list_insert(&plug->coming, &c->node);
+	r = opening_add_device(c->opening, dc->class->option, dc, err);
+	if (!r)
+		r = opening_start(c->opening, PLUG_OPEN_NS, err);
+	if (r)
+		comer_free(c);
+	return r;
 }
 
 /* ---- going ---- */
-
-static void plug_end_removal(struct plug *plug, struct device *dev, bool forced)
-{
-	struct hotplug_place was = plug_place(dev);
-
-	plug_take_away(plug, dev, forced);
-	log_info("%s: removed from %s", was.id, was.bdf);
-	plug->listener->removed(plug->opaque, &was);
-}
 
 static void leaver_free(struct plug_leaver *l)
 {
@@ -222,7 +283,7 @@ static void leaver_on_answer(struct ask *ask, enum ask_answer answer)
 
 	leaver_free(l);
 	if (answer == ASK_EJECTED) {
-		plug_end_removal(plug, dev, false);
+		plug_take_away(plug, dev, false, true);
 		return;
 	}
 	log_warn("%s: not removed: %s", dev->id, ask_answer_text(answer));
@@ -285,19 +346,19 @@ int plug_remove(struct plug *plug, const char *id, bool force,
 	struct device *dev = plug_find(plug, id);
 	struct plug_leaver *l;
 
-	if (!dev)
-		return error_set(err, ENOENT, "id %s: there is no such device",
-				 error_value(id).text);
-	if (plug_find_comer(plug, dev))
+	if (plug_find_comer(plug, id))
 		return error_set(
 			err, EBUSY,
 			"id %s: is still being added; remove it after the reply to that",
-			dev->id);
+			error_value(id).text);
+	if (!dev)
+		return error_set(err, ENOENT, "id %s: there is no such device",
+				 error_value(id).text);
 	l = plug_find_leaver(plug, dev);
 	if (force || plug->board->run == BOARD_STOPPED) {
 		if (l)
 			leaver_free(l);
-		plug_end_removal(plug, dev, true);
+		plug_take_away(plug, dev, true, true);
 	} else if (l) {
 		ask_again(&l->ask);
 	} else {
@@ -322,8 +383,13 @@ static void plug_extend(struct plug *plug)
 {
 	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &plug->coming)
-		comer_set_deadline(container_of(pos, struct plug_comer, node));
+	list_for_each (pos, tmp, &plug->coming) {
+		struct plug_comer *c =
+			container_of(pos, struct plug_comer, node);
+
+		if (c->dev)
+			comer_set_deadline(c);
+	}
 }
 
 /*
@@ -371,7 +437,7 @@ static void plug_on_untold(struct loop_timer *lt)
 static void plug_on_driver(struct plug *plug, struct device *dev,
 			   unsigned int news)
 {
-	struct plug_comer *c = plug_find_comer(plug, dev);
+	struct plug_comer *c = plug_find_comer(plug, dev->id);
 
 	if (news & DEVICE_RESET && dev->active)
 		plug_tell(plug, dev, false);
@@ -411,26 +477,38 @@ static void plug_on_news(struct loop_call *lc)
 
 /* ---- life ---- */
 
-/* Listeners may end other ones: take the first as long as there is one. */
-static void plug_end_comers(struct plug *plug, const char *why)
+/* The next one that is there, or still being opened. */
+static struct plug_comer *plug_next_comer(struct plug *plug, bool there)
 {
-	while (!list_is_empty(&plug->coming))
-		comer_end(container_of(plug->coming.next, struct plug_comer,
-				       node),
-			  why);
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &plug->coming) {
+		struct plug_comer *c =
+			container_of(pos, struct plug_comer, node);
+
+		if (c->dev || !there)
+			return c;
+	}
+	return NULL;
 }
 
 void plug_on_pause(struct plug *plug)
 {
-	plug_end_comers(plug, NULL);
+	struct plug_comer *c;
+
+	while ((c = plug_next_comer(plug, true)))
+		comer_end(c, NULL);
 }
 
 void plug_on_stop(struct plug *plug)
 {
+	struct plug_comer *c;
+
 	/* What a driver did at the last moment counts. */
 	while (plug_one_news(plug))
 		;
-	plug_end_comers(plug, "the guest stopped before a driver took it");
+	while ((c = plug_next_comer(plug, false)))
+		comer_end(c, "the guest stopped before a driver took it");
 }
 
 void plug_on_reset(struct plug *plug)
@@ -451,6 +529,7 @@ void plug_init(struct plug *plug)
 	plug->deadline_ns = PLUG_DEADLINE_NS;
 	plug->news.fn = plug_on_news;
 	plug->untold.on_expire = plug_on_untold;
+	plug->reaper.on_expire = plug_on_reaper;
 	list_init(&plug->coming);
 	list_init(&plug->leaving);
 }
@@ -465,4 +544,5 @@ void plug_fini(struct plug *plug)
 					 node));
 	loop_cancel(plug->board->main_loop, &plug->news);
 	loop_timer_cancel(&plug->untold);
+	loop_timer_cancel(&plug->reaper);
 }

@@ -8,11 +8,13 @@
 #include "devices/device.h"
 #include "vmm/ask.h"
 #include "vmm/board.h"
+#include "vmm/config.h"
 #include "vmm/error.h"
 #include "vmm/hotplug_listener.h"
 #include "vmm/kvm.h"
 #include "vmm/list.h"
 #include "vmm/loop.h"
+#include "vmm/opening.h"
 
 /*
  * Devices that come and go while the guest runs, and what drivers do with
@@ -28,6 +30,11 @@
 #define PLUG_DEADLINE_NS 4500000000ull
 #define PLUG_DEADLINE_MAX_NS 30000000000ull
 
+/* The host has so much time to open a device's files. */
+#define PLUG_OPEN_NS 30000000000ull
+/* removed() waits for the last requests of a device, but not longer. */
+#define PLUG_GONE_NS 1000000000ull
+
 struct plug {
 	/* set by plug_init(), borrowed */
 	struct board *board;
@@ -40,6 +47,7 @@ struct plug {
 	struct list_node coming; /* struct plug_comer */
 	struct list_node leaving; /* struct plug_leaver */
 	uint64_t deadline_ns; /* of later plugs */
+	struct loop_timer reaper; /* of the board's devices that are gone */
 	struct loop_timer untold; /* some device has nr_untold */
 
 	/* any thread */
@@ -60,10 +68,13 @@ void plug_on_stop(struct plug *plug);
 void plug_on_reset(struct plug *plug);
 
 /* As hotplug_add() and hotplug_remove(). */
-int plug_add(struct plug *plug, const struct device_class *class,
-	     const void *config, struct hotplug_place *out, struct error *err);
+int plug_add(struct plug *plug, const struct device_config *dc,
+	     struct error *err);
 int plug_remove(struct plug *plug, const char *id, bool force,
 		struct error *err);
+
+/* A device may have come to rest: destroy those that are gone. */
+void plug_reap(struct plug *plug);
 
 /* The device of this id, if it is one that can be unplugged, or NULL. */
 struct device *plug_find(struct plug *plug, const char *id);

@@ -19,19 +19,6 @@
 #include "vmm/log.h"
 #include "vmm/util.h"
 
-/* ---- events ---- */
-
-static void vm_on_event(struct loop_call *lc)
-{
-	struct vm *vm = container_of(lc, struct vm, event_call);
-
-	vm_stop(vm);
-	/* What another vCPU raised meanwhile is in board.event. */
-	loop_cancel(vm->board.main_loop, &vm->event_call);
-	vm->listener->stopped(vm->opaque,
-			      (enum vm_event)atomic_load(&vm->board.event));
-}
-
 /* ---- what the board asks of its owner: any thread ---- */
 
 static struct vm *vm_of(struct board *board)
@@ -61,8 +48,9 @@ static void vm_stopped(struct board *board)
 	loop_post(board->main_loop, &vm_of(board)->event_call);
 }
 
-static void vm_quiet(struct board *board unused_param)
+static void vm_quiet(struct board *board)
 {
+	loop_post(board->main_loop, &vm_of(board)->quiet_call);
 }
 
 static void vm_eject_answer(struct board *board, enum hotplug_kind kind,
@@ -87,93 +75,175 @@ static const struct board_ops vm_board_ops = {
 	.eject_answer = vm_eject_answer,
 };
 
-/* ---- parts ---- */
+/* ---- one operation at a time ---- */
 
-static int vm_build(struct vm *vm, struct error *err)
+static void vm_begin(struct vm *vm, enum vm_operation busy, uint64_t timeout_ns)
 {
-	return kvm_build(&vm->kvm, vm->board.nr_cpus, err);
+	vm->busy = busy;
+	loop_timer_set(vm->board.main_loop, &vm->deadline,
+		       loop_now_ns() + timeout_ns);
 }
 
-static int vm_add_one(struct vm *vm, const struct device_config *dc,
-		      struct error *err)
+/* It ended. A guest that has reset meanwhile has its turn next. */
+static void vm_end(struct vm *vm, int r, struct error *err)
 {
-	const struct device_class *class = dc->class;
-	void *opened = NULL;
-	int r = class->open ? class->open(dc->config, &opened, err) : 0;
+	loop_timer_cancel(&vm->deadline);
+	vm->busy = VM_IDLE;
+	if (vm_has_event(vm) && vm->board.run != BOARD_STOPPED)
+		loop_post(vm->board.main_loop, &vm->event_call);
+	vm->listener->done(vm->opaque, r, err);
+}
 
-	if (r)
-		return r;
-	r = board_add_device(&vm->board, class, dc->config, opened, NULL, err);
-	if (r && class->close)
-		class->close(opened);
+bool vm_has_event(const struct vm *vm)
+{
+	return atomic_load(&vm->board.event) != VM_EVENT_NONE;
+}
+
+/* It is of no use any more: done() will not be called. */
+static void vm_give_up(struct vm *vm)
+{
+	loop_timer_cancel(&vm->deadline);
+	opening_drop(vm->opening);
+	vm->opening = NULL;
+	if (vm->load.running)
+		pages_stop(&vm->load.pages);
+	vm->busy = VM_IDLE;
+}
+
+static void vm_on_event(struct loop_call *lc)
+{
+	struct vm *vm = container_of(lc, struct vm, event_call);
+
+	/* One that resets waits for what is under way, nothing else does. */
+	if (vm->busy && atomic_load(&vm->board.event) == VM_EVENT_RESET)
+		return;
+	vm_give_up(vm);
+	vm_stop(vm);
+	/* What another vCPU raised meanwhile is in board.event. */
+	loop_cancel(vm->board.main_loop, &vm->event_call);
+	vm->listener->stopped(vm->opaque,
+			      (enum vm_event)atomic_load(&vm->board.event));
+}
+
+static void vm_on_deadline(struct loop_timer *lt)
+{
+	struct vm *vm = container_of(lt, struct vm, deadline);
+	struct error err;
+	int r;
+
+	if (vm->busy == VM_SETTLING) {
+		vm->settled(vm, board_find_busy(&vm->board));
+		return;
+	}
+	r = error_set(
+		&err, ETIMEDOUT,
+		"the host has not read the kernel in time; see what holds up its file system");
+	vm_end(vm, r, &err);
+}
+
+/* ---- devices ---- */
+
+static int vm_add_chips(struct vm *vm, struct error *err)
+{
+	const struct chip_place *place;
+	int r = 0;
+
+	for (place = arch_chips; place->class_name && !r; place++)
+		r = board_add_device(&vm->board,
+				     device_class_find(place->class_name),
+				     place, NULL, NULL, err);
 	return r;
 }
 
-static int vm_add_devices(struct vm *vm, struct error *err)
+static int vm_add_devices(struct vm *vm, struct opening *o, struct error *err)
 {
-	const struct chip_place *place;
+	const struct vm_config *vc = vm->config;
 	unsigned int i;
-	int r;
+	int r = 0;
 
-	for (place = arch_chips; place->class_name; place++) {
-		const struct device_class *class =
-			device_class_find(place->class_name);
+	for (i = 0; i < vc->nr_devices && !r; i++) {
+		void *opened = opening_take_device(o, i);
 
-		r = board_add_device(&vm->board, class, place, NULL, NULL, err);
-		if (r)
-			return r;
+		r = board_add_device(&vm->board, vc->devices[i].class,
+				     vc->devices[i].config, opened, NULL, err);
+		if (r) {
+			opening_give_back(o, i, opened);
+			error_prefix(err, r, "--%s", vm_config_option(vc, i));
+		}
 	}
-	for (i = 0; i < vm->config->nr_devices; i++) {
-		r = vm_add_one(vm, &vm->config->devices[i], err);
-		if (r)
-			return error_prefix(err, r, "--%s",
-					    vm_config_option(vm->config, i));
-	}
-	return 0;
+	return r;
 }
 
-/* Last created, first destroyed: virtio devices before their bus. */
-static void vm_remove_devices(struct vm *vm)
+static void vm_remove_device(struct device *dev, bool busy)
 {
-	while (!list_is_empty(&vm->board.devices)) {
-		struct device *dev = container_of(vm->board.devices.prev,
-						  struct device, node);
-
-		list_remove(&dev->node);
-		dev->ops->destroy(dev);
-	}
+	if (!board_is_quiet(dev) || (busy && dev->class->kind == DEVICE_BUS))
+		return;
+	list_remove(&dev->node);
+	dev->ops->destroy(dev);
 }
 
-/* All devices at rest. */
-static void vm_settle(struct vm *vm)
+/*
+ * Destroy what is quiet: last created first, virtio devices before their bus,
+ * which has to stay as long as one of them does. True: nothing is left.
+ */
+static bool vm_remove_devices(struct vm *vm)
+{
+	struct board *board = &vm->board;
+	struct list_node *pos, *next;
+	bool busy = board_find_busy(board);
+
+	list_for_each (pos, next, &board->gone)
+		vm_remove_device(container_of(pos, struct device, node), busy);
+	for (pos = board->devices.prev; pos != &board->devices; pos = next) {
+		next = pos->prev;
+		vm_remove_device(container_of(pos, struct device, node), busy);
+	}
+	return !busy;
+}
+
+/* Have the devices come to rest; settled() follows. */
+static void vm_settle(struct vm *vm, uint64_t timeout_ns,
+		      void (*settled)(struct vm *vm, struct device *late))
 {
 	struct list_node *pos, *tmp;
 
+	vm->settled = settled;
+	vm_begin(vm, VM_SETTLING, timeout_ns);
 	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
 
 		if (dev->ops->quiesce)
 			dev->ops->quiesce(dev);
 	}
-	/* To become a job that is answered. */
-	while (board_find_busy(&vm->board))
-		usleep(100);
+	/* Not from in here: whoever asked is told later. */
+	loop_post(vm->board.main_loop, &vm->quiet_call);
+}
+
+static int vm_late(const struct device *late, struct error *err)
+{
+	return error_set(
+		err, EBUSY,
+		"id %s: the host has not finished its requests; see what holds up its file, or remove it by force",
+		late->id);
+}
+
+static void vm_free(struct vm *vm);
+
+/* One more is quiet. */
+static void vm_on_quiet(struct loop_call *lc)
+{
+	struct vm *vm = container_of(lc, struct vm, quiet_call);
+
+	if (vm->ended) {
+		vm_free(vm);
+		return;
+	}
+	plug_reap(&vm->hotplug.plug);
+	if (vm->busy == VM_SETTLING && !board_find_busy(&vm->board))
+		vm->settled(vm, NULL);
 }
 
 /* ---- create and destroy ---- */
-
-/* fd: -1, or the file itself, of which *out is a copy. */
-static int vm_open_file(const char *option, const char *path, int fd, int *out,
-			struct error *err)
-{
-	*out = fd < 0 ? open(path, O_RDONLY | O_CLOEXEC)
-		      : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (*out < 0)
-		return error_set(err, errno, "--%s %s: %s", option,
-				 path ? error_value(path).text : "fd",
-				 error_text(errno));
-	return 0;
-}
 
 static int vm_add_memory(struct vm *vm, struct error *err)
 {
@@ -197,8 +267,6 @@ static int vm_add_memory(struct vm *vm, struct error *err)
 		if (r)
 			return r;
 	}
-	gmem_populate(&vm->board.gmem, &vm->pages);
-	pages_start(&vm->pages);
 	if (hot != mc->hotplug_size)
 		log_warn(
 			"--memory hotplug_size: %llu MiB are used, as memory comes in pieces of 128 MiB",
@@ -212,36 +280,11 @@ static int vm_add_memory(struct vm *vm, struct error *err)
 	return arch_check_memory(&vm->board.gmem, err);
 }
 
-static int vm_construct(struct vm *vm, struct error *err)
-{
-	const struct vm_config *vc = vm->config;
-	int r;
-
-	r = vm_open_file("kernel", vc->kernel, vc->kernel_fd, &vm->kernel_fd,
-			 err);
-	if (!r && (vc->initramfs || vc->initramfs_fd >= 0))
-		r = vm_open_file("initramfs", vc->initramfs, vc->initramfs_fd,
-				 &vm->initramfs_fd, err);
-	if (!r)
-		r = kvm_open(&vm->kvm, err);
-	if (!r)
-		r = vm_add_memory(vm, err);
-	if (!r) {
-		hotplug_init(&vm->hotplug, &vm->board, &vm->kvm,
-			     &vm->listener->hotplug, vm->opaque);
-		r = vm_build(vm, err);
-	}
-	if (!r)
-		r = vm_add_devices(vm, err);
-	return r;
-}
-
 int vm_create(struct vm **out, const struct vm_config *config,
 	      struct loop *main_loop, const struct vm_listener *listener,
 	      void *opaque, struct error *err)
 {
 	struct vm *vm = calloc(1, sizeof(*vm));
-	int r;
 
 	if (!vm)
 		return error_set(err, ENOMEM, "out of memory");
@@ -250,71 +293,219 @@ int vm_create(struct vm **out, const struct vm_config *config,
 	vm->opaque = opaque;
 	vm->kernel_fd = vm->initramfs_fd = -1;
 	vm->event_call.fn = vm_on_event;
+	vm->quiet_call.fn = vm_on_quiet;
+	vm->deadline.on_expire = vm_on_deadline;
 	board_init(&vm->board, &vm_board_ops, main_loop);
 	vm->board.serial = &config->serial;
 	vm->board.nr_cpus = (unsigned int)config->cpus.boot;
 	kvm_init(&vm->kvm, &vm->board, cpus_max(&config->cpus));
-	r = vm_construct(vm, err);
-	if (r) {
-		vm_destroy(vm);
-		return r;
-	}
+	hotplug_init(&vm->hotplug, &vm->board, &vm->kvm, &listener->hotplug,
+		     opaque);
 	*out = vm;
 	return 0;
 }
 
-void vm_destroy(struct vm *vm)
+/* If nothing is held any more. */
+static void vm_free(struct vm *vm)
 {
-	if (!vm)
+	void (*released)(void *opaque) = vm->listener->released;
+	void *opaque = vm->opaque;
+
+	if (vm->load.running || !vm_remove_devices(vm))
 		return;
-	vm_stop(vm);
-	loop_cancel(vm->board.main_loop, &vm->event_call);
-	vm_settle(vm);
-	vm_remove_devices(vm);
-	hotplug_fini(&vm->hotplug);
+	loop_cancel(vm->board.main_loop, &vm->quiet_call);
 	board_fini(&vm->board);
-	kvm_close(&vm->kvm);
-	pages_stop(&vm->pages);
-	pages_end(&vm->pages, NULL);
 	gmem_fini(&vm->board.gmem);
 	close_fd(&vm->kernel_fd);
 	close_fd(&vm->initramfs_fd);
+	free(vm->load.cmdline);
 	free(vm);
+	released(opaque);
 }
 
-/* ---- run ---- */
-
-int vm_boot(struct vm *vm, struct error *err)
+void vm_destroy(struct vm *vm)
 {
-	const struct vm_config *vc = vm->config;
-	char *cmdline = vm_config_cmdline(vc, arch_console);
-	const struct arch_boot boot = {
-		.gmem = &vm->board.gmem,
-		.kernel_fd = vm->kernel_fd,
-		.kernel_name = vc->kernel ? vc->kernel : "fd",
-		.initramfs_fd = vm->initramfs_fd,
-		.initramfs_name = vc->initramfs ? vc->initramfs : "fd",
-		.cmdline = cmdline,
-		.nr_cpus = vm->board.nr_cpus,
-		.max_cpus = vm->kvm.max_vcpus,
-		.has_serial = vc->serial.mode != SERIAL_OFF,
-	};
-	int r;
+	struct list_node *pos, *tmp;
+	struct device *late;
 
-	if (!cmdline)
-		return error_set(err, ENOMEM, "out of memory");
-	r = pages_end(&vm->pages, err);
+	if (!vm)
+		return;
+	vm_give_up(vm);
+	vm_stop(vm);
+	loop_cancel(vm->board.main_loop, &vm->event_call);
+	vm->ended = true;
+	hotplug_fini(&vm->hotplug);
+	list_for_each (pos, tmp, &vm->board.devices) {
+		struct device *dev = container_of(pos, struct device, node);
+
+		if (dev->ops->quiesce)
+			dev->ops->quiesce(dev);
+	}
+	vm_remove_devices(vm);
+	kvm_close(&vm->kvm);
+	late = board_find_busy(&vm->board);
+	if (late)
+		log_info(
+			"%s: the host has requests of it; memory and files stay until they end",
+			late->id);
+	vm_free(vm);
+}
+
+/* ---- boot ---- */
+
+static int vm_start(struct vm *vm, struct error *err)
+{
+	int r = 0;
+
+	if (vm->kvm.vm_fd < 0)
+		r = kvm_build(&vm->kvm, vm->board.nr_cpus, err);
 	if (!r)
-		r = arch_boot(&boot, vm->kvm.vcpus[0], err);
-	free(cmdline);
+		r = arch_enter(vm->kvm.vcpus[0], &vm->load.entry, err);
 	if (r)
 		return r;
-	vm->board.run = BOARD_RUNNING;
+	atomic_store(&vm->board.event, VM_EVENT_NONE);
+	vm->board.run = vm->start_paused ? BOARD_PAUSED : BOARD_RUNNING;
+	irq_hold(&vm->board, vm->start_paused);
 	r = kvm_start(&vm->kvm, vm->board.nr_cpus, err);
 	if (r)
 		vm->board.run = BOARD_STOPPED;
 	return r;
 }
+
+/* A thread of the pool. Nobody else uses guest memory. */
+static void vm_load_run(struct pool_job *job)
+{
+	struct vm_load *load = container_of(job, struct vm_load, job);
+	struct gmem *gm = load->boot.gmem;
+	struct error *err = &load->err;
+	int r = 0;
+
+	if (load->clear)
+		r = gmem_clear(gm, &load->pages);
+	else
+		gmem_populate(gm, &load->pages);
+	if (r)
+		r = error_set(err, r, "cannot clear guest memory: %s",
+			      error_text(-r));
+	pages_start(&load->pages);
+	if (!r)
+		r = pages_end(&load->pages, err);
+	if (!r)
+		r = arch_load(&load->boot, &load->entry, err);
+	load->result = r;
+}
+
+static void vm_on_loaded(struct pool_job *job)
+{
+	struct vm *vm = container_of(job, struct vm, load.job);
+	struct error *err = &vm->load.err;
+	int r = vm->load.result;
+
+	vm->load.running = false;
+	if (vm->ended) {
+		vm_free(vm);
+		return;
+	}
+	if (vm->busy != VM_LOADING)
+		return; /* it was given up */
+	if (!r)
+		r = vm_start(vm, err);
+	vm_end(vm, r, err);
+}
+
+static int vm_load_begin(struct vm *vm, bool clear, struct error *err)
+{
+	const struct vm_config *vc = vm->config;
+	struct vm_load *load = &vm->load;
+	int r;
+
+	free(load->cmdline);
+	load->cmdline = vm_config_cmdline(vc, arch_console);
+	if (!load->cmdline)
+		return error_set(err, ENOMEM, "out of memory");
+	load->clear = clear;
+	load->pages = (struct pages_job){ .op = PAGES_POPULATE };
+	load->boot = (struct arch_boot){
+		.gmem = &vm->board.gmem,
+		.kernel_fd = vm->kernel_fd,
+		.kernel_name = vc->kernel ? vc->kernel : "fd",
+		.initramfs_fd = vm->initramfs_fd,
+		.initramfs_name = vc->initramfs ? vc->initramfs : "fd",
+		.cmdline = load->cmdline,
+		.nr_cpus = vm->board.nr_cpus,
+		.max_cpus = vm->kvm.max_vcpus,
+		.has_serial = vc->serial.mode != SERIAL_OFF,
+	};
+	load->owner.name = "loading the kernel";
+	load->job.run = vm_load_run;
+	load->job.done = vm_on_loaded;
+	load->job.loop = vm->board.main_loop;
+	r = pool_submit(&load->owner, &load->job);
+	if (r)
+		return error_set(err, r, "cannot load the kernel: %s",
+				 error_text(-r));
+	load->running = true;
+	vm_begin(vm, VM_LOADING, VM_LOAD_NS);
+	return 0;
+}
+
+static void vm_on_opened(void *opaque, struct opening *o, int r,
+			 struct error *err)
+{
+	struct vm *vm = opaque;
+
+	vm->opening = NULL;
+	if (!r) {
+		vm->kernel_fd = opening_take_file(o, 0);
+		vm->initramfs_fd = opening_take_file(o, 1);
+		r = vm_add_devices(vm, o, err);
+	}
+	if (!r)
+		r = vm_load_begin(vm, false, err);
+	if (r)
+		vm_end(vm, r, err);
+}
+
+static int vm_open(struct vm *vm, struct error *err)
+{
+	const struct vm_config *vc = vm->config;
+	struct opening *o;
+	unsigned int i;
+	int r;
+
+	o = vm->opening = opening_create(vm->board.main_loop, vm_on_opened, vm);
+	if (!o)
+		return error_set(err, ENOMEM, "out of memory");
+	r = opening_add_file(o, "kernel", vc->kernel, vc->kernel_fd, err);
+	if (!r)
+		r = opening_add_file(o, "initramfs", vc->initramfs,
+				     vc->initramfs_fd, err);
+	for (i = 0; i < vc->nr_devices && !r; i++)
+		r = opening_add_device(o, vm_config_option(vc, i),
+				       &vc->devices[i], err);
+	return r ? r : opening_start(o, VM_OPEN_NS, err);
+}
+
+int vm_boot(struct vm *vm, struct error *err)
+{
+	int r = vm_open(vm, err);
+
+	/* The host opens files while KVM makes the machine. */
+	if (!r)
+		r = kvm_open(&vm->kvm, err);
+	if (!r)
+		r = vm_add_memory(vm, err);
+	if (!r)
+		r = kvm_build(&vm->kvm, vm->board.nr_cpus, err);
+	if (!r)
+		r = vm_add_chips(vm, err);
+	if (r)
+		return r;
+	vm->busy = VM_OPENING;
+	return 0;
+}
+
+/* ---- run ---- */
 
 void vm_stop(struct vm *vm)
 {
@@ -326,24 +517,11 @@ void vm_stop(struct vm *vm)
 	hotplug_on_run(&vm->hotplug);
 }
 
-int vm_pause(struct vm *vm, struct error *err)
-{
-	if (vm->board.run == BOARD_PAUSED)
-		return error_set(err, EALREADY, "the machine is paused");
-	kvm_hold(&vm->kvm);
-	irq_hold(&vm->board, true);
-	vm_settle(vm);
-	vm->board.run = BOARD_PAUSED;
-	hotplug_on_run(&vm->hotplug);
-	return 0;
-}
-
-int vm_resume(struct vm *vm, struct error *err)
+/* The guest runs on, from a pause or from what was to become one. */
+static void vm_go_on(struct vm *vm)
 {
 	struct list_node *pos, *tmp;
 
-	if (vm->board.run != BOARD_PAUSED)
-		return error_set(err, EALREADY, "the machine is not paused");
 	irq_hold(&vm->board, false);
 	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
@@ -353,29 +531,80 @@ int vm_resume(struct vm *vm, struct error *err)
 	}
 	vm->board.run = BOARD_RUNNING;
 	kvm_release(&vm->kvm);
+}
+
+static void vm_on_paused(struct vm *vm, struct device *late)
+{
+	struct error err;
+	int r = 0;
+
+	if (late) {
+		r = vm_late(late, &err);
+		vm_go_on(vm);
+	} else {
+		vm->board.run = BOARD_PAUSED;
+		hotplug_on_run(&vm->hotplug);
+	}
+	vm_end(vm, r, &err);
+}
+
+void vm_pause(struct vm *vm)
+{
+	kvm_hold(&vm->kvm);
+	irq_hold(&vm->board, true);
+	vm_settle(vm, VM_PAUSE_NS, vm_on_paused);
+}
+
+void vm_resume(struct vm *vm)
+{
+	vm_go_on(vm);
 	hotplug_on_run(&vm->hotplug);
-	return 0;
 }
 
-int vm_nmi(struct vm *vm, struct error *err)
+static void vm_on_quiesced(struct vm *vm, struct device *late)
 {
-	if (vm->board.run == BOARD_STOPPED)
-		return error_set(err, EINVAL, "the machine does not run");
-	kvm_nmi(&vm->kvm);
-	return 0;
+	struct error err;
+
+	vm_end(vm, late ? vm_late(late, &err) : 0, &err);
 }
 
-int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
-		   struct error *err)
+void vm_quiesce(struct vm *vm)
 {
-	struct device *dev = plug_find(&vm->hotplug.plug, id);
+	vm_settle(vm, VM_SHUTDOWN_NS, vm_on_quiesced);
+}
 
-	if (!dev)
-		return error_set(err, ENOENT, "id %s: there is no such device",
-				 error_value(id).text);
-	if (!dev->ops->resize)
-		return error_set(err, EINVAL, "id %s: is not a disk", dev->id);
-	return dev->ops->resize(dev, bytes, err);
+static void vm_on_reset(struct vm *vm, struct device *late)
+{
+	struct list_node *pos, *tmp;
+	struct error err;
+	int r;
+
+	if (late) {
+		vm_end(vm, vm_late(late, &err), &err);
+		return;
+	}
+	list_for_each (pos, tmp, &vm->board.devices) {
+		struct device *dev = container_of(pos, struct device, node);
+
+		if (dev->ops->reset)
+			dev->ops->reset(dev);
+		if (vm->start_paused && dev->ops->quiesce)
+			dev->ops->quiesce(dev);
+	}
+	hotplug_on_reset(&vm->hotplug);
+	kvm_unbuild(&vm->kvm);
+	r = vm_load_begin(vm, true, &err);
+	if (r)
+		vm_end(vm, r, &err);
+}
+
+void vm_reset(struct vm *vm, bool paused)
+{
+	vm->start_paused = paused;
+	vm_stop(vm);
+	/* A reset that the guest did at the same moment is this one. */
+	loop_cancel(vm->board.main_loop, &vm->event_call);
+	vm_settle(vm, VM_RESET_NS, vm_on_reset);
 }
 
 void vm_power_button(struct vm *vm)
@@ -390,31 +619,102 @@ void vm_power_button(struct vm *vm)
 	}
 }
 
-int vm_reset(struct vm *vm, struct error *err)
+int vm_nmi(struct vm *vm, struct error *err)
 {
-	struct list_node *pos, *tmp;
+	if (vm->board.run == BOARD_STOPPED)
+		return error_set(err, EINVAL, "the machine does not run");
+	kvm_nmi(&vm->kvm);
+	return 0;
+}
+
+/* ---- the size of a disk ---- */
+
+struct vm_disk_job {
+	struct pool_job job;
+	struct pool_owner owner;
+	struct loop_timer deadline;
+	struct vm *vm;
+	struct device *dev; /* pinned */
+	uint64_t bytes;
+	bool told;
+	/* the worker's meanwhile */
+	int result;
+	struct error err;
+};
+
+static void vm_disk_tell(struct vm_disk_job *dj, int r, struct error *err)
+{
+	struct vm *vm = dj->vm;
+
+	loop_timer_cancel(&dj->deadline);
+	if (!dj->told && !vm->ended)
+		vm->listener->disk_resized(vm->opaque, dj->dev->id, r, err);
+	dj->told = true;
+}
+
+static void vm_disk_run(struct pool_job *job)
+{
+	struct vm_disk_job *dj = container_of(job, struct vm_disk_job, job);
+
+	dj->result = dj->dev->ops->resize(dj->dev, dj->bytes, &dj->err);
+}
+
+static void vm_on_disk_done(struct pool_job *job)
+{
+	struct vm_disk_job *dj = container_of(job, struct vm_disk_job, job);
+	struct vm *vm = dj->vm;
+
+	if (!dj->result)
+		dj->dev->ops->resized(dj->dev, dj->bytes);
+	vm_disk_tell(dj, dj->result, &dj->err);
+	dj->dev->pins--;
+	free(dj);
+	loop_post(vm->board.main_loop, &vm->quiet_call);
+}
+
+static void vm_on_disk_deadline(struct loop_timer *lt)
+{
+	struct vm_disk_job *dj = container_of(lt, struct vm_disk_job, deadline);
+	struct error err;
+	int r = error_set(&err, ETIMEDOUT,
+			  "id %s: the host has not resized it in time",
+			  dj->dev->id);
+
+	vm_disk_tell(dj, r, &err);
+}
+
+int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
+		   struct error *err)
+{
+	struct device *dev = plug_find(&vm->hotplug.plug, id);
+	struct vm_disk_job *dj;
 	int r;
 
-	vm_stop(vm);
-	/* A reset that the guest did at the same moment is this one. */
-	loop_cancel(vm->board.main_loop, &vm->event_call);
-	vm_settle(vm);
-	list_for_each (pos, tmp, &vm->board.devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
-		if (dev->ops->reset)
-			dev->ops->reset(dev);
+	if (!dev)
+		return error_set(err, ENOENT, "id %s: there is no such device",
+				 error_value(id).text);
+	if (!dev->ops->resize)
+		return error_set(err, EINVAL, "id %s: is not a disk", dev->id);
+	dj = calloc(1, sizeof(*dj));
+	if (!dj)
+		return error_set(err, ENOMEM, "out of memory");
+	*dj = (struct vm_disk_job){
+		.job = { .run = vm_disk_run,
+			 .done = vm_on_disk_done,
+			 .loop = vm->board.main_loop },
+		.owner.name = "resizing a disk",
+		.deadline.on_expire = vm_on_disk_deadline,
+		.vm = vm,
+		.dev = dev,
+		.bytes = bytes,
+	};
+	r = pool_submit(&dj->owner, &dj->job);
+	if (r) {
+		free(dj);
+		return error_set(err, r, "id %s: %s", dev->id, error_text(-r));
 	}
-	hotplug_on_reset(&vm->hotplug);
-	kvm_unbuild(&vm->kvm);
-	r = gmem_clear(&vm->board.gmem, &vm->pages);
-	if (r)
-		return error_set(err, r, "cannot clear guest memory: %s",
-				 strerror(-r));
-	pages_start(&vm->pages);
-	r = vm_build(vm, err);
-	if (r)
-		return r;
-	atomic_store(&vm->board.event, VM_EVENT_NONE);
-	return vm_boot(vm, err);
+	dev->pins++;
+	loop_timer_set(vm->board.main_loop, &dj->deadline,
+		       loop_now_ns() + VM_PAUSE_NS);
+	return 0;
 }

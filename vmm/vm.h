@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/arch.h"
 #include "devices/device.h"
 #include "vmm/board.h"
 #include "vmm/config.h"
@@ -13,81 +14,152 @@
 #include "vmm/hotplug.h"
 #include "vmm/kvm.h"
 #include "vmm/loop.h"
+#include "vmm/opening.h"
+#include "vmm/pages.h"
+#include "vmm/pool.h"
 
 /* What a machine reports to its owner. All members are set; main thread. */
 struct vm_listener {
-	/* The guest stopped, by itself or by board_raise(): no vCPU runs. */
+	/* The guest stopped, by itself or by board_raise(): no vCPU runs, and
+	 * what was under way is given up. */
 	void (*stopped)(void *opaque, enum vm_event event);
+	/* How the operation under way ended: 0, or -errno with a message. */
+	void (*done)(void *opaque, int r, struct error *err);
+	/* How a vm_resize_disk() ended, the same way. */
+	void (*disk_resized)(void *opaque, const char *id, int r,
+			     struct error *err);
+	/* After vm_destroy(): the host holds nothing of it any more. */
+	void (*released)(void *opaque);
 	struct hotplug_listener hotplug;
+};
+
+/* An operation fails when this much time was not enough for it. */
+#define VM_OPEN_NS 60000000000ull /* the host opens its files */
+#define VM_LOAD_NS 300000000000ull /* memory is made, and the kernel read */
+#define VM_PAUSE_NS 10000000000ull /* requests in flight end: for a pause, */
+#define VM_RESET_NS 30000000000ull /* a reset, */
+#define VM_SHUTDOWN_NS 5000000000ull /* or the end */
+
+enum vm_operation {
+	VM_IDLE,
+	VM_OPENING,
+	VM_LOADING,
+	VM_SETTLING, /* devices come to rest */
+};
+
+/* Memory and kernel are made ready by a thread of the pool. */
+struct vm_load {
+	struct pool_job job;
+	struct pool_owner owner;
+	bool running; /* the worker has it, whoever still wants it */
+	/* the worker's meanwhile */
+	bool clear; /* memory was in use */
+	struct pages_job pages;
+	char *cmdline;
+	struct arch_boot boot;
+	struct arch_entry entry;
+	int result;
+	struct error err;
 };
 
 /*
  * The order of a machine's life: create, boot, pause, reset, destroy. One per
- * process. Everything is built, changed and torn down on the main thread; what
- * other threads use says so.
+ * process, besides those that have ended and whose last requests the host has
+ * not finished. Everything is built, changed and torn down on the main thread;
+ * what other threads use says so.
+ *
+ * What takes time (boot, pause, reset, quiesce) is one operation at a time: it
+ * is begun here, and listener->done() tells how it ended. The main thread waits
+ * for nothing.
  */
 struct vm {
 	struct board board; /* what devices see */
 	struct kvm kvm; /* what runs the guest */
 
-	/* set at creation */
+	/* set at creation, borrowed until vm_destroy() */
 	const struct vm_config *config;
-	int kernel_fd;
-	int initramfs_fd;
+	const struct vm_listener *listener;
+	void *opaque; /* the listener's */
 
 	/* any thread */
 	struct loop_call event_call;
+	struct loop_call quiet_call;
 
 	/* main thread */
-	const struct vm_listener *listener; /* borrowed */
-	void *opaque; /* the listener's */
+	int kernel_fd;
+	int initramfs_fd;
 	struct hotplug hotplug;
-	struct pages_job pages; /* memory, before the guest starts */
+	enum vm_operation busy;
+	struct loop_timer deadline; /* of the operation */
+	struct opening *opening;
+	struct vm_load load;
+	bool start_paused; /* the reset under way is of a paused machine */
+	/* Devices are at rest, or late is the first that is not in time. */
+	void (*settled)(struct vm *vm, struct device *late);
+	bool ended; /* vm_destroy() was called */
 };
 
 /*
- * Open KVM, kernel and images, reserve memory, build vCPUs and devices; the
- * guest does not run yet. config and listener are borrowed for the VM's life.
- * Returns 0 or -errno with a message for the person who wrote the config;
- * nothing is left behind on failure.
+ * A machine that is not built yet. config: borrowed until vm_destroy(),
+ * listener as well. -ENOMEM with a message.
  */
 int vm_create(struct vm **out, const struct vm_config *config,
 	      struct loop *main_loop, const struct vm_listener *listener,
 	      void *opaque, struct error *err);
-/* Stops what runs, frees all. NULL is accepted. */
+
+/*
+ * The end, whatever is under way; done() is not called any more. What is at
+ * rest is freed at once. What the host has not finished is kept, with the
+ * memory it lies in, until it has; released() is called then, or from in here.
+ * The configuration is not used any more. NULL is accepted.
+ */
 void vm_destroy(struct vm *vm);
 
-/* Load the boot images into memory and start the vCPU threads. */
+/* Open KVM, kernel and images, build vCPUs and devices, load the kernel, and
+ * start the guest. 0: done() follows. -errno with a message. */
 int vm_boot(struct vm *vm, struct error *err);
 
 /* Stop the vCPU threads; the guest's state is kept nowhere. What it was asked
  * for, it has let go of. */
 void vm_stop(struct vm *vm);
 
-/* Power-on again: vCPUs, memory and devices as new, same images, same
- * devices. The guest runs on return. -errno with a message. */
-int vm_reset(struct vm *vm, struct error *err);
-
-/* Press the ACPI power button; the guest decides what it means. Main thread. */
-void vm_power_button(struct vm *vm);
+/*
+ * Stop all vCPUs and devices where they are: when done() says 0, no thread
+ * touches guest memory and no request is in flight. When it says -EBUSY, the
+ * host did not finish a device's requests in VM_PAUSE_NS, and the guest runs on.
+ */
+void vm_pause(struct vm *vm);
+/* Undo vm_pause(), after its done(). */
+void vm_resume(struct vm *vm);
 
 /*
- * Stop all vCPUs and devices where they are: no thread touches guest memory
- * and no request is in flight when this returns. -EALREADY when paused. Main
- * thread.
+ * Power-on again: vCPUs, memory and devices as new, same images, same devices.
+ * paused: the guest is held at its first instruction. After done() with an
+ * error no vCPU runs: -EBUSY when the host did not finish a device's requests
+ * in VM_RESET_NS.
  */
-int vm_pause(struct vm *vm, struct error *err);
-/* Undo vm_pause(). -EALREADY when not paused. Main thread. */
-int vm_resume(struct vm *vm, struct error *err);
+void vm_reset(struct vm *vm, bool paused);
 
-/* A non-maskable interrupt to every vCPU. Main thread. -errno. */
+/* After vm_stop(): have devices come to rest. done() follows, -EBUSY when one
+ * has not in VM_SHUTDOWN_NS. */
+void vm_quiesce(struct vm *vm);
+
+/* The guest has stopped or reset, by itself or by board_raise(), since it was
+ * started. */
+bool vm_has_event(const struct vm *vm);
+
+/* Press the ACPI power button; the guest decides what it means. */
+void vm_power_button(struct vm *vm);
+
+/* A non-maskable interrupt to every vCPU. -errno with a message. */
 int vm_nmi(struct vm *vm, struct error *err);
 
 /*
  * Give a disk another size, in bytes, a multiple of its block: a file is made
- * longer or cut, a block device has to have that size already. The guest is
- * told. -ENOENT: no such device, -EINVAL: no such size, else -errno of the
- * host; with a message, nothing changed. Main thread.
+ * longer or cut, a block device has to have that size already. 0:
+ * disk_resized() follows; with an error nothing has changed, but for -ETIMEDOUT,
+ * when the host is still at it. -ENOENT: no such device, -EINVAL: it is no disk;
+ * with a message.
  */
 int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
 		   struct error *err);

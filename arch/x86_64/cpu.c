@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#include "arch/x86_64/cpu.h"
-
 #include <errno.h>
 #include <linux/kvm.h>
 #include <string.h>
@@ -10,8 +8,10 @@
 #include "arch/arch.h"
 #include "arch/x86_64/cpuid.h"
 #include "boot/layout_x86.h"
-#include "vmm/util.h"
+#include "boot/request.h"
 #include "vmm/board.h"
+#include "vmm/util.h"
+#include "vmm/vcpu.h"
 
 #define MSR_MISC_ENABLE 0x1a0u
 #define MSR_MISC_ENABLE_FAST_STRING 1u
@@ -161,12 +161,12 @@ static int cpu_page_tables(struct gmem *gm)
 	return 0;
 }
 
-int cpu_set_entry(struct vcpu *vcpu, const struct boot_result *res,
-		  struct error *err)
+int arch_enter(struct vcpu *vcpu, const struct arch_entry *entry,
+	       struct error *err)
 {
 	struct gmem *gm = &vcpu->config.board->gmem;
-	bool long_mode = res->kind == BOOT_ENTRY_LINUX64;
-	struct kvm_regs regs = { .rip = res->entry, .rflags = 2 };
+	bool long_mode = entry->mode == BOOT_ENTRY_LINUX64;
+	struct kvm_regs regs = { .rip = entry->pc, .rflags = 2 };
 	struct kvm_sregs sregs;
 	int r;
 
@@ -185,9 +185,9 @@ int cpu_set_entry(struct vcpu *vcpu, const struct boot_result *res,
 		sregs.cr3 = BOOT_PAGE_TABLES;
 		sregs.cr4 = CR4_PAE;
 		sregs.efer = EFER_LME | EFER_LMA;
-		regs.rsi = res->params;
+		regs.rsi = entry->params;
 	} else {
-		regs.rbx = res->params;
+		regs.rbx = entry->params;
 	}
 	if (ioctl(vcpu->fd, KVM_SET_SREGS, &sregs) ||
 	    ioctl(vcpu->fd, KVM_SET_REGS, &regs))

@@ -11,7 +11,6 @@
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
-#include "arch/x86_64/cpu.h"
 #include "arch/x86_64/layout.h"
 #include "boot/acpi_tables.h"
 #include "boot/boot.h"
@@ -200,7 +199,7 @@ static int machine_reset_vector(struct gmem *gm)
 	return gmem_write(gm, BOOT_RESET_VECTOR, code, sizeof(code));
 }
 
-int arch_boot(const struct arch_boot *boot, struct vcpu *first,
+int arch_load(const struct arch_boot *boot, struct arch_entry *entry,
 	      struct error *err)
 {
 	struct boot_range map[BOOT_MAX_RANGES];
@@ -225,7 +224,10 @@ int arch_boot(const struct arch_boot *boot, struct vcpu *first,
 			      BOOT_RESET_VECTOR);
 	if (!r)
 		r = boot_load(&req, &res, err);
-	if (!r)
-		r = cpu_set_entry(first, &res, err);
-	return r;
+	if (r)
+		return r;
+	*entry = (struct arch_entry){ .pc = res.entry,
+				      .params = res.params,
+				      .mode = res.kind };
+	return 0;
 }

@@ -517,6 +517,6 @@ static int root_create(struct board *board, const void *config unused_param,
 
 const struct device_class pci_root_class = {
 	.name = "pci_root",
-	.kind = DEVICE_PLATFORM,
+	.kind = DEVICE_BUS,
 	.create = root_create,
 };

@@ -52,15 +52,17 @@ static void blk_config_write(struct virtio_dev *dev, uint32_t off,
 
 static int blk_resize(struct virtio_dev *dev, uint64_t bytes, struct error *err)
 {
-	struct blk *blk = blk_of(dev);
-	le64 capacity = le64_of(bytes / BLK_SECTOR);
-	int r = block_image_resize(blk->image, bytes, err);
+	int r = block_image_resize(blk_of(dev)->image, bytes, err);
 
-	if (r)
-		return error_prefix(err, r, "id %s", dev->device.id);
+	return r ? error_prefix(err, r, "id %s", dev->device.id) : 0;
+}
+
+static void blk_resized(struct virtio_dev *dev, uint64_t bytes)
+{
+	le64 capacity = le64_of(bytes / BLK_SECTOR);
+
 	virtio_config_set(dev, offsetof(struct blk_config_space, capacity),
 			  &capacity, sizeof(capacity));
-	return 0;
 }
 
 static int blk_open(const void *config, void **opened, struct error *err)
@@ -114,6 +116,7 @@ static const struct virtio_ops blk_ops = {
 	.reset = blk_reset,
 	.config_write = blk_config_write,
 	.resize = blk_resize,
+	.resized = blk_resized,
 	.destroy = blk_destroy,
 };
 

@@ -610,6 +610,14 @@ static int virtio_device_resize(struct device *device, uint64_t bytes,
 	return dev->ops->resize(dev, bytes, err);
 }
 
+static void virtio_device_resized(struct device *device, uint64_t bytes)
+{
+	struct virtio_dev *dev =
+		container_of(device, struct virtio_dev, device);
+
+	dev->ops->resized(dev, bytes);
+}
+
 static void virtio_counters(struct device *device,
 			    void (*emit)(void *arg, const char *name,
 					 uint64_t value),
@@ -632,6 +640,7 @@ static void virtio_counters(struct device *device,
 
 const struct device_ops virtio_device_ops = {
 	.resize = virtio_device_resize,
+	.resized = virtio_device_resized,
 	.counters = virtio_counters,
 	.reset = virtio_device_reset,
 	.quiesce = virtio_device_quiesce,

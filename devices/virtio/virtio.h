@@ -139,9 +139,10 @@ struct virtio_ops {
 	 * lock held. NULL: read only. */
 	void (*config_write)(struct virtio_dev *dev, uint32_t off,
 			     const void *data, uint32_t len);
-	/* As of struct device_ops. Main thread. NULL: it has no size. */
+	/* As of struct device_ops. NULL, both: it has no size. */
 	int (*resize)(struct virtio_dev *dev, uint64_t bytes,
 		      struct error *err);
+	void (*resized)(struct virtio_dev *dev, uint64_t bytes);
 	/* As of struct device_ops, beside those of the I/O queues. NULL: there
 	 * are none. */
 	void (*counters)(struct virtio_dev *dev,

@@ -102,11 +102,14 @@ static void fuzz_request(struct api *api, unsigned int n)
 		req.body = strdup(body);
 		req.body_len = strlen(body);
 	}
-	api_handle(api, &req, &fds, &reply);
-	if (reply.ticket)
-		fuzz_nr_waiting++;
-	else
-		fuzz_check_reply(&reply);
+	/* The server would have it wait. */
+	if (!api_must_wait(api, &req)) {
+		api_handle(api, &req, &fds, &reply);
+		if (reply.ticket)
+			fuzz_nr_waiting++;
+		else
+			fuzz_check_reply(&reply);
+	}
 	http_request_fini(&req);
 }
 
@@ -120,13 +123,14 @@ static void fuzz_guest(struct machine *m, unsigned int what)
 	if (!vm || m->state == MACHINE_SHUTDOWN)
 		return;
 	if (what == 0 || what == 1) {
+		fake_life.busy = FAKE_IDLE;
 		fake_life_stop();
 		vm->listener->stopped(vm->opaque, what ? VM_EVENT_POWEROFF
 						       : VM_EVENT_RESET);
 		return;
 	}
 	if (what == 2 || what == 3) {
-		if (fake_life.nr_coming && !fake_life.paused)
+		if (fake_life.nr_coming)
 			fake_life_came(what == 2 ? NULL : "late");
 		return;
 	}
@@ -165,8 +169,11 @@ static void fuzz_check(const struct machine *m)
 
 	assert(fake_life.exists == (m->vm != NULL));
 	assert(!booted || m->vm);
-	assert(m->state != MACHINE_CREATED || !m->vm);
-	assert(!booted || fake_life.paused == (m->state == MACHINE_PAUSED));
+	assert(m->state != MACHINE_CREATED || !m->vm || machine_is_busy(m));
+	assert(machine_is_busy(m) == (fake_life.busy != FAKE_IDLE));
+	assert(!booted || machine_is_busy(m) ||
+	       (fake_life.vm.board.run == BOARD_PAUSED) ==
+		       (m->state == MACHINE_PAUSED));
 	assert((m->state == MACHINE_SHUTDOWN) == fuzz_ended);
 	assert(m->state == MACHINE_EMPTY ||
 	       m->config.cpus.boot <= m->config.cpus.max);
@@ -194,7 +201,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else if (step >= 0x70)
 			fuzz_guest(&m, step & 7);
 		else if (step >= 0x60)
-			fake_life.listens = step & 1;
+			fake_life_turn();
 		fuzz_check(&m);
 	}
 	machine_fini(&m);

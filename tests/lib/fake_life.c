@@ -18,6 +18,11 @@ static int fake_answer(struct error *err)
 	return fake_life.refuse ? error_set(err, EPERM, "the host refuses") : 0;
 }
 
+static const struct vm_listener *fake_listener(void)
+{
+	return fake_life.vm.listener;
+}
+
 void fake_life_came(const char *why)
 {
 	struct hotplug_place at = fake_life.coming[0];
@@ -25,7 +30,7 @@ void fake_life_came(const char *why)
 	assert(fake_life.nr_coming);
 	memmove(&fake_life.coming[0], &fake_life.coming[1],
 		--fake_life.nr_coming * sizeof(at));
-	fake_life.vm.listener->hotplug.plugged(fake_life.vm.opaque, &at, why);
+	fake_listener()->hotplug.plugged(fake_life.vm.opaque, &at, why);
 }
 
 bool fake_life_is_coming(const char *id)
@@ -36,10 +41,55 @@ bool fake_life_is_coming(const char *id)
 	return false;
 }
 
+void fake_life_raise(enum vm_event event)
+{
+	fake_life.vm.board.event = (int)event;
+}
+
 void fake_life_stop(void)
 {
+	fake_life.vm.board.run = BOARD_STOPPED;
 	while (fake_life.nr_coming)
 		fake_life_came("the guest stopped");
+}
+
+static void fake_end_operation(void)
+{
+	enum fake_operation was = fake_life.busy;
+	struct board *board = &fake_life.vm.board;
+	struct error err;
+	int r = fake_answer(&err);
+
+	fake_life.busy = FAKE_IDLE;
+	if (!r && was == FAKE_PAUSE)
+		board->run = BOARD_PAUSED;
+	if (!r && (was == FAKE_BOOT || was == FAKE_RESET)) {
+		board->event = VM_EVENT_NONE;
+		board->run = fake_life.start_paused ? BOARD_PAUSED
+						    : BOARD_RUNNING;
+	}
+	fake_listener()->done(fake_life.vm.opaque, r, &err);
+}
+
+void fake_life_turn(void)
+{
+	struct hotplug_place was = { .bdf = FAKE_BDF };
+	struct error err;
+	char id[64];
+
+	if (fake_life.exists && *fake_life.leaving) {
+		strcpy(was.id, fake_life.leaving);
+		*fake_life.leaving = '\0';
+		fake_listener()->hotplug.removed(fake_life.vm.opaque, &was);
+	}
+	if (fake_life.exists && *fake_life.resizing) {
+		strcpy(id, fake_life.resizing);
+		*fake_life.resizing = '\0';
+		fake_listener()->disk_resized(fake_life.vm.opaque, id,
+					      fake_answer(&err), &err);
+	}
+	while (fake_life.exists && fake_life.busy)
+		fake_end_operation();
 }
 
 /* ---- doubles of vmm/vm.h and vmm/hotplug.h ---- */
@@ -59,7 +109,7 @@ int vm_create(struct vm **out, const struct vm_config *config,
 	fake_life.vm.kvm.vm_fd = -1;
 	list_init(&fake_life.vm.board.devices);
 	fake_life.exists = true;
-	fake_life.paused = false;
+	fake_life.start_paused = false;
 	*out = &fake_life.vm;
 	return 0;
 }
@@ -69,11 +119,24 @@ void vm_destroy(struct vm *vm)
 	assert(fake_life.exists && vm == &fake_life.vm);
 	fake_life_stop();
 	fake_life.exists = false;
+	fake_life.busy = FAKE_IDLE;
+	*fake_life.leaving = *fake_life.resizing = '\0';
+	vm->listener->released(vm->opaque);
+}
+
+static void fake_begin(enum fake_operation busy)
+{
+	assert(fake_life.exists && !fake_life.busy);
+	fake_life.busy = busy;
 }
 
 int vm_boot(struct vm *vm unused_param, struct error *err)
 {
-	return fake_answer(err);
+	int r = fake_answer(err);
+
+	if (!r)
+		fake_begin(FAKE_BOOT);
+	return r;
 }
 
 void vm_stop(struct vm *vm unused_param)
@@ -82,28 +145,33 @@ void vm_stop(struct vm *vm unused_param)
 	fake_life_stop();
 }
 
-int vm_reset(struct vm *vm, struct error *err)
+void vm_reset(struct vm *vm unused_param, bool paused)
 {
-	vm->event_call.pending = false;
-	fake_life.paused = false;
 	fake_life_stop();
-	return fake_answer(err);
+	fake_life.start_paused = paused;
+	fake_begin(FAKE_RESET);
 }
 
-int vm_pause(struct vm *vm unused_param, struct error *err)
+void vm_pause(struct vm *vm)
 {
-	assert(!fake_life.paused);
-	fake_life.paused = !fake_life.refuse;
-	while (fake_life.paused && fake_life.nr_coming)
-		fake_life_came(NULL);
-	return fake_answer(err);
+	assert(vm->board.run == BOARD_RUNNING);
+	fake_begin(FAKE_PAUSE);
 }
 
-int vm_resume(struct vm *vm unused_param, struct error *err)
+void vm_resume(struct vm *vm)
 {
-	assert(fake_life.paused);
-	fake_life.paused = fake_life.refuse;
-	return fake_answer(err);
+	assert(vm->board.run == BOARD_PAUSED && !fake_life.busy);
+	vm->board.run = BOARD_RUNNING;
+}
+
+void vm_quiesce(struct vm *vm unused_param)
+{
+	fake_begin(FAKE_QUIESCE);
+}
+
+bool vm_has_event(const struct vm *vm)
+{
+	return vm->board.event != VM_EVENT_NONE;
 }
 
 int vm_nmi(struct vm *vm unused_param, struct error *err)
@@ -116,44 +184,41 @@ void vm_power_button(struct vm *vm unused_param)
 	assert(fake_life.exists);
 }
 
-int hotplug_add(struct hotplug *hp unused_param,
-		const struct device_class *class, const void *config,
-		struct hotplug_place *out, struct error *err)
+int hotplug_add(struct hotplug *hp unused_param, const struct device_config *dc,
+		struct error *err)
 {
-	const struct device_config dc = { .class = class,
-					  .config = (void *)(uintptr_t)config };
+	struct hotplug_place *at = &fake_life.coming[fake_life.nr_coming];
 
 	if (fake_answer(err))
 		return -EPERM;
-	snprintf(out->bdf, sizeof(out->bdf), "%s", FAKE_BDF);
-	snprintf(out->id, sizeof(out->id), "%s", *device_config_id(&dc));
-	out->pending = !fake_life.paused && fake_life.listens;
-	if (out->pending)
-		fake_life.coming[fake_life.nr_coming++] = *out;
+	snprintf(at->bdf, sizeof(at->bdf), "%s", FAKE_BDF);
+	snprintf(at->id, sizeof(at->id), "%s", *device_config_id(dc));
+	fake_life.nr_coming++;
 	return 0;
 }
 
 int hotplug_remove(struct hotplug *hp unused_param, const char *id, bool force,
 		   struct error *err)
 {
-	struct hotplug_place was = { .bdf = FAKE_BDF };
-
 	if (fake_answer(err))
 		return -EPERM;
-	if (fake_life_is_coming(id))
+	if (fake_life_is_coming(id) || *fake_life.leaving)
 		return error_set(err, EBUSY, "it is still coming");
-	/* The caller's one may go with the device. */
-	snprintf(was.id, sizeof(was.id), "%s", id);
 	if (force)
-		fake_life.vm.listener->hotplug.removed(fake_life.vm.opaque,
-						       &was);
+		snprintf(fake_life.leaving, sizeof(fake_life.leaving), "%s",
+			 id);
 	return 0;
 }
 
-int vm_resize_disk(struct vm *vm unused_param, const char *id unused_param,
+int vm_resize_disk(struct vm *vm unused_param, const char *id,
 		   uint64_t bytes unused_param, struct error *err)
 {
-	return fake_answer(err);
+	if (fake_answer(err))
+		return -EPERM;
+	if (fake_life_is_coming(id) || *fake_life.resizing)
+		return error_set(err, EBUSY, "it is still coming");
+	snprintf(fake_life.resizing, sizeof(fake_life.resizing), "%s", id);
+	return 0;
 }
 
 int hotplug_resize_vcpus(struct hotplug *hp unused_param, unsigned int nr,

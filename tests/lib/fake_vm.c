@@ -53,7 +53,11 @@ static void fake_stopped(struct board *board unused_param)
 
 static void fake_quiet(struct board *board)
 {
-	fake_of(board)->nr_quiet++;
+	struct fake_vm *fv = fake_of(board);
+
+	fv->nr_quiet++;
+	if (fv->on_quiet)
+		fv->on_quiet(board);
 }
 
 static void fake_driver_news(struct board *board, struct device *dev,

@@ -52,6 +52,7 @@ struct fake_vm {
 	bool refuse_ioeventfds;
 	unsigned int nr_quiet; /* calls of board_device_quiet() */
 	/* What the board is told; NULL: nobody listens. Any thread. */
+	void (*on_quiet)(struct board *board);
 	void (*on_driver_news)(struct board *board, struct device *dev,
 			       enum device_news news);
 	void (*on_eject_answer)(struct board *board, enum hotplug_kind kind,

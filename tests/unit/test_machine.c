@@ -20,11 +20,38 @@ struct fixture {
 	struct error err;
 	char kernel[32];
 	enum vm_event end;
+	/* of the last verb that took time */
+	uint64_t ticket;
+	int result;
+	struct hotplug_place at; /* bdf "": it was not about a device */
 };
 
 static void on_end(struct machine *m, enum vm_event event)
 {
 	((struct fixture *)m->opaque)->end = event;
+}
+
+static void on_done(void *opaque, uint64_t ticket, int r, struct error *err,
+		    const struct hotplug_place *at)
+{
+	struct fixture *fx = opaque;
+
+	fx->ticket = ticket;
+	fx->result = r;
+	fx->at = at ? *at : (struct hotplug_place){ .bdf = "" };
+	assert_true(!r || *err->msg);
+}
+
+/* The result of a verb, when all is done that takes time. */
+static int wait_for(struct fixture *fx, int r)
+{
+	if (r != MACHINE_LATER)
+		return r;
+	fx->ticket = 0;
+	fake_life_turn();
+	assert_int_equal(fx->ticket, fx->m.last_ticket);
+	assert_false(machine_is_busy(&fx->m));
+	return fx->result;
 }
 
 static int setup(void **state)
@@ -42,6 +69,8 @@ static int setup(void **state)
 	close(fd);
 	fx->m.on_end = on_end;
 	fx->m.opaque = fx;
+	fx->m.on_done = on_done;
+	fx->m.watcher = fx;
 	machine_init(&fx->m);
 	*state = fx;
 	return 0;
@@ -95,16 +124,16 @@ static int create(struct fixture *fx)
 static void boot(struct fixture *fx)
 {
 	assert_int_equal(create(fx), 0);
-	assert_int_equal(machine_boot(&fx->m, &fx->err), 0);
+	assert_int_equal(wait_for(fx, machine_boot(&fx->m, &fx->err)), 0);
 	assert_int_equal(fx->m.state, MACHINE_RUNNING);
 }
 
-static int add(struct fixture *fx, const char *id, struct hotplug_place *out)
+static int add(struct fixture *fx, const char *id)
 {
 	struct device_config dc = disk_config(id);
-	int r = machine_add_device(&fx->m, &dc, out, &fx->err);
+	int r = machine_add_device(&fx->m, &dc, &fx->err);
 
-	assert_true(!r == !dc.config);
+	assert_true((r >= 0) == !dc.config);
 	device_config_free(&dc);
 	return r;
 }
@@ -116,27 +145,27 @@ static void test_states(void **state)
 	struct error *err = &fx->err;
 
 	assert_null(machine_state_name(m));
-	assert_int_equal(machine_boot(m, err), -EIO);
-	assert_int_equal(machine_delete(m, err), 0);
+	assert_int_equal(wait_for(fx, machine_boot(m, err)), -EIO);
+	assert_int_equal(wait_for(fx, machine_delete(m, err)), 0);
 	boot(fx);
 	assert_int_equal(create(fx), -EIO);
-	assert_int_equal(machine_boot(m, err), -EIO);
+	assert_int_equal(wait_for(fx, machine_boot(m, err)), -EIO);
 	assert_int_equal(machine_resume(m, err), -EIO);
-	assert_int_equal(machine_pause(m, err), 0);
+	assert_int_equal(wait_for(fx, machine_pause(m, err)), 0);
 	assert_string_equal(machine_state_name(m), "Paused");
-	assert_int_equal(machine_pause(m, err), -EIO);
+	assert_int_equal(wait_for(fx, machine_pause(m, err)), -EIO);
 	assert_int_equal(machine_resume(m, err), 0);
 	assert_int_equal(machine_nmi(m, err), 0);
 	assert_int_equal(machine_power_button(m, err), 0);
-	assert_int_equal(machine_pause(m, err), 0);
-	assert_int_equal(machine_reboot(m, err), 0);
+	assert_int_equal(wait_for(fx, machine_pause(m, err)), 0);
+	assert_int_equal(wait_for(fx, machine_reboot(m, err)), 0);
 	assert_string_equal(machine_state_name(m), "Running");
-	assert_int_equal(machine_shutdown(m, err), 0);
+	assert_int_equal(wait_for(fx, machine_shutdown(m, err)), 0);
 	assert_string_equal(machine_state_name(m), "Created");
-	assert_int_equal(machine_pause(m, err), -EIO);
+	assert_int_equal(wait_for(fx, machine_pause(m, err)), -EIO);
 	assert_int_equal(machine_nmi(m, err), -EIO);
-	assert_int_equal(machine_boot(m, err), 0);
-	assert_int_equal(machine_delete(m, err), 0);
+	assert_int_equal(wait_for(fx, machine_boot(m, err)), 0);
+	assert_int_equal(wait_for(fx, machine_delete(m, err)), 0);
 	assert_int_equal(m->state, MACHINE_EMPTY);
 }
 
@@ -148,18 +177,15 @@ static void test_refusals(void **state)
 
 	assert_int_equal(create(fx), 0);
 	fake_life.refuse = true;
-	assert_int_equal(machine_boot(m, &fx->err), -EIO);
+	assert_int_equal(wait_for(fx, machine_boot(m, &fx->err)), -EIO);
 	fake_life.refuse = false;
 	assert_int_equal(m->state, MACHINE_CREATED);
-	assert_int_equal(machine_boot(m, &fx->err), 0);
+	assert_int_equal(wait_for(fx, machine_boot(m, &fx->err)), 0);
 	fake_life.refuse = true;
-	assert_int_equal(machine_pause(m, &fx->err), -EIO);
+	assert_int_equal(wait_for(fx, machine_pause(m, &fx->err)), -EIO);
 	fake_life.refuse = false;
 	assert_int_equal(m->state, MACHINE_RUNNING);
-	assert_int_equal(machine_pause(m, &fx->err), 0);
-	fake_life.refuse = true;
-	assert_int_equal(machine_resume(m, &fx->err), -EIO);
-	fake_life.refuse = false;
+	assert_int_equal(wait_for(fx, machine_pause(m, &fx->err)), 0);
 	assert_int_equal(m->state, MACHINE_PAUSED);
 }
 
@@ -170,18 +196,17 @@ static void test_guest_ends(void **state)
 	boot(fx);
 	fake_life.vm.listener->stopped(fake_life.vm.opaque, VM_EVENT_RESET);
 	assert_int_equal(fx->end, VM_EVENT_NONE);
+	assert_true(machine_is_busy(&fx->m));
+	assert_int_equal(machine_pause(&fx->m, &fx->err), -EIO);
+	fake_life_turn();
+	assert_false(machine_is_busy(&fx->m));
 	assert_int_equal(fx->m.state, MACHINE_RUNNING);
 	fake_life.vm.listener->stopped(fake_life.vm.opaque, VM_EVENT_POWEROFF);
 	assert_int_equal(fx->end, VM_EVENT_POWEROFF);
 	assert_string_equal(machine_state_name(&fx->m), "Shutdown");
 	assert_int_equal(machine_pause(&fx->m, &fx->err), -EIO);
 	assert_int_equal(machine_boot(&fx->m, &fx->err), -EIO);
-}
-
-static void raise_event(enum vm_event event)
-{
-	fake_life.vm.board.event = event;
-	fake_life.vm.event_call.pending = true;
+	assert_int_equal(wait_for(fx, machine_delete(&fx->m, &fx->err)), 0);
 }
 
 /* What the guest does by itself at the moment of a verb. */
@@ -191,81 +216,135 @@ static void test_guest_at_once(void **state)
 	struct machine *m = &fx->m;
 
 	boot(fx);
-	raise_event(VM_EVENT_RESET);
-	assert_int_equal(machine_pause(m, &fx->err), 0);
+	fake_life_raise(VM_EVENT_RESET);
+	assert_int_equal(wait_for(fx, machine_pause(m, &fx->err)), 0);
 	assert_int_equal(m->state, MACHINE_PAUSED);
-	assert_false(fake_life.vm.event_call.pending);
+	assert_int_equal(fake_life.vm.board.event, VM_EVENT_NONE);
 	assert_int_equal(machine_resume(m, &fx->err), 0);
-	raise_event(VM_EVENT_RESET);
-	assert_int_equal(machine_reboot(m, &fx->err), 0);
-	raise_event(VM_EVENT_POWEROFF);
-	assert_int_equal(machine_pause(m, &fx->err), -EIO);
+	fake_life_raise(VM_EVENT_RESET);
+	assert_int_equal(wait_for(fx, machine_reboot(m, &fx->err)), 0);
+	fake_life_raise(VM_EVENT_POWEROFF);
+	assert_int_equal(wait_for(fx, machine_pause(m, &fx->err)), -EIO);
 	assert_int_equal(m->state, MACHINE_RUNNING);
 	assert_int_equal(machine_shutdown(m, &fx->err), -EIO);
-	raise_event(VM_EVENT_RESET);
-	assert_int_equal(machine_delete(m, &fx->err), 0);
+	fake_life_raise(VM_EVENT_RESET);
+	assert_int_equal(wait_for(fx, machine_delete(m, &fx->err)), 0);
+}
+
+/* While something is under way, all else is refused; a guest that ends takes
+ * precedence. */
+static void test_busy(void **state)
+{
+	struct fixture *fx = *state;
+	struct machine *m = &fx->m;
+
+	boot(fx);
+	assert_int_equal(machine_pause(m, &fx->err), MACHINE_LATER);
+	assert_int_equal(machine_pause(m, &fx->err), -EIO);
+	assert_non_null(strstr(fx->err.msg, "being paused"));
+	assert_int_equal(machine_resume(m, &fx->err), -EIO);
+	assert_int_equal(machine_reboot(m, &fx->err), -EIO);
+	assert_int_equal(machine_delete(m, &fx->err), -EIO);
+	assert_int_equal(add(fx, "a"), -EIO);
+	fake_life.busy = FAKE_IDLE; /* given up, for */
+	fake_life.vm.listener->stopped(fake_life.vm.opaque, VM_EVENT_STOP);
+	assert_int_equal(fx->ticket, m->last_ticket);
+	assert_int_equal(fx->result, -EIO);
+	assert_int_equal(fx->end, VM_EVENT_STOP);
+	assert_false(machine_is_busy(m));
+}
+
+/* A reboot that cannot be is the end; a device that the host holds is none for
+ * a shutdown. */
+static void test_late(void **state)
+{
+	struct fixture *fx = *state;
+	struct machine *m = &fx->m;
+
+	boot(fx);
+	fake_life.refuse = true;
+	assert_int_equal(wait_for(fx, machine_shutdown(m, &fx->err)), 0);
+	assert_int_equal(m->state, MACHINE_CREATED);
+	fake_life.refuse = false;
+	assert_int_equal(wait_for(fx, machine_boot(m, &fx->err)), 0);
+	fake_life.refuse = true;
+	assert_int_equal(wait_for(fx, machine_reboot(m, &fx->err)), -EIO);
+	assert_int_equal(m->state, MACHINE_SHUTDOWN);
+	assert_int_equal(fx->end, VM_EVENT_FAULT);
+	fake_life.refuse = false;
 }
 
 static void test_ids(void **state)
 {
 	struct fixture *fx = *state;
-	struct hotplug_place at;
 
-	assert_int_equal(add(fx, "a", &at), -ENOENT);
+	assert_int_equal(add(fx, "a"), -ENOENT);
 	assert_int_equal(create(fx), 0);
-	assert_int_equal(add(fx, "_disk0", &at), 0);
-	assert_string_equal(at.bdf, "");
-	assert_int_equal(add(fx, NULL, &at), 0);
-	assert_string_equal(at.id, "_disk1");
-	assert_int_equal(add(fx, "_disk1", &at), -EEXIST);
-	assert_int_equal(add(fx, "__x", &at), -EINVAL);
-	assert_int_equal(add(fx, "a\033b", &at), -EINVAL);
+	assert_int_equal(add(fx, "_disk0"), 0);
+	assert_int_equal(add(fx, NULL), 0);
+	assert_string_equal(*device_config_id(&fx->m.config.devices[1]),
+			    "_disk1");
+	assert_int_equal(add(fx, "_disk1"), -EEXIST);
+	assert_int_equal(add(fx, "__x"), -EINVAL);
+	assert_int_equal(add(fx, "a\033b"), -EINVAL);
 	/* U+0085, as a terminal may take it, and what is no text at all. */
-	assert_int_equal(add(fx, "a\302\205b", &at), -EINVAL);
-	assert_int_equal(add(fx, "a\377b", &at), -EINVAL);
+	assert_int_equal(add(fx, "a\302\205b"), -EINVAL);
+	assert_int_equal(add(fx, "a\377b"), -EINVAL);
 	assert_int_equal(fx->m.config.nr_devices, 2);
 	assert_int_equal(machine_remove_device(&fx->m, "x", false, &fx->err),
 			 -ENOENT);
 	assert_int_equal(
 		machine_remove_device(&fx->m, "_disk0", false, &fx->err), 0);
 	assert_int_equal(fx->m.config.nr_devices, 1);
-	assert_int_equal(add(fx, "_disk0", &at), 0);
+	assert_int_equal(add(fx, "_disk0"), 0);
 }
 
 static void test_too_many(void **state)
 {
 	struct fixture *fx = *state;
-	struct hotplug_place at;
 
 	assert_int_equal(create(fx), 0);
 	for (unsigned int i = 0; i < CONFIG_MAX_DEVICES; i++)
-		assert_int_equal(add(fx, NULL, &at), 0);
-	assert_int_equal(add(fx, NULL, &at), -EIO);
+		assert_int_equal(add(fx, NULL), 0);
+	assert_int_equal(add(fx, NULL), -EIO);
 	assert_non_null(strstr(fx->err.msg, "31"));
 }
 
 static void test_plug(void **state)
 {
 	struct fixture *fx = *state;
-	struct hotplug_place at;
 
 	boot(fx);
-	assert_int_equal(add(fx, "a", &at), 0);
-	assert_string_equal(at.bdf, "0000:00:05.0");
+	assert_int_equal(add(fx, "a"), MACHINE_LATER);
+	fake_life_came(NULL);
+	assert_int_equal(fx->ticket, fx->m.last_ticket);
+	assert_int_equal(fx->result, 0);
+	assert_string_equal(fx->at.bdf, "0000:00:05.0");
 	fake_life.refuse = true;
-	assert_int_equal(add(fx, "b", &at), -EIO);
+	assert_int_equal(add(fx, "b"), -EIO);
 	fake_life.refuse = false;
+	assert_int_equal(fx->m.config.nr_devices, 1);
+	assert_int_equal(add(fx, "b"), MACHINE_LATER);
+	assert_int_equal(fx->m.config.nr_devices, 2);
+	fake_life_came("late");
+	assert_int_equal(fx->ticket, fx->m.last_ticket);
+	assert_int_equal(fx->result, -EIO);
 	assert_int_equal(fx->m.config.nr_devices, 1);
 	/* The id is taken until the guest lets go. */
 	assert_int_equal(machine_remove_device(&fx->m, "a", false, &fx->err),
 			 0);
-	assert_int_equal(add(fx, "a", &at), -EEXIST);
+	assert_int_equal(add(fx, "a"), -EEXIST);
 	fake_life.vm.listener->hotplug.remove_failed(fake_life.vm.opaque, "a",
 						     "late");
 	assert_int_equal(fx->m.config.nr_devices, 1);
-	assert_int_equal(machine_remove_device(&fx->m, "a", true, &fx->err), 0);
+	assert_int_equal(
+		wait_for(fx, machine_resize_disk(&fx->m, "a", 4096, &fx->err)),
+		0);
+	assert_int_equal(wait_for(fx, machine_remove_device(&fx->m, "a", true,
+							    &fx->err)),
+			 0);
 	assert_int_equal(fx->m.config.nr_devices, 0);
-	assert_int_equal(add(fx, "a", &at), 0);
+	assert_int_equal(add(fx, "a"), MACHINE_LATER);
 }
 
 static int resize(struct fixture *fx, uint64_t vcpus, uint64_t ram)
@@ -287,7 +366,7 @@ static void test_resize(void **state)
 	assert_int_equal(fx->m.config.memory.size, 64 * MIB);
 	assert_int_equal(resize(fx, 1, 5), -EIO);
 	assert_int_equal(fx->m.config.cpus.boot, 2);
-	assert_int_equal(machine_boot(&fx->m, &fx->err), 0);
+	assert_int_equal(wait_for(fx, machine_boot(&fx->m, &fx->err)), 0);
 	assert_int_equal(resize(fx, 1, 0), 0);
 	assert_int_equal(fake_life.vcpus, 1);
 	assert_int_equal(fake_life.memory, 0);
@@ -308,6 +387,7 @@ int main(void)
 		TEST(test_states),     TEST(test_refusals),
 		TEST(test_guest_ends), TEST(test_guest_at_once),
 		TEST(test_ids),	       TEST(test_too_many),
+		TEST(test_busy),       TEST(test_late),
 		TEST(test_plug),       TEST(test_resize),
 	};
 

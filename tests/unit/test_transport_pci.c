@@ -366,6 +366,7 @@ static void test_config_space(void **state unused_param)
 	assert_int_equal(gv_read(&gv, GV_GENERATION, 1), 0);
 	assert_int_equal(disk.dev->ops->resize(disk.dev, 2 * DISK_LEN, &err),
 			 0);
+	disk.dev->ops->resized(disk.dev, 2 * DISK_LEN);
 	assert_int_equal(gv_config(&gv, 0, 8), 2 * DISK_LEN / 512);
 	assert_int_equal(gv_read(&gv, GV_GENERATION, 1), 1);
 	assert_int_equal(disk.dev->ops->resize(disk.dev, 1, &err), -EINVAL);

@@ -102,14 +102,16 @@ char *api_error_body(const char *text)
 	return body;
 }
 
-static void api_reply_failure(struct api_call *c, int code)
+static void api_reply_failure(struct api_reply *reply,
+			      const struct api_route *route, int code,
+			      const char *why)
 {
 	unsigned int status = 500;
 
 	switch (-code) {
 	case EBADMSG:
-		api_reply_chain(c->reply, 400, "Failed to deserialize JSON",
-				c->err->msg, NULL);
+		api_reply_chain(reply, 400, "Failed to deserialize JSON", why,
+				NULL);
 		return;
 	case EINVAL:
 		status = 400;
@@ -126,8 +128,7 @@ static void api_reply_failure(struct api_call *c, int code)
 	default:
 		break;
 	}
-	api_reply_chain(c->reply, status, "Error from API", c->route->failure,
-			c->err->msg);
+	api_reply_chain(reply, status, "Error from API", route->failure, why);
 }
 
 /* ---- fields of small bodies ---- */
@@ -172,8 +173,7 @@ static int route_ping(struct api_call *c)
 
 static int route_vmm_shutdown(struct api_call *c)
 {
-	/* A guest that stops at the same moment is torn down at the end. */
-	machine_delete(c->machine, c->err);
+	/* What there is is torn down at the end. */
 	c->api->quit = true;
 	c->reply->status = 200;
 	return 0;
@@ -231,46 +231,6 @@ static int route_resize(struct api_call *c)
 
 /* ---- devices ---- */
 
-/* A request for a device that the guest has yet to take. */
-struct api_waiter {
-	struct list_node node;
-	char id[64];
-	const struct api_route *route;
-	uint64_t ticket;
-};
-
-static void api_wait(struct api_call *c, struct api_waiter *w, const char *id)
-{
-	snprintf(w->id, sizeof(w->id), "%s", id);
-	w->route = c->route;
-	w->ticket = c->reply->ticket = ++c->api->last_ticket;
-	list_insert(&c->api->waiting, &w->node);
-}
-
-static void api_reply_added(struct api_reply *reply,
-			    const struct hotplug_place *at)
-{
-	api_reply_json(reply, 200,
-		       json_pack("{s:s,s:s}", "id", at->id, "bdf", at->bdf));
-}
-
-static int api_add(struct api_call *c, struct device_config *dc)
-{
-	struct api_waiter *w = calloc(1, sizeof(*w));
-	struct hotplug_place at = { .pending = false };
-	int r = w ? machine_add_device(c->machine, dc, &at, c->err)
-		  : error_set(c->err, EIO, "out of memory");
-
-	if (!r && at.pending) {
-		api_wait(c, w, at.id);
-		return 0;
-	}
-	free(w);
-	if (!r && *at.bdf)
-		api_reply_added(c->reply, &at);
-	return r;
-}
-
 static int route_add(struct api_call *c)
 {
 	struct device_config dc;
@@ -279,7 +239,7 @@ static int route_add(struct api_call *c)
 	if (!r)
 		r = json_read_device(&dc, c->body, "", c->fds, c->err);
 	if (!r)
-		r = api_add(c, &dc);
+		r = machine_add_device(c->machine, &dc, c->err);
 	device_config_free(&dc);
 	return r;
 }
@@ -469,6 +429,36 @@ static int api_run(struct api_call *c, const struct http_request *req)
 			     : c->route->verb(c->machine, c->err);
 }
 
+/* A request whose reply comes when the machine has done it. */
+struct api_waiter {
+	struct list_node node;
+	const struct api_route *route;
+	uint64_t ticket;
+};
+
+static int api_wait(struct api_call *c)
+{
+	struct api_waiter *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return error_set(c->err, EIO, "out of memory");
+	w->route = c->route;
+	w->ticket = c->reply->ticket = c->machine->last_ticket;
+	list_insert(&c->api->waiting, &w->node);
+	return 0;
+}
+
+bool api_must_wait(const struct api *api, const struct http_request *req)
+{
+	struct api_call c = { .route = NULL };
+
+	if (!machine_is_busy(api->machine))
+		return false;
+	api_find(&c, req->target);
+	return c.route && c.route->kind != API_GET &&
+	       c.route->run != route_vmm_shutdown;
+}
+
 void api_handle(struct api *api, const struct http_request *req,
 		const struct json_fds *fds, struct api_reply *reply)
 {
@@ -494,8 +484,10 @@ void api_handle(struct api *api, const struct http_request *req,
 		api_reply_chain(reply, 400, "Bad Request", NULL, NULL);
 	} else {
 		r = api_run(&c, req);
+		if (r == MACHINE_LATER)
+			r = api_wait(&c);
 		if (r)
-			api_reply_failure(&c, r);
+			api_reply_failure(reply, c.route, r, err.msg);
 		else if (!reply->status && !reply->ticket)
 			reply->status = 204;
 	}
@@ -509,8 +501,8 @@ void api_handle(struct api *api, const struct http_request *req,
 
 /* ---- replies that come later ---- */
 
-static void api_on_added(void *opaque, const struct hotplug_place *at,
-			 const char *why)
+static void api_on_done(void *opaque, uint64_t ticket, int r, struct error *err,
+			const struct hotplug_place *at)
 {
 	struct api *api = opaque;
 	struct list_node *pos, *tmp;
@@ -518,22 +510,32 @@ static void api_on_added(void *opaque, const struct hotplug_place *at,
 	list_for_each (pos, tmp, &api->waiting) {
 		struct api_waiter *w =
 			container_of(pos, struct api_waiter, node);
-		struct api_reply reply = { 0 };
+		struct api_reply reply = { .status = 204 };
 
-		if (strcmp(w->id, at->id) != 0)
+		if (w->ticket != ticket)
 			continue;
-		if (why)
-			api_reply_chain(&reply, 500, "Error from API",
-					w->route->failure, why);
-		else
-			api_reply_added(&reply, at);
+		if (r)
+			api_reply_failure(&reply, w->route, r, err->msg);
+		else if (at)
+			api_reply_json(&reply, 200,
+				       json_pack("{s:s,s:s}", "id", at->id,
+						 "bdf", at->bdf));
 		list_remove(&w->node);
+		free(w);
 		if (api->on_reply)
-			api->on_reply(api->opaque, w->ticket, &reply);
+			api->on_reply(api->opaque, ticket, &reply);
 		else
 			free(reply.body);
-		free(w);
+		return;
 	}
+}
+
+static void api_on_idle(void *opaque)
+{
+	struct api *api = opaque;
+
+	if (api->on_ready)
+		api->on_ready(api->opaque);
 }
 
 void api_init(struct api *api, struct machine *machine, const char *version)
@@ -542,7 +544,8 @@ void api_init(struct api *api, struct machine *machine, const char *version)
 	api->machine = machine;
 	api->version = version;
 	list_init(&api->waiting);
-	machine->on_added = api_on_added;
+	machine->on_done = api_on_done;
+	machine->on_idle = api_on_idle;
 	machine->watcher = api;
 }
 

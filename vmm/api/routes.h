@@ -33,22 +33,27 @@ struct api {
 	 * body, and does not call api_handle(). NULL: replies are dropped. */
 	void (*on_reply)(void *opaque, uint64_t ticket,
 			 struct api_reply *reply);
+	/* A request for which api_must_wait() said yes may have its turn now. */
+	void (*on_ready)(void *opaque);
 	void *opaque;
 
 	/* vmm.shutdown was asked for; its reply is still to be sent. */
 	bool quit;
 	struct list_node waiting; /* struct api_waiter */
-	uint64_t last_ticket;
 };
 
 /* Start with no request waiting. api: caller's storage; machine and version are
- * borrowed. The caller sets on_reply afterwards; machine->on_added is set here. */
+ * borrowed. The caller sets on_reply and on_ready afterwards; the machine's
+ * on_done and on_idle are set here. */
 void api_init(struct api *api, struct machine *machine, const char *version);
 
 /* Do what req asks for and fill *reply, whose body is then the caller's to
  * free. What is kept of fds is taken over. */
 void api_handle(struct api *api, const struct http_request *req,
 		const struct json_fds *fds, struct api_reply *reply);
+
+/* The machine is busy, and req is for a verb that has to wait for that. */
+bool api_must_wait(const struct api *api, const struct http_request *req);
 
 /* The body of a reply to what is not even a request: {"error": text}; malloc'd.
  * NULL: no memory. */

@@ -189,9 +189,15 @@ static void conn_run(struct server_conn *conn, struct server_item *item)
 
 static bool conn_can_answer(const struct server_conn *conn)
 {
-	return (!list_is_empty(&conn->items) || conn->expects) &&
-	       !conn->ticket && conn->out_len < SERVER_OUT_HIGH &&
-	       !conn->server->config.api->quit;
+	struct api *api = conn->server->config.api;
+	const struct server_item *item =
+		container_of(conn->items.next, struct server_item, node);
+
+	if (conn->ticket || conn->out_len >= SERVER_OUT_HIGH || api->quit)
+		return false;
+	if (list_is_empty(&conn->items))
+		return conn->expects;
+	return item->error || !api_must_wait(api, &item->req);
 }
 
 static void conn_answer_one(struct server_conn *conn)
@@ -518,6 +524,17 @@ static void server_on_reply(void *opaque, uint64_t ticket,
 	free(reply->body); /* its client has left */
 }
 
+/* Requests that had to wait for others have their turn. */
+static void server_on_ready(void *opaque)
+{
+	struct server *s = opaque;
+	struct list_node *pos, *tmp;
+
+	list_for_each (pos, tmp, &s->conns)
+		loop_post(s->config.loop,
+			  &container_of(pos, struct server_conn, node)->go_on);
+}
+
 static void conn_on_event(struct loop_fd *lf, uint32_t events)
 {
 	struct server_conn *conn = container_of(lf, struct server_conn, lf);
@@ -652,6 +669,7 @@ int server_open(struct server **out, const struct server_config *config,
 		return error_set(err, r, "--api-socket: %s", strerror(-r));
 	}
 	config->api->on_reply = server_on_reply;
+	config->api->on_ready = server_on_ready;
 	config->api->opaque = s;
 	*out = s;
 	return 0;
@@ -662,6 +680,7 @@ void server_close(struct server *s)
 	if (!s)
 		return;
 	s->config.api->on_reply = NULL;
+	s->config.api->on_ready = NULL;
 	while (!list_is_empty(&s->conns)) {
 		struct server_conn *conn = container_of(
 			list_take(&s->conns), struct server_conn, node);
