@@ -35,12 +35,12 @@ struct arch_pci_layout {
 };
 extern const struct arch_pci_layout arch_pci;
 
-/* Split RAM of `size` bytes around the address holes.
- * Returns the number of (gpa, len) pairs, at most 2. Any thread. */
 struct arch_ram {
 	gpa_t gpa;
 	uint64_t len;
 };
+/* Split RAM of `size` bytes around the address holes.
+ * Returns the number of (gpa, len) pairs, at most 2. Any thread. */
 unsigned int arch_ram_layout(uint64_t size, struct arch_ram ram[2]);
 
 /* Do all of RAM, the addresses reserved for DIMMs and the PCI window behind them
@@ -52,6 +52,7 @@ int arch_check_memory(const struct gmem *gm, struct error *err);
  * it, on the border of a block that Linux can plug. Any thread. */
 gpa_t arch_hotplug_base(uint64_t size);
 
+struct arch_host;
 /*
  * Ask KVM for what vCPUs must know of this host and takes long to learn. A
  * thread does it in the background; the first arch_vcpu_init() waits for the
@@ -61,7 +62,6 @@ gpa_t arch_hotplug_base(uint64_t size);
  * Main thread. -ENOMEM with a message; an answer that KVM refuses is an error
  * of arch_vcpu_init().
  */
-struct arch_host;
 int arch_host_ask(struct arch_host **out, int kvm_fd, struct error *err);
 /* Wait for the thread and free the answer. NULL is accepted. Main thread. */
 void arch_host_free(struct arch_host *host);

@@ -51,8 +51,9 @@ struct ask {
 	bool pending;
 };
 
-/* asks: the caller's storage. No question is pending at fini. */
+/* Start with no question. asks: the caller's storage. Main thread. */
 void asks_init(struct asks *asks, struct board *board);
+/* No question is pending. Main thread. */
 void asks_fini(struct asks *asks);
 
 /* The guest runs, or does no more (board->run says so): questions are due only

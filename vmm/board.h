@@ -98,10 +98,10 @@ struct board {
 };
 
 /* Main thread. board: the owner's storage, zeroed; main_loop is borrowed.
- * gmem is the owner's to fill, and to end. fini ends the I/O loops; devices
- * are gone by then. */
+ * gmem is the owner's to fill, and to end. */
 void board_init(struct board *board, const struct board_ops *ops,
 		struct loop *main_loop);
+/* End the I/O loops. Devices are gone by then. Main thread. */
 void board_fini(struct board *board);
 
 /*

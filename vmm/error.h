@@ -37,14 +37,14 @@ int error_prefix(struct error *err, int code, const char *fmt, ...)
  */
 void error_make_plain(char *text, size_t len);
 
+struct error_value {
+	char text[208];
+};
 /*
  * What a person or client wrote, fit for a message: made plain, the end of a
  * long text as "...", nothing as "''". Use as error_value(s).text inside the
  * call that prints it. Any thread.
  */
-struct error_value {
-	char text[208];
-};
 struct error_value error_value(const char *s);
 
 /* strerror() of a positive code, and what to do where that is the same for all

@@ -240,8 +240,9 @@ void *gmem_ptr(const struct gmem *gm, gpa_t gpa, uint64_t len);
 void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len,
 		enum gmem_kind *kind);
 
-/* Copy len bytes to / from what gmem_ptr() finds; -EFAULT when that is NULL. */
+/* Copy len bytes of buf to what gmem_ptr() finds; -EFAULT when that is NULL. */
 int gmem_write(const struct gmem *gm, gpa_t gpa, const void *buf, size_t len);
+/* Copy len bytes from there to buf; else the same. */
 int gmem_read(const struct gmem *gm, gpa_t gpa, void *buf, size_t len);
 
 /*

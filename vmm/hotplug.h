@@ -27,9 +27,10 @@ struct hotplug {
 };
 
 /* hp: the caller's storage; board and kvm are borrowed, and the board's memory
- * is there; listener and opaque as well. fini accepts a zeroed one. */
+ * is there; listener and opaque are borrowed as well. Main thread. */
 void hotplug_init(struct hotplug *hp, struct board *board, struct kvm *kvm,
 		  const struct hotplug_listener *listener, void *opaque);
+/* Forget what is under way. Accepts a zeroed one. Main thread. */
 void hotplug_fini(struct hotplug *hp);
 
 /* board->run has changed: the guest runs, is paused, or is gone; then it has

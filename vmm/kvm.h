@@ -37,13 +37,15 @@ struct kvm {
 void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus);
 /* Open /dev/kvm and ask for what takes long. -errno with a message. */
 int kvm_open(struct kvm *kvm, struct error *err);
+/* Close /dev/kvm, after kvm_unbuild(). Main thread. */
 void kvm_close(struct kvm *kvm);
 
 /* Make a VM with the first nr vCPUs, which do not run, and a slot for each range
- * of the board's memory, now and as they come and go. kvm_unbuild() ends the
- * vCPUs' threads first; it accepts a half-built one. -errno with a message;
- * nothing is left behind. */
+ * of the board's memory: those there are, and those that are added or removed
+ * later. Main thread. -errno with a message; nothing is left behind. */
 int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err);
+/* End the VM, the threads of its vCPUs first; accepts one that is not built. Main
+ * thread. */
 void kvm_unbuild(struct kvm *kvm);
 
 /* Start the threads of the first nr vCPUs, which kvm_build() made; they are held
@@ -54,10 +56,10 @@ void kvm_stop(struct kvm *kvm);
 
 /*
  * Hold all vCPUs where they are, out of the guest and of accesses to devices;
- * none runs when this returns. kvm_release() lets them go on; it leaves them
- * alone when the board is paused or stopped.
+ * none runs when this returns. Main thread.
  */
 void kvm_hold(struct kvm *kvm);
+/* Let the vCPUs go on, unless the board is paused or stopped. Main thread. */
 void kvm_release(struct kvm *kvm);
 
 /* A non-maskable interrupt to every vCPU, soon. */
@@ -70,9 +72,12 @@ int kvm_start_vcpu(struct kvm *kvm, unsigned int index, struct error *err);
  * fine. */
 void kvm_stop_vcpu(struct kvm *kvm, unsigned int index);
 
-/* As of struct board_ops. Any thread. */
+/* Signal an interrupt: board_ops.msi. Any thread. */
 void kvm_msi(struct kvm *kvm, uint32_t devid, uint64_t addr, uint32_t data);
+/* Raise or lower an interrupt line: board_ops.line. Any thread. */
 void kvm_line(struct kvm *kvm, uint32_t gsi, bool level);
+/* Have writes to gpa signal event_fd, or no more: board_ops.ioeventfd. Any
+ * thread. -errno. */
 int kvm_ioeventfd(struct kvm *kvm, gpa_t gpa, int event_fd, bool assign);
 
 #endif

@@ -27,8 +27,10 @@ struct loop_fd {
 	struct loop *loop; /* set by loop_fd_add() */
 };
 
-/* -errno from epoll_ctl(2); -EPERM: the fd cannot be polled (plain file) */
+/* Watch lf->fd for events. lf is the caller's until loop_fd_del(). -errno from
+ * epoll_ctl(2); -EPERM: the fd cannot be polled (plain file). */
 int loop_fd_add(struct loop *loop, struct loop_fd *lf, uint32_t events);
+/* Watch for other events; 0: for none. -errno from epoll_ctl(2). */
 int loop_fd_change(struct loop_fd *lf, uint32_t events);
 /* No event of lf is delivered after this returns; lf may be freed. A lf that
  * was not added is accepted. */
@@ -46,6 +48,7 @@ struct loop_timer {
 /* Arm, or move when armed. One shot. A time in the past fires on the next turn. */
 void loop_timer_set(struct loop *loop, struct loop_timer *lt,
 		    uint64_t expires_ns);
+/* It does not fire any more; lt may be freed. One that is not armed is accepted. */
 void loop_timer_cancel(struct loop_timer *lt);
 
 /* CLOCK_MONOTONIC in nanoseconds. Any thread. */
@@ -66,7 +69,9 @@ struct loop_poller {
 	struct list_node node;
 };
 
+/* Poll lp from the next turn on. lp is the caller's until loop_poller_del(). */
 void loop_poller_add(struct loop *loop, struct loop_poller *lp);
+/* Do not poll lp any more; it may be freed. Accepted inside its own poll(). */
 void loop_poller_del(struct loop *loop, struct loop_poller *lp);
 
 /* ---- calls: any thread ---- */
@@ -93,6 +98,7 @@ void loop_cancel(struct loop *loop, struct loop_call *lc);
 /* A loop without a thread; the caller runs it. NULL and -errno in *err's
  * message when the host refuses epoll or eventfd. */
 struct loop *loop_create(const char *name, struct error *err);
+/* Free a loop that does not run, whose thread was stopped. NULL is accepted. */
 void loop_destroy(struct loop *loop);
 
 /* Start a thread that is called `name` and runs the loop; signals are blocked

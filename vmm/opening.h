@@ -47,9 +47,9 @@ int opening_start(struct opening *o, uint64_t timeout_ns, struct error *err);
 int opening_take_file(struct opening *o, unsigned int n);
 /* The configuration of the nth device, good until o goes. */
 const void *opening_config(const struct opening *o, unsigned int n);
-/* What the class of the nth device opened, or NULL; opening_give_back() when
- * create() did not take it. */
+/* What the class of the nth device opened, the caller's from now on; or NULL. */
 void *opening_take_device(struct opening *o, unsigned int n);
+/* Give it back when create() did not take it over; it is closed with o. */
 void opening_give_back(struct opening *o, unsigned int n, void *opened);
 
 #endif

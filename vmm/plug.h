@@ -54,9 +54,10 @@ struct plug {
 	struct loop_call news;
 };
 
-/* plug: the caller's storage, with the borrowed fields set. fini forgets what
- * is under way; devices stay the board's. */
+/* plug: the caller's storage, with the borrowed fields set. Main thread, as
+ * all here but the news. */
 void plug_init(struct plug *plug);
+/* Forget what is under way; devices stay the board's. */
 void plug_fini(struct plug *plug);
 
 /* The guest was paused: it will find what was coming when it goes on. */
@@ -67,9 +68,10 @@ void plug_on_stop(struct plug *plug);
 /* Devices are as at power-on. No vCPU runs. */
 void plug_on_reset(struct plug *plug);
 
-/* As hotplug_add() and hotplug_remove(). */
+/* As hotplug_add(). */
 int plug_add(struct plug *plug, const struct device_config *dc,
 	     struct error *err);
+/* As hotplug_remove(). */
 int plug_remove(struct plug *plug, const char *id, bool force,
 		struct error *err);
 

@@ -62,15 +62,18 @@ struct resize {
 
 /* rs: the caller's storage, with the borrowed fields set. */
 void resize_init(struct resize *rs);
+/* Forget what is under way. Accepts a zeroed one. Main thread. */
 void resize_fini(struct resize *rs);
 
 /* The guest is gone: it has let go of what it was asked for, so that what is
  * under way comes to its end; what waits fails. No vCPU runs. */
 void resize_on_stop(struct resize *rs);
 
-/* As hotplug_resize_vcpus(), hotplug_resize_memory(), hotplug_memory_size(). */
+/* As hotplug_resize_vcpus(). */
 int resize_vcpus(struct resize *rs, unsigned int nr, struct error *err);
+/* As hotplug_resize_memory(). */
 int resize_memory(struct resize *rs, uint64_t bytes, struct error *err);
+/* As hotplug_memory_size(). */
 uint64_t resize_memory_size(const struct resize *rs);
 
 #endif

@@ -60,16 +60,19 @@ void vcpu_destroy(struct vcpu *vcpu);
  * until vcpu_resume(). Main thread. -errno with a message. */
 int vcpu_start(struct vcpu *vcpu, bool paused, struct error *err);
 
-/* Ask the thread to end; join waits for it. Main thread. */
+/* Ask the thread to end. Main thread. */
 void vcpu_request_stop(struct vcpu *vcpu);
+/* Wait until the thread has ended, if there is one. Main thread. */
 void vcpu_join(struct vcpu *vcpu);
 
 /*
- * Take the vCPU out of the guest, with the instruction it was at complete, and
- * hold it; wait returns when it is held or its thread has ended. Main thread.
+ * Ask the vCPU to leave the guest, with the instruction it was at complete, and
+ * to stay out. Main thread.
  */
 void vcpu_request_pause(struct vcpu *vcpu);
+/* Wait until the vCPU is held, or its thread has ended. Main thread. */
 void vcpu_wait_paused(struct vcpu *vcpu);
+/* Let the vCPU go on. Main thread. */
 void vcpu_resume(struct vcpu *vcpu);
 
 /* Inject a non-maskable interrupt soon. Main thread. */

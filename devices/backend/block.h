@@ -134,8 +134,9 @@ struct block_window {
 	_Atomic uint32_t changes;
 };
 
-/* No memory there yet. -ENOMEM. fini() accepts a zeroed one. */
+/* A window onto mem, with no memory in it yet. Main thread. -ENOMEM. */
 int block_window_init(struct block_window *w, const struct iovec *mem);
+/* Free what init() took; accepts a zeroed one. No engine uses it. Main thread. */
 void block_window_fini(struct block_window *w);
 /* Memory came or went at these addresses, whole pieces of the window. */
 void block_window_change(struct block_window *w, const struct iovec *mem,

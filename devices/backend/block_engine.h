@@ -22,10 +22,11 @@
 /* Zeroes and bounced data go in pieces of this. */
 #define BLOCK_CHUNK_LEN 65536u
 
-/* -errno; fini() accepts one that init() refused or a zeroed one. */
+/* The part that all engines begin with. config is copied. -errno. */
 int block_engine_init(struct block_engine *be,
 		      const struct block_engine_ops *ops,
 		      const struct block_engine_config *config);
+/* Nothing is in flight. Accepts one that init() refused, or a zeroed one. */
 void block_engine_fini(struct block_engine *be);
 
 /* First thing in submit(). */

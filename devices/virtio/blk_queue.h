@@ -123,6 +123,7 @@ void blk_events(struct virtio_dev *dev, unsigned int qidx, bool on);
 /* For struct gmem_listener: what of guest memory engines may register. */
 int blk_memory_added(struct gmem_listener *gl, const struct gmem_range *range,
 		     struct error *err);
+/* The other half of the listener: engines forget the range. */
 void blk_memory_removed(struct gmem_listener *gl,
 			const struct gmem_range *range);
 

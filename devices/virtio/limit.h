@@ -65,8 +65,9 @@ struct limit {
 	struct token_bucket ops;
 };
 
-/* limit: the caller's storage; it limits nothing yet. Main thread. */
+/* Limit nothing yet. limit: the caller's storage. Main thread. */
 void limit_init(struct limit *limit);
+/* No thread uses it any more. Main thread. */
 void limit_fini(struct limit *limit);
 
 /*

@@ -250,11 +250,13 @@ struct virtio_init {
 #define VIRTIO_QUEUES_MAX 254u
 
 /*
- * Fill dev (zeroed, inside the type's struct) and give each queue a loop.
- * virtio_fini() accepts a half-built one. Main thread. -errno with a message.
+ * Fill dev (zeroed, inside the type's struct) and give each queue a loop. Main
+ * thread. -errno with a message.
  */
 int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 		struct error *err);
+/* Free queues and limits. The device is quiet; accepts a half-built one. Main
+ * thread. */
 void virtio_fini(struct virtio_dev *dev);
 
 /* Ops for struct device of every virtio device. */
@@ -298,13 +300,21 @@ void virtio_config_set(struct virtio_dev *dev, uint32_t off, const void *data,
 
 /* ---- for transports: vCPU threads, lock held ---- */
 
+/* The driver writes device_status (section 2.1); 0 asks for a reset, which is
+ * acknowledged when all queues are idle. */
 void virtio_set_status(struct virtio_dev *dev, uint8_t status);
+/* device_status as the driver reads it: not 0 while a reset is under way. */
 uint8_t virtio_get_status(const struct virtio_dev *dev);
+/* The driver accepts features: bits 32 * half and up (section 2.2). Without
+ * effect after FEATURES_OK. */
 void virtio_set_features(struct virtio_dev *dev, unsigned int half,
 			 uint32_t value);
 /* May the driver write this queue's size, addresses and enable? */
 bool virtio_queue_is_open(const struct virtio_queue *q);
+/* The driver enables a queue: it starts on its loop when DRIVER_OK is set. */
 void virtio_queue_enable(struct virtio_queue *q);
+/* The driver resets one queue (section 2.6.1): it stops, and is open again when
+ * it is idle. */
 void virtio_queue_reset(struct virtio_queue *q);
 
 /*

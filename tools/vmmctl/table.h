@@ -23,6 +23,7 @@ const char *table_bytes_text(uint64_t bytes, char *buf, size_t len);
 void table_show_tree(json_t *reply, FILE *out);
 /* The same without zeros. */
 void table_show_counters(json_t *reply, FILE *out);
+/* Its state, then the configuration. reply is changed. */
 void table_show_info(json_t *reply, FILE *out);
 /* Id and place of a new device. */
 void table_show_added(json_t *reply, FILE *out);
