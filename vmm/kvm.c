@@ -172,8 +172,8 @@ int kvm_start(struct kvm *kvm, unsigned int nr, struct error *err)
 	int r = 0;
 
 	while (nr-- > 0 && !r)
-		r = vcpu_start(kvm->vcpus[nr],
-			       kvm->board->run == BOARD_PAUSED, err);
+		r = vcpu_start(kvm->vcpus[nr], kvm->board->run == BOARD_PAUSED,
+			       err);
 	if (r)
 		kvm_stop(kvm);
 	return r;
