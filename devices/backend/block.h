@@ -31,6 +31,7 @@ struct block_image {
 	uint32_t memory_align; /* of buffers, bytes; 1 unless direct */
 	bool readonly;
 	bool direct; /* O_DIRECT */
+	bool allocate;
 	bool is_blockdev;
 	/* A block device, or a file on a file system that this host keeps by
 	 * itself; others may hang, and answer from no cache. */
@@ -48,24 +49,30 @@ struct block_image_config {
 	int fd;
 	bool readonly;
 	bool direct;
+	/* A file gets all of its blocks from the host, when it is opened and
+	 * when it grows. */
+	bool allocate;
 };
 
 /*
  * Open, check (regular file or block device), take the advisory lock (OFD
  * lock: shared when readonly, exclusive else, so that two writers cannot share
- * an image) and read the geometry. Main thread.
+ * an image), allocate what is to be, and read the geometry. Any thread; takes
+ * as long as the host likes, and some seconds when the image is locked.
  * Errors: -errno with a message naming the path and the way out.
  */
 int block_image_open(struct block_image *img,
 		     const struct block_image_config *config,
 		     struct error *err);
-/* Accepts a half-open one (fd -1). Main thread. */
+/* Accepts a half-open one (fd -1). Nothing uses the image any more. Any thread;
+ * takes as long as the host likes: a file system may write everything first. */
 void block_image_close(struct block_image *img);
 /*
  * Have an image of `bytes`, a multiple of the logical block: a file is made
  * longer (with a hole) or cut, of a block device it is only checked that it
  * has that size. -errno with a message, nothing changed: -EINVAL for a size
- * that cannot be, -EROFS when read-only, else what the host said. Main thread.
+ * that cannot be, -EROFS when read-only, else what the host said. Any thread,
+ * one at a time; takes as long as the host likes.
  */
 int block_image_resize(struct block_image *img, uint64_t bytes,
 		       struct error *err);

@@ -24,11 +24,14 @@
 
 #define SECTOR 512u
 /*
- * A process that was killed holds its lock until the kernel has taken its
- * io_uring apart, some milliseconds later: a restart must not fail on that.
+ * A process that was killed holds its lock until the last request has ended
+ * that the host had of it, and the kernel has taken its io_uring apart: a
+ * restart must not fail on that. Four seconds in all.
  */
-#define LOCK_TRIES 10
-#define LOCK_WAIT_US 10000
+#define LOCK_TRIES 400u
+#define LOCK_WAIT_US 10000u
+/* After so many it is time to say something. */
+#define LOCK_QUIET_TRIES 20u
 
 /* Calls of one disk on the pool's threads at the same time. */
 #define POOL_JOBS 8u
@@ -170,7 +173,10 @@ static int image_set_flags(const struct block_image *img, struct error *err)
 	int new = (old & ~(O_NONBLOCK | O_DIRECT)) |
 		  (img->direct ? O_DIRECT : 0);
 
-	if (old == new || !fcntl(img->fd, F_SETFL, new))
+	/* Its owner can do without times of reads, which a journal would have
+	 * to take in, and which may so wait for the disk. */
+	if (!fcntl(img->fd, F_SETFL, new | O_NOATIME) || old == new ||
+	    !fcntl(img->fd, F_SETFL, new))
 		return 0;
 	return error_set(err, errno,
 			 "disk image %s cannot be used with direct=%s: %s "
@@ -224,6 +230,10 @@ static int image_lock(const struct block_image *img, struct error *err)
 			return 0;
 		if (errno != EAGAIN && errno != EACCES)
 			break;
+		if (try == LOCK_QUIET_TRIES)
+			log_warn("disk image %s is in use: waiting up to 4 s "
+				 "for its end",
+				 img->name);
 		usleep(LOCK_WAIT_US);
 	}
 	if (errno != EAGAIN && errno != EACCES) {
@@ -361,9 +371,46 @@ static int image_bytes(const struct block_image *img, uint64_t *bytes)
 	return 0;
 }
 
+/* Have the host's blocks for all of a file of that size, which it has then. */
+static int image_allocate(const struct block_image *img, uint64_t bytes)
+{
+	int r;
+
+	do
+		r = fallocate(img->fd, 0, 0, (off_t)bytes) ? -errno : 0;
+	while (r == -EINTR);
+	if (r != -EOPNOTSUPP && r != -ENOSYS)
+		return r;
+	log_warn("disk image %s stays sparse: its file system cannot allocate "
+		 "ahead",
+		 img->name);
+	return 0;
+}
+
+/* For all of the file as it is opened. */
+static int image_allocate_all(const struct block_image *img, struct error *err)
+{
+	uint64_t bytes = 0;
+	int r = 0;
+
+	if (!img->allocate || img->readonly || img->is_blockdev)
+		return 0;
+	r = image_bytes(img, &bytes);
+	if (!r && bytes)
+		r = image_allocate(img, bytes);
+	if (!r)
+		return 0;
+	return error_set(err, r,
+			 "disk image %s cannot be allocated in full: %s (make "
+			 "room on its file system, or leave it sparse)",
+			 img->name, error_text(-r));
+}
+
 static int image_set_bytes(const struct block_image *img, uint64_t now,
 			   uint64_t bytes, struct error *err)
 {
+	int r;
+
 	if (img->is_blockdev)
 		return error_set(err, EINVAL,
 				 "the block device has %" PRIu64 " bytes, not "
@@ -374,6 +421,14 @@ static int image_set_bytes(const struct block_image *img, uint64_t now,
 				 "the disk is read-only and its file has "
 				 "%" PRIu64 " bytes, not %" PRIu64,
 				 now, bytes);
+	r = img->allocate && bytes > now ? image_allocate(img, bytes) : 0;
+	if (r) {
+		/* Some of it may have been there. */
+		(void)!ftruncate(img->fd, (off_t)now);
+		return error_set(err, r,
+				 "cannot allocate %" PRIu64 " bytes: %s", bytes,
+				 error_text(-r));
+	}
 	if (ftruncate(img->fd, (off_t)bytes))
 		return error_set(err, errno,
 				 "cannot make the file %" PRIu64 " bytes "
@@ -452,7 +507,8 @@ static int image_examine(struct block_image *img, struct error *err)
 	else
 		image_file_limits(img, &st);
 	image_direct_limits(img);
-	return image_measure(img, err);
+	r = image_allocate_all(img, err);
+	return r ? r : image_measure(img, err);
 }
 
 int block_image_open(struct block_image *img,
@@ -464,6 +520,7 @@ int block_image_open(struct block_image *img,
 		.fd = -1,
 		.readonly = config->readonly,
 		.direct = config->direct,
+		.allocate = config->allocate,
 		.pool = { .name = img->name, .max = POOL_JOBS },
 	};
 	image_set_name(img, config);

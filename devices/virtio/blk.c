@@ -73,6 +73,7 @@ static int blk_open(const void *config, void **opened, struct error *err)
 		.fd = c->fd,
 		.readonly = c->readonly,
 		.direct = c->direct,
+		.allocate = !c->discard,
 	};
 	struct block_image *image = malloc(sizeof(*image));
 	int r = image ? block_image_open(image, &ic, err)

@@ -41,7 +41,8 @@ static const struct param blk_params[] = {
 	PARAM("id", STRING, struct blk_config, id,
 	      "name of the device for later requests", .max = 63),
 	PARAM("discard", BOOL, struct blk_config, discard,
-	      "let the guest give unused blocks back to the host",
+	      "let the guest give unused blocks back to the host; off: a file "
+	      "gets all of its blocks at once",
 	      .json = "sparse", .def = 1),
 	PARAM("poll_us", UINT, struct blk_config, poll_us,
 	      "longest busy wait for the guest's next request", .unit = "us",

@@ -10,11 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -27,6 +30,18 @@ struct fixture {
 	char path[96];
 	int log_fd;
 };
+
+static bool sleeps; /* else a sleep takes no time */
+static unsigned int slept_us;
+
+/* In front of the C library's. */
+int usleep(useconds_t us)
+{
+	const struct timespec ts = { .tv_nsec = us * 1000 };
+
+	slept_us += us;
+	return sleeps ? nanosleep(&ts, NULL) : 0;
+}
 
 static void make_file(const char *path, off_t size)
 {
@@ -49,6 +64,7 @@ static int setup(void **state)
 	f->log_fd = memfd_create("log", MFD_CLOEXEC);
 	assert_true(f->log_fd >= 0);
 	log_init(f->log_fd, LOG_WARN);
+	sleeps = false;
 	*state = f;
 	return 0;
 }
@@ -372,6 +388,113 @@ static void test_lock_of_process(void **state)
 	close(ready[1]);
 }
 
+/* One that dies while we wait: it is told, and then all is well. */
+static void test_lock_of_dying_process(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+	const struct timespec second = { .tv_sec = 1 };
+	struct block_image img;
+	int ready[2], status;
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (block_image_open(&img, &config, NULL) ||
+		    write(ready[1], "", 1) != 1)
+			_exit(1);
+		nanosleep(&second, NULL);
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	sleeps = true;
+	slept_us = 0;
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	assert_in_range(slept_us, 300000, 2000000);
+	assert_true(log_has(f, "is in use: waiting up to 4 s"));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	block_image_close(&img);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+/* Nobody lets go: that is four seconds' work. */
+static void test_lock_patience(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+	struct block_image img;
+
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	assert_false(log_has(f, "in use"));
+	slept_us = 0;
+	expect_refusal(&config, -EBUSY, f->path, "another disk or process");
+	assert_int_equal(slept_us, 4000000);
+	block_image_close(&img);
+}
+
+static uint64_t bytes_held(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* Not sparse: the host's blocks are there before the guest writes any. */
+static void test_allocate(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+	struct block_image img;
+	struct error err;
+
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	block_image_close(&img);
+	assert_true(bytes_held(f->path) < MIB);
+	config.allocate = true;
+	config.readonly = true;
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	block_image_close(&img);
+	assert_true(bytes_held(f->path) < MIB);
+	config.readonly = false;
+	assert_int_equal(block_image_open(&img, &config, &err), 0);
+	assert_true(bytes_held(f->path) >= MIB);
+	assert_int_equal(block_image_resize(&img, 3 * MIB, &err), 0);
+	assert_int_equal(img.size, 3 * MIB);
+	assert_true(bytes_held(f->path) >= 3 * MIB);
+	assert_int_equal(block_image_resize(&img, MIB, &err), 0);
+	assert_int_equal(img.size, MIB);
+	/* More than any host has: nothing has changed. */
+	assert_true(block_image_resize(&img, 1ull << 50, &err) < 0);
+	assert_int_equal(img.size, MIB);
+	assert_in_range(bytes_held(f->path), MIB, 2 * MIB);
+	block_image_close(&img);
+}
+
+static void test_no_room(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+	struct block_image img;
+
+	/* A file system of one MiB. */
+	if (unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("none", f->dir, "tmpfs", 0, "size=1m"))
+		skip();
+	make_file(f->path, 4 * MIB);
+	config.allocate = true;
+	expect_refusal(&config, -ENOSPC, f->path, "make room");
+	config.allocate = false;
+	assert_int_equal(block_image_open(&img, &config, NULL), 0);
+	block_image_close(&img);
+	umount2(f->dir, MNT_DETACH);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -389,6 +512,10 @@ int main(void)
 		TEST(test_fd_lock),
 		TEST(test_lock),
 		TEST(test_lock_of_process),
+		TEST(test_lock_of_dying_process),
+		TEST(test_lock_patience),
+		TEST(test_allocate),
+		TEST(test_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
