@@ -83,9 +83,7 @@ static void vq_free(struct virtqueue *vq)
 	}
 	vq->unused_len = 0;
 	free(vq->busy);
-	free(vq->walk);
 	vq->busy = NULL;
-	vq->walk = NULL;
 }
 
 int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
@@ -105,11 +103,10 @@ int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 	vq->chain_size = ALIGN_UP(MAX(vq->chain_size, sizeof(struct vq_chain)),
 				  _Alignof(max_align_t));
 	vq->busy = calloc(2ull * vq_words(vq), sizeof(*vq->busy));
-	vq->walk = calloc(vq->iov_max, sizeof(*vq->walk));
 	returned = realloc(vq->returned, vq->size * sizeof(*returned));
 	if (returned)
 		vq->returned = returned;
-	if (!vq->busy || !vq->walk || !returned) {
+	if (!vq->busy || !returned) {
 		vq_free(vq);
 		return -ENOMEM;
 	}
@@ -173,38 +170,31 @@ static uint64_t vq_busy_bit(uint16_t head)
 
 /* ---- chains ---- */
 
-/* One with room for nr buffers. NULL: out of memory. */
-static struct vq_chain *vq_chain_get(struct virtqueue *vq, unsigned int nr)
-{
-	unsigned int room = 0;
-	struct vq_chain *c;
+static const char vq_no_memory[] = "out of memory on the host";
 
-	while (nr > vq_room_entries(vq, room))
-		room++;
-	c = vq->unused[room];
+/* An empty one of this size. NULL: out of memory. */
+static struct vq_chain *vq_chain_get(struct virtqueue *vq, unsigned int room)
+{
+	struct vq_chain *c = vq->unused[room];
+
 	if (c) {
 		vq->unused[room] = c->next;
 		vq->unused_len -= vq_room_len(vq, room);
-		return c;
+	} else {
+		c = calloc(1, vq_room_len(vq, room));
+		if (!c)
+			return NULL;
 	}
-	c = calloc(1, vq_room_len(vq, room));
-	if (c)
-		c->room = (uint8_t)room;
+	*c = (struct vq_chain){ .iov = (void *)((char *)c + vq->chain_size),
+				.room = (uint8_t)room };
 	return c;
 }
 
-/* The device is done with it. */
-static void vq_chain_put(struct virtqueue *vq, struct vq_chain *c)
+/* For another time. */
+static void vq_chain_keep(struct virtqueue *vq, struct vq_chain *c)
 {
 	size_t len = vq_room_len(vq, c->room);
 
-	vq->pending--;
-	vq->lent_len -= c->lent_len;
-	vq->busy[c->head / 64] &= ~vq_busy_bit(c->head);
-	if (vq->marked[c->head / 64] & vq_busy_bit(c->head)) {
-		vq->marked[c->head / 64] &= ~vq_busy_bit(c->head);
-		vq->nr_marked--;
-	}
 	if (vq->unused_len + len > VQ_UNUSED_MAX) {
 		free(c);
 		return;
@@ -212,6 +202,37 @@ static void vq_chain_put(struct virtqueue *vq, struct vq_chain *c)
 	vq->unused_len += len;
 	c->next = vq->unused[c->room];
 	vq->unused[c->room] = c;
+}
+
+/* The same chain in the next size; c, which is full, is kept. NULL: out of
+ * memory, c is as it was. */
+static struct vq_chain *vq_chain_grow(struct virtqueue *vq, struct vq_chain *c)
+{
+	struct vq_chain *bigger = vq_chain_get(vq, c->room + 1u), empty;
+
+	if (!bigger)
+		return NULL;
+	empty = *bigger;
+	*bigger = *c;
+	bigger->iov = empty.iov;
+	bigger->room = empty.room;
+	memcpy(bigger->iov, c->iov,
+	       vq_room_entries(vq, c->room) * sizeof(*c->iov));
+	vq_chain_keep(vq, c);
+	return bigger;
+}
+
+/* The device is done with it. */
+static void vq_chain_put(struct virtqueue *vq, struct vq_chain *c)
+{
+	vq->pending--;
+	vq->lent_len -= c->lent_len;
+	vq->busy[c->head / 64] &= ~vq_busy_bit(c->head);
+	if (vq->marked[c->head / 64] & vq_busy_bit(c->head)) {
+		vq->marked[c->head / 64] &= ~vq_busy_bit(c->head);
+		vq->nr_marked--;
+	}
+	vq_chain_keep(vq, c);
 }
 
 /* A walk over one chain, in the ring's table or in one indirect table. */
@@ -250,10 +271,12 @@ static int vq_enter_indirect(struct virtqueue *vq, const struct virtq_desc *d,
 	return 0;
 }
 
-/* Add one buffer to the chain; it may straddle memory regions. */
-static int vq_add_buffer(struct virtqueue *vq, struct vq_chain *c,
+/* Add one buffer to the chain; it may straddle memory regions. A chain that is
+ * full becomes another one. */
+static int vq_add_buffer(struct virtqueue *vq, struct vq_chain **chain,
 			 const struct virtq_desc *d)
 {
+	struct vq_chain *c = *chain;
 	uint64_t gpa = le64_get(d->addr);
 	uint64_t left = le32_get(d->len);
 	bool in = le16_get(d->flags) & VIRTQ_DESC_F_WRITE;
@@ -265,7 +288,6 @@ static int vq_add_buffer(struct virtqueue *vq, struct vq_chain *c,
 		return vq_fault(vq, "buffer of no length");
 	if (c->out_len + c->in_len + left > UINT32_MAX)
 		return vq_fault(vq, "chain longer than 4 GiB");
-	*sum += left;
 	while (left) {
 		unsigned int i = c->nr_out + c->nr_in;
 		enum gmem_kind kind;
@@ -276,6 +298,13 @@ static int vq_add_buffer(struct virtqueue *vq, struct vq_chain *c,
 			return vq_fault(vq, "buffer outside memory");
 		if (i == vq->iov_max)
 			return vq_fault(vq, "too many buffers in a chain");
+		if (i == vq_room_entries(vq, c->room)) {
+			c = vq_chain_grow(vq, c);
+			if (!c)
+				return vq_fault(vq, vq_no_memory);
+			*chain = c;
+			sum = in ? &c->in_len : &c->out_len;
+		}
 		c->iov[i] = (struct iovec){ .iov_base = p, .iov_len = n };
 		if (kind == GMEM_WINDOW) {
 			c->window_first = c->window_end ? c->window_first : i;
@@ -285,18 +314,19 @@ static int vq_add_buffer(struct virtqueue *vq, struct vq_chain *c,
 			c->nr_in++;
 		else
 			c->nr_out++;
+		*sum += n;
 		gpa += n;
 		left -= n;
 	}
 	return 0;
 }
 
-static int vq_walk_chain(struct virtqueue *vq, struct vq_chain *c)
+static int vq_walk_chain(struct virtqueue *vq, struct vq_chain **c)
 {
 	struct vq_walk w = { .table = vq->desc,
 			     .nr = vq->size,
 			     .left = vq->size,
-			     .idx = c->head };
+			     .idx = (*c)->head };
 	bool in_table = false;
 
 	for (;;) {
@@ -356,31 +386,26 @@ static void vq_lend(struct virtqueue *vq, struct vq_chain *c)
 
 struct vq_chain *virtqueue_pop(struct virtqueue *vq)
 {
-	struct vq_chain seen = { .iov = vq->walk };
 	struct vq_chain *c;
-	unsigned int nr;
 
 	if (!virtqueue_has_avail(vq))
 		return NULL;
-	vq_next_head(vq, &seen);
-	if (seen.head >= vq->size)
-		vq_fault(vq, "avail entry out of range");
-	else if (vq->busy[seen.head / 64] & vq_busy_bit(seen.head))
-		vq_fault(vq, "descriptor made available twice");
-	else if (!vq->fault)
-		vq_walk_chain(vq, &seen);
-	if (vq->fault)
-		return NULL; /* nothing of it reaches the device */
-	nr = seen.nr_out + seen.nr_in;
-	c = vq_chain_get(vq, nr);
+	c = vq_chain_get(vq, 0);
 	if (!c) {
-		vq_fault(vq, "out of memory on the host");
+		vq_fault(vq, vq_no_memory);
 		return NULL;
 	}
-	seen.room = c->room;
-	seen.iov = (void *)((char *)c + vq->chain_size);
-	memcpy(seen.iov, vq->walk, nr * sizeof(*seen.iov));
-	*c = seen;
+	vq_next_head(vq, c);
+	if (c->head >= vq->size)
+		vq_fault(vq, "avail entry out of range");
+	else if (vq->busy[c->head / 64] & vq_busy_bit(c->head))
+		vq_fault(vq, "descriptor made available twice");
+	else if (!vq->fault)
+		vq_walk_chain(vq, &c);
+	if (vq->fault) {
+		vq_chain_keep(vq, c); /* nothing of it reaches the device */
+		return NULL;
+	}
 	vq_lend(vq, c);
 	return c;
 }

@@ -64,9 +64,9 @@ struct vq_chain {
 	struct iovec *iov;
 	unsigned int nr_out;
 	unsigned int nr_in;
-	uint64_t
-		out_len; /* bytes; with in_len at most 2^32, section 2.7.5.3.1 */
-	uint64_t in_len; /* bytes */
+	/* bytes; together at most 2^32, section 2.7.5.3.1 */
+	uint64_t out_len;
+	uint64_t in_len;
 	/* Entries of iov from the first to the last one that lies in a device's
 	 * window: the host may be given these, but nothing here may read or
 	 * write them. Equal: there are none. */
@@ -134,7 +134,6 @@ struct virtqueue {
 	uint64_t *busy; /* a bit per head: it is lent */
 	uint64_t *marked; /* the same: since virtqueue_mark() */
 	unsigned int nr_marked; /* bits of that */
-	struct iovec *walk; /* iov_max entries: the chain being read */
 	struct vq_chain *unused[VIRTQUEUE_ROOMS]; /* to be lent again */
 	size_t unused_len; /* bytes of them */
 };
