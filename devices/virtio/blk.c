@@ -5,7 +5,6 @@
  * device's life. Its requests are in blk_queue.c.
  */
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,6 +165,7 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 	struct virtio_init init = {
 		.board = board,
 		.class = &blk_class,
+		.name = c->id,
 		.ops = &blk_ops,
 		.id = BLK_VIRTIO_ID,
 		.nr_queues = (unsigned int)c->num_queues,
@@ -202,8 +202,6 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 	r = gmem_listen(&board->gmem, &blk->memory, err);
 	if (r)
 		return r;
-	snprintf(blk->dev.device.id, sizeof(blk->dev.device.id), "%s",
-		 c->id ? c->id : "");
 	/* Not a string: a serial of 20 bytes has no NUL (section 5.2.6.1). */
 	serial = c->serial ? c->serial : blk->dev.device.id;
 	memcpy(blk->serial, serial, strnlen(serial, sizeof(blk->serial)));

@@ -718,6 +718,8 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 	unsigned int i;
 	int r;
 
+	snprintf(dev->device.id, sizeof(dev->device.id), "%s",
+		 init->name ? init->name : "");
 	dev->device.class = init->class;
 	dev->device.ops = &virtio_device_ops;
 	dev->board = init->board;

@@ -225,8 +225,9 @@ static inline bool virtio_has(const struct virtio_dev *dev, unsigned int bit)
 struct virtio_init {
 	struct board *board;
 	const struct device_class *class;
+	const char *name; /* the device's id, or NULL; copied */
 	const struct virtio_ops *ops;
-	uint16_t id;
+	uint16_t id; /* chapter 5 */
 	uint64_t features; /* of the type; the common ones are added */
 	unsigned int nr_queues; /* 1..VIRTIO_QUEUES_MAX */
 	uint16_t queue_size; /* largest, a power of two */

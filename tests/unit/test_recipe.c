@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * A device by README's recipe, tests/devices/tape.c: what it gets from the rest
+ * without another file being touched.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "devices/virtio/virtio.h"
+#include "tests/lib/guest_virtio.h"
+#include "vmm/api/json.h"
+#include "vmm/cli.h"
+#include "vmm/log.h"
+#include "vmm/util.h"
+
+#define RING 0x1000ull
+#define RING_SIZE 16u
+#define DATA 0x20000ull
+#define PLAY 0u
+#define RECORD 1u
+#define BASE VIRTIO_F(VIRTIO_F_VERSION_1)
+
+static struct fake_vm fv;
+static struct guest_virtio gv;
+static struct guest_ring rings[2];
+static struct device_config dc;
+static struct device *device;
+static char path[] = "/tmp/test_recipe.XXXXXX";
+
+static struct virtio_dev *virtio_of(struct device *dev)
+{
+	return container_of(dev, struct virtio_dev, device);
+}
+
+/* A guest that runs gets a tape with these options. */
+static void plug(const char *options)
+{
+	const struct device_class *class = device_class_find("tape");
+	char text[256];
+	unsigned int i;
+	gpa_t gpa = RING;
+
+	assert_int_equal(device_config_init(&dc, class, &fv.err), 0);
+	snprintf(text, sizeof(text), "path=%s,id=t%s", path, options);
+	assert_int_equal(param_parse(class->params, dc.config, text, &fv.err),
+			 0);
+	device = fake_vm_add(&fv, class, dc.config);
+	assert_non_null(device);
+	device_config_free(&dc); /* the device may outlive it */
+	guest_virtio_probe(&gv, &fv, device->slot);
+	assert_true(gv_negotiate(&gv, BASE));
+	for (i = 0; i < 2; i++) {
+		gpa = guest_ring_init(&rings[i], &fv.board.gmem, gpa,
+				      RING_SIZE);
+		gv_queue(&gv, i, &rings[i]);
+	}
+	gv_driver_ok(&gv);
+}
+
+static void unplug(bool forced)
+{
+	device->ops->unplug(device, forced);
+	fake_vm_quiesce(&fv, device);
+	fake_vm_remove(&fv, device);
+}
+
+static int setup(void **state unused_param)
+{
+	int fd;
+
+	strcpy(path + sizeof(path) - 7, "XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	fake_vm_init(&fv);
+	fake_vm_add_pci(&fv);
+	return 0;
+}
+
+static int teardown(void **state unused_param)
+{
+	fake_vm_fini(&fv);
+	unlink(path);
+	return 0;
+}
+
+static void offer(unsigned int qidx, unsigned int head, gpa_t gpa, uint32_t len)
+{
+	guest_ring_desc(&rings[qidx], head, gpa, len,
+			qidx == PLAY ? RING_WRITE : 0, 0);
+	guest_ring_offer(&rings[qidx], head);
+	gv_kick(&gv, qidx);
+}
+
+/* The queues' loop is a thread of the device's. */
+static bool is_used(unsigned int qidx, uint16_t want)
+{
+	uint64_t end = loop_now_ns() + 5000000000ull;
+
+	while (guest_ring_used_idx(&rings[qidx]) != want)
+		if (loop_now_ns() > end)
+			return false;
+	return true;
+}
+
+static void expect_not_used(unsigned int qidx, uint16_t idx)
+{
+	usleep(20000);
+	assert_int_equal(guest_ring_used_idx(&rings[qidx]), idx);
+}
+
+static uint8_t *mem(gpa_t gpa, uint64_t len)
+{
+	return guest_mem(&fv.board.gmem, gpa, len);
+}
+
+/* ---- parameters ---- */
+
+static void test_command_line(void **state unused_param)
+{
+	char *argv[] = { (char *)"vmm", (char *)"--kernel", path,
+			 (char *)"--tape", (char *)"/x,bw_size=1M,id=a" };
+	struct run_config rc = { .mode = RUN_VM };
+	char *help = NULL;
+	size_t len;
+	FILE *out = open_memstream(&help, &len);
+
+	assert_int_equal(cli_parse(&rc, ARRAY_SIZE(argv), argv, &fv.err), 0);
+	assert_int_equal(rc.vm.nr_devices, 1);
+	assert_ptr_equal(rc.vm.devices[0].class, device_class_find("tape"));
+	run_config_free(&rc);
+	argv[4] = (char *)"/x,bw_sise=1M";
+	assert_true(cli_parse(&rc, ARRAY_SIZE(argv), argv, &fv.err) < 0);
+	assert_non_null(strstr(fv.err.msg, "bw_size"));
+	run_config_free(&rc);
+	cli_help(out);
+	fclose(out);
+	assert_non_null(strstr(help, "--tape"));
+	free(help);
+}
+
+static void test_json(void **state unused_param)
+{
+	static const char text[] =
+		"{\"payload\":{\"kernel\":\"/k\"},\"tapes\":[{\"path\":\"/x\","
+		"\"rate_limiter_config\":{\"ops\":{\"size\":7}}}]}";
+	const struct json_fds fds = { NULL, 0 };
+	struct vm_config vc;
+	json_t *root = json_read_text(text, strlen(text), &fv.err);
+	char *echo;
+
+	vm_config_init(&vc);
+	assert_int_equal(json_read_config(&vc, root, &fds, &fv.err), 0);
+	json_decref(root);
+	assert_int_equal(vc.nr_devices, 1);
+	root = json_write_config(&vc);
+	echo = json_dumps(root, JSON_COMPACT);
+	assert_non_null(strstr(echo, "\"tapes\":[{"));
+	assert_non_null(strstr(echo, "\"ops\":{\"size\":7"));
+	free(echo);
+	json_decref(root);
+	vm_config_free(&vc);
+}
+
+/* ---- the device ---- */
+
+static void test_tape(void **state unused_param)
+{
+	struct virtio_dev *dev;
+
+	plug("");
+	dev = virtio_of(device);
+	assert_string_equal(device->id, "t");
+	/* One loop for both queues, and none of the board's. */
+	assert_ptr_equal(dev->queues[0].loop, dev->queues[1].loop);
+	assert_ptr_not_equal(dev->queues[0].loop, fv.board.io_loops[0]);
+	memcpy(mem(DATA, 5), "hello", 5);
+	offer(PLAY, 0, DATA + 100, 64);
+	expect_not_used(PLAY, 0);
+	offer(RECORD, 0, DATA, 5);
+	assert_true(is_used(RECORD, 1));
+	assert_true(is_used(PLAY, 1));
+	assert_memory_equal(mem(DATA + 100, 5), "hello", 5);
+}
+
+static void count(void *arg, const char *name, uint64_t value)
+{
+	static const struct {
+		const char *name;
+		uint64_t value;
+	} want[] = {
+		{ "read_ops", 1 },	     { "read_bytes", 3 },
+		{ "write_ops", 2 },	     { "write_bytes", 3 },
+		{ "queue0_read_bytes", 3 },  { "queue0_write_ops", 0 },
+		{ "queue1_write_bytes", 3 }, { "errors", 0 },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(want); i++)
+		if (!strcmp(name, want[i].name)) {
+			assert_int_equal(value, want[i].value);
+			++*(unsigned int *)arg;
+		}
+}
+
+static void test_counters(void **state unused_param)
+{
+	unsigned int seen = 0;
+
+	plug("");
+	offer(RECORD, 0, DATA, 1);
+	offer(RECORD, 1, DATA, 2);
+	assert_true(is_used(RECORD, 2));
+	offer(PLAY, 0, DATA + 100, 64);
+	assert_true(is_used(PLAY, 1));
+	fake_vm_quiesce(&fv, device);
+	device->ops->counters(device, count, &seen);
+	assert_int_equal(seen, 8);
+}
+
+/* Each direction has its limit, and it can be changed. */
+static void test_limit(void **state unused_param)
+{
+	const struct limit_config none = { .ops_size = 0 };
+
+	plug(",ops_size=1,ops_refill_time=3600000");
+	offer(RECORD, 0, DATA, 1);
+	assert_true(is_used(RECORD, 1));
+	offer(RECORD, 1, DATA, 1);
+	offer(PLAY, 0, DATA + 100, 1);
+	assert_true(is_used(PLAY, 1));
+	expect_not_used(RECORD, 1);
+	virtio_set_limit(virtio_of(device), VIRTIO_FROM_GUEST, &none);
+	assert_true(is_used(RECORD, 2));
+	offer(PLAY, 1, DATA + 100, 1);
+	expect_not_used(PLAY, 1);
+}
+
+static void test_pause(void **state unused_param)
+{
+	plug(",ops_size=1,ops_refill_time=3600000");
+	offer(RECORD, 0, DATA, 1);
+	offer(RECORD, 1, DATA, 1);
+	assert_true(is_used(RECORD, 1));
+	fake_vm_quiesce(&fv, device);
+	/* What was held is in the ring, uncharged. */
+	assert_int_equal(virtio_of(device)->queues[RECORD].vq.start_avail, 1);
+	device->ops->resume(device);
+	offer(PLAY, 0, DATA + 100, 64);
+	assert_true(is_used(PLAY, 1));
+	expect_not_used(RECORD, 1);
+}
+
+static void test_unplug(void **state unused_param)
+{
+	plug("");
+	offer(PLAY, 0, DATA, 64); /* waits for what does not come */
+	unplug(true);
+	plug(",ops_size=1,ops_refill_time=3600000");
+	offer(RECORD, 0, DATA, 1);
+	offer(RECORD, 1, DATA, 1); /* is held */
+	unplug(false);
+}
+
+#define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		UNIT(test_command_line), UNIT(test_json),  UNIT(test_tape),
+		UNIT(test_counters),	 UNIT(test_limit), UNIT(test_pause),
+		UNIT(test_unplug),
+	};
+
+	log_init(STDERR_FILENO, LOG_ERROR); /* warnings are expected */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
