@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /*
- * Guest RAM. Regions are reserved with mmap(2) and cost nothing until the
- * guest touches them. Private anonymous memory is the default: it can use
- * transparent huge pages, be merged by KSM and have files mapped over it.
+ * The map of guest memory, and the host's pages behind RAM and DIMMs. They are
+ * reserved with mmap(2) and cost nothing until the guest touches them. Private
+ * anonymous memory is the default: it can use transparent huge pages, be merged
+ * by KSM and have files mapped over it.
  */
 #include "vmm/gmem.h"
 
 #include <linux/memfd.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 #include "vmm/gmem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -403,10 +405,12 @@ static void test_many_files(void **state unused_param)
 
 /* ---- huge pages ---- */
 
+#define POOL "/proc/sys/vm/nr_hugepages"
+
 /* The host's pool; -1: cannot be had. */
 static long huge_pool(long set)
 {
-	FILE *f = fopen("/proc/sys/vm/nr_hugepages", set < 0 ? "re" : "we");
+	FILE *f = fopen(POOL, set < 0 ? "re" : "we");
 	long nr = -1;
 
 	if (!f)
@@ -419,7 +423,7 @@ static long huge_pool(long set)
 	return set < 0 ? nr : huge_pool(-1);
 }
 
-static bool made_pool;
+static int pool_lock = -1; /* held while the pool is this test's */
 
 static struct thief {
 	pthread_t thread;
@@ -460,9 +464,13 @@ static void check_huge(bool shared)
 	struct gmem g;
 
 	gmem_init(&g, &gc);
-	if (huge_pool(-1) || huge_pool(4) != 4)
-		skip(); /* used by others, or none to be had */
-	made_pool = true;
+	pool_lock = open(POOL, O_RDONLY | O_CLOEXEC);
+	if (flock(pool_lock, LOCK_EX | LOCK_NB) || huge_pool(-1)) {
+		close_fd(&pool_lock);
+		skip(); /* used by others */
+	}
+	if (huge_pool(4) != 4)
+		skip(); /* none to be had */
 	assert_int_equal(gmem_add(&g, 0, len, NULL), 0);
 	memset(gmem_ptr(&g, 0, len), 0x5a, len);
 	thief = (struct thief){ .got = thief_get() };
@@ -494,9 +502,9 @@ static void check_huge(bool shared)
 static int huge_teardown(void **state unused_param)
 {
 	refuse_maps = false;
-	if (made_pool)
+	if (pool_lock >= 0)
 		huge_pool(0);
-	made_pool = false;
+	close_fd(&pool_lock);
 	return 0;
 }
 
