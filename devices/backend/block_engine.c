@@ -23,9 +23,6 @@
 #define STALL_NS 100000000u
 #define PAGE_LEN 4096u
 
-/* Never written, so that reads of it all share the kernel's zero page. */
-static char zeroes[BLOCK_CHUNK_LEN] __attribute__((aligned(4096)));
-
 /* ---- choice of an engine ---- */
 
 static const struct {
@@ -272,7 +269,7 @@ void block_engine_write_now(struct block_engine *be,
 			continue;
 		}
 		block_engine_finish(be, req,
-				    block_sync_execute(be->config.image, req));
+				    block_req_execute(be->config.image, req));
 		spent = loop_now_ns() - start;
 		if (spent > WRITE_NS && engine_waits() != waits) {
 			is_slow = true;
@@ -287,7 +284,7 @@ static void engine_on_pool_run(struct pool_job *job)
 {
 	struct block_req *req = container_of(job, struct block_req, job);
 
-	req->result = block_sync_execute(req->be->config.image, req);
+	req->result = block_req_execute(req->be->config.image, req);
 }
 
 static void engine_on_pool_done(struct pool_job *job)
@@ -341,50 +338,4 @@ void block_engine_cancel(struct block_engine *be)
 		block_engine_finish(be, req, -ECANCELED);
 	}
 	block_engine_settle(be);
-}
-
-/* ---- requests ---- */
-
-const struct iovec *block_req_rest(const struct block_req *req,
-				   struct iovec *one, unsigned int *nr)
-{
-	const struct iovec *iov = req->iov;
-	uint64_t skip = req->progress;
-	unsigned int left = req->nr_iov;
-
-	if (req->op == BLOCK_WRITE_ZEROES) {
-		one->iov_base = zeroes;
-		one->iov_len = MIN(req->len - skip, BLOCK_CHUNK_LEN);
-		*nr = 1;
-		return one;
-	}
-	while (left && skip >= iov->iov_len) {
-		skip -= iov->iov_len;
-		iov++;
-		left--;
-	}
-	*nr = MIN(left, BLOCK_IOV_MAX);
-	if (!left || (!skip && iov->iov_len <= BLOCK_LEN_MAX))
-		return iov;
-	one->iov_base = (char *)iov->iov_base + skip;
-	one->iov_len = MIN(iov->iov_len - skip, BLOCK_LEN_MAX);
-	*nr = 1;
-	return one;
-}
-
-bool block_req_is_misaligned(const struct block_image *img,
-			     const struct block_req *req)
-{
-	uintptr_t places = 0, lengths = 0;
-	unsigned int i;
-
-	if (!img->direct || req->op > BLOCK_WRITE)
-		return false;
-	for (i = 0; i < req->nr_iov; i++) {
-		places |= (uintptr_t)req->iov[i].iov_base;
-		lengths |= req->iov[i].iov_len;
-	}
-	/* A piece may begin where memory_align says, but holds whole blocks. */
-	return places & (img->memory_align - 1) ||
-	       lengths & (img->logical_block - 1);
 }
