@@ -13,6 +13,7 @@
 #include "devices/virtio/blk_queue.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +84,11 @@ static void blk_done(void *opaque, struct block_req *be)
 	struct blk_queue *bq = opaque;
 	struct blk_req *req = container_of(be, struct blk_req, be);
 
+	if (be->result == -ECANCELED) {
+		/* The queue stops: once more when it starts again. */
+		virtqueue_unpop(&bq->q->vq, &req->chain);
+		return;
+	}
 	if (be->result) {
 		blk_say_error(bq, be);
 		blk_finish(bq, req, BLK_S_IOERR);
@@ -275,14 +281,15 @@ bool blk_poll(struct virtio_dev *dev, unsigned int qidx)
 {
 	struct blk_queue *bq = &blk_of(dev)->queues[qidx];
 	struct virtqueue *vq = &bq->q->vq;
-	bool work = bq->engine->ops->poll(bq->engine) ||
-		    vq->used_published != vq->used_idx;
+	bool work = bq->engine->ops->poll(bq->engine);
 
-	if (!work)
-		return false;
-	virtio_queue_publish(bq->q);
-	if (bq->q->draining && virtqueue_is_idle(vq))
-		blk_queue_end(bq);
+	if (vq->used_published != vq->used_idx) {
+		virtio_queue_publish(bq->q);
+		work = true;
+	}
+	if (!bq->q->draining || !virtqueue_is_idle(vq))
+		return work;
+	blk_queue_end(bq);
 	return true;
 }
 
@@ -367,6 +374,8 @@ void blk_queue_stop(struct virtio_dev *dev, unsigned int qidx)
 
 	if (virtqueue_is_idle(&bq->q->vq))
 		blk_queue_end(bq);
+	else
+		bq->engine->ops->cancel(bq->engine);
 }
 
 void blk_events(struct virtio_dev *dev, unsigned int qidx, bool on)

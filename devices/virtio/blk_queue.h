@@ -111,7 +111,8 @@ static inline struct blk *blk_of(struct virtio_dev *dev)
 
 /* Make the engine and room for requests. -errno: the queue does not start. */
 int blk_queue_start(struct virtio_dev *dev, unsigned int qidx);
-/* Let the requests end that the host has; virtio_queue_idle() follows. */
+/* Have the requests end that the host has: they are used, or were cancelled and
+ * go back into the ring. virtio_queue_idle() follows. */
 void blk_queue_stop(struct virtio_dev *dev, unsigned int qidx);
 /* Take chains, give them to the engine, publish what is done. */
 void blk_on_kick(struct virtio_dev *dev, unsigned int qidx);

@@ -52,7 +52,7 @@ static struct fake_disk disk;
 static struct guest_virtio gv;
 static struct guest_ring ring;
 
-static void open_disk(const char *options, uint64_t features)
+static inline void open_disk(const char *options, uint64_t features)
 {
 	assert_true(fake_disk_init(&disk, &fv, DISK_LEN, options));
 	guest_virtio_probe(&gv, &fv, 1);
@@ -63,19 +63,19 @@ static void open_disk(const char *options, uint64_t features)
 	fake_vm_turn(&fv);
 }
 
-static int teardown(void **state unused_param)
+static inline int teardown(void **state unused_param)
 {
 	fake_disk_fini(&disk);
 	fake_vm_fini(&fv);
 	return 0;
 }
 
-static uint8_t *mem(gpa_t gpa, uint64_t len)
+static inline uint8_t *mem(gpa_t gpa, uint64_t len)
 {
 	return guest_mem(&fv.board.gmem, gpa, len);
 }
 
-static void fill(gpa_t gpa, uint64_t len, unsigned int seed)
+static inline void fill(gpa_t gpa, uint64_t len, unsigned int seed)
 {
 	uint8_t *p = mem(gpa, len);
 	uint64_t i;
@@ -84,7 +84,7 @@ static void fill(gpa_t gpa, uint64_t len, unsigned int seed)
 		p[i] = (uint8_t)(seed + i * 7 + i / 251);
 }
 
-static void expect_image(uint64_t off, const void *want, size_t len)
+static inline void expect_image(uint64_t off, const void *want, size_t len)
 {
 	uint8_t *got = malloc(len);
 
@@ -94,7 +94,7 @@ static void expect_image(uint64_t off, const void *want, size_t len)
 }
 
 /* Offer the chain at head 0, and let the device have its way. */
-static void go(void)
+static inline void go(void)
 {
 	mem(STATUS, 1)[0] = NO_STATUS;
 	guest_ring_offer(&ring, 0);
@@ -103,7 +103,7 @@ static void go(void)
 }
 
 /* The request came back, with this status and number of bytes written. */
-static void expect_done(uint8_t status, uint32_t written)
+static inline void expect_done(uint8_t status, uint32_t written)
 {
 	uint32_t id, len;
 
@@ -116,7 +116,8 @@ static void expect_done(uint8_t status, uint32_t written)
 }
 
 /* header, one buffer of len bytes (0: none), status */
-static void request(uint32_t type, uint64_t sector, gpa_t data, uint32_t len)
+static inline void request(uint32_t type, uint64_t sector, gpa_t data,
+			   uint32_t len)
 {
 	bool in = type == DISK_IN || type == DISK_GET_ID;
 
@@ -128,17 +129,17 @@ static void request(uint32_t type, uint64_t sector, gpa_t data, uint32_t len)
 	go();
 }
 
-static struct virtio_dev *virtio_of(struct device *dev)
+static inline struct virtio_dev *virtio_of(struct device *dev)
 {
 	return container_of(dev, struct virtio_dev, device);
 }
 
-static bool has_used(void *arg)
+static inline bool has_used(void *arg)
 {
 	return guest_ring_used_idx(&ring) == *(uint16_t *)arg;
 }
 
-static void restart(void)
+static inline void restart(void)
 {
 	assert_true(gv_negotiate(&gv, BASE));
 	guest_ring_init(&ring, &fv.board.gmem, RING, RING_SIZE);
@@ -147,7 +148,7 @@ static void restart(void)
 	fake_vm_turn(&fv);
 }
 
-static int setup(void **state unused_param)
+static inline int setup(void **state unused_param)
 {
 	fake_vm_init(&fv);
 	fake_vm_add_pci(&fv);
