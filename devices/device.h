@@ -80,6 +80,9 @@ struct device_class {
 		      struct device **out, struct error *err);
 };
 
+/* One counter of a device. arg: the caller's; name: good for the call. */
+typedef void (*device_emit_fn)(void *arg, const char *name, uint64_t value);
+
 struct device_ops {
 	/*
 	 * Ask the device to come to rest: it begins nothing any more, and what
@@ -109,10 +112,7 @@ struct device_ops {
 	void (*resized)(struct device *dev, uint64_t bytes);
 	/* Call emit() for each counter; units as in vmm/stats.h. They are
 	 * counted on other threads meanwhile. NULL: there are none. */
-	void (*counters)(struct device *dev,
-			 void (*emit)(void *arg, const char *name,
-				      uint64_t value),
-			 void *arg);
+	void (*counters)(struct device *dev, device_emit_fn emit, void *arg);
 	/* Free everything; the guest cannot reach the device any more, and it
 	 * is quiet. Accepts a half-built one. */
 	void (*destroy)(struct device *dev);

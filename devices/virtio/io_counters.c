@@ -8,8 +8,6 @@
 
 #define NS_PER_US 1000u
 
-typedef void (*io_emit_fn)(void *arg, const char *name, uint64_t value);
-
 static uint64_t io_load(const uint64_t *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
@@ -71,7 +69,7 @@ void io_counters_sum(struct io_counters *to, const struct io_counters *from)
 }
 
 static void io_emit_direction(const struct io_direction *d, const char *what,
-			      io_emit_fn emit, void *arg)
+			      device_emit_fn emit, void *arg)
 {
 	const struct io_latency *l = &d->latency;
 	const struct {
@@ -99,7 +97,8 @@ static void io_emit_direction(const struct io_direction *d, const char *what,
 	emit(arg, name, l->steps[IO_LATENCY_STEPS]);
 }
 
-void io_counters_emit(const struct io_counters *c, io_emit_fn emit, void *arg)
+void io_counters_emit(const struct io_counters *c, device_emit_fn emit,
+		      void *arg)
 {
 	io_emit_direction(&c->read, "read", emit, arg);
 	io_emit_direction(&c->write, "write", emit, arg);
@@ -108,7 +107,7 @@ void io_counters_emit(const struct io_counters *c, io_emit_fn emit, void *arg)
 }
 
 void io_counters_emit_queue(const struct io_counters *c, unsigned int qidx,
-			    io_emit_fn emit, void *arg)
+			    device_emit_fn emit, void *arg)
 {
 	const struct {
 		const char *name;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "devices/device.h"
 #include "vmm/loop.h"
 
 /*
@@ -44,7 +45,8 @@ static inline void io_count(uint64_t *counter, uint64_t n)
 	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
-/* A request begins; returns what io_counters_end() is to be told. */
+/* A request begins; returns what io_counters_end() is to be told: the time in
+ * nanoseconds, or 0 when this one is not timed. Owner. */
 static inline uint64_t io_counters_begin(struct io_counters *c)
 {
 	uint64_t n = c->begun++;
@@ -54,7 +56,7 @@ static inline uint64_t io_counters_begin(struct io_counters *c)
 	return loop_now_ns();
 }
 
-/* A request of len bytes was done. Owner. */
+/* A request of len bytes was done. begun: of io_counters_begin(). Owner. */
 void io_counters_end(struct io_counters *c, bool write, uint64_t len,
 		     uint64_t begun);
 
@@ -62,13 +64,10 @@ void io_counters_end(struct io_counters *c, bool write, uint64_t len,
 void io_counters_sum(struct io_counters *to, const struct io_counters *from);
 
 /* Tell all of them; latencies are in microseconds. Any thread. */
-void io_counters_emit(const struct io_counters *c,
-		      void (*emit)(void *arg, const char *name, uint64_t value),
+void io_counters_emit(const struct io_counters *c, device_emit_fn emit,
 		      void *arg);
-/* Operations and bytes of queue qidx only. */
+/* Tell operations and bytes only, as those of queue qidx. Any thread. */
 void io_counters_emit_queue(const struct io_counters *c, unsigned int qidx,
-			    void (*emit)(void *arg, const char *name,
-					 uint64_t value),
-			    void *arg);
+			    device_emit_fn emit, void *arg);
 
 #endif

@@ -527,10 +527,14 @@ void virtio_notify_write(struct virtio_dev *dev, unsigned int qidx)
 
 /* ---- struct device: main thread ---- */
 
+static struct virtio_dev *virtio_of(struct device *device)
+{
+	return container_of(device, struct virtio_dev, device);
+}
+
 static void virtio_device_quiesce(struct device *device)
 {
-	struct virtio_dev *dev =
-		container_of(device, struct virtio_dev, device);
+	struct virtio_dev *dev = virtio_of(device);
 	unsigned int i;
 
 	pthread_mutex_lock(&dev->lock);
@@ -547,8 +551,7 @@ static void virtio_device_quiesce(struct device *device)
 
 static bool virtio_device_is_quiet(struct device *device)
 {
-	struct virtio_dev *dev =
-		container_of(device, struct virtio_dev, device);
+	struct virtio_dev *dev = virtio_of(device);
 	bool quiet;
 
 	pthread_mutex_lock(&dev->lock);
@@ -559,8 +562,7 @@ static bool virtio_device_is_quiet(struct device *device)
 
 static void virtio_device_resume(struct device *device)
 {
-	struct virtio_dev *dev =
-		container_of(device, struct virtio_dev, device);
+	struct virtio_dev *dev = virtio_of(device);
 	unsigned int i;
 
 	pthread_mutex_lock(&dev->lock);
@@ -571,8 +573,7 @@ static void virtio_device_resume(struct device *device)
 
 static void virtio_device_reset(struct device *device)
 {
-	struct virtio_dev *dev =
-		container_of(device, struct virtio_dev, device);
+	struct virtio_dev *dev = virtio_of(device);
 
 	pthread_mutex_lock(&dev->lock);
 	virtio_reset_finish_locked(dev);
@@ -582,16 +583,14 @@ static void virtio_device_reset(struct device *device)
 
 static void virtio_device_unplug(struct device *device, bool forced)
 {
-	struct virtio_dev *dev =
-		container_of(device, struct virtio_dev, device);
+	struct virtio_dev *dev = virtio_of(device);
 
 	dev->transport_ops->unplug(dev->transport, forced);
 }
 
 static void virtio_device_destroy(struct device *device)
 {
-	struct virtio_dev *dev =
-		container_of(device, struct virtio_dev, device);
+	struct virtio_dev *dev = virtio_of(device);
 
 	if (dev->transport)
 		dev->transport_ops->destroy(dev->transport);
@@ -601,8 +600,7 @@ static void virtio_device_destroy(struct device *device)
 static int virtio_device_resize(struct device *device, uint64_t bytes,
 				struct error *err)
 {
-	struct virtio_dev *dev =
-		container_of(device, struct virtio_dev, device);
+	struct virtio_dev *dev = virtio_of(device);
 
 	if (!dev->ops->resize)
 		return error_set(err, EINVAL, "id %s: is not a disk",
@@ -612,19 +610,15 @@ static int virtio_device_resize(struct device *device, uint64_t bytes,
 
 static void virtio_device_resized(struct device *device, uint64_t bytes)
 {
-	struct virtio_dev *dev =
-		container_of(device, struct virtio_dev, device);
+	struct virtio_dev *dev = virtio_of(device);
 
 	dev->ops->resized(dev, bytes);
 }
 
-static void virtio_counters(struct device *device,
-			    void (*emit)(void *arg, const char *name,
-					 uint64_t value),
+static void virtio_counters(struct device *device, device_emit_fn emit,
 			    void *arg)
 {
-	struct virtio_dev *dev =
-		container_of(device, struct virtio_dev, device);
+	struct virtio_dev *dev = virtio_of(device);
 	struct io_counters sum = { .begun = 0 };
 	unsigned int i;
 

@@ -145,9 +145,7 @@ struct virtio_ops {
 	void (*resized)(struct virtio_dev *dev, uint64_t bytes);
 	/* As of struct device_ops, beside those of the I/O queues. NULL: there
 	 * are none. */
-	void (*counters)(struct virtio_dev *dev,
-			 void (*emit)(void *arg, const char *name,
-				      uint64_t value),
+	void (*counters)(struct virtio_dev *dev, device_emit_fn emit,
 			 void *arg);
 	/* Free the device type's own state; queues are off. Main thread. */
 	void (*destroy)(struct virtio_dev *dev);
