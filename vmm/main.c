@@ -46,6 +46,7 @@ struct process {
 	struct server *server;
 	bool boots; /* the machine of the command line, which is to come up */
 	struct error error; /* ... and did not */
+	bool held; /* the host has calls of ours that have not returned */
 	enum exit_status status;
 };
 
@@ -205,8 +206,8 @@ static int process_run_vm(struct process *p, struct error *err)
 	events_close(p->events);
 	loop_fd_del(&p->signals);
 	close_fd(&p->signals.fd);
-	/* What hangs in the host goes when the process does. */
-	if (!pool_end(PROCESS_END_NS) && !held)
+	p->held = pool_end(PROCESS_END_NS) || held;
+	if (!p->held)
 		loop_destroy(p->loop);
 	return r;
 }
@@ -262,8 +263,11 @@ static enum exit_status process_run(struct run_config *rc, struct error *err)
 	}
 	if (process_open_log(rc, err) || process_run_vm(&p, err)) {
 		fprintf(stderr, "vmm: %s\n", err->msg);
-		return EXIT_ERROR;
+		p.status = EXIT_ERROR;
 	}
+	/* Threads that hang in the host go when the process does. */
+	if (p.held)
+		_exit((int)p.status);
 	return p.status;
 }
 

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A disk on a file system that stops answering holds up nobody but the guest
+that reads it: not ping, not other clients, not SIGTERM, not its own removal."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+
+from cases import MIB, check, check_chain, state
+
+SOON = 1.0  # seconds; on a busy machine a bit more
+SLACK = 2.0
+
+
+class Hung:
+    """A mount whose server answers, or not, as it is told to."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="vmm-hung-")
+        self.process = subprocess.Popen(
+            [os.environ["HUNGFS"], self.folder, "16"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True)
+        self.ready = self.process.stdout.readline().strip() == "ready"
+        self.disk = os.path.join(self.folder, "disk")
+
+    def tell(self, command):
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def wait_held(self):
+        end = time.monotonic() + 20
+        while self.tell("held") == "0":
+            assert time.monotonic() < end, "nothing hangs"
+            time.sleep(0.01)
+
+    def close(self):
+        # Its end answers all that it kept.
+        self.process.kill()
+        self.process.communicate()
+        subprocess.run(["umount", "-l", self.folder], stderr=subprocess.DEVNULL, check=False)
+        with contextlib.suppress(OSError):
+            os.rmdir(self.folder)
+
+
+@contextlib.contextmanager
+def hung():
+    mount = Hung()
+    try:
+        yield mount if mount.ready else None
+    finally:
+        mount.close()
+
+
+def takes(limit, function):
+    start = time.monotonic()
+    result = function()
+    spent = time.monotonic() - start
+    assert spent < limit + SLACK, f"{spent:.1f} s"
+    return result
+
+
+def check_alive(context, monitor):
+    """A client that has just come is served."""
+    with context.client(monitor) as client:
+        takes(SOON, lambda: check(client.request("GET", "vmm.ping"), 200))
+        takes(SOON, lambda: check(client.request("GET", "vm.info"), 200))
+
+
+def check_ends(monitor):
+    """SIGTERM: the socket is gone and exit(2) was called; what the kernel still
+    does for the process it does for a zombie."""
+    monitor.process.send_signal(signal.SIGTERM)
+    main = f"/proc/{monitor.process.pid}/task/{monitor.process.pid}/stat"
+
+    def wait():
+        while monitor.process.poll() is None and os.path.exists(main):
+            with open(main, encoding="ascii", errors="replace") as f:
+                if f.read().rpartition(")")[2].split()[0] in "ZX":
+                    return
+            time.sleep(0.01)
+    takes(SOON, wait)
+    assert not os.path.exists(monitor.path)
+
+
+def reader(context, mount, **more):
+    """A guest that reads the disk all the time."""
+    guest = os.path.join(os.path.dirname(context.guest), "blkbench.elf")
+    line = "rw=randread bs=4K qd=16 warm_ms=20 run_ms=600000"
+    disk = {"path": mount.disk, "id": "slow", "direct": True}
+    return context.config(payload={"kernel": guest, "cmdline": line}, disks=[disk], **more)
+
+
+def test_hung_open(context):
+    """A disk that cannot be opened, at boot and later."""
+    with hung() as mount:
+        if not mount:
+            return print("# no FUSE here")
+        with context.session() as (monitor, client):
+            mount.tell("hang")
+            disks = [{"path": mount.disk}]
+            check(client.request("PUT", "vm.create", context.config(disks=disks)), 204)
+            client.send("PUT", "vm.boot")
+            mount.wait_held()
+            check_alive(context, monitor)
+            mount.tell("go")
+            check(client.wire.reply(), 204)
+            # One that is added, while others come and go.
+            mount.tell("hang")
+            copy = os.path.join(mount.folder, "disk")
+            client.send("PUT", "vm.add-disk", {"path": copy, "id": "late", "readonly": True})
+            mount.wait_held()
+            check_alive(context, monitor)
+            with context.client(monitor) as other:
+                added = {"path": monitor.file("d", MIB), "id": "quick"}
+                takes(SOON, lambda: check(other.request("PUT", "vm.add-disk", added), 200))
+                body = {"id": "quick", "force": True}
+                takes(SOON, lambda: check(other.request("PUT", "vm.remove-device", body), 204))
+            check_ends(monitor)
+
+
+def test_hung_requests(context):
+    """A guest whose reads hang is removed its disk by force, or is not paused."""
+    with hung() as mount:
+        if not mount:
+            return print("# no FUSE here")
+        with context.session() as (monitor, client):
+            check(client.request("PUT", "vm.create", reader(context, mount)), 204)
+            check(client.request("PUT", "vm.boot"), 204)
+            mount.tell("hang")
+            mount.wait_held()
+            check_alive(context, monitor)
+            client.send("PUT", "vm.pause")
+            check_alive(context, monitor)
+            check_chain(client.wire.reply(), 500, "slow")
+            assert state(client) == "Running"
+            body = {"id": "slow", "force": True}
+            takes(SOON, lambda: check(client.request("PUT", "vm.remove-device", body), 204))
+            assert not check(client.request("GET", "vm.info"), 200).json()["config"].get("disks")
+            fds = f"/proc/{monitor.process.pid}/fd"
+            held = [n for n in map(lambda fd: os.readlink(f"{fds}/{fd}"), os.listdir(fds))
+                    if n == mount.disk]
+            assert held, "its file was closed under the host"
+            mount.tell("go")
+            end = time.monotonic() + 10
+            while held:
+                assert time.monotonic() < end, held
+                time.sleep(0.02)
+                held = [n for n in map(lambda fd: os.readlink(f"{fds}/{fd}"), os.listdir(fds))
+                        if n == mount.disk]
+            check(client.request("PUT", "vm.pause"), 204)
+            check(client.request("PUT", "vm.delete"), 204)
+
+
+def test_hung_end(context):
+    """SIGTERM, vmm.shutdown and vm.shutdown with reads that hang."""
+    with hung() as mount:
+        if not mount:
+            return print("# no FUSE here")
+        for end in ("signal", "vmm.shutdown", "vm.shutdown"):
+            with context.session() as (monitor, client):
+                check(client.request("PUT", "vm.create", reader(context, mount)), 204)
+                check(client.request("PUT", "vm.boot"), 204)
+                mount.tell("hang")
+                mount.wait_held()
+                if end == "signal":
+                    check_ends(monitor)
+                elif end == "vmm.shutdown":
+                    takes(SOON, lambda: check(client.request("PUT", end), 200))
+                    check_ends(monitor)
+                else:
+                    client.send("PUT", end)
+                    check_alive(context, monitor)
+                    check(client.wire.reply(), 204)
+                    assert state(client) == "Created"
+                mount.tell("go")
+                if end == "vm.shutdown":
+                    # The image is free again, and the machine comes up anew.
+                    check(client.request("PUT", "vm.boot"), 204)
