@@ -16,10 +16,10 @@
  * The contract between the machine and everything on its buses. vmm/ knows
  * device classes only through this header and the registry.
  *
- * Life of a device, on the main thread but for open and close:
+ * Life of a device, on the main thread but for open, close and release:
  *   open -> create -> (guest uses it) -> quiesce -> is_quiet
- *   -> resume, reset or destroy -> close
- * Nothing on the main thread waits for a device. What takes as long as the
+ *   -> resume, reset, or release and destroy
+ * What open() gave and create() did not take is closed instead. Nothing on the main thread waits for a device. What takes as long as the
  * host likes (opening files, requests in flight) is asked for, and answered.
  * Guest accesses come on vCPU threads through the bus; queue work runs on the
  * loops of the machine's I/O threads.
@@ -113,8 +113,11 @@ struct device_ops {
 	/* Call emit() for each counter; units as in vmm/stats.h. They are
 	 * counted on other threads meanwhile. NULL: there are none. */
 	void (*counters)(struct device *dev, device_emit_fn emit, void *arg);
-	/* Free everything; the guest cannot reach the device any more, and it
-	 * is quiet. Accepts a half-built one. */
+	/* Let go of what open() gave; the guest cannot reach the device any
+	 * more, it is quiet, and destroy() is all that comes after. Takes as
+	 * long as the host likes; any thread. NULL: nothing is open. */
+	void (*release)(struct device *dev);
+	/* Free everything, after release(). Accepts a half-built one. */
 	void (*destroy)(struct device *dev);
 };
 
@@ -133,6 +136,12 @@ struct device {
 	unsigned int slot; /* on the PCI bus; 0: not there */
 	struct list_node node; /* in one of the board's lists */
 	unsigned int pins; /* who uses it on other threads; main thread */
+	/* board_may_destroy()'s own */
+	enum {
+		DEVICE_OPEN,
+		DEVICE_RELEASING,
+		DEVICE_RELEASED,
+	} release;
 	/* vmm/plug.c's own */
 	atomic_uint news; /* any thread: enum device_news, bits */
 	atomic_bool driver_active; /* any thread */

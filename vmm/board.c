@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "vmm/pool.h"
 #include "vmm/util.h"
 
 void board_init(struct board *board, const struct board_ops *ops,
@@ -133,6 +135,55 @@ struct device *board_find_busy(struct board *board)
 	struct device *dev = board_find_busy_in(&board->devices);
 
 	return dev ? dev : board_find_busy_in(&board->gone);
+}
+
+struct board_release {
+	struct pool_owner owner;
+	struct pool_job job;
+	struct board *board;
+	struct device *dev;
+};
+
+static void board_release_run(struct pool_job *job)
+{
+	struct board_release *br = container_of(job, struct board_release, job);
+
+	br->dev->ops->release(br->dev);
+}
+
+static void board_release_done(struct pool_job *job)
+{
+	struct board_release *br = container_of(job, struct board_release, job);
+
+	br->dev->release = DEVICE_RELEASED;
+	board_device_quiet(br->board);
+	free(br);
+}
+
+bool board_may_destroy(struct board *board, struct device *dev)
+{
+	struct board_release *br;
+
+	if (!board_is_quiet(dev))
+		return false;
+	if (dev->release != DEVICE_OPEN || !dev->ops->release)
+		return dev->release != DEVICE_RELEASING;
+	dev->release = DEVICE_RELEASING;
+	br = calloc(1, sizeof(*br));
+	if (br) {
+		br->board = board;
+		br->dev = dev;
+		br->owner.name = dev->id;
+		br->job.run = board_release_run;
+		br->job.done = board_release_done;
+		br->job.loop = board->main_loop;
+		if (!pool_submit(&br->owner, &br->job))
+			return false;
+		free(br);
+	}
+	dev->ops->release(dev);
+	dev->release = DEVICE_RELEASED;
+	return true;
 }
 
 void board_driver_news(struct board *board, struct device *dev,

@@ -141,6 +141,12 @@ void board_device_quiet(struct board *board);
 bool board_is_quiet(struct device *dev);
 /* The first device that is not, gone or there; NULL: all are. Main thread. */
 struct device *board_find_busy(struct board *board);
+/*
+ * dev is quiet, and has let go of what it had open: destroy() may be called.
+ * The former begins the latter, and when that is done, board_device_quiet() is
+ * called. Main thread.
+ */
+bool board_may_destroy(struct board *board, struct device *dev);
 
 /* A driver did something with dev; the main loop will look into it. Any
  * thread, with the device's lock or without. */

@@ -71,13 +71,13 @@ static bool plug_reap_one(struct plug *plug)
 	list_for_each (pos, tmp, &plug->board->gone) {
 		struct device *dev = container_of(pos, struct device, node);
 		struct hotplug_place was = plug_place(dev);
-		bool quiet = board_is_quiet(dev);
+		bool ended = board_may_destroy(plug->board, dev);
 		bool untold = dev->gone_ns;
 
-		if (!quiet && (!untold || loop_now_ns() < dev->gone_ns))
+		if (!ended && (!untold || loop_now_ns() < dev->gone_ns))
 			continue;
 		dev->gone_ns = 0;
-		if (quiet) {
+		if (ended) {
 			list_remove(&dev->node);
 			dev->ops->destroy(dev);
 		} else {

@@ -174,31 +174,31 @@ static int vm_add_devices(struct vm *vm, struct opening *o, struct error *err)
 	return r;
 }
 
-static void vm_remove_device(struct device *dev, bool busy)
+/* A bus has to stay as long as what stands on it. */
+static void vm_remove_device(struct board *board, struct device *dev)
 {
-	if (!board_is_quiet(dev) || (busy && dev->class->kind == DEVICE_BUS))
+	if (dev->class->kind == DEVICE_BUS &&
+	    (!list_is_empty(&board->gone) || dev->node.next != &board->devices))
+		return;
+	if (!board_may_destroy(board, dev))
 		return;
 	list_remove(&dev->node);
 	dev->ops->destroy(dev);
 }
 
-/*
- * Destroy what is quiet: last created first, virtio devices before their bus,
- * which has to stay as long as one of them does. True: nothing is left.
- */
+/* Destroy what is ready for it, last created first. True: nothing is left. */
 static bool vm_remove_devices(struct vm *vm)
 {
 	struct board *board = &vm->board;
 	struct list_node *pos, *next;
-	bool busy = board_find_busy(board);
 
 	list_for_each (pos, next, &board->gone)
-		vm_remove_device(container_of(pos, struct device, node), busy);
+		vm_remove_device(board, container_of(pos, struct device, node));
 	for (pos = board->devices.prev; pos != &board->devices; pos = next) {
 		next = pos->prev;
-		vm_remove_device(container_of(pos, struct device, node), busy);
+		vm_remove_device(board, container_of(pos, struct device, node));
 	}
-	return !busy;
+	return list_is_empty(&board->gone) && list_is_empty(&board->devices);
 }
 
 /* Have the devices come to rest; settled() follows. */
@@ -227,6 +227,29 @@ static int vm_late(const struct device *late, struct error *err)
 		late->id);
 }
 
+static void vm_on_quiesced(struct vm *vm, struct device *late)
+{
+	struct error err;
+
+	vm_end(vm, late ? vm_late(late, &err) : 0, &err);
+}
+
+/* All is quiet, and before the end, closed. */
+static bool vm_is_settled(struct vm *vm)
+{
+	struct list_node *pos, *tmp;
+	bool r = !board_find_busy(&vm->board);
+
+	if (!r || vm->settled != vm_on_quiesced)
+		return r;
+	list_for_each (pos, tmp, &vm->board.devices) {
+		struct device *dev = container_of(pos, struct device, node);
+
+		r &= board_may_destroy(&vm->board, dev);
+	}
+	return r;
+}
+
 static void vm_free(struct vm *vm);
 
 /* One more is quiet. */
@@ -239,7 +262,7 @@ static void vm_on_quiet(struct loop_call *lc)
 		return;
 	}
 	plug_reap(&vm->hotplug.plug);
-	if (vm->busy == VM_SETTLING && !board_find_busy(&vm->board))
+	if (vm->busy == VM_SETTLING && vm_is_settled(vm))
 		vm->settled(vm, NULL);
 }
 
@@ -341,9 +364,9 @@ void vm_destroy(struct vm *vm)
 		if (dev->ops->quiesce)
 			dev->ops->quiesce(dev);
 	}
+	late = board_find_busy(&vm->board);
 	vm_remove_devices(vm);
 	kvm_close(&vm->kvm);
-	late = board_find_busy(&vm->board);
 	if (late)
 		log_info(
 			"%s: the host has requests of it; memory and files stay until they end",
@@ -559,13 +582,6 @@ void vm_resume(struct vm *vm)
 {
 	vm_go_on(vm);
 	hotplug_on_run(&vm->hotplug);
-}
-
-static void vm_on_quiesced(struct vm *vm, struct device *late)
-{
-	struct error err;
-
-	vm_end(vm, late ? vm_late(late, &err) : 0, &err);
 }
 
 void vm_quiesce(struct vm *vm)

@@ -94,6 +94,11 @@ static void blk_close(void *opened)
 	free(image);
 }
 
+static void blk_release(struct virtio_dev *dev)
+{
+	blk_close(blk_of(dev)->image);
+}
+
 static void blk_destroy(struct virtio_dev *dev)
 {
 	struct blk *blk = blk_of(dev);
@@ -101,7 +106,6 @@ static void blk_destroy(struct virtio_dev *dev)
 	gmem_unlisten(&blk->memory);
 	virtio_fini(dev);
 	block_window_fini(&blk->window);
-	blk_close(blk->image);
 	free(blk->queues);
 	free(blk);
 }
@@ -117,6 +121,7 @@ static const struct virtio_ops blk_ops = {
 	.config_write = blk_config_write,
 	.resize = blk_resize,
 	.resized = blk_resized,
+	.release = blk_release,
 	.destroy = blk_destroy,
 };
 
@@ -223,7 +228,6 @@ static int blk_create(struct board *board, const void *config, void *opened,
 	atomic_store(&blk->writeback, true);
 	r = blk_build(blk, board, err);
 	if (r) {
-		blk->image = NULL; /* stays the caller's */
 		blk_destroy(&blk->dev);
 		return r;
 	}

@@ -588,6 +588,15 @@ static void virtio_device_unplug(struct device *device, bool forced)
 	dev->transport_ops->unplug(dev->transport, forced);
 }
 
+static void virtio_device_release(struct device *device)
+{
+	struct virtio_dev *dev =
+		container_of(device, struct virtio_dev, device);
+
+	if (dev->ops->release)
+		dev->ops->release(dev);
+}
+
 static void virtio_device_destroy(struct device *device)
 {
 	struct virtio_dev *dev = virtio_of(device);
@@ -641,6 +650,7 @@ const struct device_ops virtio_device_ops = {
 	.is_quiet = virtio_device_is_quiet,
 	.resume = virtio_device_resume,
 	.unplug = virtio_device_unplug,
+	.release = virtio_device_release,
 	.destroy = virtio_device_destroy,
 };
 

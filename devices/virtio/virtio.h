@@ -147,7 +147,9 @@ struct virtio_ops {
 	 * are none. */
 	void (*counters)(struct virtio_dev *dev, device_emit_fn emit,
 			 void *arg);
-	/* Free the device type's own state; queues are off. Main thread. */
+	/* As of struct device_ops; queues are off. NULL: nothing is open. */
+	void (*release)(struct virtio_dev *dev);
+	/* Free the device type's own state. Main thread. */
 	void (*destroy)(struct virtio_dev *dev);
 };
 

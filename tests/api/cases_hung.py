@@ -55,6 +55,16 @@ def hung():
         mount.close()
 
 
+@contextlib.contextmanager
+def session(context, mount):
+    """As context.session(); at its end nothing hangs any more."""
+    with context.session() as both:
+        try:
+            yield both
+        finally:
+            mount.tell("go")
+
+
 def takes(limit, function):
     start = time.monotonic()
     result = function()
@@ -99,7 +109,7 @@ def test_hung_open(context):
     with hung() as mount:
         if not mount:
             return print("# no FUSE here")
-        with context.session() as (monitor, client):
+        with session(context, mount) as (monitor, client):
             mount.tell("hang")
             disks = [{"path": mount.disk}]
             check(client.request("PUT", "vm.create", context.config(disks=disks)), 204)
@@ -127,7 +137,7 @@ def test_hung_requests(context):
     with hung() as mount:
         if not mount:
             return print("# no FUSE here")
-        with context.session() as (monitor, client):
+        with session(context, mount) as (monitor, client):
             check(client.request("PUT", "vm.create", reader(context, mount)), 204)
             check(client.request("PUT", "vm.boot"), 204)
             mount.tell("hang")
@@ -161,7 +171,7 @@ def test_hung_end(context):
         if not mount:
             return print("# no FUSE here")
         for end in ("signal", "vmm.shutdown", "vm.shutdown"):
-            with context.session() as (monitor, client):
+            with session(context, mount) as (monitor, client):
                 check(client.request("PUT", "vm.create", reader(context, mount)), 204)
                 check(client.request("PUT", "vm.boot"), 204)
                 mount.tell("hang")

@@ -113,18 +113,23 @@ static void tape_close(void *opened)
 	tape_file_close(opened);
 }
 
+static void tape_release(struct virtio_dev *dev)
+{
+	tape_close(container_of(dev, struct tape, dev)->file);
+}
+
 static void tape_destroy(struct virtio_dev *dev)
 {
 	struct tape *t = container_of(dev, struct tape, dev);
 
 	virtio_fini(dev);
-	tape_close(t->file);
 	free(t);
 }
 
 static const struct virtio_ops tape_ops = {
 	.kick = tape_on_kick,
 	.queue_stop = tape_queue_stop,
+	.release = tape_release,
 	.destroy = tape_destroy,
 };
 

@@ -187,6 +187,8 @@ void fake_vm_remove(struct fake_vm *fv, struct device *dev)
 {
 	fake_vm_quiesce(fv, dev);
 	list_remove(&dev->node);
+	if (dev->ops->release)
+		dev->ops->release(dev);
 	dev->ops->destroy(dev);
 }
 
