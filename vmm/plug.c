@@ -477,38 +477,29 @@ static void plug_on_news(struct loop_call *lc)
 
 /* ---- life ---- */
 
-/* The next one that is there, or still being opened. */
-static struct plug_comer *plug_next_comer(struct plug *plug, bool there)
+void plug_on_pause(struct plug *plug)
 {
 	struct list_node *pos, *tmp;
 
+	/* Listeners add to the list, but take nothing out of it. */
 	list_for_each (pos, tmp, &plug->coming) {
 		struct plug_comer *c =
 			container_of(pos, struct plug_comer, node);
 
-		if (c->dev || !there)
-			return c;
+		if (c->dev)
+			comer_end(c, NULL);
 	}
-	return NULL;
-}
-
-void plug_on_pause(struct plug *plug)
-{
-	struct plug_comer *c;
-
-	while ((c = plug_next_comer(plug, true)))
-		comer_end(c, NULL);
 }
 
 void plug_on_stop(struct plug *plug)
 {
-	struct plug_comer *c;
-
 	/* What a driver did at the last moment counts. */
 	while (plug_one_news(plug))
 		;
-	while ((c = plug_next_comer(plug, false)))
-		comer_end(c, "the guest stopped before a driver took it");
+	while (!list_is_empty(&plug->coming))
+		comer_end(container_of(list_take(&plug->coming),
+				       struct plug_comer, node),
+			  "the guest stopped before a driver took it");
 }
 
 void plug_on_reset(struct plug *plug)
@@ -537,11 +528,11 @@ void plug_init(struct plug *plug)
 void plug_fini(struct plug *plug)
 {
 	while (!list_is_empty(&plug->coming))
-		comer_free(container_of(plug->coming.next, struct plug_comer,
-					node));
+		comer_free(container_of(list_take(&plug->coming),
+					struct plug_comer, node));
 	while (!list_is_empty(&plug->leaving))
-		leaver_free(container_of(plug->leaving.next, struct plug_leaver,
-					 node));
+		leaver_free(container_of(list_take(&plug->leaving),
+					 struct plug_leaver, node));
 	loop_cancel(plug->board->main_loop, &plug->news);
 	loop_timer_cancel(&plug->untold);
 	loop_timer_cancel(&plug->reaper);
