@@ -131,7 +131,8 @@ int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err)
 	if (!r)
 		r = arch_irqchip_create(kvm->vm_fd, err);
 	if (!r) {
-		kvm->vcpus = calloc(kvm->max_vcpus, sizeof(*kvm->vcpus));
+		kvm->nr_vcpus = 0;
+		kvm->vcpus = calloc(kvm->max_vcpus, sizeof(struct vcpu *));
 		if (!kvm->vcpus)
 			r = error_set(err, ENOMEM, "out of memory");
 	}
