@@ -19,8 +19,9 @@
  * Life of a device, on the main thread but for open, close and release:
  *   open -> create -> (guest uses it) -> quiesce -> is_quiet
  *   -> resume, reset, or release and destroy
- * What open() gave and create() did not take is closed instead. Nothing on the main thread waits for a device. What takes as long as the
- * host likes (opening files, requests in flight) is asked for, and answered.
+ * What open() gave and create() did not take is closed instead. Nothing on the
+ * main thread waits for a device. What takes as long as the host likes (opening
+ * and closing files, requests in flight) is asked for, and answered.
  * Guest accesses come on vCPU threads through the bus; queue work runs on the
  * loops of the machine's I/O threads.
  */

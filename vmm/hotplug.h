@@ -53,9 +53,10 @@ int hotplug_add(struct hotplug *hp, const struct device_config *dc,
  * Ask the guest to let go of a device. It and its id stay until the guest
  * ejects it: then the device is destroyed, its files are closed, and removed()
  * is called. When the host has not finished its requests in PLUG_GONE_NS,
- * removed() is called even so, and its files are closed later. A guest that does not in ASK_DEADLINE_NS keeps it:
- * remove_failed(); asking again later is fine. While a request is pending,
- * another one only reminds the guest: there is one answer to both.
+ * removed() is called even so, and its files are closed later. A guest that
+ * does not eject it in ASK_DEADLINE_NS keeps it: remove_failed(); asking again
+ * later is fine. While a request is pending, another one only reminds the guest:
+ * there is one answer to both.
  * force: take it away at once, without asking.
  * -ENOENT: no such device; -EBUSY: it is still being added; -ENOTSUP.
  */

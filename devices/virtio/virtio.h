@@ -117,9 +117,9 @@ struct virtio_ops {
 	/* Make the queue ready for kicks. Owner loop. -errno: the device needs
 	 * a reset. NULL: nothing to do. */
 	int (*queue_start)(struct virtio_dev *dev, unsigned int qidx);
-	/* Of a ring that is served here. There may be chains in the queue: pop what can be handled, a ring's
-	 * worth at most, as others share the loop; there is a next time. Owner
-	 * loop. */
+	/* Of a ring that is served here. There may be chains in the queue: pop
+	 * what can be handled, a ring's worth at most, as others share the loop;
+	 * there is a next time. Owner loop. */
 	void (*kick)(struct virtio_dev *dev, unsigned int qidx);
 	/* Look for finished host requests, no system call when there is none.
 	 * True when there was any. Owner loop. NULL: never any. */
@@ -196,7 +196,7 @@ struct virtio_dev {
 	/* any thread, own lock */
 	struct limit limits[VIRTIO_DIRECTIONS];
 
-	/* any thread, under lock (lock order: vm -> dev -> irq) */
+	/* any thread, under lock (order: PCI root, this, MSI-X table) */
 	pthread_mutex_t lock;
 	uint8_t status;
 	uint64_t features; /* the driver's choice */
