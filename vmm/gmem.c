@@ -177,15 +177,14 @@ static void gmem_map_nothing(const struct gmem_range *range)
 static void gmem_free(struct gmem *gm, struct gmem_range *r)
 {
 	struct gmem_range gone = *r;
-	struct list_node *pos, *tmp;
 
 	/* What I/O that was under way has written there. */
 	if (r->kind == GMEM_DIMM)
 		madvise(r->hva, r->len, MADV_DONTNEED);
 	r->len = 0;
-	list_for_each (pos, tmp, &gm->listeners)
-		if (listener_of(pos)->released)
-			listener_of(pos)->released(listener_of(pos), &gone);
+	list_for_each_entry (struct gmem_listener, gl, &gm->listeners, node)
+		if (gl->released)
+			gl->released(gl, &gone);
 }
 
 void gmem_hold(struct gmem *gm, unsigned int slot)

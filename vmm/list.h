@@ -58,4 +58,19 @@ static inline struct list_node *list_take(struct list_node *head)
 	for ((pos) = (head)->next, (tmp) = (pos)->next; (pos) != (head); \
 	     (pos) = (tmp), (tmp) = (pos)->next)
 
+/* The node by which an entry is in a list; the entry behind it, or what would
+ * be one if the head were a node of it. */
+#define list_node_of(entry, type, member) \
+	((struct list_node *)(void *)((char *)(entry) + offsetof(type, member)))
+#define list_entry_after(entry, type, member) \
+	container_of(list_node_of(entry, type, member)->next, type, member)
+
+/* For each entry, first to last; `e` is a variable of the loop. The body may
+ * remove it, and no other one. */
+#define list_for_each_entry(type, e, head, member)               \
+	for (type *e = container_of((head)->next, type, member), \
+		  *e##_next = list_entry_after(e, type, member); \
+	     list_node_of(e, type, member) != (head);            \
+	     e = e##_next, e##_next = list_entry_after(e, type, member))
+
 #endif

@@ -225,15 +225,10 @@ void loop_cancel(struct loop *loop, struct loop_call *lc)
 
 static void loop_set_poll_max(struct loop *loop)
 {
-	struct list_node *pos, *tmp;
 	uint64_t max = 0;
 
-	list_for_each (pos, tmp, &loop->pollers) {
-		struct loop_poller *lp =
-			container_of(pos, struct loop_poller, node);
-
+	list_for_each_entry (struct loop_poller, lp, &loop->pollers, node)
 		max = MAX(max, lp->poll_us * 1000ull);
-	}
 	loop->poll_max_ns = max;
 	loop->window_ns = MIN(loop->window_ns, max);
 }
@@ -252,42 +247,26 @@ void loop_poller_del(struct loop *loop, struct loop_poller *lp)
 
 static bool loop_poll_once(struct loop *loop)
 {
-	struct list_node *pos, *tmp;
 	bool progress = false;
 
-	list_for_each (pos, tmp, &loop->pollers) {
-		struct loop_poller *lp =
-			container_of(pos, struct loop_poller, node);
-
+	list_for_each_entry (struct loop_poller, lp, &loop->pollers, node)
 		progress |= lp->poll(lp);
-	}
 	return progress;
 }
 
 static bool loop_pollers_sleep(struct loop *loop)
 {
-	struct list_node *pos, *tmp;
 	bool work = false;
 
-	list_for_each (pos, tmp, &loop->pollers) {
-		struct loop_poller *lp =
-			container_of(pos, struct loop_poller, node);
-
+	list_for_each_entry (struct loop_poller, lp, &loop->pollers, node)
 		work |= lp->sleep(lp);
-	}
 	return work;
 }
 
 static void loop_pollers_wake(struct loop *loop)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &loop->pollers) {
-		struct loop_poller *lp =
-			container_of(pos, struct loop_poller, node);
-
+	list_for_each_entry (struct loop_poller, lp, &loop->pollers, node)
 		lp->wake(lp);
-	}
 }
 
 /*

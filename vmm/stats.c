@@ -245,13 +245,10 @@ static void stats_on_counter(void *arg, const char *name, uint64_t value)
 json_t *stats_counters(struct vm *vm)
 {
 	json_t *out = json_object();
-	struct list_node *pos, *tmp;
 
 	if (!vm)
 		return out;
-	list_for_each (pos, tmp, &vm->board.devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
+	list_for_each_entry (struct device, dev, &vm->board.devices, node) {
 		if (dev->ops->counters)
 			dev->ops->counters(dev, stats_on_counter,
 					   stats_group(out, dev->id));

@@ -324,13 +324,8 @@ void block_engine_submit_plain(struct block_engine *be, struct block_req *req)
 
 void block_engine_cancel(struct block_engine *be)
 {
-	struct list_node *pos, *tmp;
-
 	be->cancelling = be->in_flight != 0;
-	list_for_each (pos, tmp, &be->pooled) {
-		struct block_req *req =
-			container_of(pos, struct block_req, node);
-
+	list_for_each_entry (struct block_req, req, &be->pooled, node) {
 		if (!pool_cancel(&req->job))
 			continue;
 		list_remove(&req->node);

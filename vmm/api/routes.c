@@ -505,11 +505,8 @@ static void api_on_done(void *opaque, uint64_t ticket, int r, struct error *err,
 			const struct hotplug_place *at)
 {
 	struct api *api = opaque;
-	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &api->waiting) {
-		struct api_waiter *w =
-			container_of(pos, struct api_waiter, node);
+	list_for_each_entry (struct api_waiter, w, &api->waiting, node) {
 		struct api_reply reply = { .status = 204 };
 
 		if (w->ticket != ticket)

@@ -233,14 +233,9 @@ static bool conn_is_idle(const struct server_conn *conn)
 /* Nobody who is served does anything, nor did for a while. */
 static bool server_is_idle(struct server *s)
 {
-	struct list_node *pos, *tmp;
-
 	if (loop_now_ns() < s->active_ns + SERVER_IDLE_NS)
 		return false;
-	list_for_each (pos, tmp, &s->conns) {
-		struct server_conn *conn =
-			container_of(pos, struct server_conn, node);
-
+	list_for_each_entry (struct server_conn, conn, &s->conns, node) {
 		if (!conn->refused && !conn_is_idle(conn))
 			return false;
 	}
@@ -508,12 +503,8 @@ static void server_on_reply(void *opaque, uint64_t ticket,
 			    struct api_reply *reply)
 {
 	struct server *s = opaque;
-	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &s->conns) {
-		struct server_conn *conn =
-			container_of(pos, struct server_conn, node);
-
+	list_for_each_entry (struct server_conn, conn, &s->conns, node) {
 		if (conn->ticket != ticket)
 			continue;
 		conn->ticket = 0;
@@ -528,11 +519,9 @@ static void server_on_reply(void *opaque, uint64_t ticket,
 static void server_on_ready(void *opaque)
 {
 	struct server *s = opaque;
-	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &s->conns)
-		loop_post(s->config.loop,
-			  &container_of(pos, struct server_conn, node)->go_on);
+	list_for_each_entry (struct server_conn, conn, &s->conns, node)
+		loop_post(s->config.loop, &conn->go_on);
 }
 
 static void conn_on_event(struct loop_fd *lf, uint32_t events)
@@ -625,8 +614,6 @@ static void server_on_client(struct loop_fd *lf, uint32_t events unused_param)
 /* vmm.shutdown was asked for: no new clients, and the last replies out. */
 static void server_check_quit(struct server *s)
 {
-	struct list_node *pos, *tmp;
-
 	if (!s->config.api->quit)
 		return;
 	if (!s->quitting) {
@@ -635,8 +622,8 @@ static void server_check_quit(struct server *s)
 		loop_timer_set(s->config.loop, &s->retry,
 			       loop_now_ns() + SERVER_QUIT_NS);
 	}
-	list_for_each (pos, tmp, &s->conns)
-		if (container_of(pos, struct server_conn, node)->out_len)
+	list_for_each_entry (struct server_conn, conn, &s->conns, node)
+		if (conn->out_len)
 			return;
 	loop_timer_cancel(&s->retry);
 	s->config.on_quit(s->config.opaque);
