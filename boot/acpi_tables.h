@@ -12,7 +12,7 @@
  * state that hot-plug begins with.
  * @base: multiple of 16; for guests that search for it, in 0xe0000-0xfffff
  * @room: bytes from base on that may be used, all inside one RAM region
- * Main thread, before vCPUs run.
+ * Any thread; no vCPU runs, and nobody else uses guest memory.
  * Errors, with a message: -ENOSPC room is too small, -EFAULT [base, base + room)
  * or the state is not RAM.
  */

@@ -14,7 +14,8 @@
  * truncated while the guest lives.
  * @req: see there; the file descriptors stay the caller's and stay open
  * @res: filled on success, zero otherwise
- * Main thread, no vCPU runs.
+ * Any thread; no vCPU runs, and nobody else uses guest memory. Takes as long as
+ * the host needs to read the files.
  * Errors, with a message that names the option and the file:
  * -ENOEXEC not a kernel of this machine, -EINVAL malformed, truncated or
  * overlapping, -ENOSPC does not fit into RAM, -E2BIG command line too long,

@@ -8,7 +8,7 @@
 
 /*
  * The DSDT's byte code, without its table header: the devices of the machine,
- * and what the guest runs when something is plugged. Main thread.
+ * and what the guest runs when something is plugged. Any thread.
  */
 void dsdt_write(struct aml *a, const struct acpi_config *c);
 

@@ -11,9 +11,9 @@
 #define BOOT_HEAD_LEN 1024
 
 /*
- * One boot_load() on its way. Everything is on one stack, main thread. The
- * first bytes of the kernel are read once, so that no field of a header is
- * read twice.
+ * One boot_load() on its way. Everything is on one stack, that of the thread
+ * that called it. The first bytes of the kernel are read once, so that no field
+ * of a header is read twice.
  */
 struct boot_job {
 	const struct boot_request *req;

@@ -18,7 +18,7 @@ struct image {
 
 /*
  * Look at an open file.
- * Main thread. -EINVAL not a regular file or empty, others from fstat(2); the
+ * Any thread. -EINVAL not a regular file or empty, others from fstat(2); the
  * message holds the reason only, the caller puts option and name in front.
  */
 int image_init(struct image *img, int fd, struct error *err);

@@ -21,8 +21,8 @@ struct initrd {
  * @fd: -1 gives an empty *out
  * @max: last address the kernel takes (initrd_addr_max of the x86 boot
  *       protocol)
- * Main thread. -ENOSPC no room, else as image_load(); the message has no
- * option in front.
+ * boot_load()'s thread. -ENOSPC no room, else as image_load(); the message has
+ * no option in front.
  */
 int initrd_load(struct gmem *gm, struct space *space, int fd, gpa_t max,
 		struct initrd *out, struct error *err);

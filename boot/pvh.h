@@ -42,7 +42,7 @@ struct pvh_memmap {
 
 /*
  * Write start info, module list and memory map at their places and set
- * job->res->params. Main thread. -EFAULT when low memory is not RAM.
+ * job->res->params. boot_load()'s thread. -EFAULT when low memory is not RAM.
  */
 int pvh_describe(struct boot_job *job, struct error *err);
 

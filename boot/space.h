@@ -29,7 +29,7 @@ struct space {
 	unsigned int nr;
 };
 
-/* Start with nothing claimed. The map is borrowed while the space is used. Main
+/* Start with nothing claimed. The map is borrowed while the space is used. One
  * thread, as all here. */
 void space_init(struct space *s, const struct boot_range *map,
 		unsigned int nr_map);

@@ -51,7 +51,7 @@
  * @hdr: the kernel's own setup header, as it lies in the file from ZP_HDR on;
  *       NULL for a vmlinux, which has none
  * @hdr_len: bytes, at most ZP_HDR_END - ZP_HDR
- * Main thread. -EFAULT when low memory is not RAM.
+ * boot_load()'s thread. -EFAULT when low memory is not RAM.
  */
 int zero_page_describe(struct boot_job *job, const void *hdr, size_t hdr_len,
 		       struct error *err);

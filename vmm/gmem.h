@@ -121,7 +121,7 @@ struct gmem {
 	struct gmem_range ranges[GMEM_MAX_RANGES]; /* by slot */
 	struct list_node listeners; /* in order of registration */
 	/* What is mapped from files, for KVM to know ahead. Changes only while
-	 * no vCPU runs; they read it. */
+	 * no vCPU runs, on the thread that fills memory; vCPUs read it. */
 	struct gmem_mapped {
 		gpa_t gpa;
 		uint64_t len;
@@ -152,15 +152,15 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err);
 int gmem_reserve(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err);
 
 /* Let job populate all RAM, when config.prefault says so; to be started by the
- * caller. */
+ * caller. Any thread; the map does not change meanwhile. */
 void gmem_populate(const struct gmem *gm, struct pages_job *job);
 
 /*
  * Have RAM and DIMMs read as zero again. Pages go back to the host, and job is
  * to populate them anew where config.prefault says so; huge pages, which another
  * might take meanwhile, stay, and job is to clear them. The caller starts the
- * job and waits for it. No vCPU runs, no I/O is in flight. -errno from
- * madvise(2)/mmap(2).
+ * job and waits for it. Any thread; no vCPU runs, no I/O is in flight, and the
+ * map does not change meanwhile. -errno from madvise(2)/mmap(2).
  */
 int gmem_clear(struct gmem *gm, struct pages_job *job);
 
@@ -253,7 +253,7 @@ int gmem_read(const struct gmem *gm, gpa_t gpa, void *buf, size_t len);
  * on write). The rest, and every other case, is read with pread(2) into memory
  * that can have huge pages: a page that is written costs two faults when it is
  * mapped, and none then.
- * Main thread, before vCPUs run.
+ * Any thread; no vCPU runs, and nobody else uses guest memory.
  * Errors: -EFAULT outside RAM, -EIO short file, others from pread/mmap.
  */
 int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,

@@ -24,7 +24,8 @@ enum pages_op {
 
 /*
  * One piece of such work, in the caller's storage: zeroed, then op and ended are
- * set, pieces added, and it is started. All functions are for one thread.
+ * set, pieces added, and it is started. All functions are for one thread,
+ * but for pages_stop().
  */
 struct pages_job {
 	enum pages_op op;
@@ -53,7 +54,8 @@ uint64_t pages_len(const struct pages_job *job);
 /* Start the threads, one per CPU of the host at most. When the host refuses
  * even one, the work is done in here. Without pieces nothing happens. */
 void pages_start(struct pages_job *job);
-/* Have the threads leave it unfinished, within milliseconds. */
+/* Have the threads leave it unfinished, within milliseconds; a job that is not
+ * started yet is done all the same. Any thread. */
 void pages_stop(struct pages_job *job);
 /* Wait for the threads; afterwards the job has no pieces. 0, -ECANCELED after
  * pages_stop(), or -errno from madvise(2); with a message. One that was not

@@ -73,7 +73,7 @@ void resize_on_stop(struct resize *rs);
 int resize_vcpus(struct resize *rs, unsigned int nr, struct error *err);
 /* As hotplug_resize_memory(). */
 int resize_memory(struct resize *rs, uint64_t bytes, struct error *err);
-/* As hotplug_memory_size(). */
+/* Bytes of memory that the guest has now. Main thread. */
 uint64_t resize_memory_size(const struct resize *rs);
 
 #endif

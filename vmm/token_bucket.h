@@ -8,7 +8,7 @@
 
 /*
  * Rate limits as pure arithmetic: time is an argument, in nanoseconds of any
- * clock, and nothing here waits. Any values are safe. Owned by one thread.
+ * clock, and nothing here waits. Any values are safe. One thread at a time.
  *
  * The rate is `size` tokens per `refill_time_ms`, and it holds over any second:
  * who was idle has saved up what 25 ms are worth (one token at least, `size` at
