@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,8 @@ struct toy {
 	struct vq_chain *held[TOY_QUEUES][TOY_SIZE]; /* popped */
 	unsigned int nr_held[TOY_QUEUES];
 	unsigned int kicks, starts, stops, resets, agreements;
-	unsigned int sleeps, wakes;
+	unsigned int wakes;
+	atomic_bool asleep[TOY_QUEUES];
 	int start_result;
 	uint64_t active_features; /* as features_ok() saw them */
 	uint32_t space;
@@ -75,13 +77,10 @@ static void toy_kick(struct virtio_dev *dev, unsigned int qidx)
 		t->held[qidx][t->nr_held[qidx]++] = c;
 }
 
-static void toy_events(struct virtio_dev *dev, unsigned int qidx unused_param,
-		       bool on)
+static void toy_events(struct virtio_dev *dev, unsigned int qidx, bool on)
 {
-	if (on)
-		toy_of(dev)->sleeps++;
-	else
-		toy_of(dev)->wakes++;
+	atomic_store(&toy_of(dev)->asleep[qidx], on);
+	toy_of(dev)->wakes += !on;
 }
 
 static void toy_queue_stop(struct virtio_dev *dev, unsigned int qidx)
