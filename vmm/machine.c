@@ -135,7 +135,7 @@ static void machine_end_wait(struct machine *m, enum machine_wait_kind kind,
 			container_of(pos, struct machine_wait, node);
 		uint64_t ticket = w->ticket;
 
-		if (w->kind != kind || strcmp(w->id, id))
+		if (w->kind != kind || strcmp(w->id, id) != 0)
 			continue;
 		/* One that did not come uses no id up. */
 		if (r && kind == WAIT_ADD && m->next_id == w->then_id)
