@@ -66,11 +66,22 @@ static void asks_on_mail(struct loop_call *lc)
 		;
 }
 
+/* False: the guest has answered meanwhile, and asks_answer() is called, or about
+ * to be. */
+static bool ask_tell(const struct ask *ask, bool on)
+{
+	const struct board *b = ask->asks->board;
+
+	return !b->hotplug_chip ||
+	       b->hotplug_chip->ask(b->hotplug_opaque, ask->kind, ask->index,
+				    on);
+}
+
 static void ask_on_deadline(struct loop_timer *lt)
 {
 	struct ask *ask = container_of(lt, struct ask, deadline);
 
-	if (!ask_take_answer(ask))
+	if (!ask_take_answer(ask) && ask_tell(ask, false))
 		ask_end(ask, ASK_LATE);
 }
 
@@ -97,15 +108,6 @@ const char *ask_answer_text(enum ask_answer answer)
 }
 
 /* ---- questions ---- */
-
-static void ask_tell(const struct ask *ask, bool on)
-{
-	const struct board *b = ask->asks->board;
-
-	if (b->hotplug_chip)
-		b->hotplug_chip->ask(b->hotplug_opaque, ask->kind, ask->index,
-				     on);
-}
 
 void ask_put(struct ask *ask)
 {

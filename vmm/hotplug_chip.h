@@ -27,8 +27,11 @@ enum hotplug_kind {
 struct hotplug_chip_ops {
 	/* Tell the guest to look at what came. */
 	void (*check)(void *opaque, enum hotplug_kind kind, unsigned int index);
-	/* Ask it to let go; on false, do not take its yes for one any more. */
-	void (*ask)(void *opaque, enum hotplug_kind kind, unsigned int index,
+	/* on: ask it to let go, and permit it one answer. Else take that back:
+	 * what it answers from now on counts no more. Returns whether it had
+	 * the permission before; an answer that has used it is given to
+	 * board_eject_answer() by a vCPU thread, now or soon. */
+	bool (*ask)(void *opaque, enum hotplug_kind kind, unsigned int index,
 		    bool on);
 	/* Has the guest looked since its start, so that it will again? */
 	bool (*is_heard)(void *opaque);

@@ -181,12 +181,14 @@ static const struct bus_ops ahp_bus_ops = {
 
 /* ---- machine: main thread ---- */
 
-static void ahp_ask(void *opaque, enum hotplug_kind kind, unsigned int index,
+static bool ahp_ask(void *opaque, enum hotplug_kind kind, unsigned int index,
 		    bool on)
 {
 	struct acpi_hotplug *ahp = opaque;
+	bool asked;
 
 	pthread_mutex_lock(&ahp->chip.lock);
+	asked = ahp->state.asked[kind][index];
 	ahp->state.asked[kind][index] = on;
 	if (on)
 		ahp->state.events[kind][index] = NOTIFY_EJECT_REQUEST;
@@ -195,6 +197,7 @@ static void ahp_ask(void *opaque, enum hotplug_kind kind, unsigned int index,
 	pthread_mutex_unlock(&ahp->chip.lock);
 	if (on)
 		irq_pulse(ahp->chip.board, ahp->chip.place.gsi);
+	return asked;
 }
 
 static bool ahp_is_heard(void *opaque)

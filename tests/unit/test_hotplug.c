@@ -177,6 +177,38 @@ static void test_deadline(void **state unused_param)
 	free_config(config);
 }
 
+/* The vCPU's thread is held up between its answer's being taken for one and its
+ * being told; the deadline passes. */
+static void answer_late(struct board *board, enum hotplug_kind kind,
+			unsigned int index, bool ejected)
+{
+	usleep(2 * (unsigned int)(hp.asks.deadline_ns / 1000));
+	fake_vm_turn(&fv);
+	assert_int_equal(nr_said, 0);
+	on_eject_answer(board, kind, index, ejected);
+}
+
+/* What the guest has let go of in time is not kept, whoever is slow here. */
+static void test_deadline_and_answer(void **state unused_param)
+{
+	void *config = disk_config("one");
+	struct plugged out;
+	struct error err;
+
+	hp.asks.deadline_ns = 20000000;
+	fv.on_eject_answer = answer_late;
+	assert_int_equal(plug(config, &out, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
+	status(HOTPLUG_PCI, 1, 1);
+	assert_string_equal(said, "kept one: the guest refuses");
+	nr_said = 0;
+	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
+	eject(HOTPLUG_PCI, 1);
+	assert_string_equal(said, "removed one 0000:00:01.0");
+	assert_int_equal(nr_said, 1);
+	free_config(config);
+}
+
 static void pause_for(unsigned int ms)
 {
 	fv.board.run = BOARD_PAUSED;
@@ -408,10 +440,15 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_plug_unplug), CASE(test_no_answer),
-		CASE(test_deadline),	CASE(test_deadline_and_pause),
-		CASE(test_bind),	CASE(test_bind_late),
-		CASE(test_bind_not),	CASE(test_force),
+		CASE(test_plug_unplug),
+		CASE(test_no_answer),
+		CASE(test_deadline),
+		CASE(test_deadline_and_pause),
+		CASE(test_deadline_and_answer),
+		CASE(test_bind),
+		CASE(test_bind_late),
+		CASE(test_bind_not),
+		CASE(test_force),
 		CASE(test_full_bus),
 	};
 

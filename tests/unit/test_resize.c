@@ -75,11 +75,14 @@ static void chip_check(void *opaque unused_param, enum hotplug_kind kind,
 	told |= 1u << index;
 }
 
-static void chip_ask(void *opaque unused_param, enum hotplug_kind kind,
+static bool chip_ask(void *opaque unused_param, enum hotplug_kind kind,
 		     unsigned int index, bool on)
 {
+	bool was = asked == index;
+
 	assert_int_equal(kind, HOTPLUG_MEMORY);
 	asked = on ? index : NONE;
+	return was;
 }
 
 static bool chip_is(void *opaque unused_param)
