@@ -8,8 +8,9 @@ import subprocess
 from cases import case, Skip, MIB
 
 
-def refused(t, option, argv, says=()):
-    """Exit status 1, and one line that names the option."""
+def refused(t, option, argv, says=(), first=None):
+    """Exit status 1, and one line that names the option; before it, one with
+    the words `first`, if there are any."""
     try:
         done = subprocess.run([t.settings.vmm] + argv, capture_output=True,
                               text=True, timeout=t.settings.seconds,
@@ -19,12 +20,14 @@ def refused(t, option, argv, says=()):
         return
     lines = done.stderr.splitlines()
     t.equal("vmm's exit status", done.returncode, 1)
+    if first:
+        t.check(lines and first in lines[0], f"no '{first}' first: {lines[:3]}")
+        lines = lines[1:]
     t.check(len(lines) == 1, f"{len(lines)} lines instead of one: {lines[:3]}")
-    t.check(option in done.stderr, f"the message does not name {option}: "
-            f"{done.stderr.strip()}")
+    message = "\n".join(lines).strip()
+    t.check(option in message, f"the message does not name {option}: {message}")
     for word in says:
-        t.check(word in done.stderr.lower(), f"no '{word}' in the message: "
-                f"{done.stderr.strip()}")
+        t.check(word in message.lower(), f"no '{word}' in the message: {message}")
 
 
 def refused_kernel(t, data, says=(), size=0, memory="256M"):
@@ -60,9 +63,10 @@ def small_kernel(t):
     return path
 
 
-def refused_disks(t, says, *disks):
+def refused_disks(t, option, *disks, says=(), first=None):
     words = [word for disk in disks for word in ("--disk", disk)]
-    refused(t, says, ["--kernel", small_kernel(t), "--serial", "null"] + words)
+    refused(t, option, ["--kernel", small_kernel(t), "--serial", "null"] + words,
+            says, first)
 
 
 @case("refuse-truncated-vmlinux", anywhere=True)
@@ -108,10 +112,12 @@ def refuse_root_directory(t):
 
 @case("refuse-locked-disk", anywhere=True)
 def refuse_locked_disk(t):
-    """Two disks that write the same image."""
+    """Two disks that write the same image, which stays in use while vmm waits
+    for its end."""
     disk = t.disk("disk", 1)
     refused_disks(t, os.path.basename(disk.path), disk.argument(),
-                  disk.argument())
+                  disk.argument(), says=["used by another disk or process"],
+                  first="in use: waiting up to 4 s")
 
 
 @case("refuse-descriptor", anywhere=True)
