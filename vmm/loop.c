@@ -10,7 +10,6 @@
 #include "vmm/loop.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -353,10 +352,9 @@ static void loop_turn(struct loop *loop, bool block)
 
 static void loop_sleep(struct loop *loop)
 {
-	bool has_pollers = !list_is_empty(&loop->pollers);
 	uint64_t start;
 
-	if (!has_pollers) {
+	if (list_is_empty(&loop->pollers)) {
 		loop_turn(loop, true);
 		return;
 	}
@@ -365,7 +363,6 @@ static void loop_sleep(struct loop *loop)
 		return;
 	}
 	start = loop_now_ns();
-	loop->nr_events = 0;
 	loop_turn(loop, true);
 	loop_adapt(loop, loop_now_ns() - start);
 	loop_pollers_wake(loop);
@@ -445,20 +442,12 @@ static void *loop_thread(void *arg)
 
 int loop_thread_start(struct loop *loop, struct error *err)
 {
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&loop->thread, loop_thread, loop);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	loop->has_thread = true;
-	r = pthread_create(&loop->thread, NULL, loop_thread, loop);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r) {
-		loop->has_thread = false;
-		return error_set(err, r, "cannot start thread %s: %s",
-				 loop->name, strerror(r));
-	}
-	return 0;
+	loop->has_thread = !r;
+	return r ? error_set(err, r, "cannot start thread %s: %s", loop->name,
+			     strerror(r))
+		 : 0;
 }
 
 void loop_thread_stop(struct loop *loop)

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -141,7 +140,6 @@ static void *pool_thread(void *arg)
 static int pool_start_thread_locked(void)
 {
 	struct pool_worker *worker = pool.workers;
-	sigset_t all, old;
 	pthread_t thread;
 	int r;
 
@@ -149,10 +147,7 @@ static int pool_start_thread_locked(void)
 		return -EAGAIN;
 	while (worker->exists)
 		worker++;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&thread, NULL, pool_thread, worker);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	r = thread_start(&thread, pool_thread, worker);
 	if (r)
 		return -r;
 	pthread_detach(thread);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,17 +27,23 @@
 /* ---- exits ---- */
 
 /* KVM gave up on the guest: log what, registers, instruction bytes and the kind
- * of host, and raise VM_EVENT_FAULT. vCPU's own thread. */
-static void vcpu_report_fault(struct vcpu *vcpu, const char *what)
+ * of host, and raise VM_EVENT_FAULT. False, for exits that end there. vCPU's own
+ * thread. */
+__attribute__((format(printf, 2, 3))) static bool
+vcpu_report_fault(struct vcpu *vcpu, const char *fmt, ...)
 {
-	char *text = NULL;
+	char what[96], *text = NULL;
 	size_t len = 0;
+	va_list ap;
 	FILE *out;
 	int speed;
 
 	/* One vCPU reports; the others are stopped by the event. */
 	if (atomic_load(&vcpu->config.board->event) != VM_EVENT_NONE)
-		return;
+		return false;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
 	log_error("vcpu%u: KVM gave up on the guest: %s", vcpu->config.index,
 		  what);
 	out = open_memstream(&text, &len);
@@ -56,6 +63,7 @@ static void vcpu_report_fault(struct vcpu *vcpu, const char *what)
 		log_error(
 			"this host interprets guest kernels (kvm-pvm, no nested virtualisation): Linux guests do not get through boot here; see --check-host");
 	board_raise(vcpu->config.board, VM_EVENT_FAULT);
+	return false;
 }
 
 static bool vcpu_on_mmio(struct vcpu *vcpu)
@@ -93,34 +101,27 @@ static bool vcpu_on_system_event(struct vcpu *vcpu)
 		board_raise(vcpu->config.board, VM_EVENT_RESET);
 		return false;
 	default:
-		vcpu_report_fault(vcpu, "unknown system event");
-		return false;
+		return vcpu_report_fault(vcpu, "unknown system event");
 	}
 }
 
 static bool vcpu_on_internal_error(struct vcpu *vcpu)
 {
-	char what[96];
+	uint32_t suberror = vcpu->run->internal.suberror;
 
-	snprintf(what, sizeof(what), "internal error, suberror %u%s",
-		 vcpu->run->internal.suberror,
-		 vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION
-			 ? " (an instruction that KVM cannot emulate)"
-			 : "");
-	vcpu_report_fault(vcpu, what);
-	return false;
+	return vcpu_report_fault(
+		vcpu, "internal error, suberror %u%s", suberror,
+		suberror == KVM_INTERNAL_ERROR_EMULATION
+			? " (an instruction that KVM cannot emulate)"
+			: "");
 }
 
 static bool vcpu_on_fail_entry(struct vcpu *vcpu)
 {
-	char what[96];
-
-	snprintf(what, sizeof(what),
-		 "the CPU refused to enter the guest, reason %#llx",
-		 (unsigned long long)
-			 vcpu->run->fail_entry.hardware_entry_failure_reason);
-	vcpu_report_fault(vcpu, what);
-	return false;
+	return vcpu_report_fault(
+		vcpu, "the CPU refused to enter the guest, reason %#llx",
+		(unsigned long long)
+			vcpu->run->fail_entry.hardware_entry_failure_reason);
 }
 
 static const struct vcpu_exit {
@@ -153,17 +154,14 @@ static bool vcpu_handle_exit(struct vcpu *vcpu)
 {
 	uint32_t reason = vcpu->run->exit_reason;
 	uint64_t *count = &vcpu->exits[MIN(reason, VCPU_NR_EXITS - 1u)];
-	char what[64];
 
 	__atomic_store_n(count, *count + 1, __ATOMIC_RELAXED);
 	if (reason < ARRAY_SIZE(vcpu_exits) && vcpu_exits[reason].handle)
 		return vcpu_exits[reason].handle(vcpu);
 	if (arch_vcpu_exit(vcpu))
 		return true;
-	snprintf(what, sizeof(what), "unhandled exit %u (%s)", reason,
-		 vcpu_exit_name(reason));
-	vcpu_report_fault(vcpu, what);
-	return false;
+	return vcpu_report_fault(vcpu, "unhandled exit %u (%s)", reason,
+				 vcpu_exit_name(reason));
 }
 
 static void vcpu_set_parked(struct vcpu *vcpu, bool parked)
@@ -228,7 +226,7 @@ static void vcpu_run(struct vcpu *vcpu)
 		} else {
 			/* -EFAULT: the guest's memory is not there (the host
 			 * is out of it, a file behind it was truncated). */
-			vcpu_report_fault(vcpu, strerror(errno));
+			vcpu_report_fault(vcpu, "%s", strerror(errno));
 			return;
 		}
 	}
@@ -289,7 +287,6 @@ static void vcpu_on_signal(int sig unused_param)
 int vcpu_start(struct vcpu *vcpu, bool paused, struct error *err)
 {
 	struct sigaction sa = { .sa_handler = vcpu_on_signal };
-	sigset_t all, old;
 	char name[16];
 	int r;
 
@@ -298,11 +295,7 @@ int vcpu_start(struct vcpu *vcpu, bool paused, struct error *err)
 	atomic_store(&vcpu->pause, paused);
 	vcpu->run->immediate_exit = paused;
 	vcpu->parked = false;
-	/* The thread starts with all signals blocked. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	r = thread_start(&vcpu->thread, vcpu_thread, vcpu);
 	if (r)
 		return error_set(err, r, "cannot start vCPU %u: %s",
 				 vcpu->config.index, strerror(r));
