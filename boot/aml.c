@@ -150,27 +150,18 @@ static size_t aml_encode_len(uint8_t out[4], uint64_t v, bool counts_itself)
 
 static size_t aml_encode_int(uint8_t out[9], uint64_t v)
 {
-	unsigned int len;
+	static const uint8_t ops[] = { OP_BYTE, OP_WORD, OP_DWORD, OP_QWORD };
+	unsigned int i = 0; /* 1 << i bytes */
 
 	if (v <= 1) {
 		out[0] = v ? OP_ONE : OP_ZERO;
 		return 1;
 	}
-	if (v <= UINT8_MAX) {
-		out[0] = OP_BYTE;
-		len = 1;
-	} else if (v <= UINT16_MAX) {
-		out[0] = OP_WORD;
-		len = 2;
-	} else if (v <= UINT32_MAX) {
-		out[0] = OP_DWORD;
-		len = 4;
-	} else {
-		out[0] = OP_QWORD;
-		len = 8;
-	}
-	le_store(out + 1, v, len);
-	return 1 + len;
+	while (i < 3 && v >> (8u << i))
+		i++;
+	out[0] = ops[i];
+	le_store(out + 1, v, 1u << i);
+	return 1 + (1u << i);
 }
 
 static void aml_end(struct aml *a)

@@ -32,11 +32,6 @@ static void *param_field(const struct param *p, void *cfg)
 	return (char *)cfg + p->offset;
 }
 
-static const void *param_const_field(const struct param *p, const void *cfg)
-{
-	return (const char *)cfg + p->offset;
-}
-
 static char **param_text_field(const struct param *p, void *cfg)
 {
 	return param_field(p, cfg);
@@ -458,7 +453,7 @@ static int param_parse_items(const struct param_set *set, void *cfg, char *text,
 
 static bool param_is_unset(const struct param *p, const void *cfg)
 {
-	const void *field = param_const_field(p, cfg);
+	const void *field = (const char *)cfg + p->offset;
 
 	switch (p->type) {
 	case PARAM_STRING:

@@ -93,12 +93,10 @@ void param_range_text(const struct param *p, char *buf, size_t len)
 		text_add_number(buf, len, p, p->min);
 		text_add(buf, len, " and ");
 		text_add_number(buf, len, p, p->max);
-	} else if (p->min) {
-		text_add(buf, len, "%sat least ", p->pow2 ? "of " : "");
-		text_add_number(buf, len, p, p->min);
-	} else if (p->max) {
-		text_add(buf, len, "%sat most ", p->pow2 ? "of " : "");
-		text_add_number(buf, len, p, p->max);
+	} else if (p->min || p->max) {
+		text_add(buf, len, "%s%s ", p->pow2 ? "of " : "",
+			 p->min ? "at least" : "at most");
+		text_add_number(buf, len, p, p->min ? p->min : p->max);
 	}
 	if (*buf && p->type == PARAM_UINT && p->unit)
 		text_add(buf, len, " %s", p->unit);

@@ -80,12 +80,7 @@ static int serial_open_file(struct serial_config *sc, struct error *err)
 
 int serial_open(struct serial_config *sc, struct error *err)
 {
-	switch (sc->mode) {
-	case SERIAL_PTY:
+	if (sc->mode == SERIAL_PTY)
 		return serial_open_pty(sc, err);
-	case SERIAL_FILE:
-		return serial_open_file(sc, err);
-	default:
-		return 0;
-	}
+	return sc->mode == SERIAL_FILE ? serial_open_file(sc, err) : 0;
 }

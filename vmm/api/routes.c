@@ -106,28 +106,25 @@ static void api_reply_failure(struct api_reply *reply,
 			      const struct api_route *route, int code,
 			      const char *why)
 {
+	static const struct {
+		int code;
+		unsigned int status;
+	} known[] = {
+		{ EINVAL, 400 },
+		{ ENOENT, 404 },
+		{ EEXIST, 409 },
+		{ ENOTSUP, 501 },
+	};
 	unsigned int status = 500;
 
-	switch (-code) {
-	case EBADMSG:
+	if (code == -EBADMSG) {
 		api_reply_chain(reply, 400, "Failed to deserialize JSON", why,
 				NULL);
 		return;
-	case EINVAL:
-		status = 400;
-		break;
-	case ENOENT:
-		status = 404;
-		break;
-	case EEXIST:
-		status = 409;
-		break;
-	case ENOTSUP:
-		status = 501;
-		break;
-	default:
-		break;
 	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(known); i++)
+		if (code == -known[i].code)
+			status = known[i].status;
 	api_reply_chain(reply, status, "Error from API", route->failure, why);
 }
 

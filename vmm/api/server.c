@@ -126,9 +126,8 @@ static void conn_drop_fds(struct server_conn *conn)
 
 static void conn_drop_items(struct server_conn *conn)
 {
-	while (!list_is_empty(&conn->items))
-		item_destroy(container_of(list_take(&conn->items),
-					  struct server_item, node));
+	list_for_each_entry (struct server_item, item, &conn->items, node)
+		item_destroy(item);
 }
 
 /* ---- replies ---- */
@@ -668,10 +667,7 @@ void server_close(struct server *s)
 		return;
 	s->config.api->on_reply = NULL;
 	s->config.api->on_ready = NULL;
-	while (!list_is_empty(&s->conns)) {
-		struct server_conn *conn = container_of(
-			list_take(&s->conns), struct server_conn, node);
-
+	list_for_each_entry (struct server_conn, conn, &s->conns, node) {
 		/* A reply that the end itself brought. */
 		conn_flush(conn);
 		conn_destroy(conn);
