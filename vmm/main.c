@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -289,6 +290,8 @@ int main(int argc, char **argv)
 	struct run_config rc;
 	enum exit_status status = EXIT_ERROR;
 
+	/* No thread of ours allocates often; one heap each would cost more. */
+	mallopt(M_ARENA_MAX, 1);
 	process_fill_standard();
 	if (cli_parse(&rc, argc, argv, &err))
 		fprintf(stderr, "vmm: %s\n", err.msg);

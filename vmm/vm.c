@@ -481,10 +481,11 @@ static void vm_on_opened(void *opaque, struct opening *o, int r,
 	if (!r) {
 		vm->kernel_fd = opening_take_file(o, 0);
 		vm->initramfs_fd = opening_take_file(o, 1);
-		r = vm_add_devices(vm, o, err);
-	}
-	if (!r)
 		r = vm_load_begin(vm, false, err);
+	}
+	/* The host reads the kernel while devices are made. */
+	if (!r)
+		r = vm_add_devices(vm, o, err);
 	if (r)
 		vm_end(vm, r, err);
 }
