@@ -421,7 +421,7 @@ static void vm_load_run(struct pool_job *job)
 static void vm_on_loaded(struct pool_job *job)
 {
 	struct vm *vm = container_of(job, struct vm, load.job);
-	struct error *err = &vm->load.err;
+	struct error err = vm->load.err; /* vm may be gone before it is read */
 	int r = vm->load.result;
 
 	vm->load.running = false;
@@ -432,8 +432,8 @@ static void vm_on_loaded(struct pool_job *job)
 	if (vm->busy != VM_LOADING)
 		return; /* it was given up */
 	if (!r)
-		r = vm_start(vm, err);
-	vm_end(vm, r, err);
+		r = vm_start(vm, &err);
+	vm_end(vm, r, &err);
 }
 
 static int vm_load_begin(struct vm *vm, bool clear, struct error *err)

@@ -23,7 +23,8 @@ struct vm_listener {
 	/* The guest stopped, by itself or by board_raise(): no vCPU runs, and
 	 * what was under way is given up. */
 	void (*stopped)(void *opaque, enum vm_event event);
-	/* How the operation under way ended: 0, or -errno with a message. */
+	/* How the operation under way ended: 0, or -errno with a message, which
+	 * stays during the call even if the machine is destroyed in it. */
 	void (*done)(void *opaque, int r, struct error *err);
 	/* How a vm_resize_disk() ended, the same way. */
 	void (*disk_resized)(void *opaque, const char *id, int r,
