@@ -31,7 +31,6 @@ struct bzimage {
 	uint64_t pref_address;
 	uint64_t alignment;
 	bool relocatable;
-	size_t hdr_end; /* offset behind the header */
 };
 
 static uint64_t bz_field(const struct boot_job *job, unsigned int off,
@@ -47,10 +46,16 @@ static bool bz_probe(const struct boot_job *job)
 	       bz_field(job, ZP_HEADER, 4) == ZP_HEADER_MAGIC;
 }
 
-static int bz_check_header(const struct boot_job *job, struct bzimage *bz,
-			   struct error *err)
+/* Where the header ends in the file; less than 256 bytes behind ZP_HEADER. */
+static size_t bz_header_end(const struct boot_job *job)
+{
+	return ZP_HEADER + (size_t)bz_field(job, ZP_JUMP_LEN, 1);
+}
+
+static int bz_check_header(const struct boot_job *job, struct error *err)
 {
 	uint64_t version;
+	size_t end;
 
 	if (job->head_len < ZP_HDR_END)
 		return error_set(
@@ -71,12 +76,12 @@ static int bz_check_header(const struct boot_job *job, struct bzimage *bz,
 	if (!(bz_field(job, ZP_LOADFLAGS, 1) & ZP_LOADED_HIGH))
 		return error_set(err, ENOEXEC,
 				 "is a zImage; give a bzImage or vmlinux");
-	bz->hdr_end = ZP_HEADER + (size_t)bz_field(job, ZP_JUMP_LEN, 1);
-	if (bz->hdr_end < ZP_INIT_SIZE_END || bz->hdr_end > ZP_HDR_END)
+	end = bz_header_end(job);
+	if (end < ZP_INIT_SIZE_END || end > ZP_HDR_END)
 		return error_set(
 			err, EINVAL,
 			"its header ends at %#zx, that must be %#x to %#x; get it again",
-			bz->hdr_end, ZP_INIT_SIZE_END, ZP_HDR_END);
+			end, ZP_INIT_SIZE_END, ZP_HDR_END);
 	return 0;
 }
 
@@ -84,9 +89,8 @@ static int bz_read_header(const struct boot_job *job, struct bzimage *bz,
 			  struct error *err)
 {
 	uint64_t sects;
-	int r;
+	int r = bz_check_header(job, err);
 
-	r = bz_check_header(job, bz, err);
 	if (r)
 		return r;
 	sects = bz_field(job, ZP_SETUP_SECTS, 1);
@@ -108,8 +112,7 @@ static int bz_read_header(const struct boot_job *job, struct bzimage *bz,
 	if (bz->relocatable && !IS_POW2(bz->alignment))
 		return error_set(
 			err, EINVAL,
-			"its alignment %#llx is not a power of two; get "
-			"it again",
+			"its alignment %#llx is not a power of two; get it again",
 			(unsigned long long)bz->alignment);
 	return 0;
 }
@@ -145,12 +148,10 @@ static int bz_load(struct boot_job *job, struct error *err)
 {
 	struct bzimage bz;
 	gpa_t gpa;
-	int r;
+	int r = bz_read_header(job, &bz, err);
 
-	r = bz_read_header(job, &bz, err);
-	if (r)
-		return r;
-	r = bz_place(job, &bz, &gpa, err);
+	if (!r)
+		r = bz_place(job, &bz, &gpa, err);
 	if (r)
 		return r;
 	job->res->kind = BOOT_ENTRY_LINUX64;
@@ -164,13 +165,11 @@ static int bz_load(struct boot_job *job, struct error *err)
 
 static int bz_describe(struct boot_job *job, struct error *err)
 {
-	size_t end = ZP_HEADER + (size_t)bz_field(job, ZP_JUMP_LEN, 1);
-
-	return zero_page_describe(job, job->head + ZP_HDR, end - ZP_HDR, err);
+	return zero_page_describe(job, job->head + ZP_HDR,
+				  bz_header_end(job) - ZP_HDR, err);
 }
 
 const struct boot_format boot_format_bzimage = {
-	.name = "bzImage",
 	.probe = bz_probe,
 	.load = bz_load,
 	.describe = bz_describe,

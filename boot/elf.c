@@ -120,14 +120,12 @@ static int elf_check_header(const struct boot_job *job, Elf64_Ehdr *eh,
 	if (eh->e_phentsize != sizeof(Elf64_Phdr))
 		return error_set(
 			err, EINVAL,
-			"has program headers of %u bytes, not %zu; get it "
-			"again",
+			"has program headers of %u bytes, not %zu; get it again",
 			eh->e_phentsize, sizeof(Elf64_Phdr));
 	if (!eh->e_phnum || eh->e_phnum > ELF_MAX_PHDRS)
 		return error_set(
 			err, EINVAL,
-			"has %u program headers, 1 to %d are possible; "
-			"get it again",
+			"has %u program headers, 1 to %d are possible; get it again",
 			eh->e_phnum, ELF_MAX_PHDRS);
 	return 0;
 }
@@ -446,8 +444,7 @@ static int elf_find_entry(struct boot_job *job, const struct elf *elf,
 	if (!elf_holds(elf, res->entry) || res->entry >= ELF_ENTRY_END)
 		return error_set(
 			err, EINVAL,
-			"its entry %#llx is in no segment below 4 GiB; "
-			"get it again",
+			"its entry %#llx is in no segment below 4 GiB; get it again",
 			(unsigned long long)res->entry);
 	return 0;
 }
@@ -455,19 +452,15 @@ static int elf_find_entry(struct boot_job *job, const struct elf *elf,
 static int elf_load(struct boot_job *job, struct error *err)
 {
 	struct elf elf;
-	int r;
+	int r = elf_check_header(job, &elf.eh, err);
 
-	r = elf_check_header(job, &elf.eh, err);
-	if (r)
-		return r;
-	r = image_read(&job->kernel, elf.eh.e_phoff, elf.ph,
-		       elf.eh.e_phnum * sizeof(elf.ph[0]), err);
-	if (r)
-		return r;
-	r = elf_claim_segments(job, &elf, err);
-	if (r)
-		return r;
-	r = elf_find_entry(job, &elf, err);
+	if (!r)
+		r = image_read(&job->kernel, elf.eh.e_phoff, elf.ph,
+			       elf.eh.e_phnum * sizeof(elf.ph[0]), err);
+	if (!r)
+		r = elf_claim_segments(job, &elf, err);
+	if (!r)
+		r = elf_find_entry(job, &elf, err);
 	if (r)
 		return r;
 	job->cmdline_max = ELF_CMDLINE_MAX;
@@ -483,7 +476,6 @@ static int elf_describe(struct boot_job *job, struct error *err)
 }
 
 const struct boot_format boot_format_elf = {
-	.name = "vmlinux",
 	.probe = elf_probe,
 	.load = elf_load,
 	.describe = elf_describe,

@@ -34,7 +34,6 @@ struct boot_job {
 
 /* A kernel file format. */
 struct boot_format {
-	const char *name;
 	/* Is it this format? Looks at head only. */
 	bool (*probe)(const struct boot_job *job);
 	/*
