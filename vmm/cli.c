@@ -147,9 +147,15 @@ static const struct param_set process_params = {
 #define VM_PARAM(option, heading)                                          \
 	.opt.name = option, .opt.group = heading, .home = &payload_params, \
 	.offset = offsetof(struct run_config, vm), .apply = cli_apply_param
-#define VM_SET(option, heading, params, field)                          \
+#define PROCESS_PARAM(option)                                                \
+	.opt.name = option, .opt.group = "Process", .home = &process_params, \
+	.apply = cli_apply_param
+#define SET(option, heading, params, field, fn)                         \
 	.opt.name = option, .opt.group = heading, .opt.set = &(params), \
-	.offset = offsetof(struct run_config, vm.field)
+	.offset = offsetof(struct run_config, field), .apply = fn
+#define FLAG(option, short, fn, text)                                    \
+	.opt.name = option, .opt.letter = short, .opt.group = "Process", \
+	.opt.help = text, .apply = fn
 
 static const struct cli_entry cli_table[] = {
 	{ VM_PARAM("kernel", "Guest") },
@@ -159,60 +165,33 @@ static const struct cli_entry cli_table[] = {
 		      "(console=ttyAMA0 on aarch64), or empty when --serial is "
 		      "off or null. An empty TEXT is an empty command line. "
 		      "What --rootfs adds comes in front." },
-	{ VM_SET("rootfs", "Guest", rootfs_params, rootfs),
-	  .apply = cli_apply_set,
+	{ SET("rootfs", "Guest", rootfs_params, vm.rootfs, cli_apply_set),
 	  .opt.more = "The file becomes the guest's first disk, and root= with "
 		      "its name is put in front of the kernel command line, "
 		      "followed by rw, or by ro when it is read-only. The "
 		      "kernel, or its initramfs, must have drivers for virtio "
 		      "disks and for the file system. An image of a directory "
 		      "is made with mke2fs -t ext4 -d DIR root.img 1G." },
-	{ VM_SET("cpus", "Machine", cpus_params, cpus),
-	  .apply = cli_apply_set },
-	{ VM_SET("memory", "Machine", memory_params, memory),
-	  .apply = cli_apply_set },
-	{ VM_SET("serial", "Machine", serial_params, serial),
-	  .apply = cli_apply_serial },
+	{ SET("cpus", "Machine", cpus_params, vm.cpus, cli_apply_set) },
+	{ SET("memory", "Machine", memory_params, vm.memory, cli_apply_set) },
+	{ SET("serial", "Machine", serial_params, vm.serial,
+	      cli_apply_serial) },
 	{ VM_PARAM("on-reset", "Machine") },
 	{ .opt.group = "Devices", .apply = cli_apply_device },
-	{ .opt = { .name = "api-socket",
-		   .group = "Process",
-		   .set = &api_params },
-	  .offset = offsetof(struct run_config, api_socket),
-	  .apply = cli_apply_set },
-	{ .opt = { .name = "event-monitor",
-		   .group = "Process",
-		   .set = &event_params },
-	  .offset = offsetof(struct run_config, event_monitor),
-	  .apply = cli_apply_set },
-	{ .opt = { .name = "log-file", .group = "Process" },
-	  .home = &process_params,
-	  .apply = cli_apply_param },
-	{ .opt = { .name = "seccomp", .group = "Process" },
-	  .home = &process_params,
-	  .apply = cli_apply_param },
-	{ .opt = { .name = "verbose",
-		   .letter = 'v',
-		   .group = "Process",
-		   .help = "log more: -v information, -vv debugging, -vvv "
-			   "every access of the guest to a device" },
-	  .apply = cli_apply_verbose },
-	{ .opt = { .name = "check-host",
-		   .group = "Process",
-		   .help = "show what this host's KVM offers, and exit" },
-	  .apply = cli_apply_mode,
+	{ SET("api-socket", "Process", api_params, api_socket, cli_apply_set) },
+	{ SET("event-monitor", "Process", event_params, event_monitor,
+	      cli_apply_set) },
+	{ PROCESS_PARAM("log-file") },
+	{ PROCESS_PARAM("seccomp") },
+	{ FLAG("verbose", 'v', cli_apply_verbose,
+	       "log more: -v information, -vv debugging, -vvv every access of "
+	       "the guest to a device") },
+	{ FLAG("check-host", '\0', cli_apply_mode,
+	       "show what this host's KVM offers, and exit"),
 	  .mode = RUN_CHECK_HOST },
-	{ .opt = { .name = "version",
-		   .letter = 'V',
-		   .group = "Process",
-		   .help = "show the version, and exit" },
-	  .apply = cli_apply_mode,
+	{ FLAG("version", 'V', cli_apply_mode, "show the version, and exit"),
 	  .mode = RUN_VERSION },
-	{ .opt = { .name = "help",
-		   .letter = 'h',
-		   .group = "Process",
-		   .help = "show this text, and exit" },
-	  .apply = cli_apply_mode,
+	{ FLAG("help", 'h', cli_apply_mode, "show this text, and exit"),
 	  .mode = RUN_HELP },
 };
 

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vmm/error.h"
@@ -31,17 +30,9 @@ static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned int log_lost; /* lines since the last that was written */
 static bool log_torn; /* the last one was written in part */
 
-static uint64_t log_clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 __attribute__((constructor)) static void log_note_start(void)
 {
-	log_start_ns = log_clock_ns();
+	log_start_ns = monotonic_ns();
 }
 
 void log_init(int fd, enum log_level level)
@@ -60,7 +51,7 @@ bool log_enabled(enum log_level level)
 
 uint64_t log_uptime_ns(void)
 {
-	return log_clock_ns() - log_start_ns;
+	return monotonic_ns() - log_start_ns;
 }
 
 static bool log_send_locked(const char *line, size_t len)

@@ -3,7 +3,6 @@
 #ifndef VMM_OPENING_H
 #define VMM_OPENING_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/config.h"

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 #include <unistd.h>
 
 #define KIB (1ULL << 10)
@@ -25,6 +26,15 @@
 	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define unused_param __attribute__((unused))
+
+/* What CLOCK_MONOTONIC says, nanoseconds. */
+static inline uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
 
 /* CPUs that this process may run on, 1 or more. */
 static inline unsigned int usable_cpus(void)
