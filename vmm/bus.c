@@ -111,7 +111,8 @@ int bus_read(struct bus *bus, uint64_t addr, void *data, unsigned int len)
 	memset(data, 0xff, len);
 	if (bus_find(bus, addr, len, &r))
 		return -ENXIO;
-	r.ops->read(r.opaque, addr - r.base, data, len);
+	if (r.ops->read)
+		r.ops->read(r.opaque, addr - r.base, data, len);
 	log_trace("guest reads %u at %#llx: %#llx", len,
 		  (unsigned long long)addr,
 		  (unsigned long long)le_load(data, len));
@@ -128,6 +129,7 @@ int bus_write(struct bus *bus, uint64_t addr, const void *data,
 	log_trace("guest writes %u at %#llx: %#llx", len,
 		  (unsigned long long)addr,
 		  (unsigned long long)le_load(data, len));
-	r.ops->write(r.opaque, addr - r.base, data, len);
+	if (r.ops->write)
+		r.ops->write(r.opaque, addr - r.base, data, len);
 	return 0;
 }

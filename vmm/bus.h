@@ -12,8 +12,9 @@
 
 /*
  * What a device does with an access. off is relative to the range's base, len
- * is 1, 2, 4 or 8 and off + len lies inside the range. Called on a vCPU thread
- * with no lock held.
+ * is 1, 2, 4 or 8 and off + len lies inside the range. data holds ones when read()
+ * is called. NULL: reads as ones, writes are lost. Called on a vCPU thread with
+ * no lock held.
  */
 struct bus_ops {
 	void (*read)(void *opaque, uint64_t off, void *data, unsigned int len);

@@ -32,11 +32,6 @@ struct pci_grave {
 	uint64_t len; /* bytes, 0: none */
 };
 
-struct pci_root_state {
-	uint32_t stale; /* free, but the guest may not know: bit per slot */
-	struct pci_grave graves[PCI_SLOTS]; /* by slot */
-};
-
 struct pci_root {
 	struct device device;
 	struct board *board;
@@ -44,7 +39,8 @@ struct pci_root {
 	/* guards the rest, and every configuration space */
 	pthread_mutex_t lock;
 	struct pci_dev *slots[PCI_SLOTS];
-	struct pci_root_state state;
+	uint32_t stale; /* free, but the guest may not know: bit per slot */
+	struct pci_grave graves[PCI_SLOTS]; /* by slot */
 };
 
 /* ---- capabilities and MSI-X ---- */
@@ -110,8 +106,6 @@ int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
 	assert(nr_vectors >= 1 && nr_vectors <= MSIX_MAX_VECTORS);
 	if (msix_init(&dev->msix, nr_vectors, pci_msix_send, dev))
 		return -ENOMEM;
-	dev->msix.table_off = table_off;
-	dev->msix.pba_off = pba_off;
 	le_store(body + 2, nr_vectors - 1, 2);
 	le_store(body + 4, table_off, 4); /* BAR indicator 0 */
 	le_store(body + 8, pba_off, 4);
@@ -145,22 +139,13 @@ static void grave_read(void *opaque unused_param, uint64_t off unused_param,
 	memset(data, 0, len);
 }
 
-static void grave_write(void *opaque unused_param, uint64_t off unused_param,
-			const void *data unused_param,
-			unsigned int len unused_param)
-{
-}
-
-static const struct bus_ops grave_ops = {
-	.read = grave_read,
-	.write = grave_write,
-};
+static const struct bus_ops grave_ops = { .read = grave_read };
 
 static void root_dig_locked(struct pci_root *root, unsigned int slot, gpa_t gpa,
 			    uint64_t len)
 {
 	if (!bus_add(&root->board->mmio, gpa, len, &grave_ops, root))
-		root->state.graves[slot] = (struct pci_grave){ gpa, len };
+		root->graves[slot] = (struct pci_grave){ gpa, len };
 }
 
 static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
@@ -169,7 +154,7 @@ static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
 	unsigned int i;
 
 	for (i = 0; i < PCI_SLOTS; i++) {
-		struct pci_grave *g = &root->state.graves[i];
+		struct pci_grave *g = &root->graves[i];
 
 		/* Either may end where addresses do. */
 		if (!g->len || (gpa - g->gpa >= g->len && g->gpa - gpa >= len))
@@ -346,10 +331,10 @@ static unsigned int root_free_slot_locked(const struct pci_root *root)
 	unsigned int slot, stale = PCI_SLOTS;
 
 	for (slot = PCI_SLOTS - 1; slot > 0; slot--)
-		if (!root->slots[slot] && root->state.stale >> slot & 1)
+		if (!root->slots[slot] && root->stale >> slot & 1)
 			stale = slot;
 	for (slot = 1; slot < PCI_SLOTS; slot++)
-		if (!root->slots[slot] && !(root->state.stale >> slot & 1))
+		if (!root->slots[slot] && !(root->stale >> slot & 1))
 			return slot;
 	return stale;
 }
@@ -386,9 +371,9 @@ static void root_plug_locked(struct pci_root *root, struct pci_dev *dev,
 	dev->bar_home = arch_pci.mmio32_base + slot * ROOT_SLOT_WINDOW;
 	pci_power_on(dev);
 	root->slots[slot] = dev;
-	root->state.stale &= ~(1u << slot);
-	root_clear_graves_locked(root, root->state.graves[slot].gpa,
-				 root->state.graves[slot].len);
+	root->stale &= ~(1u << slot);
+	root_clear_graves_locked(root, root->graves[slot].gpa,
+				 root->graves[slot].len);
 }
 
 int pci_plug(struct pci_dev *dev, unsigned int slot, struct error *err)
@@ -423,7 +408,7 @@ void pci_detach(struct pci_dev *dev, bool forced)
 		msix_set_control(&dev->msix, false, true);
 	root->slots[dev->slot] = NULL;
 	if (forced)
-		root->state.stale |= 1u << dev->slot;
+		root->stale |= 1u << dev->slot;
 	dev->plugged = false;
 	pthread_mutex_unlock(&root->lock);
 }
@@ -452,7 +437,7 @@ static void root_reset(struct device *device)
 	struct pci_root *root = container_of(device, struct pci_root, device);
 
 	pci_power_on(&root->bridge);
-	root->state.stale = 0;
+	root->stale = 0;
 	root_clear_graves_locked(root, 0, UINT64_MAX);
 }
 

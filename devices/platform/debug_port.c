@@ -5,20 +5,11 @@
  * timer: a kernel or init writes a byte when it reaches a point. Linux also
  * writes here to wait a moment, so stamps are only shown with -vv.
  */
-#include <string.h>
-
 #include "devices/platform/chip.h"
 #include "devices/registry.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 #include "vmm/board.h"
-
-static void debug_port_read(void *opaque unused_param,
-			    uint64_t off unused_param, void *data,
-			    unsigned int len)
-{
-	memset(data, 0xff, len);
-}
 
 static void debug_port_write(void *opaque unused_param,
 			     uint64_t off unused_param, const void *data,
@@ -28,10 +19,7 @@ static void debug_port_write(void *opaque unused_param,
 		  (unsigned long long)log_uptime_ns() / 1000);
 }
 
-static const struct bus_ops debug_port_bus_ops = {
-	.read = debug_port_read,
-	.write = debug_port_write,
-};
+static const struct bus_ops debug_port_bus_ops = { .write = debug_port_write };
 
 static const struct device_ops debug_port_ops = {
 	.destroy = chip_destroy,

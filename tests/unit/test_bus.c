@@ -103,6 +103,18 @@ static void test_access(void **state unused_param)
 	assert_int_equal(b.writes, 0);
 }
 
+static void test_no_functions(void **state unused_param)
+{
+	static const struct bus_ops none = { 0 };
+	uint32_t v = 0;
+
+	assert_int_equal(bus_add(&bus, 0x1000, 0x10, &none, &a), 0);
+	assert_int_equal(bus_read(&bus, 0x1004, &v, 4), 0);
+	assert_int_equal(v, 0xffffffff);
+	assert_int_equal(bus_write(&bus, 0x1004, &v, 4), 0);
+	assert_int_equal(a.reads + a.writes, 0);
+}
+
 static void test_overlaps(void **state unused_param)
 {
 	assert_int_equal(add(0x1000, 0x100, &a), 0);
@@ -182,6 +194,7 @@ int main(void)
 		UNIT(test_empty),	    UNIT(test_access),
 		UNIT(test_overlaps),	    UNIT(test_bad_ranges),
 		UNIT(test_full_and_remove), UNIT(test_moves_itself),
+		UNIT(test_no_functions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
