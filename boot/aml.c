@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "vmm/byteorder.h"
-#include "vmm/util.h"
 
 /* ACPI 6.5 section 20.3, AML byte stream byte values. */
 enum {

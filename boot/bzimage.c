@@ -9,8 +9,6 @@
  */
 #include "boot/format.h"
 
-#include <string.h>
-
 #include "boot/layout_x86.h"
 #include "boot/zero_page.h"
 #include "vmm/byteorder.h"

@@ -2,8 +2,6 @@
 /* Copyright (c) The vmm authors */
 #include "boot/pvh.h"
 
-#include <string.h>
-
 #include "boot/layout_x86.h"
 
 _Static_assert(sizeof(struct pvh_start_info) == 56, "ABI");

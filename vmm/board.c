@@ -2,7 +2,6 @@
 /* Copyright (c) The vmm authors */
 #include "vmm/board.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

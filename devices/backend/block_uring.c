@@ -24,7 +24,6 @@
 #include "devices/backend/block_engine.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <liburing.h>
 #include <stdlib.h>
 #include <string.h>

@@ -33,8 +33,6 @@ struct msix {
 	bool (*send)(void *opaque, uint64_t addr, uint32_t data);
 	void *opaque;
 	unsigned int nr; /* vectors, 1..MSIX_MAX_VECTORS */
-	uint32_t table_off; /* in the BAR */
-	uint32_t pba_off;
 
 	/* any thread, under lock (no other is taken inside) */
 	pthread_mutex_t lock;

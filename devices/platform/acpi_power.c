@@ -17,13 +17,10 @@
 #include "vmm/util.h"
 #include "vmm/board.h"
 
-struct acpi_power_state {
-	atomic_uint events; /* ACPI_GED_*, not yet read by the guest */
-};
-
 struct acpi_power {
 	struct chip chip;
-	struct acpi_power_state state; /* any thread */
+	/* any thread: ACPI_GED_*, not yet read by the guest */
+	atomic_uint events;
 };
 
 static void acpi_power_read(void *opaque, uint64_t off, void *data,
@@ -33,8 +30,7 @@ static void acpi_power_read(void *opaque, uint64_t off, void *data,
 
 	memset(data, 0, len);
 	if (off == ACPI_POWER_EVENT)
-		*(uint8_t *)data =
-			(uint8_t)atomic_exchange(&ap->state.events, 0);
+		*(uint8_t *)data = (uint8_t)atomic_exchange(&ap->events, 0);
 }
 
 static void acpi_power_write(void *opaque, uint64_t off, const void *data,
@@ -62,7 +58,7 @@ static void acpi_power_button(struct device *device)
 	struct acpi_power *ap =
 		container_of(device, struct acpi_power, chip.device);
 
-	atomic_fetch_or(&ap->state.events, ACPI_GED_POWER_BUTTON);
+	atomic_fetch_or(&ap->events, ACPI_GED_POWER_BUTTON);
 	irq_pulse(ap->chip.board, ap->chip.place.gsi);
 }
 
@@ -71,7 +67,7 @@ static void acpi_power_reset(struct device *device)
 	struct acpi_power *ap =
 		container_of(device, struct acpi_power, chip.device);
 
-	atomic_store(&ap->state.events, 0);
+	atomic_store(&ap->events, 0);
 }
 
 static const struct device_ops acpi_power_ops = {

@@ -9,7 +9,6 @@
  * end-of-interrupt has to come back.
  */
 #include <pthread.h>
-#include <string.h>
 
 #include "devices/platform/chip.h"
 #include "devices/registry.h"

@@ -6,7 +6,6 @@
 
 #include "devices/backend/block.h"
 #include "devices/virtio/virtio.h"
-#include "vmm/util.h"
 
 /* clang-format off: one line, one thing to say */
 static const struct param_choice blk_engines[] = {

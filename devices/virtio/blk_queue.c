@@ -14,12 +14,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/iov.h"
 #include "vmm/log.h"
-#include "vmm/board.h"
 
 /* Request types and status, section 5.2.6 */
 #define BLK_T_IN 0u

@@ -10,7 +10,6 @@
 #include "devices/virtio/blk_params.h"
 #include "devices/virtio/virtio.h"
 #include "vmm/byteorder.h"
-#include "vmm/loop.h"
 #include "vmm/util.h"
 
 /*

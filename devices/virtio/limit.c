@@ -38,8 +38,6 @@ bool limit_take(struct limit *limit, uint64_t now_ns, uint64_t len,
 {
 	uint64_t bytes, ops, wait_ns;
 
-	if (!atomic_load_explicit(&limit->active, memory_order_relaxed))
-		return true;
 	pthread_mutex_lock(&limit->lock);
 	bytes = token_bucket_wait_ns(&limit->bytes, now_ns);
 	ops = token_bucket_wait_ns(&limit->ops, now_ns);

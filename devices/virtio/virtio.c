@@ -590,8 +590,7 @@ static void virtio_device_unplug(struct device *device, bool forced)
 
 static void virtio_device_release(struct device *device)
 {
-	struct virtio_dev *dev =
-		container_of(device, struct virtio_dev, device);
+	struct virtio_dev *dev = virtio_of(device);
 
 	if (dev->ops->release)
 		dev->ops->release(dev);

@@ -115,7 +115,6 @@ int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 	vq->gm = gm;
 	vq->event_idx = event_idx;
 	vq->indirect = indirect;
-	vq->notify_on = true;
 	vq->fault = NULL;
 	vq->last_avail = vq->start_avail;
 	vq->avail_seen = vq->start_avail;
@@ -475,7 +474,6 @@ bool virtqueue_notify_enable(struct virtqueue *vq)
 		ring_store(vq_avail_event(vq), vq->last_avail);
 	else
 		ring_store(&vq->used[RING_FLAGS], 0);
-	vq->notify_on = true;
 	atomic_thread_fence(memory_order_seq_cst);
 	return virtqueue_has_avail(vq);
 }
@@ -485,5 +483,4 @@ void virtqueue_notify_disable(struct virtqueue *vq)
 	/* With event indices an old avail_event is as good as none. */
 	if (!vq->event_idx)
 		ring_store(&vq->used[RING_FLAGS], VIRTQ_USED_F_NO_NOTIFY);
-	vq->notify_on = false;
 }

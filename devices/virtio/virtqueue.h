@@ -122,7 +122,6 @@ struct virtqueue {
 	le16 *used; /* flags, idx, ring[size] of elements, avail_event */
 	bool event_idx;
 	bool indirect;
-	bool notify_on; /* the driver is asked to kick */
 	const char *fault; /* what the guest did wrong, NULL: nothing */
 	uint16_t last_avail; /* next entry to take */
 	uint16_t avail_seen; /* avail idx as last read */
