@@ -122,23 +122,6 @@ static void aio_cancel(struct block_engine *be)
 	block_engine_cancel(be);
 }
 
-static void aio_complete(struct aio_engine *ae, struct block_req *req,
-			 long result)
-{
-	if (result > 0)
-		req->progress += (uint64_t)result;
-	if (result < 0)
-		block_engine_done(&ae->be, req, (int)result);
-	else if (req->progress >= req->len)
-		block_engine_done(&ae->be, req, 0);
-	else if (!result)
-		block_engine_done(&ae->be, req, -EIO);
-	else if (ae->be.cancelling)
-		block_engine_done(&ae->be, req, -ECANCELED);
-	else
-		aio_push(ae, req);
-}
-
 static bool aio_poll(struct block_engine *be)
 {
 	struct aio_engine *ae = container_of(be, struct aio_engine, be);
@@ -153,7 +136,8 @@ static bool aio_poll(struct block_engine *be)
 
 		aio_release(ae, events[i].obj);
 		block_engine_back(be);
-		aio_complete(ae, req, (long)events[i].res);
+		if (block_engine_moved(be, req, (long)events[i].res))
+			aio_push(ae, req);
 	}
 	/* What was stuck, cut short, or submitted by done(). */
 	if (ae->nr_queued)

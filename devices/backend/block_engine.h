@@ -3,6 +3,8 @@
 #ifndef DEVICES_BACKEND_BLOCK_ENGINE_H
 #define DEVICES_BACKEND_BLOCK_ENGINE_H
 
+#include <errno.h>
+
 #include "devices/backend/block.h"
 #include "devices/backend/block_req.h"
 
@@ -41,6 +43,28 @@ static inline void block_engine_done(struct block_engine *be,
 	be->in_flight--;
 	req->result = result;
 	be->config.done(be->config.opaque, req);
+}
+
+/*
+ * The kernel moved so many bytes of the request, or gave up with -errno. True:
+ * the rest is still to do. False: the request is over, done() was told.
+ */
+static inline bool block_engine_moved(struct block_engine *be,
+				      struct block_req *req, long result)
+{
+	if (result > 0)
+		req->progress += (uint64_t)result;
+	if (result < 0)
+		block_engine_done(be, req, (int)result);
+	else if (req->progress >= req->len)
+		block_engine_done(be, req, 0);
+	else if (!result) /* the file is shorter than it was */
+		block_engine_done(be, req, -EIO);
+	else if (be->cancelling)
+		block_engine_done(be, req, -ECANCELED);
+	else
+		return true;
+	return false;
 }
 
 /* The request is over, and the next poll() says so. */

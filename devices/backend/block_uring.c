@@ -375,15 +375,7 @@ static void uring_complete(struct uring_engine *ur, struct block_req *req,
 		uring_resend(ur, req);
 		return;
 	}
-	req->progress += result > 0 ? (uint32_t)result : 0;
-	if (result < 0) {
-		block_engine_done(&ur->be, req, result);
-	} else if (req->progress >= req->len) {
-		block_engine_done(&ur->be, req, 0);
-	} else if (!result) {
-		/* The file is shorter than it was. */
-		block_engine_done(&ur->be, req, -EIO);
-	} else {
+	if (block_engine_moved(&ur->be, req, result)) {
 		req->retries = 0;
 		uring_resend(ur, req);
 	}
