@@ -74,8 +74,7 @@ struct pci_dev {
 
 	/* under the root's lock once plugged */
 	uint8_t config[PCI_CONFIG_SIZE]; /* the state: all else follows */
-	struct pci_root *root; /* NULL: never plugged */
-	bool plugged;
+	struct pci_root *root; /* NULL: off the bus */
 	unsigned int slot;
 	gpa_t bar_home; /* address given at power-on */
 	gpa_t bar_gpa; /* where it is mapped */

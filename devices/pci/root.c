@@ -366,7 +366,6 @@ static void root_plug_locked(struct pci_root *root, struct pci_dev *dev,
 			     unsigned int slot)
 {
 	dev->root = root;
-	dev->plugged = true;
 	dev->slot = slot;
 	dev->bar_home = arch_pci.mmio32_base + slot * ROOT_SLOT_WINDOW;
 	pci_power_on(dev);
@@ -395,7 +394,7 @@ void pci_detach(struct pci_dev *dev, bool forced)
 	struct pci_root *root = dev->root;
 	bool dig;
 
-	if (!dev->plugged)
+	if (!root)
 		return;
 	pthread_mutex_lock(&root->lock);
 	dig = forced && dev->bar_mapped;
@@ -409,7 +408,7 @@ void pci_detach(struct pci_dev *dev, bool forced)
 	root->slots[dev->slot] = NULL;
 	if (forced)
 		root->stale |= 1u << dev->slot;
-	dev->plugged = false;
+	dev->root = NULL;
 	pthread_mutex_unlock(&root->lock);
 }
 
@@ -417,12 +416,11 @@ void pci_unplug(struct pci_dev *dev)
 {
 	pci_detach(dev, false);
 	msix_fini(&dev->msix);
-	dev->root = NULL;
 }
 
 void pci_dev_reset(struct pci_dev *dev)
 {
-	if (!dev->plugged)
+	if (!dev->root)
 		return;
 	pthread_mutex_lock(&dev->root->lock);
 	pci_bar_unmap(dev);
