@@ -47,10 +47,7 @@ struct vpci_cap {
 	uint8_t bar, cap_id, padding[2];
 	le32 offset;
 	le32 length;
-	union {
-		le32 notify_multiplier;
-		uint8_t pci_data[4];
-	};
+	le32 notify_multiplier; /* VPCI_CAP_PCI: the data of an access */
 };
 #define VPCI_CAP_SHORT offsetof(struct vpci_cap, notify_multiplier)
 
@@ -83,10 +80,6 @@ struct vpci {
 	uint32_t device_feature_select;
 	uint32_t driver_feature_select;
 	uint16_t queue_select;
-
-	/* under the PCI root's lock, as bar_moved() is */
-	gpa_t notify_gpa; /* where the kick eventfds are registered */
-	bool notify_on;
 };
 
 /* ---- common configuration ---- */
@@ -120,6 +113,12 @@ static uint64_t vpci_read_queue(const struct virtio_queue *q, unsigned int reg)
 	default:
 		return 0;
 	}
+}
+
+/* One of the three addresses of a queue, or the upper half of it. */
+static bool vpci_is_address(unsigned int reg)
+{
+	return reg >= VPCI_QUEUE_DESC && reg < VPCI_QUEUE_NOTIFY_DATA;
 }
 
 /* The value of the register that starts at reg. */
@@ -179,43 +178,31 @@ static void vpci_write_address(gpa_t *field, uint64_t value, unsigned int half,
 static void vpci_write_queue(struct vpci *vp, struct virtio_queue *q,
 			     unsigned int reg, uint64_t v, unsigned int len)
 {
-	bool open = virtio_queue_is_open(q);
+	gpa_t *const addresses[] = { &q->vq.desc_gpa, &q->vq.avail_gpa,
+				     &q->vq.used_gpa };
+	bool open = virtio_queue_is_open(q); /* section 4.1.4.3.2 */
 
 	switch (reg) {
 	case VPCI_QUEUE_VECTOR:
 		atomic_store(&q->vector, vpci_check_vector(vp, v));
-		return;
+		break;
 	case VPCI_QUEUE_RESET:
 		if (v == 1)
 			virtio_queue_reset(q);
-		return;
+		break;
 	case VPCI_QUEUE_ENABLE:
 		if (v == 1)
 			virtio_queue_enable(q);
-		return;
-	default:
 		break;
-	}
-	if (!open)
-		return; /* in use: section 4.1.4.3.2 */
-	switch (reg) {
 	case VPCI_QUEUE_SIZE:
-		if (IS_POW2(v) && v <= q->vq.size_max)
+		if (open && IS_POW2(v) && v <= q->vq.size_max)
 			q->vq.size = (uint16_t)v;
 		break;
-	case VPCI_QUEUE_DESC:
-	case VPCI_QUEUE_DESC + 4:
-		vpci_write_address(&q->vq.desc_gpa, v, reg & 4, len);
-		break;
-	case VPCI_QUEUE_DRIVER:
-	case VPCI_QUEUE_DRIVER + 4:
-		vpci_write_address(&q->vq.avail_gpa, v, reg & 4, len);
-		break;
-	case VPCI_QUEUE_DEVICE:
-	case VPCI_QUEUE_DEVICE + 4:
-		vpci_write_address(&q->vq.used_gpa, v, reg & 4, len);
-		break;
 	default:
+		if (open && vpci_is_address(reg))
+			vpci_write_address(
+				addresses[(reg - VPCI_QUEUE_DESC) / 8], v,
+				reg & 4, len);
 		break;
 	}
 }
@@ -257,7 +244,7 @@ static void vpci_write_register(struct vpci *vp, unsigned int reg, uint64_t v,
  * addresses may be accessed in halves (section 4.1.3.1). */
 static unsigned int vpci_register_width(unsigned int reg)
 {
-	if (reg >= VPCI_QUEUE_DESC && reg < VPCI_QUEUE_NOTIFY_DATA)
+	if (vpci_is_address(reg))
 		return reg % 8 == 0 ? 8 : reg % 4 == 0 ? 4 : 0;
 	if (reg < VPCI_CONFIG_VECTOR)
 		return reg % 4 ? 0 : 4;
@@ -270,16 +257,12 @@ static void vpci_common_read(struct vpci *vp, unsigned int off, void *data,
 			     unsigned int len)
 {
 	unsigned int width = vpci_register_width(off);
-	unsigned int base = off;
-	uint64_t v;
+	unsigned int base = vpci_is_address(off) ? off & ~7u : off;
 
 	memset(data, 0, len);
-	if (off >= VPCI_QUEUE_DESC && off < VPCI_QUEUE_NOTIFY_DATA)
-		base = off & ~7u;
-	if (!width || len > width)
-		return;
-	v = vpci_read_register(vp, base);
-	le_store(data, v >> 8 * (off - base), len);
+	if (width && len <= width)
+		le_store(data, vpci_read_register(vp, base) >> 8 * (off - base),
+			 len);
 }
 
 static void vpci_common_write(struct vpci *vp, unsigned int off,
@@ -376,33 +359,22 @@ static void vpci_bar_write(void *opaque, uint64_t off, const void *data,
  * driver is up: a kick to a queue that is off is just an unread eventfd, and
  * activation saves a system call per queue.
  */
-static void vpci_set_ioeventfds(struct vpci *vp, bool on)
+static void vpci_bar_moved(struct pci_dev *pci, gpa_t gpa, bool mapped)
 {
-	struct virtio_dev *dev = vp->dev;
+	struct virtio_dev *dev = container_of(pci, struct vpci, pci)->dev;
 	unsigned int i;
 
-	if (vp->notify_on == on)
-		return;
 	for (i = 0; i < dev->nr_queues; i++) {
-		int r = board_ioeventfd(
-			dev->board, vp->notify_gpa + VPCI_NOTIFY_MULTIPLIER * i,
-			dev->queues[i].kick.fd, on);
+		int r = board_ioeventfd(dev->board,
+					gpa + VPCI_NOTIFY +
+						VPCI_NOTIFY_MULTIPLIER * i,
+					dev->queues[i].kick.fd, mapped);
 
 		/* Then the write exits to us: slower, still right. */
 		if (r)
 			log_debug("%s: ioeventfd: %s", dev->device.id,
 				  strerror(-r));
 	}
-	vp->notify_on = on;
-}
-
-static void vpci_bar_moved(struct pci_dev *pci, gpa_t gpa, bool mapped)
-{
-	struct vpci *vp = container_of(pci, struct vpci, pci);
-
-	if (mapped)
-		vp->notify_gpa = gpa + VPCI_NOTIFY;
-	vpci_set_ioeventfds(vp, mapped);
 }
 
 /* ---- PCI configuration access capability, section 4.1.4.9 ---- */
