@@ -25,36 +25,31 @@ struct limit_config {
 };
 
 /* clang-format off: one line, one thing to say */
-#define LIMIT_PARAM_SET(key, path, words, size_type, at_size, at_burst, at_ms) \
-	{ .name = key "_size",                                                 \
-	  .type = size_type,                                                   \
-	  .offset = at_size,                                                   \
-	  .json = "rate_limiter_config." path ".size",                         \
-	  .unit = words,                                                       \
-	  .help = words " allowed per " key "_refill_time; 0: no limit" },     \
-		{ .name = key "_one_time_burst",                               \
-		  .type = size_type,                                           \
-		  .offset = at_burst,                                          \
-		  .unit = words,                                               \
-		  .json = "rate_limiter_config." path ".one_time_burst",       \
-		  .help = words " allowed once, on top" },                     \
-	{                                                                      \
-		.name = key "_refill_time", .type = PARAM_UINT,                \
-		.offset = at_ms,                                               \
-		.json = "rate_limiter_config." path ".refill_time",            \
-		.unit = "ms", .def = 1000, .min = 1, .max = 86400000,          \
-		.help = "time in which " key "_size " words " come back"       \
+#define LIMIT_PARAM_SET(params, member, key, path, words, size_type)        \
+	{ .name = #key "_size",                                             \
+	  .type = size_type,                                                \
+	  .offset = offsetof(params, member.key##_size),                    \
+	  .json = "rate_limiter_config." path ".size",                      \
+	  .unit = words,                                                    \
+	  .help = words " allowed per " #key "_refill_time; 0: no limit" }, \
+		{ .name = #key "_one_time_burst",                           \
+		  .type = size_type,                                        \
+		  .offset = offsetof(params, member.key##_burst),           \
+		  .unit = words,                                            \
+		  .json = "rate_limiter_config." path ".one_time_burst",    \
+		  .help = words " allowed once, on top" },                  \
+	{                                                                   \
+		.name = #key "_refill_time", .type = PARAM_UINT,            \
+		.offset = offsetof(params, member.key##_refill_ms),         \
+		.json = "rate_limiter_config." path ".refill_time",         \
+		.unit = "ms", .def = 1000, .min = 1, .max = 86400000,       \
+		.help = "time in which " #key "_size " words " come back"   \
 	}
-/* The parameters of struct limit_config `member` of params struct `type`. */
-#define LIMIT_PARAMS(type, member)                                    \
-	LIMIT_PARAM_SET("bw", "bandwidth", "bytes", PARAM_SIZE,       \
-			offsetof(type, member.bw_size),               \
-			offsetof(type, member.bw_burst),              \
-			offsetof(type, member.bw_refill_ms)),         \
-		LIMIT_PARAM_SET("ops", "ops", "requests", PARAM_UINT, \
-				offsetof(type, member.ops_size),      \
-				offsetof(type, member.ops_burst),     \
-				offsetof(type, member.ops_refill_ms))
+/* The parameters of struct limit_config `member` of the struct `params`. */
+#define LIMIT_PARAMS(params, member)                                           \
+	LIMIT_PARAM_SET(params, member, bw, "bandwidth", "bytes", PARAM_SIZE), \
+		LIMIT_PARAM_SET(params, member, ops, "ops", "requests",        \
+				PARAM_UINT)
 /* clang-format on */
 
 struct limit {

@@ -115,6 +115,12 @@ static uint64_t vpci_read_queue(const struct virtio_queue *q, unsigned int reg)
 	}
 }
 
+/* 32 bits of the features, which are 0 from bit 64 up. */
+static uint32_t vpci_half(uint64_t features, uint32_t select)
+{
+	return select > 1 ? 0 : (uint32_t)(features >> 32 * select);
+}
+
 /* One of the three addresses of a queue, or the upper half of it. */
 static bool vpci_is_address(unsigned int reg)
 {
@@ -131,17 +137,11 @@ static uint64_t vpci_read_register(struct vpci *vp, unsigned int reg)
 	case VPCI_DEVICE_FEATURE_SELECT:
 		return vp->device_feature_select;
 	case VPCI_DEVICE_FEATURE:
-		return vp->device_feature_select > 1
-			       ? 0
-			       : (uint32_t)(dev->host_features >>
-					    32 * vp->device_feature_select);
+		return vpci_half(dev->host_features, vp->device_feature_select);
 	case VPCI_DRIVER_FEATURE_SELECT:
 		return vp->driver_feature_select;
 	case VPCI_DRIVER_FEATURE:
-		return vp->driver_feature_select > 1
-			       ? 0
-			       : (uint32_t)(dev->features >>
-					    32 * vp->driver_feature_select);
+		return vpci_half(dev->features, vp->driver_feature_select);
 	case VPCI_CONFIG_VECTOR:
 		return dev->config_vector;
 	case VPCI_NUM_QUEUES:
