@@ -74,13 +74,6 @@ static size_t console_peek(struct console *con, const uint8_t **data)
 	return MIN(len, CONSOLE_CHUNK);
 }
 
-static void console_consume(struct console *con, size_t len)
-{
-	pthread_mutex_lock(&con->lock);
-	con->tail += len;
-	pthread_mutex_unlock(&con->lock);
-}
-
 /* Wait for that until end_ns, if not yet. A plain file always is. */
 static bool console_is_writable(const struct console *con, uint64_t end_ns)
 {
@@ -125,7 +118,9 @@ static bool console_drain(struct console *con, unsigned int timeout_ms)
 		/* The reader went away or the disk is full: the guest must
 		 * not notice. */
 		len = n < 0 ? len : (size_t)n;
-		console_consume(con, len);
+		pthread_mutex_lock(&con->lock);
+		con->tail += len;
+		pthread_mutex_unlock(&con->lock);
 		done += len;
 	}
 	return true;

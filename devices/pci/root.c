@@ -285,8 +285,6 @@ static void root_ecam_read(void *opaque, uint64_t off, void *data,
 	dev = root_decode_locked(root, off, len, &reg);
 	if (dev)
 		pci_config_read(dev, reg, data, len);
-	else
-		memset(data, 0xff, len);
 	pthread_mutex_unlock(&root->lock);
 }
 

@@ -6,7 +6,6 @@
  * receiver's FIFO is filled from the host as the guest reads it.
  */
 #include <pthread.h>
-#include <string.h>
 
 #include "devices/backend/console.h"
 #include "devices/platform/chip.h"
@@ -189,11 +188,10 @@ static void serial_write_locked(struct serial *s, uint64_t off, uint8_t v)
 
 /* Registers are bytes: a wider access touches the first one. */
 static void serial_read(void *opaque, uint64_t off, void *data,
-			unsigned int len)
+			unsigned int len unused_param)
 {
 	struct serial *s = opaque;
 
-	memset(data, 0xff, len);
 	pthread_mutex_lock(&s->chip.lock);
 	*(uint8_t *)data = serial_read_locked(s, off);
 	serial_update_irq_locked(s);
