@@ -361,10 +361,9 @@ static int cli_word(struct run_config *rc, struct cli_words *words,
 static int *cli_fd(const struct param_set *set, void *cfg)
 {
 	for (unsigned int i = 0; i < set->nr_params; i++) {
-		const struct param *p = &set->params[i];
-		int *fd = (int *)(void *)((char *)cfg + p->offset);
+		int *fd = param_fd(&set->params[i], cfg);
 
-		if (p->type == PARAM_FD && *fd >= 0)
+		if (fd && *fd >= 0)
 			return fd;
 	}
 	return NULL;

@@ -29,8 +29,7 @@ static const struct param_choice reset_choices[] = {
 
 static const struct param payload_table[] = {
 	PARAM("kernel", PATH, struct vm_config, kernel,
-	      "Linux kernel: bzImage or ELF vmlinux (x86_64), Image "
-	      "(aarch64)",
+	      "Linux kernel: bzImage or ELF vmlinux (x86_64), Image (aarch64)",
 	      .json = "payload.kernel"),
 	PARAM("initramfs", PATH, struct vm_config, initramfs,
 	      "initial RAM file system, as the kernel takes it",
@@ -42,13 +41,11 @@ static const struct param payload_table[] = {
 	      "an open file descriptor instead of initramfs",
 	      .json = "payload.initramfs_fd"),
 	PARAM("cmdline", STRING, struct vm_config, cmdline,
-	      "kernel command line, in place of the default, which "
-	      "is the serial console alone",
+	      "kernel command line, in place of the default, which is the serial console alone",
 	      .json = "payload.cmdline",
 	      .max = 65535 /* more than any kernel takes */),
 	PARAM("on-reset", ENUM, struct vm_config, on_reset,
-	      "when the guest resets: start it again in place, or "
-	      "exit",
+	      "when the guest resets: start it again in place, or exit",
 	      .json = "on_reset", .def = RESET_REBOOT,
 	      .choices = reset_choices),
 };
@@ -60,10 +57,10 @@ static int payload_check(const void *config, struct error *err)
 	bool kernel = vc->kernel && vc->kernel_fd >= 0;
 
 	if (kernel || (vc->initramfs && vc->initramfs_fd >= 0))
-		return error_set(err, EINVAL,
-				 "payload.%s_fd: a path is given, too; leave "
-				 "one of them out",
-				 kernel ? "kernel" : "initramfs");
+		return error_set(
+			err, EINVAL,
+			"payload.%s_fd: a path is given, too; leave one of them out",
+			kernel ? "kernel" : "initramfs");
 	return 0;
 }
 
@@ -78,14 +75,12 @@ static const struct param rootfs_table[] = {
 	      "disk image or block device with the file system",
 	      .required = true),
 	PARAM("readonly", BOOL, struct rootfs_config, readonly,
-	      "mount it read-only; always so when the file is not "
-	      "writable"),
+	      "mount it read-only; always so when the file is not writable"),
 };
 
 const struct param_set rootfs_params = {
 	.option = "rootfs",
-	.help = "root file system: becomes the first disk, and root= on the "
-		"kernel command line",
+	.help = "root file system: becomes the first disk, and root= on the kernel command line",
 	PARAM_TABLE(rootfs_table, struct rootfs_config),
 	.shorthand = "path",
 };
@@ -103,11 +98,11 @@ static int cpus_check(const void *config, struct error *err)
 	const struct cpus_config *cpus = config;
 
 	if (cpus->max && cpus->max < cpus->boot)
-		return error_set(err, EINVAL,
-				 "max=%llu: is less than boot=%llu; raise max, "
-				 "or leave it out",
-				 (unsigned long long)cpus->max,
-				 (unsigned long long)cpus->boot);
+		return error_set(
+			err, EINVAL,
+			"max=%llu: is less than boot=%llu; raise max, or leave it out",
+			(unsigned long long)cpus->max,
+			(unsigned long long)cpus->boot);
 	return 0;
 }
 
@@ -150,18 +145,17 @@ static int memory_check(const void *config, struct error *err)
 				  sizeof(size));
 		param_number_text(&memory_table[0], ALIGN_UP(mem->size, page),
 				  next, sizeof(next));
-		return error_set(err, EINVAL,
-				 "size=%s: must be a multiple of %s; the next "
-				 "one is %s",
-				 size,
-				 mem->hugepages ? "2M with hugepages=on" : "4K",
-				 next);
+		return error_set(
+			err, EINVAL,
+			"size=%s: must be a multiple of %s; the next one is %s",
+			size, mem->hugepages ? "2M with hugepages=on" : "4K",
+			next);
 	}
 	if (mem->mergeable && (mem->shared || mem->hugepages))
-		return error_set(err, EINVAL,
-				 "mergeable=on: the host merges private small "
-				 "pages only; leave out %s=on",
-				 mem->shared ? "shared" : "hugepages");
+		return error_set(
+			err, EINVAL,
+			"mergeable=on: the host merges private small pages only; leave out %s=on",
+			mem->shared ? "shared" : "hugepages");
 	return 0;
 }
 
@@ -181,8 +175,7 @@ static const struct param_choice serial_choices[] = {
 
 static const struct param serial_table[] = {
 	PARAM("mode", ENUM, struct serial_config, mode,
-	      "stdin and stdout, a sink, no port at all, a file, or "
-	      "a new pseudo-terminal",
+	      "stdin and stdout, a sink, no port at all, a file, or a new pseudo-terminal",
 	      .def = SERIAL_TTY, .choices = serial_choices),
 	PARAM("file", PATH, struct serial_config, file,
 	      "write output there; sets mode=file"),
@@ -198,10 +191,10 @@ static int serial_check(const void *config, struct error *err)
 	/* A pseudo-terminal's name comes back from vm.info, and means nothing. */
 	if (serial->mode != SERIAL_FILE && serial->mode != SERIAL_TTY &&
 	    serial->mode != SERIAL_PTY && serial->file)
-		return error_set(err, EINVAL,
-				 "mode=%s: does not go with file=; leave one "
-				 "of them out",
-				 serial_choices[serial->mode].name);
+		return error_set(
+			err, EINVAL,
+			"mode=%s: does not go with file=; leave one of them out",
+			serial_choices[serial->mode].name);
 	return 0;
 }
 
@@ -229,10 +222,10 @@ void vm_config_init(struct vm_config *vc)
 static void config_close_fds(const struct param_set *set, void *config)
 {
 	for (unsigned int i = 0; i < set->nr_params; i++) {
-		const struct param *p = &set->params[i];
+		int *fd = param_fd(&set->params[i], config);
 
-		if (p->type == PARAM_FD)
-			close_fd((int *)(void *)((char *)config + p->offset));
+		if (fd)
+			close_fd(fd);
 	}
 }
 
@@ -281,10 +274,9 @@ int device_config_copy(struct device_config *to, const struct device_config *dc,
 		return error_set(err, ENOMEM, "--%s: no memory",
 				 dc->class->option);
 	for (unsigned int i = 0; set && i < set->nr_params; i++) {
-		int *fd = (int *)(void *)((char *)to->config +
-					  set->params[i].offset);
+		int *fd = param_fd(&set->params[i], to->config);
 
-		if (set->params[i].type != PARAM_FD || *fd < 0)
+		if (!fd || *fd < 0)
 			continue;
 		*fd = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
 		if (*fd < 0 && !r)
@@ -456,21 +448,20 @@ static int config_probe_rootfs(const char *path, bool *writable,
 	struct stat st;
 
 	if (stat(path, &st) < 0 || access(path, R_OK) < 0)
-		return error_set(err, errno,
-				 "--rootfs %s: %s; give a disk image or block "
-				 "device that can be read",
-				 shown.text, strerror(errno));
+		return error_set(
+			err, errno,
+			"--rootfs %s: %s; give a disk image or block device that can be read",
+			shown.text, strerror(errno));
 	if (S_ISDIR(st.st_mode))
-		return error_set(err, EISDIR,
-				 "--rootfs %s: is a directory, which cannot be "
-				 "shared yet; make an image of it: mke2fs -t "
-				 "ext4 -d DIR root.img 1G",
-				 shown.text);
+		return error_set(
+			err, EISDIR,
+			"--rootfs %s: is a directory, which cannot be shared yet; make an image of it: mke2fs -t ext4 -d DIR root.img 1G",
+			shown.text);
 	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return error_set(err, EINVAL,
-				 "--rootfs %s: is neither a file nor a block "
-				 "device; give a disk image",
-				 shown.text);
+		return error_set(
+			err, EINVAL,
+			"--rootfs %s: is neither a file nor a block device; give a disk image",
+			shown.text);
 	*writable = config_is_writable(path, S_ISBLK(st.st_mode));
 	return 0;
 }
@@ -538,16 +529,15 @@ int config_check_file(const char *option, const char *path, int fd,
 	else
 		bad = fstat(fd, &st) < 0;
 	if (bad)
-		return error_set(err, errno,
-				 "--%s %s: %s; give the path of %s %s that can "
-				 "be read",
-				 option, shown.text, strerror(errno), what,
-				 option);
+		return error_set(
+			err, errno,
+			"--%s %s: %s; give the path of %s %s that can be read",
+			option, shown.text, strerror(errno), what, option);
 	if (!S_ISREG(st.st_mode))
-		return error_set(err, EINVAL,
-				 "--%s %s: is not a plain file; give the path "
-				 "of %s %s",
-				 option, shown.text, what, option);
+		return error_set(
+			err, EINVAL,
+			"--%s %s: is not a plain file; give the path of %s %s",
+			option, shown.text, what, option);
 	return 0;
 }
 
@@ -556,10 +546,9 @@ int vm_config_check(const struct vm_config *vc, struct error *err)
 	int rc;
 
 	if (!vc->kernel && vc->kernel_fd < 0)
-		return error_set(err, EINVAL,
-				 "--kernel: is missing; a machine needs one, "
-				 "add --kernel PATH (--help lists all "
-				 "options)");
+		return error_set(
+			err, EINVAL,
+			"--kernel: is missing; a machine needs one, add --kernel PATH (--help lists all options)");
 	rc = config_check_file("kernel", vc->kernel, vc->kernel_fd, err);
 	if (!rc && (vc->initramfs || vc->initramfs_fd >= 0))
 		rc = config_check_file("initramfs", vc->initramfs,

@@ -170,13 +170,13 @@ static int param_not_a_number(const struct param *p, struct error *err)
 		param_choices_text(p, ", ", text, sizeof(text));
 		return error_set(err, EINVAL, "must be one of %s", text);
 	case PARAM_SIZE:
-		return error_set(err, EINVAL,
-				 "not a size; use a number with K, M or G, "
-				 "such as 512M");
+		return error_set(
+			err, EINVAL,
+			"not a size; use a number with K, M or G, such as 512M");
 	case PARAM_FD:
-		return error_set(err, EINVAL,
-				 "not a file descriptor; use the number of an "
-				 "open one, such as 3");
+		return error_set(
+			err, EINVAL,
+			"not a file descriptor; use the number of an open one, such as 3");
 	default:
 		param_range_text(p, text, sizeof(text));
 		return error_set(err, EINVAL, "not a number; use %s%s",
@@ -213,14 +213,14 @@ static int param_check_fd(const struct param *p, uint64_t v, struct error *err)
 	if (v > INT_MAX)
 		return param_not_a_number(p, err);
 	if (v < p->min)
-		return error_set(err, EINVAL,
-				 "is standard input, output or error; use a "
-				 "descriptor from %llu on",
-				 (unsigned long long)p->min);
+		return error_set(
+			err, EINVAL,
+			"is standard input, output or error; use a descriptor from %llu on",
+			(unsigned long long)p->min);
 	if (fcntl((int)v, F_GETFD) < 0)
-		return error_set(err, EINVAL,
-				 "no such descriptor is open; have the process "
-				 "that starts this one pass it on");
+		return error_set(
+			err, EINVAL,
+			"no such descriptor is open; have the process that starts this one pass it on");
 	return 0;
 }
 
@@ -308,9 +308,9 @@ static int param_cut(char **cursor, struct param_item *item, struct error *err)
 		else if (!quoted && *r == '[')
 			depth++;
 		else if (!quoted && *r == ']' && depth-- == 0)
-			return error_set(err, EINVAL,
-					 "']' without '['; put a value with "
-					 "brackets in double quotes");
+			return error_set(
+				err, EINVAL,
+				"']' without '['; put a value with brackets in double quotes");
 		else if (!quoted && !depth && *r == ',')
 			break;
 		if (!quoted && !depth && *r == '=' && !item->key) {
@@ -322,11 +322,11 @@ static int param_cut(char **cursor, struct param_item *item, struct error *err)
 		}
 	}
 	if (quoted || depth)
-		return error_set(err, EINVAL, "%s without its end; %s",
-				 quoted ? "'\"'" : "'['",
-				 quoted ? "close the quotes"
-					: "add ']', or put the value in "
-					  "double quotes");
+		return error_set(
+			err, EINVAL, "%s without its end; %s",
+			quoted ? "'\"'" : "'['",
+			quoted ? "close the quotes"
+			       : "add ']', or put the value in double quotes");
 	item->more = *r != '\0';
 	*cursor = item->more ? r + 1 : r;
 	*w = '\0';
@@ -349,8 +349,7 @@ static int param_unknown_key(const struct param_set *set, const char *key,
 			 " write a path with '=' as %s=PATH;", set->shorthand);
 	param_keys_text(set, ", ", keys, sizeof(keys));
 	return error_set(err, EINVAL,
-			 "--%s: unknown key '%.40s';%s known "
-			 "keys: %s",
+			 "--%s: unknown key '%.40s';%s known keys: %s",
 			 set->option, error_value(key).text, hint, keys);
 }
 
@@ -377,10 +376,10 @@ static int param_bare_word(const struct param_set *set, const char *word,
 	char look[128], keys[384];
 
 	if (!*word)
-		return error_set(err, EINVAL,
-				 "--%s: an item is empty; write key=value, "
-				 "with one comma between two",
-				 set->option);
+		return error_set(
+			err, EINVAL,
+			"--%s: an item is empty; write key=value, with one comma between two",
+			set->option);
 	if (first && param_is_shorthand(set, word))
 		return 0;
 	if (p) {
@@ -391,8 +390,7 @@ static int param_bare_word(const struct param_set *set, const char *word,
 	}
 	param_keys_text(set, ", ", keys, sizeof(keys));
 	return error_set(err, EINVAL,
-			 "--%s: '%.40s' is not key=value; known "
-			 "keys: %s",
+			 "--%s: '%.40s' is not key=value; known keys: %s",
 			 set->option, error_value(word).text, keys);
 }
 

@@ -76,6 +76,14 @@ struct param_set {
 	.params = table, .nr_params = sizeof(table) / sizeof(table[0]), \
 	.size = sizeof(owner)
 
+/* Where the descriptor of p is in config, a struct of its set; NULL when p is
+ * none. */
+static inline int *param_fd(const struct param *p, void *config)
+{
+	return p->type == PARAM_FD ? (int *)(void *)((char *)config + p->offset)
+				   : NULL;
+}
+
 /* The parameter called name, NULL when there is none or name is NULL. */
 static inline const struct param *param_find(const struct param_set *set,
 					     const char *name)

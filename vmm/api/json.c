@@ -159,9 +159,7 @@ static int json_assign(const struct param *p, void *cfg, const json_t *value,
 
 	switch (p->type) {
 	case PARAM_FD:
-		return json_take_fd(fds, value,
-				    (int *)(void *)((char *)cfg + p->offset),
-				    err);
+		return json_take_fd(fds, value, param_fd(p, cfg), err);
 	case PARAM_BOOL:
 		text = json_is_true(value) ? "on" : "off";
 		break;
