@@ -77,9 +77,8 @@ static int boot_prepare(struct boot_job *job, struct error *err)
 {
 	const struct boot_request *req = job->req;
 	const struct boot_keepout *k;
-	int r;
+	int r = boot_check_map(req, err);
 
-	r = boot_check_map(req, err);
 	if (r)
 		return r;
 	space_init(&job->space, req->map, req->nr_map);
@@ -97,9 +96,8 @@ static int boot_load_kernel(struct boot_job *job,
 			    struct error *err)
 {
 	const struct boot_format *const *f;
-	int r;
+	int r = image_init(&job->kernel, job->req->kernel_fd, err);
 
-	r = image_init(&job->kernel, job->req->kernel_fd, err);
 	if (r)
 		return r;
 	job->head_len = (size_t)MIN(job->kernel.size, sizeof(job->head));

@@ -76,9 +76,8 @@ int space_claim(struct space *s, gpa_t gpa, uint64_t len, const char *what,
 {
 	gpa_t last = gpa + (len - 1), other_last;
 	const struct space_claim *other;
-	int r;
+	int r = space_check(s, gpa, len, what, err);
 
-	r = space_check(s, gpa, len, what, err);
 	if (r)
 		return r;
 	if (!space_is_ram(s, gpa, len))

@@ -450,9 +450,8 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 				    .flags = gmem_flags(c),
 				    .fd = -1 };
 	cleanup_fd int fd = -1;
-	int r;
+	int r = gmem_check_new(gm, &range, 0, GMEM_MAX_RAM, err);
 
-	r = gmem_check_new(gm, &range, 0, GMEM_MAX_RAM, err);
 	if (!r && !range.slot) /* the first one stands for all */
 		r = gmem_check_left(c, MAX(len, c->size), err);
 	if (r)

@@ -66,10 +66,9 @@ int arch_vcpu_init(struct vcpu *vcpu, struct error *err)
 {
 	int r = cpuid_init(vcpu, err);
 
-	if (r)
-		return r;
-	cpu_set_msrs(vcpu);
-	return 0;
+	if (!r)
+		cpu_set_msrs(vcpu);
+	return r;
 }
 
 /*

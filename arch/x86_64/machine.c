@@ -16,7 +16,6 @@
 #include "boot/boot.h"
 #include "boot/layout_x86.h"
 #include "boot/machine_x86.h"
-#include "vmm/hotplug_chip.h"
 #include "vmm/util.h"
 
 const char arch_console[] = "ttyS0";
@@ -216,9 +215,8 @@ int arch_load(const struct arch_boot *boot, struct arch_entry *entry,
 		.nr_map = machine_memory_map(boot->gmem, map),
 	};
 	struct boot_result res;
-	int r;
+	int r = machine_acpi(boot, err);
 
-	r = machine_acpi(boot, err);
 	if (!r && machine_reset_vector(boot->gmem))
 		r = error_set(err, EFAULT, "--memory: no RAM at %#x",
 			      BOOT_RESET_VECTOR);
