@@ -47,11 +47,6 @@ void msix_reset(struct msix *m)
 	pthread_mutex_unlock(&m->lock);
 }
 
-static bool msix_is_masked_locked(const struct msix *m, unsigned int vector)
-{
-	return m->masked || m->state->table[vector].control & MSIX_ENTRY_MASKED;
-}
-
 static void msix_deliver_locked(struct msix *m, unsigned int vector)
 {
 	const struct msix_entry *e = &m->state->table[vector];
@@ -59,7 +54,7 @@ static void msix_deliver_locked(struct msix *m, unsigned int vector)
 
 	if (!m->enabled)
 		return;
-	if (msix_is_masked_locked(m, vector) ||
+	if (m->masked || e->control & MSIX_ENTRY_MASKED ||
 	    !m->send(m->opaque, (uint64_t)e->addr_hi << 32 | e->addr_lo,
 		     e->data))
 		m->state->pending[vector / 64] |= bit;

@@ -221,14 +221,6 @@ static void pci_bar_update(struct pci_dev *dev)
 
 /* ---- configuration space ---- */
 
-static void pci_config_read(struct pci_dev *dev, unsigned int off, void *data,
-			    unsigned int len)
-{
-	if (dev->ops->config_read)
-		dev->ops->config_read(dev, off, len);
-	memcpy(data, dev->config + off, len);
-}
-
 static bool pci_touches(unsigned int off, unsigned int len, unsigned int what,
 			unsigned int what_len)
 {
@@ -283,8 +275,10 @@ static void root_ecam_read(void *opaque, uint64_t off, void *data,
 
 	pthread_mutex_lock(&root->lock);
 	dev = root_decode_locked(root, off, len, &reg);
-	if (dev)
-		pci_config_read(dev, reg, data, len);
+	if (dev && dev->ops->config_read)
+		dev->ops->config_read(dev, reg, len);
+	if (dev) /* else all ones, as data is */
+		memcpy(data, dev->config + reg, len);
 	pthread_mutex_unlock(&root->lock);
 }
 

@@ -196,19 +196,16 @@ static void virtio_queue_on_start(struct loop_call *lc)
 			return;
 		}
 	}
-	if (dev->elsewhere) {
-		r = loop_fd_add(q->loop, &q->call, EPOLLIN);
-	} else {
-		r = loop_fd_add(q->loop, &q->kick, EPOLLIN);
-		loop_poller_add(q->loop, &q->poller);
-	}
+	r = loop_fd_add(q->loop, dev->elsewhere ? &q->call : &q->kick, EPOLLIN);
 	if (r)
 		virtio_fault(q, "the host watches no more descriptors");
 	/* Kicks from before somebody listened are in the ring. */
-	if (dev->elsewhere)
+	if (dev->elsewhere) {
 		virtio_notify_write(dev, q->index);
-	else
+	} else {
+		loop_poller_add(q->loop, &q->poller);
 		virtio_kick(dev, q->index);
+	}
 }
 
 static void virtio_queue_on_stop(struct loop_call *lc)
