@@ -286,15 +286,6 @@ static int elf_load_constant(struct boot_job *job, const struct elf *elf,
 	return r;
 }
 
-static int elf_load_segment(struct boot_job *job, const struct elf *elf,
-			    const Elf64_Phdr *ph, struct error *err)
-{
-	if (!(ph->p_flags & PF_W))
-		return elf_load_constant(job, elf, ph, err);
-	return image_load(&job->kernel, ph->p_offset, ph->p_filesz,
-			  job->req->gm, ph->p_paddr, false, err);
-}
-
 static int elf_load_segments(struct boot_job *job, const struct elf *elf,
 			     struct error *err)
 {
@@ -307,7 +298,11 @@ static int elf_load_segments(struct boot_job *job, const struct elf *elf,
 
 		if (ph->p_type != PT_LOAD || !ph->p_memsz)
 			continue;
-		r = elf_load_segment(job, elf, ph, err);
+		if (ph->p_flags & PF_W)
+			r = image_load(&job->kernel, ph->p_offset, ph->p_filesz,
+				       gm, ph->p_paddr, false, err);
+		else
+			r = elf_load_constant(job, elf, ph, err);
 		if (!r && elf_clear_tail(gm, ph))
 			r = error_set(err, EFAULT,
 				      "segment %u is not inside RAM", i);

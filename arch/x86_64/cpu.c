@@ -127,12 +127,11 @@ static int cpu_set_segments(struct gmem *gm, struct kvm_sregs *sregs,
 	struct kvm_segment tr = {
 		.selector = BOOT_TR, .limit = 0x67, .type = 0xb, .present = 1
 	};
-	const uint64_t gdt[] = { 0,
-				 0,
-				 cpu_descriptor(&cs),
-				 cpu_descriptor(&ds),
-				 cpu_descriptor(&tr),
-				 0 };
+	const uint64_t gdt[6] = {
+		[BOOT_CS / 8] = cpu_descriptor(&cs),
+		[BOOT_DS / 8] = cpu_descriptor(&ds),
+		[BOOT_TR / 8] = cpu_descriptor(&tr),
+	};
 
 	sregs->cs = cs;
 	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = ds;
