@@ -51,7 +51,6 @@ struct device_class {
 	 * and prefix of made-up ids "_disk0". NULL for platform chips. */
 	const char *option;
 	const char *json_list;
-	bool json_single; /* there is at most one; JSON has no list of them */
 	/* NULL: none. What users name has a string "id", at most 63 bytes, which
 	 * is there when create() is called: the device takes it over. */
 	const struct param_set *params;

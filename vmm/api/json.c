@@ -305,9 +305,6 @@ static int json_read_list(struct vm_config *vc,
 
 	if (!value || json_is_null(value))
 		return 0;
-	snprintf(where, sizeof(where), "%s.", name);
-	if (class->json_single)
-		return json_read_entry(vc, class, value, where, fds, err);
 	if (!json_is_array(value))
 		return error_set(err, EBADMSG, "%s: must be a list", name);
 	/* A list that is empty is shown, too. */
@@ -406,18 +403,13 @@ static void json_write_devices(const struct vm_config *vc, json_t *out)
 	for (unsigned int i = 0; i < vc->nr_devices; i++) {
 		const struct device_config *dc = &vc->devices[i];
 		const char *name = dc->class->json_list;
-		json_t *obj;
 
 		if (!name)
 			continue;
-		obj = json_write_device(dc);
-		if (dc->class->json_single) {
-			json_object_set_new(out, name, obj);
-			continue;
-		}
 		if (!json_object_get(out, name))
 			json_object_set_new(out, name, json_array());
-		json_array_append_new(json_object_get(out, name), obj);
+		json_array_append_new(json_object_get(out, name),
+				      json_write_device(dc));
 	}
 }
 
