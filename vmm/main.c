@@ -208,8 +208,12 @@ static int process_run_vm(struct process *p, struct error *err)
 	loop_fd_del(&p->signals);
 	close_fd(&p->signals.fd);
 	p->held = pool_end(PROCESS_END_NS) || held;
-	if (!p->held)
+	if (!p->held) {
+		/* The pool's last news. */
+		loop_quit(p->loop);
+		loop_run(p->loop);
 		loop_destroy(p->loop);
+	}
 	return r;
 }
 
