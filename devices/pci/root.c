@@ -393,9 +393,7 @@ void pci_detach(struct pci_dev *dev, bool forced)
 	pci_bar_unmap(dev);
 	if (dig)
 		root_dig_locked(root, dev->slot, dev->bar_gpa, dev->bar_size);
-	/* A driver that was not asked waits for what the device has still to
-	 * answer. */
-	if (dev->msix_cap && !forced)
+	if (dev->msix_cap)
 		msix_set_control(&dev->msix, false, true);
 	root->slots[dev->slot] = NULL;
 	if (forced)

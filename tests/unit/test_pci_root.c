@@ -473,25 +473,6 @@ static void test_forced(void **state unused_param)
 	forget(-(uint64_t)BAR_SIZE, 0x10000);
 }
 
-/* What was in flight ends, and a driver that did not let go hears of it. */
-static void test_forced_msi(void **state unused_param)
-{
-	const uint32_t data[2] = { 0x41, 0 };
-	const uint64_t addr = 0xfee00000;
-	unsigned int i;
-
-	assert_int_equal(card_plug(&cards[2], NULL), 0);
-	for (i = 1; i <= 2; i++) {
-		fake_cfg_write(&fv, i, cards[i].pci.msix_cap + 2u, 0x8000, 2);
-		msix_table_write(&cards[i].pci.msix, 0, &addr, 8);
-		msix_table_write(&cards[i].pci.msix, 8, data, 8);
-		pci_detach(&cards[i].pci, i == 2);
-		msix_notify(&cards[i].pci.msix, 0);
-		assert_int_equal(fv.nr_msi, i == 2);
-		pci_unplug(&cards[i].pci);
-	}
-}
-
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -504,7 +485,6 @@ int main(void)
 		UNIT(test_bar_overlap),	 UNIT(test_slots),
 		UNIT(test_msix_control), UNIT(test_reset),
 		UNIT(test_unplug),	 UNIT(test_forced),
-		UNIT(test_forced_msi),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
