@@ -180,6 +180,7 @@ static void vpci_write_queue(struct vpci *vp, struct virtio_queue *q,
 {
 	gpa_t *const addresses[] = { &q->vq.desc_gpa, &q->vq.avail_gpa,
 				     &q->vq.used_gpa };
+	const unsigned int which = (reg - VPCI_QUEUE_DESC) / 8;
 	bool open = virtio_queue_is_open(q); /* section 4.1.4.3.2 */
 
 	switch (reg) {
@@ -199,10 +200,8 @@ static void vpci_write_queue(struct vpci *vp, struct virtio_queue *q,
 			q->vq.size = (uint16_t)v;
 		break;
 	default:
-		if (open && vpci_is_address(reg))
-			vpci_write_address(
-				addresses[(reg - VPCI_QUEUE_DESC) / 8], v,
-				reg & 4, len);
+		if (open && which < ARRAY_SIZE(addresses))
+			vpci_write_address(addresses[which], v, reg & 4, len);
 		break;
 	}
 }

@@ -26,17 +26,18 @@ def unread(guest):
 
 @case("pause-console")
 def pause_console(t):
-    """What is typed meanwhile waits in the terminal; the guest has all of it
-    afterwards."""
+    """What is typed meanwhile waits, for the most part in the terminal; the guest
+    has all of it afterwards."""
     guest, vm = t.shell()
     vm.put("pause")
-    digits = "".join(f"{n:03}." for n in range(50))
+    digits = "".join(f"{n:03}." for n in range(400))
     line = f"say typed {digits}\n"
     guest.type(line)
     # The main loop, which would read it, has been around twice then.
     for _ in range(2):
         vm.get("info")
-    t.equal("bytes that vmm left in the terminal", unread(guest), len(line))
+    # It reads on a bit, for Ctrl-A x.
+    t.check(unread(guest) >= len(line) - 1024, f"{unread(guest)} bytes are left in the terminal")
     start = len(guest.text())
     vm.put("resume")
     guest.wait(rf"^T: typed {digits}$", start=start)
