@@ -55,6 +55,13 @@ enum virtio_queue_state {
 	VIRTIO_QUEUE_DRAINING,
 };
 
+/* How far a queue is with chains whose memory went. */
+enum virtio_settle {
+	VIRTIO_SETTLED,
+	VIRTIO_SETTLE_ASKED,
+	VIRTIO_SETTLE_MARKED, /* those chains */
+};
+
 struct virtio_queue {
 	/* set at creation */
 	struct virtio_dev *dev;
@@ -94,12 +101,9 @@ struct virtio_queue {
 
 	/* any thread, atomic */
 	atomic_bool limit_changed; /* a queue that is held asks again */
-	/* Memory went: of chains that were lent then, some still are. */
-	_Atomic enum {
-		VIRTIO_SETTLED,
-		VIRTIO_SETTLE_ASKED,
-		VIRTIO_SETTLE_MARKED, /* those chains */
-	} settle;
+	/* enum virtio_settle. Memory went: of chains that were lent then, some
+	 * still are. */
+	atomic_int settle;
 };
 
 /* Which of a device's limits: one for what goes to the guest, one for what comes
