@@ -200,20 +200,25 @@ static bool vm_remove_devices(struct vm *vm)
 	return list_is_empty(&board->gone) && list_is_empty(&board->devices);
 }
 
-/* Have the devices come to rest; settled() follows. */
-static void vm_settle(struct vm *vm, uint64_t timeout_ns,
-		      void (*settled)(struct vm *vm, struct device *late))
+static void vm_quiesce_devices(struct vm *vm)
 {
 	struct list_node *pos, *tmp;
 
-	vm->settled = settled;
-	vm_begin(vm, VM_SETTLING, timeout_ns);
 	list_for_each (pos, tmp, &vm->board.devices) {
 		struct device *dev = container_of(pos, struct device, node);
 
 		if (dev->ops->quiesce)
 			dev->ops->quiesce(dev);
 	}
+}
+
+/* Have the devices come to rest; settled() follows. */
+static void vm_settle(struct vm *vm, uint64_t timeout_ns,
+		      void (*settled)(struct vm *vm, struct device *late))
+{
+	vm->settled = settled;
+	vm_begin(vm, VM_SETTLING, timeout_ns);
+	vm_quiesce_devices(vm);
 	/* Not from in here: whoever asked is told later. */
 	loop_post(vm->board.main_loop, &vm->quiet_call);
 }
@@ -347,7 +352,6 @@ static void vm_free(struct vm *vm)
 
 void vm_destroy(struct vm *vm)
 {
-	struct list_node *pos, *tmp;
 	struct device *late;
 
 	if (!vm)
@@ -357,12 +361,7 @@ void vm_destroy(struct vm *vm)
 	loop_cancel(vm->board.main_loop, &vm->event_call);
 	vm->ended = true;
 	hotplug_fini(&vm->hotplug);
-	list_for_each (pos, tmp, &vm->board.devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
-		if (dev->ops->quiesce)
-			dev->ops->quiesce(dev);
-	}
+	vm_quiesce_devices(vm);
 	late = board_find_busy(&vm->board);
 	vm_remove_devices(vm);
 	kvm_close(&vm->kvm);
