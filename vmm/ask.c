@@ -52,10 +52,8 @@ static bool ask_take_answer(struct ask *ask)
 /* done() may ask and drop anything: look from the start after each. */
 static bool asks_answer_one(struct asks *asks)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &asks->pending)
-		if (ask_take_answer(container_of(pos, struct ask, node)))
+	list_for_each_entry (struct ask, ask, &asks->pending, node)
+		if (ask_take_answer(ask))
 			return true;
 	return false;
 }
@@ -142,10 +140,8 @@ void ask_drop(struct ask *ask)
 
 void asks_on_run(struct asks *asks)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &asks->pending)
-		ask_set_timer(container_of(pos, struct ask, node));
+	list_for_each_entry (struct ask, ask, &asks->pending, node)
+		ask_set_timer(ask);
 }
 
 void asks_eject_all(struct asks *asks)

@@ -80,11 +80,7 @@ struct loop *board_io_loop(struct board *board, struct error *err)
 
 struct device *board_find_class(struct board *board, const char *class_name)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &board->devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
+	list_for_each_entry (struct device, dev, &board->devices, node) {
 		if (!strcmp(dev->class->name, class_name))
 			return dev;
 	}
@@ -118,11 +114,7 @@ bool board_is_quiet(struct device *dev)
 
 static struct device *board_find_busy_in(struct list_node *list)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, list) {
-		struct device *dev = container_of(pos, struct device, node);
-
+	list_for_each_entry (struct device, dev, list, node) {
 		if (!board_is_quiet(dev))
 			return dev;
 	}

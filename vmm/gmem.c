@@ -127,11 +127,6 @@ const struct gmem_range *gmem_next(const struct gmem *gm,
 	return r < gm->ranges + GMEM_MAX_RANGES ? r : NULL;
 }
 
-static struct gmem_listener *listener_of(struct list_node *node)
-{
-	return container_of(node, struct gmem_listener, node);
-}
-
 /*
  * mmap(2) over something, but that stays when there are no pages: a failed
  * MAP_FIXED leaves a hole, where the next mapping of anybody may go.
@@ -202,13 +197,16 @@ void gmem_release(struct gmem *gm, unsigned int slot)
 static void gmem_withdraw(struct gmem *gm, struct gmem_range *r,
 			  struct list_node *end)
 {
+	struct gmem_listener *gl;
 	struct list_node *pos;
 
 	r->flags |= GMEM_ABSENT;
 	gmem_publish(gm);
 	gmem_hold(gm, r->slot);
-	for (pos = end->prev; pos != &gm->listeners; pos = pos->prev)
-		listener_of(pos)->removed(listener_of(pos), r);
+	for (pos = end->prev; pos != &gm->listeners; pos = pos->prev) {
+		gl = container_of(pos, struct gmem_listener, node);
+		gl->removed(gl, r);
+	}
 	if (r->kind == GMEM_DIMM)
 		gmem_map_nothing(r);
 	gmem_release(gm, r->slot);
@@ -224,15 +222,14 @@ static int gmem_tell_added(struct gmem_listener *gl, const struct gmem_range *r,
 static int gmem_put(struct gmem *gm, unsigned int slot, struct error *err)
 {
 	struct gmem_range *r = &gm->ranges[slot];
-	struct list_node *pos, *tmp;
 	int ret;
 
 	r->flags &= ~GMEM_ABSENT;
 	gmem_publish(gm);
-	list_for_each (pos, tmp, &gm->listeners) {
-		ret = gmem_tell_added(listener_of(pos), r, err);
+	list_for_each_entry (struct gmem_listener, gl, &gm->listeners, node) {
+		ret = gmem_tell_added(gl, r, err);
 		if (ret) {
-			gmem_withdraw(gm, r, pos);
+			gmem_withdraw(gm, r, &gl->node);
 			return ret;
 		}
 	}

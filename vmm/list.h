@@ -53,11 +53,6 @@ static inline struct list_node *list_take(struct list_node *head)
 	return n;
 }
 
-/* For each node, first to last. The body may remove `pos`, and no other node. */
-#define list_for_each(pos, tmp, head)                                    \
-	for ((pos) = (head)->next, (tmp) = (pos)->next; (pos) != (head); \
-	     (pos) = (tmp), (tmp) = (pos)->next)
-
 /* The node by which an entry is in a list; the entry behind it, or what would
  * be one if the head were a node of it. */
 #define list_node_of(entry, type, member) \

@@ -118,19 +118,18 @@ void loop_timer_cancel(struct loop_timer *lt)
 void loop_timer_set(struct loop *loop, struct loop_timer *lt,
 		    uint64_t expires_ns)
 {
-	struct list_node *pos, *tmp;
+	struct list_node *at = &loop->timers;
 
 	loop_timer_cancel(lt);
 	lt->expires_ns = expires_ns;
 	lt->armed = true;
-	list_for_each (pos, tmp, &loop->timers) {
-		struct loop_timer *other =
-			container_of(pos, struct loop_timer, node);
-
-		if (other->expires_ns > expires_ns)
+	list_for_each_entry (struct loop_timer, other, &loop->timers, node) {
+		if (other->expires_ns > expires_ns) {
+			at = &other->node;
 			break;
+		}
 	}
-	list_insert(pos, &lt->node);
+	list_insert(at, &lt->node);
 }
 
 /* Timers that a handler sets into the past wait for the next turn. */

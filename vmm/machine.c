@@ -128,11 +128,7 @@ static void machine_end_wait(struct machine *m, enum machine_wait_kind kind,
 			     const char *id, int r, struct error *err,
 			     const struct hotplug_place *at)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &m->waits) {
-		struct machine_wait *w =
-			container_of(pos, struct machine_wait, node);
+	list_for_each_entry (struct machine_wait, w, &m->waits, node) {
 		uint64_t ticket = w->ticket;
 
 		if (w->kind != kind || strcmp(w->id, id) != 0)

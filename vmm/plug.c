@@ -66,10 +66,7 @@ static void plug_tell_chip(const struct plug *plug, bool gone,
 /* One that has come to rest, or that was to be told by now. False: none. */
 static bool plug_reap_one(struct plug *plug)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &plug->board->gone) {
-		struct device *dev = container_of(pos, struct device, node);
+	list_for_each_entry (struct device, dev, &plug->board->gone, node) {
 		struct hotplug_place was = plug_place(dev);
 		bool ended = board_may_destroy(plug->board, dev);
 		bool untold = dev->gone_ns;
@@ -96,15 +93,12 @@ static bool plug_reap_one(struct plug *plug)
 
 void plug_reap(struct plug *plug)
 {
-	struct list_node *pos, *tmp;
 	uint64_t next_ns = UINT64_MAX;
 
 	/* Listeners may change the list: look from the start after each. */
 	while (plug_reap_one(plug))
 		;
-	list_for_each (pos, tmp, &plug->board->gone) {
-		struct device *dev = container_of(pos, struct device, node);
-
+	list_for_each_entry (struct device, dev, &plug->board->gone, node) {
 		if (dev->gone_ns)
 			next_ns = MIN(next_ns, dev->gone_ns);
 	}
@@ -140,12 +134,7 @@ static void plug_take_away(struct plug *plug, struct device *dev, bool forced,
 
 static struct plug_comer *plug_find_comer(struct plug *plug, const char *id)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &plug->coming) {
-		struct plug_comer *c =
-			container_of(pos, struct plug_comer, node);
-
+	list_for_each_entry (struct plug_comer, c, &plug->coming, node) {
 		if (!strcmp(c->at.id, id))
 			return c;
 	}
@@ -293,11 +282,7 @@ static void leaver_on_answer(struct ask *ask, enum ask_answer answer)
 
 struct device *plug_find(struct plug *plug, const char *id)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &plug->board->devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
+	list_for_each_entry (struct device, dev, &plug->board->devices, node) {
 		if (dev->ops->unplug && !strcmp(dev->id, id))
 			return dev;
 	}
@@ -307,12 +292,7 @@ struct device *plug_find(struct plug *plug, const char *id)
 static struct plug_leaver *plug_find_leaver(struct plug *plug,
 					    const struct device *dev)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &plug->leaving) {
-		struct plug_leaver *l =
-			container_of(pos, struct plug_leaver, node);
-
+	list_for_each_entry (struct plug_leaver, l, &plug->leaving, node) {
 		if (l->dev == dev)
 			return l;
 	}
@@ -381,12 +361,7 @@ void plug_driver_news(struct plug *plug, struct device *dev,
 /* The guest is at work: all that wait get more time. */
 static void plug_extend(struct plug *plug)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &plug->coming) {
-		struct plug_comer *c =
-			container_of(pos, struct plug_comer, node);
-
+	list_for_each_entry (struct plug_comer, c, &plug->coming, node) {
 		if (c->dev)
 			comer_set_deadline(c);
 	}
@@ -421,11 +396,8 @@ static void plug_tell(struct plug *plug, struct device *dev, bool active)
 static void plug_on_untold(struct loop_timer *lt)
 {
 	struct plug *plug = container_of(lt, struct plug, untold);
-	struct list_node *pos, *tmp;
 
-	list_for_each (pos, tmp, &plug->board->devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
+	list_for_each_entry (struct device, dev, &plug->board->devices, node) {
 		if (!dev->nr_untold)
 			continue;
 		dev->nr_untold--;
@@ -455,10 +427,7 @@ static void plug_on_driver(struct plug *plug, struct device *dev,
 /* Listeners may change the list of devices: look from the start after each. */
 static bool plug_one_news(struct plug *plug)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &plug->board->devices) {
-		struct device *dev = container_of(pos, struct device, node);
+	list_for_each_entry (struct device, dev, &plug->board->devices, node) {
 		unsigned int news = atomic_exchange(&dev->news, 0);
 
 		if (!news)
@@ -479,13 +448,8 @@ static void plug_on_news(struct loop_call *lc)
 
 void plug_on_pause(struct plug *plug)
 {
-	struct list_node *pos, *tmp;
-
 	/* Listeners add to the list, but take nothing out of it. */
-	list_for_each (pos, tmp, &plug->coming) {
-		struct plug_comer *c =
-			container_of(pos, struct plug_comer, node);
-
+	list_for_each_entry (struct plug_comer, c, &plug->coming, node) {
 		if (c->dev)
 			comer_end(c, NULL);
 	}
@@ -504,11 +468,7 @@ void plug_on_stop(struct plug *plug)
 
 void plug_on_reset(struct plug *plug)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &plug->board->devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
+	list_for_each_entry (struct device, dev, &plug->board->devices, node) {
 		atomic_store(&dev->news, 0);
 		atomic_store(&dev->driver_active, false);
 		dev->active = false;

@@ -191,8 +191,8 @@ static bool vm_remove_devices(struct vm *vm)
 	struct board *board = &vm->board;
 	struct list_node *pos, *next;
 
-	list_for_each (pos, next, &board->gone)
-		vm_remove_device(board, container_of(pos, struct device, node));
+	list_for_each_entry (struct device, dev, &board->gone, node)
+		vm_remove_device(board, dev);
 	for (pos = board->devices.prev; pos != &board->devices; pos = next) {
 		next = pos->prev;
 		vm_remove_device(board, container_of(pos, struct device, node));
@@ -202,11 +202,7 @@ static bool vm_remove_devices(struct vm *vm)
 
 static void vm_quiesce_devices(struct vm *vm)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &vm->board.devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
+	list_for_each_entry (struct device, dev, &vm->board.devices, node) {
 		if (dev->ops->quiesce)
 			dev->ops->quiesce(dev);
 	}
@@ -241,14 +237,11 @@ static void vm_on_quiesced(struct vm *vm, struct device *late)
 /* All is quiet, and before the end, closed. */
 static bool vm_is_settled(struct vm *vm)
 {
-	struct list_node *pos, *tmp;
 	bool r = !board_find_busy(&vm->board);
 
 	if (!r || vm->settled != vm_on_quiesced)
 		return r;
-	list_for_each (pos, tmp, &vm->board.devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
+	list_for_each_entry (struct device, dev, &vm->board.devices, node) {
 		r &= board_may_destroy(&vm->board, dev);
 	}
 	return r;
@@ -542,12 +535,8 @@ void vm_stop(struct vm *vm)
 /* The guest runs on, from a pause or from what was to become one. */
 static void vm_go_on(struct vm *vm)
 {
-	struct list_node *pos, *tmp;
-
 	irq_hold(&vm->board, false);
-	list_for_each (pos, tmp, &vm->board.devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
+	list_for_each_entry (struct device, dev, &vm->board.devices, node) {
 		if (dev->ops->resume)
 			dev->ops->resume(dev);
 	}
@@ -590,7 +579,6 @@ void vm_quiesce(struct vm *vm)
 
 static void vm_on_reset(struct vm *vm, struct device *late)
 {
-	struct list_node *pos, *tmp;
 	struct error err;
 	int r;
 
@@ -598,9 +586,7 @@ static void vm_on_reset(struct vm *vm, struct device *late)
 		vm_end(vm, vm_late(late, &err), &err);
 		return;
 	}
-	list_for_each (pos, tmp, &vm->board.devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
+	list_for_each_entry (struct device, dev, &vm->board.devices, node) {
 		if (dev->ops->reset)
 			dev->ops->reset(dev);
 		if (vm->start_paused && dev->ops->quiesce)
@@ -624,11 +610,7 @@ void vm_reset(struct vm *vm, bool paused)
 
 void vm_power_button(struct vm *vm)
 {
-	struct list_node *pos, *tmp;
-
-	list_for_each (pos, tmp, &vm->board.devices) {
-		struct device *dev = container_of(pos, struct device, node);
-
+	list_for_each_entry (struct device, dev, &vm->board.devices, node) {
 		if (dev->ops->power_button)
 			dev->ops->power_button(dev);
 	}
