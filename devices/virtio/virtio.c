@@ -17,8 +17,15 @@
 
 static bool virtio_queue_takes(const struct virtio_queue *q)
 {
-	return q->vq.busy && !q->draining && !q->held && !q->vq.fault &&
-	       !q->dev->elsewhere;
+	return q->vq.busy && !q->draining && !q->held && !q->resting &&
+	       !q->vq.fault && !q->dev->elsewhere;
+}
+
+void virtio_queue_want(struct virtio_queue *q, bool wanted)
+{
+	if (!wanted && !q->resting)
+		virtqueue_notify_disable(&q->vq);
+	q->resting = !wanted;
 }
 
 void virtio_kick(struct virtio_dev *dev, unsigned int qidx)
@@ -180,6 +187,7 @@ static void virtio_queue_on_start(struct loop_call *lc)
 	int r;
 
 	q->draining = false;
+	q->resting = false;
 	r = virtqueue_start(&q->vq, &dev->board->gmem,
 			    virtio_has(dev, VIRTIO_F_EVENT_IDX),
 			    virtio_has(dev, VIRTIO_F_INDIRECT_DESC));

@@ -95,6 +95,7 @@ struct virtio_queue {
 	bool held;
 	uint64_t held_ns; /* since when */
 	struct loop_timer limit_timer;
+	bool resting; /* virtio_queue_want() */
 
 	/* written by the owner loop, read by any thread */
 	struct io_counters counters;
@@ -279,6 +280,15 @@ bool virtio_queue_admit(struct virtio_queue *q, enum virtio_direction direction,
 /* Limit to what config says from now on (limit.h). Main thread. */
 void virtio_set_limit(struct virtio_dev *dev, enum virtio_direction direction,
 		      const struct limit_config *config);
+
+/*
+ * Has the type use for chains, so that it wants to be kicked? A queue whose chains
+ * wait for something of the host, as the receive queue of a network, is full of
+ * them: the type takes some when it has something for them, and wants more only
+ * when it found too few. A queue starts as one that is wanted. Owner loop, from
+ * ops->queue_start() on.
+ */
+void virtio_queue_want(struct virtio_queue *q, bool wanted);
 
 /* Make pushed chains visible to the driver, and interrupt it when it wants to
  * know. Owner loop. */

@@ -118,6 +118,36 @@ static void test_requests(void **state unused_param)
 	virtio_notify_write(&toy.dev, 0xffff);
 }
 
+/* A queue that is full of chains nobody wants yet lets the loop sleep. */
+static void test_unwanted(void **state unused_param)
+{
+	bring_up();
+	virtio_queue_want(&toy.dev.queues[0], false);
+	assert_int_equal(guest_ring_used_flags(&rings[0]),
+			 VIRTQ_USED_F_NO_NOTIFY);
+	guest_ring_offer(&rings[0], 0);
+	toy.kicks = 0;
+	virtio_notify_write(&toy.dev, 0);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.kicks, 0);
+	assert_int_equal(guest_ring_used_flags(&rings[0]),
+			 VIRTQ_USED_F_NO_NOTIFY);
+	/* What is there already needs no kick. */
+	virtio_queue_want(&toy.dev.queues[0], true);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.nr_held[0], 1);
+	/* It is forgotten when the queue starts anew. */
+	virtio_queue_want(&toy.dev.queues[0], false);
+	finish_one(0);
+	set_status(0);
+	fake_vm_turn(&fv);
+	bring_up();
+	guest_ring_offer(&rings[0], 0);
+	virtio_notify_write(&toy.dev, 0);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.nr_held[0], 1);
+}
+
 /* Kicks before DRIVER_OK are not lost. */
 static void test_early_kick(void **state unused_param)
 {
@@ -257,6 +287,7 @@ int main(void)
 		UNIT(test_driver_ok_too_early),
 		UNIT(test_both_at_once),
 		UNIT(test_requests),
+		UNIT(test_unwanted),
 		UNIT(test_early_kick),
 		UNIT(test_queues_are_immutable),
 		UNIT(test_bad_ring_address),
