@@ -752,7 +752,7 @@ def test_many_descriptors(context):
 
 def test_socket_mode(context):
     with context.monitor() as monitor:
-        assert os.stat(monitor.path).st_mode & 0o777 == 0o700
+        assert os.stat(monitor.path).st_mode & 0o777 == 0o600
 
 
 def test_stale_socket(context):

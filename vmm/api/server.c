@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "vmm/api/http.h"
-#include "vmm/api/listener.h"
+#include "vmm/listener.h"
 #include "vmm/list.h"
 #include "vmm/log.h"
 #include "vmm/util.h"

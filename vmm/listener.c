@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#include "vmm/api/listener.h"
+#include "vmm/listener.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -83,24 +83,25 @@ static int listener_clear(const struct sockaddr_un *addr, struct error *err)
 	return 0;
 }
 
+/* Others have no access to the file at any moment, whatever the umask is, which
+ * is the whole process': bind(2) takes its mode from the socket. */
 static int listener_bind(struct listener *l, const struct sockaddr_un *addr,
 			 struct error *err)
 {
-	mode_t old;
-	int r;
+	struct stat st;
 
 	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (l->fd < 0)
+	if (l->fd < 0 || fchmod(l->fd, 0600))
 		return error_set(err, errno, "socket: %s", strerror(errno));
-	old = umask(077);
-	r = bind(l->fd, (const void *)addr, sizeof(*addr));
-	umask(old);
-	if (r)
+	if (bind(l->fd, (const void *)addr, sizeof(*addr)))
 		return error_set(
 			err, errno,
 			"%s; give a path in a directory that can be written",
 			strerror(errno));
-	l->bound = true;
+	if (!lstat(addr->sun_path, &st)) {
+		l->dev = st.st_dev;
+		l->ino = st.st_ino;
+	}
 	if (listen(l->fd, LISTENER_BACKLOG))
 		return error_set(err, errno, "listen: %s", strerror(errno));
 	return 0;
@@ -133,16 +134,26 @@ int listener_open(struct listener *l, const char *path, struct error *err)
 	return r;
 }
 
+static int listener_option(int fd, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, name, &value, &len) ? -1 : value;
+}
+
 int listener_adopt(struct listener *l, int fd, struct error *err)
 {
-	int on = 0, flags;
-	socklen_t len = sizeof(on);
+	int flags;
 
 	*l = (struct listener){ .fd = -1, .lock_fd = -1 };
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) || !on)
-		return error_set(err, EINVAL,
-				 "descriptor %d is not a socket that listens",
-				 fd);
+	if (listener_option(fd, SO_ACCEPTCONN) != 1 ||
+	    listener_option(fd, SO_DOMAIN) != AF_UNIX ||
+	    listener_option(fd, SO_TYPE) != SOCK_STREAM)
+		return error_set(
+			err, EINVAL,
+			"descriptor %d is not a Unix stream socket that listens",
+			fd);
 	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ||
 	    fcntl(fd, F_SETFD, FD_CLOEXEC))
@@ -152,10 +163,12 @@ int listener_adopt(struct listener *l, int fd, struct error *err)
 	return 0;
 }
 
-void listener_close(struct listener *l)
+void listener_remove(struct listener *l)
 {
-	close_fd(&l->fd);
-	if (l->bound)
+	struct stat st;
+
+	if (l->ino && !lstat(l->path, &st) && st.st_ino == l->ino &&
+	    st.st_dev == l->dev)
 		unlink(l->path);
 	if (l->lock_fd >= 0)
 		unlink(l->lock_path);
@@ -163,5 +176,11 @@ void listener_close(struct listener *l)
 	free(l->path);
 	free(l->lock_path);
 	l->path = l->lock_path = NULL;
-	l->bound = false;
+	l->ino = 0;
+}
+
+void listener_close(struct listener *l)
+{
+	close_fd(&l->fd);
+	listener_remove(l);
 }

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_LISTENER_H
+#define VMM_LISTENER_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "vmm/error.h"
+
+/*
+ * A listening Unix socket of streams, which a path of the host names. Only one
+ * process at a time has one of that name. One thread at a time.
+ */
+struct listener {
+	int fd; /* non-blocking */
+	int lock_fd; /* of lock_path; -1: none, the socket was inherited */
+	char *path; /* NULL: inherited */
+	char *lock_path; /* "path.lock" */
+	/* The file of that name that is ours; ino 0: none. */
+	dev_t dev;
+	ino_t ino;
+};
+
+/* Listen on path, which is borrowed for the call; others have no access to the
+ * file from the moment it is there. A socket there that nobody listens on is
+ * removed first. l: caller's storage. -errno with a message, and nothing is left
+ * behind. */
+int listener_open(struct listener *l, const char *path, struct error *err);
+/* Take over fd, a socket of that kind that listens already; its file is somebody
+ * else's. It stays the caller's on failure: -errno with a message. */
+int listener_adopt(struct listener *l, int fd, struct error *err);
+/* Remove the files that listener_open() made, unless others are there now. Who
+ * listens already may go on: another thread. */
+void listener_remove(struct listener *l);
+/* Do that, and close the socket. */
+void listener_close(struct listener *l);
+
+#endif
