@@ -108,45 +108,51 @@ struct block_req {
 	uint64_t progress; /* bytes done */
 	int result;
 	uint8_t retries;
-	struct block_req *next;
+	struct list_node node; /* in one of the engine's lists */
 	struct block_engine *be;
 	struct pool_job job;
-	struct list_node node; /* while it has the job */
 };
 
 /*
  * 0 or -errno of the whole request (short transfers are continued inside the
  * engine; a read past the end of a file that shrank is -EIO); -ECANCELED when
- * ->cancel() was in time. Always called on the engine's loop, from ->poll(), a
- * descriptor event or a posted call, never from inside ->submit(), ->commit()
- * or ->cancel(), for every engine alike. It may submit and commit again; it
- * must not call ->poll().
+ * block_engine_cancel() was in time. Always called on the engine's loop, from
+ * block_engine_poll(), a descriptor event or a posted call, never from inside
+ * submit(), commit() or cancel(), whatever the mechanism. It may submit and
+ * commit again; it must not poll.
  */
 typedef void (*block_done_fn)(void *opaque, struct block_req *req);
 
-struct block_engine;
-
-#define BLOCK_WINDOW_UNIT (128ul << 20) /* bytes */
+#define BLOCK_MEMORY_UNIT (128ul << 20) /* bytes */
+#define BLOCK_MEMORY_REGIONS 9u
 
 /*
- * Addresses at which memory comes and goes while engines run, in pieces of
- * BLOCK_WINDOW_UNIT. One thread changes it, with block_window_change(); engines
- * that share it follow in their next poll(), and until then touch nothing of
- * the memory that was there before.
+ * Memory that requests mostly lie in, to be pinned and known to the kernel. It
+ * comes and goes while engines run, in pieces of BLOCK_MEMORY_UNIT (the last one
+ * of a region may be shorter). One thread changes it, with
+ * block_memory_change(); engines that share it follow in their next poll, and
+ * until then touch nothing of the memory that was there before.
  */
-struct block_window {
-	struct iovec mem; /* all of them; length 0: none */
+struct block_memory {
+	/* set before the first engine */
+	struct block_region {
+		struct iovec mem;
+		unsigned int first; /* its first piece */
+	} regions[BLOCK_MEMORY_REGIONS];
+	unsigned int nr_regions;
+	unsigned int nr_pieces; /* of all regions */
 	/* for each piece: 0, or which of the changes brought it */
 	_Atomic uint32_t *lives;
 	_Atomic uint32_t changes;
 };
 
-/* A window onto mem, with no memory in it yet. Main thread. -ENOMEM. */
-int block_window_init(struct block_window *w, const struct iovec *mem);
-/* Free what init() took; accepts a zeroed one. No engine uses it. Main thread. */
-void block_window_fini(struct block_window *w);
-/* Memory came or went at these addresses, whole pieces of the window. */
-void block_window_change(struct block_window *w, const struct iovec *mem,
+/* One more region, with no memory in it yet; of no length: none. m is zeroed at
+ * first, and no engine uses it. Main thread. -ENOMEM. */
+int block_memory_add(struct block_memory *m, const struct iovec *mem);
+/* Free what add() took; accepts a zeroed one. No engine uses it. Main thread. */
+void block_memory_fini(struct block_memory *m);
+/* Memory came or went at these addresses: whole pieces of one region. */
+void block_memory_change(struct block_memory *m, const struct iovec *mem,
 			 bool there);
 
 struct block_engine_config {
@@ -155,75 +161,10 @@ struct block_engine_config {
 	struct loop *loop; /* all of the engine runs on its thread */
 	block_done_fn done;
 	void *opaque;
-	/* Memory that requests mostly lie in, to be pinned and known to the
-	 * kernel (uring only; a hint). Costs the host every page of it. */
-	const struct iovec *fixed;
-	unsigned int nr_fixed;
-	/* Where more of it may come; borrowed. NULL: nowhere. */
-	const struct block_window *window;
+	/* A hint (uring only), which costs the host every page of it; borrowed.
+	 * NULL: none. */
+	const struct block_memory *memory;
 };
-
-struct block_engine_ops {
-	const char *name; /* "uring", "aio", "sync" */
-	/* -errno: the host refuses this mechanism (the caller falls back) */
-	int (*create)(struct block_engine **out,
-		      const struct block_engine_config *config);
-	/* Queue one request; the caller never has more than config.depth in
-	 * flight. Nothing need reach the kernel before commit(). */
-	void (*submit)(struct block_engine *be, struct block_req *req);
-	/* End of a batch: everything queued goes to the kernel, with one
-	 * system call where the mechanism can. */
-	void (*commit)(struct block_engine *be);
-	/* Deliver what has completed, follow what the window says. Returns
-	 * true if there was anything to deliver. No system call when there is
-	 * nothing. */
-	bool (*poll)(struct block_engine *be);
-	/* The loop is about to sleep and needs completions as events on the
-	 * engine's descriptor / is awake again and polls. On at first, so
-	 * that a device which never polls need not care. What completed
-	 * before the call makes an event too. */
-	void (*events)(struct block_engine *be, bool on);
-	/*
-	 * Have what is in flight end soon: what the host has not begun ends
-	 * with -ECANCELED, and what it has begun does where the mechanism can
-	 * take it back. The rest ends when the host answers, be it never. For
-	 * a batch that is committed.
-	 */
-	void (*cancel)(struct block_engine *be);
-	/* Nothing is in flight. */
-	void (*destroy)(struct block_engine *be);
-};
-
-/* First member of every engine's own struct. Owner loop only. */
-struct block_engine {
-	const struct block_engine_ops *ops;
-	struct block_engine_config config;
-	unsigned int in_flight; /* submitted and not yet done */
-	/* engine's own */
-	bool wants_events;
-	bool stuck; /* the kernel took less than all; poll() tries again */
-	bool cancelling; /* until nothing is in flight */
-	struct block_req *ready; /* finished inline, for the next poll() */
-	struct block_req **ready_tail;
-	struct loop_fd event; /* an eventfd: something for poll() to do */
-	struct list_node pooled; /* requests that the pool has */
-	/* requests that other threads or the kernel have, and how many of them
-	 * have come back: when that last changed, as commit() saw it */
-	unsigned int nr_away;
-	unsigned int nr_back;
-	unsigned int seen_back;
-	uint64_t seen_ns;
-	/* calls on this thread, for what the page cache serves at once */
-	bool reads_now;
-	unsigned int reads_pause; /* not for that many reads */
-	bool writes_now;
-	uint64_t writes_after_ns; /* not before that time */
-	struct block_req *writes; /* for commit(), newest first */
-};
-
-extern const struct block_engine_ops block_uring_ops;
-extern const struct block_engine_ops block_aio_ops;
-extern const struct block_engine_ops block_sync_ops;
 
 enum block_engine_kind {
 	BLOCK_ENGINE_AUTO, /* the first that works */
@@ -232,14 +173,39 @@ enum block_engine_kind {
 	BLOCK_ENGINE_SYNC,
 };
 
+struct block_engine;
+
 /*
  * Make the engine asked for, or the next one in order uring, aio, sync when the
  * host refuses it, saying so once per process in the log. AUTO is sync for an
  * image that is not local: there the kernel would use threads as well, which
- * all disks of an I/O thread share. On the loop's thread, destroy too.
+ * all disks of an I/O thread share. On the loop's thread, as all that follow.
  * Fails only for want of memory or descriptors: -ENOMEM, -EMFILE, -ENFILE.
  */
 int block_engine_create(struct block_engine **out, enum block_engine_kind kind,
 			const struct block_engine_config *config);
+/* Nothing is in flight. */
+void block_engine_destroy(struct block_engine *be);
+/* Take one request; the caller never has more than config.depth in flight.
+ * Nothing is done about it before commit(). */
+void block_engine_submit(struct block_engine *be, struct block_req *req);
+/* End of a batch: what was submitted goes to the kernel, with one system call
+ * where the mechanism can. */
+void block_engine_commit(struct block_engine *be);
+/* Deliver what has completed, follow what the memory says. Returns true if there
+ * was anything to deliver. No system call when there is nothing. */
+bool block_engine_poll(struct block_engine *be);
+/* The loop is about to sleep and needs completions as events on the engine's
+ * descriptor / is awake again and polls. On at first, so that a device which
+ * never polls need not care. What completed before the call makes an event
+ * too. */
+void block_engine_events(struct block_engine *be, bool on);
+/*
+ * Have what is in flight end soon: what the host has not begun ends with
+ * -ECANCELED, and what it has begun does where the mechanism can take it back.
+ * The rest ends when the host answers, be it never. For a batch that is
+ * committed.
+ */
+void block_engine_cancel(struct block_engine *be);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#include "devices/backend/block_engine.h"
+#include "devices/backend/block_mechanism.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -22,17 +22,19 @@
 /* Nor are any while the host has given no answer for so long. */
 #define STALL_NS 100000000u
 #define PAGE_LEN 4096u
+/* A mechanism that says "again" is asked as often. */
+#define RETRY_MAX 8u
 
 /* ---- choice of an engine ---- */
 
 static const struct {
-	const struct block_engine_ops *ops; /* NULL: not built */
+	const struct block_mechanism *mechanism; /* NULL: not built */
 	const char *name;
 	const char *hint;
 } engines[] = {
 	[BLOCK_ENGINE_URING] = {
 #ifndef VMM_NO_URING
-		.ops = &block_uring_ops,
+		.mechanism = &block_uring,
 #endif
 		.name = "io_uring",
 		.hint = "sysctl kernel.io_uring_disabled, a seccomp filter or "
@@ -40,13 +42,13 @@ static const struct {
 	},
 	[BLOCK_ENGINE_AIO] = {
 #ifndef VMM_NO_AIO
-		.ops = &block_aio_ops,
+		.mechanism = &block_aio,
 #endif
 		.name = "Linux AIO",
 		.hint = "sysctl fs.aio-max-nr may be used up",
 	},
 	[BLOCK_ENGINE_SYNC] = {
-		.ops = &block_sync_ops,
+		.mechanism = &block_sync,
 		.name = "plain system calls",
 	},
 };
@@ -58,7 +60,7 @@ static void engine_say_fallback(enum block_engine_kind from, int r,
 
 	if (atomic_flag_test_and_set(&said[from]))
 		return;
-	if (engines[from].ops)
+	if (engines[from].mechanism)
 		log_warn("disks use %s: the host refuses %s (%s; %s)",
 			 engines[to].name, engines[from].name, strerror(-r),
 			 engines[from].hint);
@@ -78,8 +80,10 @@ int block_engine_create(struct block_engine **out, enum block_engine_kind kind,
 		kind = config->image->is_local ? BLOCK_ENGINE_URING
 					       : BLOCK_ENGINE_SYNC;
 	for (;; kind = next) {
-		r = engines[kind].ops ? engines[kind].ops->create(out, config)
-				      : -ENOSYS;
+		r = engines[kind].mechanism
+			    ? block_engine_make(out, engines[kind].mechanism,
+						config)
+			    : -ENOSYS;
 		if (!r || kind == BLOCK_ENGINE_SYNC)
 			return r;
 		next = kind == BLOCK_ENGINE_URING ? BLOCK_ENGINE_AIO
@@ -90,90 +94,173 @@ int block_engine_create(struct block_engine **out, enum block_engine_kind kind,
 
 /* ---- memory ---- */
 
-int block_window_init(struct block_window *w, const struct iovec *mem)
+int block_memory_add(struct block_memory *m, const struct iovec *mem)
 {
-	w->mem = *mem;
-	w->lives =
-		calloc(mem->iov_len / BLOCK_WINDOW_UNIT + 1, sizeof(*w->lives));
-	return w->lives ? 0 : -ENOMEM;
+	unsigned int i, first = m->nr_pieces;
+	unsigned int nr =
+		(unsigned int)((mem->iov_len + BLOCK_MEMORY_UNIT - 1) /
+			       BLOCK_MEMORY_UNIT);
+	_Atomic uint32_t *lives;
+
+	assert(m->nr_regions < BLOCK_MEMORY_REGIONS);
+	if (!nr)
+		return 0;
+	lives = calloc(first + nr, sizeof(*lives));
+	if (!lives)
+		return -ENOMEM;
+	for (i = 0; i < first; i++)
+		lives[i] = m->lives[i];
+	block_memory_fini(m);
+	m->lives = lives;
+	m->regions[m->nr_regions++] = (struct block_region){ *mem, first };
+	m->nr_pieces += nr;
+	return 0;
 }
 
-void block_window_fini(struct block_window *w)
+void block_memory_fini(struct block_memory *m)
 {
-	free((void *)(uintptr_t)w->lives);
+	free((void *)(uintptr_t)m->lives);
 }
 
-void block_window_change(struct block_window *w, const struct iovec *mem,
+void block_memory_change(struct block_memory *m, const struct iovec *mem,
 			 bool there)
 {
-	size_t off = (size_t)((char *)mem->iov_base - (char *)w->mem.iov_base);
-	size_t i = off / BLOCK_WINDOW_UNIT, end = off + mem->iov_len;
-	uint32_t life = w->changes + 1;
+	uint32_t life = m->changes + 1;
+	struct iovec piece = *mem;
+	size_t off;
+	int i;
 
-	assert(end <= w->mem.iov_len);
-	for (; i * BLOCK_WINDOW_UNIT < end; i++)
-		atomic_store(&w->lives[i], there ? life : 0);
-	atomic_store(&w->changes, life);
+	for (off = 0; off < mem->iov_len; off += BLOCK_MEMORY_UNIT) {
+		piece.iov_base = (char *)mem->iov_base + off;
+		piece.iov_len = MIN(mem->iov_len - off, BLOCK_MEMORY_UNIT);
+		i = block_memory_piece(m, &piece);
+		assert(i >= 0);
+		m->lives[i] = there ? life : 0;
+	}
+	m->changes = life;
 }
 
-/* ---- what engines share ---- */
+/* ---- life ---- */
+
+const struct block_mechanism block_sync = {
+	.name = "sync",
+	.size = sizeof(struct block_engine),
+};
 
 static void engine_on_event(struct loop_fd *lf, uint32_t events unused_param)
 {
-	struct block_engine *be = container_of(lf, struct block_engine, event);
-
 	/* Edge triggered: the count need not be read. */
-	be->ops->poll(be);
+	block_engine_poll(container_of(lf, struct block_engine, event));
 }
 
-int block_engine_init(struct block_engine *be,
-		      const struct block_engine_ops *ops,
+static void engine_free(struct block_engine *be)
+{
+	loop_fd_del(&be->event);
+	close_fd(&be->event.fd);
+	free(be);
+}
+
+int block_engine_make(struct block_engine **out,
+		      const struct block_mechanism *mechanism,
 		      const struct block_engine_config *config)
 {
-	be->ops = ops;
+	struct block_engine *be = calloc(1, mechanism->size);
+	int r;
+
+	if (!be)
+		return -ENOMEM;
+	be->mechanism = mechanism;
 	be->config = *config;
 	be->wants_events = true;
-	be->ready_tail = &be->ready;
+	list_init(&be->batch);
+	list_init(&be->queue);
 	list_init(&be->pooled);
+	list_init(&be->ready);
 	be->reads_now = !config->image->direct;
 	be->writes_now = !config->image->direct && config->image->is_local;
 	be->event.on_event = engine_on_event;
 	be->event.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (be->event.fd < 0)
-		return -errno;
-	return loop_fd_add(config->loop, &be->event, EPOLLIN | EPOLLET);
+	r = be->event.fd < 0
+		    ? -errno
+		    : loop_fd_add(config->loop, &be->event, EPOLLIN | EPOLLET);
+	if (!r && mechanism->open)
+		r = mechanism->open(be);
+	if (r)
+		engine_free(be);
+	else
+		*out = be;
+	return r;
 }
 
-void block_engine_fini(struct block_engine *be)
+void block_engine_destroy(struct block_engine *be)
 {
 	assert(be->in_flight == 0);
-	if (!be->ops)
-		return;
-	loop_fd_del(&be->event);
-	close_fd(&be->event.fd);
+	if (be->mechanism->close)
+		be->mechanism->close(be);
+	engine_free(be);
+}
+
+/* ---- the ways of a request ---- */
+
+static struct block_req *engine_take(struct list_node *list)
+{
+	return list_is_empty(list)
+		       ? NULL
+		       : container_of(list_take(list), struct block_req, node);
 }
 
 void block_engine_finish(struct block_engine *be, struct block_req *req,
 			 int result)
 {
 	req->result = result;
-	req->next = NULL;
-	*be->ready_tail = req;
-	be->ready_tail = &req->next;
+	list_insert(&be->ready, &req->node);
 }
 
-bool block_engine_deliver(struct block_engine *be)
+/* The request is over; called where done() may be. req belongs to the caller. */
+static void engine_done(struct block_engine *be, struct block_req *req,
+			int result)
 {
-	struct block_req *req = be->ready, *next;
+	be->in_flight--;
+	req->result = result;
+	be->config.done(be->config.opaque, req);
+}
 
-	if (!req)
-		return false;
-	be->ready = NULL;
-	be->ready_tail = &be->ready;
-	for (; req; req = next) {
-		next = req->next;
-		block_engine_done(be, req, req->result);
+void block_engine_moved(struct block_engine *be, struct block_req *req,
+			long result)
+{
+	if ((result == -EAGAIN || result == -EINTR) &&
+	    req->retries < RETRY_MAX) {
+		req->retries++;
+	} else {
+		if (result > 0)
+			req->progress += (uint64_t)result;
+		else if (!result && req->len) /* the file got shorter */
+			result = -EIO;
+		if (result < 0 || req->progress >= req->len) {
+			engine_done(be, req, (int)MIN(result, 0));
+			return;
+		}
+		req->retries = 0;
 	}
+	if (be->cancelling)
+		engine_done(be, req, -ECANCELED);
+	else
+		list_insert(&be->queue, &req->node);
+}
+
+/* done() for the ready list as it is now. True if there was any. */
+static bool engine_deliver(struct block_engine *be)
+{
+	struct list_node *last = be->ready.prev, *node;
+	struct block_req *req;
+
+	if (list_is_empty(&be->ready))
+		return false;
+	do {
+		node = list_take(&be->ready);
+		req = container_of(node, struct block_req, node);
+		engine_done(be, req, req->result);
+	} while (node != last);
 	return true;
 }
 
@@ -183,15 +270,24 @@ void block_engine_signal(struct block_engine *be)
 	(void)!eventfd_write(be->event.fd, 1);
 }
 
-void block_engine_events(struct block_engine *be, bool on)
+static void engine_flush(struct block_engine *be)
 {
-	be->wants_events = on;
-	block_engine_settle(be);
+	if (be->mechanism->flush)
+		be->stuck = be->mechanism->flush(be);
+}
+
+/* Last thing in commit(), poll(), cancel() and events(). */
+static void engine_settle(struct block_engine *be)
+{
+	if (be->wants_events && (be->stuck || !list_is_empty(&be->ready)))
+		block_engine_signal(be);
 }
 
 /* ---- plain calls, on this thread ---- */
 
-bool block_engine_read_now(struct block_engine *be, struct block_req *req)
+/* Read what the page cache has of the request, without waiting. True: that was
+ * all of it, and the request is finished. False: the rest is still to do. */
+static bool engine_read_now(struct block_engine *be, struct block_req *req)
 {
 	ssize_t n;
 
@@ -214,23 +310,15 @@ bool block_engine_read_now(struct block_engine *be, struct block_req *req)
 	return false;
 }
 
-/* A part of a page may have to be read first. File systems wait for their disk
- * anyway when they have to; a block device does for nothing else. */
-static bool engine_is_part_write(const struct block_engine *be,
-				 const struct block_req *req)
+/* To be made on this thread? Not a part of a page, which may have to be read
+ * first: file systems wait for their disk anyway when they have to; a block
+ * device does for nothing else. */
+static bool engine_is_write_now(const struct block_engine *be,
+				const struct block_req *req)
 {
-	return be->config.image->is_blockdev &&
-	       (req->offset | req->len) % PAGE_LEN;
-}
-
-bool block_engine_hold_write(struct block_engine *be, struct block_req *req)
-{
-	if (req->op != BLOCK_WRITE || !be->writes_now ||
-	    engine_is_part_write(be, req))
-		return false;
-	req->next = be->writes;
-	be->writes = req;
-	return true;
+	return req->op == BLOCK_WRITE && be->writes_now &&
+	       !(be->config.image->is_blockdev &&
+		 (req->offset | req->len) % PAGE_LEN);
 }
 
 /* How often this thread has had to wait; to be preempted does not count. */
@@ -251,30 +339,27 @@ static bool engine_is_stalled(struct block_engine *be, uint64_t now)
 	return now - be->seen_ns > STALL_NS;
 }
 
-void block_engine_write_now(struct block_engine *be,
-			    void (*slow)(struct block_engine *be,
-					 struct block_req *req))
+/*
+ * Make these writes. They stop, and the rest is left, where they would hold up
+ * the loop: because one just did, or because the host owes an answer for long.
+ */
+static void engine_write_now(struct block_engine *be, struct list_node *writes)
 {
-	struct block_req *req = be->writes, *next;
 	uint64_t start = loop_now_ns(), spent;
-	bool is_slow = start < be->writes_after_ns ||
-		       engine_is_stalled(be, start);
-	long waits = is_slow ? 0 : engine_waits();
+	struct block_req *req;
+	long waits;
 
-	be->writes = NULL;
-	for (; req; req = next) {
-		next = req->next;
-		if (is_slow) {
-			slow(be, req);
-			continue;
-		}
+	if (start < be->writes_after_ns || engine_is_stalled(be, start))
+		return;
+	waits = engine_waits();
+	while ((req = engine_take(writes))) {
 		block_engine_finish(be, req,
 				    block_req_execute(be->config.image, req));
 		spent = loop_now_ns() - start;
-		if (spent > WRITE_NS && engine_waits() != waits) {
-			is_slow = true;
-			be->writes_after_ns = start + spent * WRITE_PAUSE;
-		}
+		if (spent <= WRITE_NS || engine_waits() == waits)
+			continue;
+		be->writes_after_ns = start + spent * WRITE_PAUSE;
+		return;
 	}
 }
 
@@ -293,10 +378,10 @@ static void engine_on_pool_done(struct pool_job *job)
 
 	list_remove(&req->node);
 	block_engine_back(req->be);
-	block_engine_done(req->be, req, req->result);
+	engine_done(req->be, req, req->result);
 }
 
-void block_engine_defer(struct block_engine *be, struct block_req *req)
+static void engine_defer(struct block_engine *be, struct block_req *req)
 {
 	int r;
 
@@ -311,26 +396,104 @@ void block_engine_defer(struct block_engine *be, struct block_req *req)
 		return;
 	}
 	list_insert(&be->pooled, &req->node);
-	block_engine_away(be);
+	be->nr_away++;
 }
 
-void block_engine_submit_plain(struct block_engine *be, struct block_req *req)
+/* ---- for devices ---- */
+
+void block_engine_submit(struct block_engine *be, struct block_req *req)
 {
-	if (block_engine_hold_write(be, req) ||
-	    (req->op == BLOCK_READ && block_engine_read_now(be, req)))
+	if (!be->in_flight++)
+		be->cancelling = false;
+	req->progress = 0;
+	req->retries = 0;
+	list_insert(&be->batch, &req->node);
+}
+
+/* Does the mechanism take it? */
+static bool engine_is_queued(const struct block_engine *be,
+			     const struct block_req *req)
+{
+	const struct block_image *image = be->config.image;
+
+	return be->mechanism->flush && req->op <= BLOCK_WRITE &&
+	       (image->direct || !be->mechanism->needs_direct) &&
+	       !block_req_is_misaligned(image, req);
+}
+
+/* Without a wait on this thread. alone: it is all there is of its batch. */
+static void engine_send(struct block_engine *be, struct block_req *req,
+			bool alone)
+{
+	bool queued = engine_is_queued(be, req);
+
+	if (req->op == BLOCK_READ && (alone || !queued) &&
+	    engine_read_now(be, req))
 		return;
-	block_engine_defer(be, req);
+	if (queued)
+		list_insert(&be->queue, &req->node);
+	else
+		engine_defer(be, req);
+}
+
+void block_engine_commit(struct block_engine *be)
+{
+	bool alone = be->batch.next == be->batch.prev;
+	struct list_node writes;
+	struct block_req *req;
+
+	list_init(&writes);
+	while ((req = engine_take(&be->batch))) {
+		if (engine_is_write_now(be, req))
+			list_insert(&writes, &req->node);
+		else
+			engine_send(be, req, alone);
+	}
+	if (!list_is_empty(&writes))
+		engine_write_now(be, &writes);
+	while ((req = engine_take(&writes)))
+		engine_send(be, req, false);
+	engine_flush(be);
+	engine_settle(be);
+}
+
+bool block_engine_poll(struct block_engine *be)
+{
+	bool any = engine_deliver(be);
+
+	if (be->mechanism->reap)
+		any |= be->mechanism->reap(be);
+	/* What was stuck or cut short. */
+	if (be->stuck || !list_is_empty(&be->queue))
+		engine_flush(be);
+	engine_settle(be);
+	return any;
+}
+
+void block_engine_events(struct block_engine *be, bool on)
+{
+	be->wants_events = on;
+	engine_settle(be);
+	if (be->mechanism->events)
+		be->mechanism->events(be, on);
 }
 
 void block_engine_cancel(struct block_engine *be)
 {
+	struct block_req *req;
+
 	be->cancelling = be->in_flight != 0;
-	list_for_each_entry (struct block_req, req, &be->pooled, node) {
-		if (!pool_cancel(&req->job))
-			continue;
-		list_remove(&req->node);
-		block_engine_back(be);
+	while ((req = engine_take(&be->queue)))
 		block_engine_finish(be, req, -ECANCELED);
+	list_for_each_entry (struct block_req, pooled, &be->pooled, node) {
+		if (!pool_cancel(&pooled->job))
+			continue;
+		list_remove(&pooled->node);
+		block_engine_back(be);
+		block_engine_finish(be, pooled, -ECANCELED);
 	}
-	block_engine_settle(be);
+	if (be->mechanism->cancel)
+		be->mechanism->cancel(be);
+	engine_flush(be);
+	engine_settle(be);
 }

@@ -21,7 +21,7 @@
  * the first to meet a local disk that died: it then waits as long as the disk
  * is dead, and with it this I/O thread's other queues; no other thread does.
  */
-#include "devices/backend/block_engine.h"
+#include "devices/backend/block_mechanism.h"
 
 #include <assert.h>
 #include <liburing.h>
@@ -33,161 +33,107 @@
 
 /* More than this in one batch are submitted in parts. */
 #define URING_SQ_MAX 256u
-#define URING_RETRY_MAX 8u
-/* Bytes of one registered buffer: less than the kernel's limit (1 GiB), so that
- * memory can come and go by them. */
-#define URING_FIXED_MAX BLOCK_WINDOW_UNIT
-
-struct uring_fixed {
-	uintptr_t base;
-	size_t len;
-	unsigned int first_index;
-	/* of the window: what the kernel has of each piece, as of
-	 * block_window.lives. NULL: it has all of it */
-	uint32_t *lives;
-};
 
 struct uring_engine {
 	struct block_engine be;
 	struct io_uring ring;
 	bool deferred; /* completions wait until we come and get them */
-	/* without the ring */
-	unsigned int batch; /* submitted to the ring since the last commit */
-	struct block_req *held; /* that batch, when it is one lone read */
-	/* the rest */
-	bool resent; /* poll() put something into the ring */
-	struct block_req *backlog; /* the submission ring was full */
-	struct block_req **backlog_tail;
-	struct uring_fixed *fixed; /* regions known to the kernel */
-	unsigned int nr_fixed; /* the window is the last one */
-	uint32_t window_changes; /* seen so far */
+	/* What the kernel has of each piece of memory, a registered buffer, as
+	 * of block_memory.lives. NULL: none are registered. */
+	uint32_t *lives;
+	uint32_t changes; /* of the memory, seen so far */
 };
-
-static const struct block_window uring_no_window;
 
 /* ---- registered memory ---- */
 
-static unsigned int uring_pieces(size_t len)
+static void uring_say_unregistered(int r)
 {
-	return (unsigned int)((len + URING_FIXED_MAX - 1) / URING_FIXED_MAX);
+	log_info("disk buffers are not registered: %s", strerror(-r));
 }
 
-/* Enter iov as a region; its pieces at the end of pieces[], empty ones for the
- * window. */
-static void uring_add_region(struct uring_engine *ur, const struct iovec *iov,
-			     uint32_t *lives, struct iovec *pieces,
-			     unsigned int *nr)
+/* Piece i as the kernel is to know it; without memory: nothing. */
+static struct iovec uring_piece(const struct block_memory *m, unsigned int i,
+				uint32_t life)
 {
+	const struct block_region *r = &m->regions[m->nr_regions - 1];
 	size_t off;
 
-	ur->fixed[ur->nr_fixed++] = (struct uring_fixed){
-		.base = (uintptr_t)iov->iov_base,
-		.len = iov->iov_len,
-		.first_index = *nr,
-		.lives = lives,
+	if (!life)
+		return (struct iovec){ NULL, 0 };
+	while (i < r->first)
+		r--;
+	off = (i - r->first) * BLOCK_MEMORY_UNIT;
+	return (struct iovec){
+		(char *)r->mem.iov_base + off,
+		MIN(r->mem.iov_len - off, BLOCK_MEMORY_UNIT),
 	};
-	for (off = 0; off < iov->iov_len; off += URING_FIXED_MAX) {
-		if (!lives)
-			pieces[*nr] = (struct iovec){
-				(char *)iov->iov_base + off,
-				MIN(iov->iov_len - off, URING_FIXED_MAX),
-			};
-		(*nr)++;
-	}
 }
 
-/* The kernel learns what the window holds now. */
-static void uring_follow_window(struct uring_engine *ur)
+/* The kernel learns what memory there is now. */
+static void uring_follow_memory(struct uring_engine *ur)
 {
-	const struct block_window *window = ur->be.config.window;
-	const struct uring_fixed *f;
-	uint32_t changes = atomic_load(&window->changes), life;
+	const struct block_memory *m = ur->be.config.memory;
+	uint32_t changes, life;
 	unsigned int i;
 	int r;
 
-	if (!ur->nr_fixed || changes == ur->window_changes)
+	if (!ur->lives || (changes = m->changes) == ur->changes)
 		return;
-	ur->window_changes = changes;
-	f = &ur->fixed[ur->nr_fixed - 1];
-	for (i = 0; i < uring_pieces(f->len); i++) {
-		struct iovec piece = { (char *)window->mem.iov_base +
-					       i * URING_FIXED_MAX,
-				       URING_FIXED_MAX };
+	ur->changes = changes;
+	for (i = 0; i < m->nr_pieces; i++) {
+		struct iovec piece;
 
-		life = atomic_load(&window->lives[i]);
-		if (f->lives[i] == life)
+		life = m->lives[i];
+		if (ur->lives[i] == life)
 			continue;
-		if (!life)
-			piece = (struct iovec){ NULL, 0 };
-		r = io_uring_register_buffers_update_tag(
-			&ur->ring, f->first_index + i, &piece, NULL, 1);
+		piece = uring_piece(m, i, life);
+		r = io_uring_register_buffers_update_tag(&ur->ring, i, &piece,
+							 NULL, 1);
 		/* A piece that the kernel does not take goes the ordinary way;
 		 * one that it does not give back is not used. */
-		f->lives[i] = r == 1 ? life : 0;
+		ur->lives[i] = r == 1 ? life : 0;
 		if (r != 1)
-			log_info("disk buffers are not registered: %s",
-				 strerror(-r));
+			uring_say_unregistered(r);
 	}
 }
 
 /* Without it everything works the same, a little slower. */
-static void uring_register_fixed(struct uring_engine *ur)
+static void uring_register_memory(struct uring_engine *ur)
 {
-	const struct block_engine_config *config = &ur->be.config;
-	const struct iovec *window = &config->window->mem;
-	unsigned int i, nr = uring_pieces(window->iov_len);
+	const struct block_memory *m = ur->be.config.memory;
+	unsigned int i, nr = m ? m->nr_pieces : 0;
 	struct iovec *pieces;
-	uint32_t *lives = calloc(nr + 1, sizeof(*lives)); /* never none */
 	int r = -ENOMEM;
 
-	for (i = 0; i < config->nr_fixed; i++)
-		nr += uring_pieces(config->fixed[i].iov_len);
-	pieces = calloc(nr + 1, sizeof(*pieces));
-	ur->fixed = calloc(config->nr_fixed + 1, sizeof(*ur->fixed));
-	nr = 0;
-	if (pieces && lives && ur->fixed) {
-		for (i = 0; i < config->nr_fixed; i++)
-			uring_add_region(ur, &config->fixed[i], NULL, pieces,
-					 &nr);
-		uring_add_region(ur, window, lives, pieces, &nr);
+	if (!nr)
+		return;
+	pieces = calloc(nr, sizeof(*pieces));
+	ur->lives = calloc(nr, sizeof(*ur->lives));
+	ur->changes = m->changes;
+	if (pieces && ur->lives) {
+		for (i = 0; i < nr; i++) {
+			ur->lives[i] = m->lives[i];
+			pieces[i] = uring_piece(m, i, ur->lives[i]);
+		}
 		r = io_uring_register_buffers(&ur->ring, pieces, nr);
 	}
 	free(pieces);
 	if (!r)
 		return;
-	log_info("disk buffers are not registered: %s", strerror(-r));
-	ur->nr_fixed = 0;
-	free(lives);
-}
-
-/* The kernel holds this piece of the window, and the memory that is there now. */
-static bool uring_has_piece(const struct uring_engine *ur,
-			    const struct uring_fixed *f, size_t i)
-{
-	const struct block_window *window = ur->be.config.window;
-
-	return f->lives[i] && f->lives[i] == atomic_load(&window->lives[i]);
+	uring_say_unregistered(r);
+	free(ur->lives);
+	ur->lives = NULL;
 }
 
 /* Index of the registered buffer that holds all of iov, or -1. */
 static int uring_fixed_index(const struct uring_engine *ur,
 			     const struct iovec *iov)
 {
-	unsigned int i;
+	const struct block_memory *m = ur->be.config.memory;
+	int i = ur->lives ? block_memory_piece(m, iov) : -1;
 
-	for (i = 0; i < ur->nr_fixed; i++) {
-		const struct uring_fixed *f = &ur->fixed[i];
-		uintptr_t off = (uintptr_t)iov->iov_base - f->base;
-
-		if (off >= f->len || iov->iov_len > f->len - off)
-			continue;
-		if (off % URING_FIXED_MAX + iov->iov_len > URING_FIXED_MAX)
-			return -1;
-		if (f->lives && !uring_has_piece(ur, f, off / URING_FIXED_MAX))
-			return -1;
-		return (int)(f->first_index + off / URING_FIXED_MAX);
-	}
-	return -1;
+	/* The kernel holds it, and the memory that is there now. */
+	return i >= 0 && ur->lives[i] && ur->lives[i] == m->lives[i] ? i : -1;
 }
 
 /* ---- towards the kernel ---- */
@@ -212,8 +158,6 @@ static void uring_prep_data(struct uring_engine *ur, struct io_uring_sqe *sqe,
 	sqe->opcode = read ? IORING_OP_READ : IORING_OP_WRITE;
 	sqe->addr = (uintptr_t)iov->iov_base;
 	sqe->len = (uint32_t)iov->iov_len;
-	if (!ur->nr_fixed)
-		return;
 	index = uring_fixed_index(ur, iov);
 	if (index >= 0) {
 		sqe->opcode = read ? IORING_OP_READ_FIXED
@@ -235,169 +179,62 @@ static void uring_prep(struct uring_engine *ur, struct io_uring_sqe *sqe,
 	uring_prep_data(ur, sqe, req);
 }
 
-/* All that the ring holds goes to the kernel; one call when it takes it all. */
-static void uring_flush(struct uring_engine *ur)
+/* One call when the kernel takes it all. */
+static bool uring_flush(struct block_engine *be)
 {
-	int r = 1;
-
-	while (io_uring_sq_ready(&ur->ring) && (r > 0 || r == -EINTR))
-		r = io_uring_submit(&ur->ring);
-	ur->be.stuck = ur->backlog || io_uring_sq_ready(&ur->ring);
-	assert(r != -EEXIST && r != -EBADF); /* the wrong thread, a lost fd */
-}
-
-static struct io_uring_sqe *uring_get_sqe(struct uring_engine *ur)
-{
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&ur->ring);
-
-	if (sqe)
-		return sqe;
-	uring_flush(ur);
-	return io_uring_get_sqe(&ur->ring);
-}
-
-static void uring_push(struct uring_engine *ur, struct block_req *req)
-{
-	struct io_uring_sqe *sqe = uring_get_sqe(ur);
-
-	block_engine_away(&ur->be);
-	if (sqe) {
-		uring_prep(ur, sqe, req);
-		return;
-	}
-	req->next = NULL;
-	*ur->backlog_tail = req;
-	ur->backlog_tail = &req->next;
-	ur->be.stuck = true;
-}
-
-/* The kernel would not take everything: try again. */
-static void uring_unstick(struct uring_engine *ur)
-{
-	struct block_req *req;
+	struct uring_engine *ur = container_of(be, struct uring_engine, be);
 	struct io_uring_sqe *sqe;
+	struct block_req *req;
+	int r;
 
-	while ((req = ur->backlog) && (sqe = uring_get_sqe(ur))) {
-		ur->backlog = req->next;
-		if (!req->next)
-			ur->backlog_tail = &ur->backlog;
-		uring_prep(ur, sqe, req);
-	}
-	uring_flush(ur);
-}
-
-static void uring_submit(struct block_engine *be, struct block_req *req)
-{
-	struct uring_engine *ur = container_of(be, struct uring_engine, be);
-
-	block_engine_begin(be, req);
-	if (req->op > BLOCK_WRITE ||
-	    block_req_is_misaligned(be->config.image, req)) {
-		block_engine_defer(be, req);
-		return;
-	}
-	if (block_engine_hold_write(be, req))
-		return;
-	if (ur->batch++ == 0 && req->op == BLOCK_READ && be->reads_now) {
-		ur->held = req;
-		return;
-	}
-	if (ur->held) {
-		uring_push(ur, ur->held);
-		ur->held = NULL;
-	}
-	uring_push(ur, req);
-}
-
-/* For block_engine_write_now(). */
-static void uring_push_write(struct block_engine *be, struct block_req *req)
-{
-	uring_push(container_of(be, struct uring_engine, be), req);
-}
-
-static void uring_commit(struct block_engine *be)
-{
-	struct uring_engine *ur = container_of(be, struct uring_engine, be);
-	struct block_req *req = ur->held;
-
-	ur->held = NULL;
-	ur->batch = 0;
-	if (be->writes)
-		block_engine_write_now(be, uring_push_write);
-	if (req && !block_engine_read_now(be, req))
-		uring_push(ur, req);
-	uring_flush(ur);
-	block_engine_settle(be);
+	do {
+		while ((req = block_engine_next(be)) &&
+		       (sqe = io_uring_get_sqe(&ur->ring))) {
+			block_engine_taken(be, req);
+			uring_prep(ur, sqe, req);
+		}
+		r = io_uring_sq_ready(&ur->ring) ? io_uring_submit(&ur->ring)
+						 : 0;
+	} while (r > 0 || r == -EINTR);
+	assert(r != -EEXIST && r != -EBADF); /* the wrong thread, a lost fd */
+	return req || io_uring_sq_ready(&ur->ring);
 }
 
 /* Linux 5.19; older ones cancel nothing. */
 static void uring_cancel(struct block_engine *be)
 {
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
-	struct block_req *req;
-	struct io_uring_sqe *sqe;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ur->ring);
 
-	while ((req = ur->backlog)) {
-		ur->backlog = req->next;
-		block_engine_back(be);
-		block_engine_finish(be, req, -ECANCELED);
+	if (!sqe) {
+		uring_flush(be);
+		sqe = io_uring_get_sqe(&ur->ring);
 	}
-	ur->backlog_tail = &ur->backlog;
-	sqe = uring_get_sqe(ur);
-	if (sqe) {
-		io_uring_prep_cancel(sqe, NULL,
-				     (int)(IORING_ASYNC_CANCEL_ALL |
-					   IORING_ASYNC_CANCEL_ANY));
-		sqe->user_data = 0;
-	}
-	uring_flush(ur);
-	block_engine_cancel(be);
+	if (!sqe)
+		return;
+	io_uring_prep_cancel(
+		sqe, NULL,
+		(int)(IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY));
+	sqe->user_data = 0;
 }
 
 /* ---- from the kernel ---- */
 
-static void uring_resend(struct uring_engine *ur, struct block_req *req)
-{
-	if (ur->be.cancelling) {
-		block_engine_done(&ur->be, req, -ECANCELED);
-		return;
-	}
-	ur->resent = true;
-	uring_push(ur, req);
-}
-
-static void uring_complete(struct uring_engine *ur, struct block_req *req,
-			   int result)
-{
-	if ((result == -EAGAIN || result == -EINTR) &&
-	    req->retries < URING_RETRY_MAX) {
-		req->retries++;
-		uring_resend(ur, req);
-		return;
-	}
-	if (block_engine_moved(&ur->be, req, result)) {
-		req->retries = 0;
-		uring_resend(ur, req);
-	}
-}
-
-static bool uring_poll(struct block_engine *be)
+static bool uring_reap(struct block_engine *be)
 {
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
 	struct io_uring_cq *cq = &ur->ring.cq;
-	bool any = block_engine_deliver(be);
 	unsigned int head, tail;
+	bool any;
 
-	uring_follow_window(ur);
-	if (be->stuck)
-		uring_unstick(ur);
+	uring_follow_memory(ur);
 	/* Completions that wait for us to come and get them. */
 	if (IO_URING_READ_ONCE(*ur->ring.sq.kflags) &
 	    (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
 		io_uring_get_events(&ur->ring);
 	head = *cq->khead;
 	tail = io_uring_smp_load_acquire(cq->ktail);
-	any |= head != tail;
+	any = head != tail;
 	while (head != tail) {
 		const struct io_uring_cqe *cqe =
 			&cq->cqes[head & cq->ring_mask];
@@ -408,13 +245,8 @@ static bool uring_poll(struct block_engine *be)
 		if (!data)
 			continue; /* a cancellation's own */
 		block_engine_back(be);
-		uring_complete(ur, (struct block_req *)data, result);
+		block_engine_moved(be, (struct block_req *)data, result);
 	}
-	if (ur->resent) {
-		ur->resent = false;
-		uring_flush(ur);
-	}
-	block_engine_settle(be);
 	return any;
 }
 
@@ -422,7 +254,6 @@ static void uring_events(struct block_engine *be, bool on)
 {
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
 
-	block_engine_events(be, on);
 	/* A kernel worker that completes a request by itself may look at the
 	 * flag before its completion is to be seen: leave it alone then. */
 	if (!ur->deferred)
@@ -471,59 +302,43 @@ static int uring_setup(struct uring_engine *ur, unsigned int depth)
 	return params.features & IORING_FEAT_RW_CUR_POS ? 0 : -ENOSYS;
 }
 
-static void uring_destroy(struct block_engine *be)
+static void uring_close(struct block_engine *be)
 {
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
 
-	block_engine_fini(be);
 	/* The kernel takes a ring apart at leisure; the pages are to be free
 	 * when this returns, for there may be no others (hugetlbfs). */
-	if (ur->nr_fixed)
+	if (ur->lives)
 		io_uring_unregister_buffers(&ur->ring);
 	if (ur->ring.ring_fd >= 0)
 		io_uring_queue_exit(&ur->ring);
-	if (ur->nr_fixed)
-		free(ur->fixed[ur->nr_fixed - 1].lives);
-	free(ur->fixed);
-	free(ur);
+	free(ur->lives);
 }
 
-static int uring_create(struct block_engine **out,
-			const struct block_engine_config *config)
+static int uring_open(struct block_engine *be)
 {
-	struct uring_engine *ur = calloc(1, sizeof(*ur));
-	int r;
+	struct uring_engine *ur = container_of(be, struct uring_engine, be);
+	int r = uring_setup(ur, be->config.depth);
 
-	if (!ur)
-		return -ENOMEM;
-	ur->backlog_tail = &ur->backlog;
-	r = uring_setup(ur, config->depth);
 	if (!r)
-		r = io_uring_register_files(&ur->ring, &config->image->fd, 1);
+		r = io_uring_register_files(&ur->ring, &be->config.image->fd,
+					    1);
 	if (!r)
-		r = block_engine_init(&ur->be, &block_uring_ops, config);
-	if (!r)
-		r = io_uring_register_eventfd(&ur->ring, ur->be.event.fd);
-	if (r) {
-		uring_destroy(&ur->be);
-		return r;
-	}
-	if (!config->window)
-		ur->be.config.window = &uring_no_window;
-	if (config->nr_fixed || config->window)
-		uring_register_fixed(ur);
-	uring_follow_window(ur);
-	*out = &ur->be;
-	return 0;
+		r = io_uring_register_eventfd(&ur->ring, be->event.fd);
+	if (r)
+		uring_close(be);
+	else
+		uring_register_memory(ur);
+	return r;
 }
 
-const struct block_engine_ops block_uring_ops = {
+const struct block_mechanism block_uring = {
 	.name = "uring",
-	.create = uring_create,
-	.submit = uring_submit,
-	.commit = uring_commit,
-	.poll = uring_poll,
+	.size = sizeof(struct uring_engine),
+	.open = uring_open,
+	.flush = uring_flush,
+	.reap = uring_reap,
 	.events = uring_events,
 	.cancel = uring_cancel,
-	.destroy = uring_destroy,
+	.close = uring_close,
 };

@@ -103,9 +103,9 @@ static void blk_destroy(struct virtio_dev *dev)
 {
 	struct blk *blk = blk_of(dev);
 
-	gmem_unlisten(&blk->memory);
+	gmem_unlisten(&blk->listener);
 	virtio_fini(dev);
-	block_window_fini(&blk->window);
+	block_memory_fini(&blk->memory);
 	free(blk->queues);
 	free(blk);
 }
@@ -202,9 +202,9 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 		blk->queues[i].blk = blk;
 		blk->queues[i].q = &blk->dev.queues[i];
 	}
-	if (block_window_init(&blk->window, &dimms))
+	if (block_memory_add(&blk->memory, &dimms))
 		return error_set(err, ENOMEM, "out of memory");
-	r = gmem_listen(&board->gmem, &blk->memory, err);
+	r = gmem_listen(&board->gmem, &blk->listener, err);
 	if (r)
 		return r;
 	/* Not a string: a serial of 20 bytes has no NUL (section 5.2.6.1). */
@@ -223,8 +223,8 @@ static int blk_create(struct board *board, const void *config, void *opened,
 		return error_set(err, ENOMEM, "out of memory");
 	blk->config = *(const struct blk_config *)config;
 	blk->image = opened;
-	blk->memory.added = blk_memory_added;
-	blk->memory.removed = blk_memory_removed;
+	blk->listener.added = blk_memory_added;
+	blk->listener.removed = blk_memory_removed;
 	atomic_store(&blk->writeback, true);
 	r = blk_build(blk, board, err);
 	if (r) {

@@ -99,8 +99,8 @@ static void blk_done(void *opaque, struct block_req *be)
 	if (be->op != BLOCK_READ && be->op != BLOCK_FLUSH &&
 	    !atomic_load_explicit(&bq->blk->writeback, memory_order_relaxed)) {
 		be->op = BLOCK_FLUSH;
-		bq->engine->ops->submit(bq->engine, be);
-		bq->engine->ops->commit(bq->engine);
+		block_engine_submit(bq->engine, be);
+		block_engine_commit(bq->engine);
 		return;
 	}
 	blk_finish(bq, req, BLK_S_OK);
@@ -262,7 +262,7 @@ static bool blk_take(struct blk_queue *bq)
 		virtqueue_weigh(&bq->q->vq, c, req->be.len);
 	req->begun = io_counters_begin(&bq->q->counters);
 	if (status < 0)
-		bq->engine->ops->submit(bq->engine, &req->be);
+		block_engine_submit(bq->engine, &req->be);
 	else
 		blk_finish(bq, req, (uint8_t)status);
 	return true;
@@ -270,7 +270,7 @@ static bool blk_take(struct blk_queue *bq)
 
 static void blk_queue_end(struct blk_queue *bq)
 {
-	bq->engine->ops->destroy(bq->engine);
+	block_engine_destroy(bq->engine);
 	bq->engine = NULL;
 	virtio_queue_idle(bq->q);
 }
@@ -279,7 +279,7 @@ bool blk_poll(struct virtio_dev *dev, unsigned int qidx)
 {
 	struct blk_queue *bq = &blk_of(dev)->queues[qidx];
 	struct virtqueue *vq = &bq->q->vq;
-	bool work = bq->engine->ops->poll(bq->engine);
+	bool work = block_engine_poll(bq->engine);
 
 	if (vq->used_published != vq->used_idx) {
 		virtio_queue_publish(bq->q);
@@ -300,8 +300,8 @@ void blk_on_kick(struct virtio_dev *dev, unsigned int qidx)
 	do {
 		for (n = 0, took = true; n < BLK_BATCH && took; n++)
 			took = blk_take(bq);
-		bq->engine->ops->commit(bq->engine);
-		bq->engine->ops->poll(bq->engine);
+		block_engine_commit(bq->engine);
+		block_engine_poll(bq->engine);
 		virtio_queue_publish(bq->q);
 		all += n;
 	} while (took && all < bq->q->vq.size);
@@ -309,18 +309,19 @@ void blk_on_kick(struct virtio_dev *dev, unsigned int qidx)
 
 /* ---- queues ---- */
 
-static_assert(BLOCK_WINDOW_UNIT == GMEM_BLOCK, "memory comes in such pieces");
+static_assert(BLOCK_MEMORY_UNIT == GMEM_BLOCK, "memory comes in such pieces");
+static_assert(BLOCK_MEMORY_REGIONS > GMEM_MAX_RAM, "and one for all DIMMs");
 
 /* Queues follow when they wake up. */
-static void blk_change_window(struct blk *blk, const struct gmem_range *range,
+static void blk_change_memory(struct blk *blk, const struct gmem_range *range,
 			      bool there)
 {
 	const struct iovec mem = { range->hva, range->len };
 	unsigned int i;
 
-	if (range->kind != GMEM_DIMM || !(range->flags & GMEM_POPULATED))
+	if (range->kind == GMEM_WINDOW || !(range->flags & GMEM_POPULATED))
 		return;
-	block_window_change(&blk->window, &mem, there);
+	block_memory_change(&blk->memory, &mem, there);
 	for (i = 0; i < blk->dev.nr_queues; i++)
 		virtio_notify_write(&blk->dev, i);
 }
@@ -328,7 +329,7 @@ static void blk_change_window(struct blk *blk, const struct gmem_range *range,
 void blk_memory_removed(struct gmem_listener *gl,
 			const struct gmem_range *range)
 {
-	blk_change_window(container_of(gl, struct blk, memory), range, false);
+	blk_change_memory(container_of(gl, struct blk, listener), range, false);
 }
 
 /*
@@ -336,14 +337,17 @@ void blk_memory_removed(struct gmem_listener *gl,
  * registering pins it; then it saves up to a tenth of the time.
  */
 int blk_memory_added(struct gmem_listener *gl, const struct gmem_range *range,
-		     struct error *err unused_param)
+		     struct error *err)
 {
-	struct blk *blk = container_of(gl, struct blk, memory);
+	struct blk *blk = container_of(gl, struct blk, listener);
+	const struct iovec mem = { range->hva, range->len };
 
-	if (range->kind == GMEM_RAM && range->flags & GMEM_POPULATED)
-		blk->fixed[blk->nr_fixed++] =
-			(struct iovec){ range->hva, range->len };
-	blk_change_window(blk, range, true);
+	if (range->kind == GMEM_RAM && range->flags & GMEM_POPULATED) {
+		if (block_memory_add(&blk->memory, &mem))
+			return error_set(err, ENOMEM, "out of memory");
+		blk->registers = true;
+	}
+	blk_change_memory(blk, range, true);
 	return 0;
 }
 
@@ -357,9 +361,7 @@ int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 		.loop = bq->q->loop,
 		.done = blk_done,
 		.opaque = bq,
-		.fixed = blk->fixed,
-		.nr_fixed = blk->nr_fixed,
-		.window = blk->nr_fixed ? &blk->window : NULL,
+		.memory = blk->registers ? &blk->memory : NULL,
 	};
 
 	return block_engine_create(
@@ -373,12 +375,12 @@ void blk_queue_stop(struct virtio_dev *dev, unsigned int qidx)
 	if (virtqueue_is_idle(&bq->q->vq))
 		blk_queue_end(bq);
 	else
-		bq->engine->ops->cancel(bq->engine);
+		block_engine_cancel(bq->engine);
 }
 
 void blk_events(struct virtio_dev *dev, unsigned int qidx, bool on)
 {
 	struct blk_queue *bq = &blk_of(dev)->queues[qidx];
 
-	bq->engine->ops->events(bq->engine, on);
+	block_engine_events(bq->engine, on);
 }

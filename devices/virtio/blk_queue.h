@@ -89,12 +89,10 @@ struct blk {
 	struct blk_queue *queues;
 	unsigned int seg_max;
 	char serial[BLK_ID_LEN];
-	/* Memory for engines to register. Main thread; what is there at the
-	 * creation never changes. */
-	struct gmem_listener memory;
-	struct iovec fixed[GMEM_MAX_RAM];
-	unsigned int nr_fixed;
-	struct block_window window;
+	/* Memory for engines to register. Main thread. */
+	struct gmem_listener listener;
+	struct block_memory memory;
+	bool registers; /* RAM is all there, so to pin it costs nothing */
 	/* vCPU, under dev.lock */
 	struct blk_config_space space;
 	/* any thread */

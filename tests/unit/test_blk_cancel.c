@@ -6,51 +6,58 @@
  */
 #include "tests/unit/blk_fixture.h"
 
-#include "devices/backend/block.h"
+#include "devices/backend/block_mechanism.h"
 
 struct slow {
 	struct block_engine be;
 	struct block_req *held[RING_SIZE]; /* in order of submission */
 	unsigned int nr_held;
 	unsigned int nr_begun; /* of those, by the host */
-	struct block_req *ready[RING_SIZE]; /* for poll() */
+	struct block_req *ready[RING_SIZE]; /* for reap() */
 	unsigned int nr_ready;
 };
 
-static struct slow slow;
+static struct slow *slow;
 static unsigned int nr_engines, nr_cancels;
 
 static void slow_end(struct block_req *req, int result)
 {
 	req->result = result;
-	slow.ready[slow.nr_ready++] = req;
+	slow->ready[slow->nr_ready++] = req;
 }
 
-static void slow_submit(struct block_engine *be, struct block_req *req)
+static int slow_open(struct block_engine *be)
 {
-	be->in_flight++;
-	slow.held[slow.nr_held++] = req;
+	slow = container_of(be, struct slow, be);
+	be->reads_now = be->writes_now = false;
+	nr_engines++;
+	return 0;
 }
 
-static void slow_commit(struct block_engine *be unused_param)
+static bool slow_flush(struct block_engine *be)
 {
+	struct block_req *req;
+
+	while ((req = block_engine_next(be))) {
+		block_engine_taken(be, req);
+		slow->held[slow->nr_held++] = req;
+	}
+	return false;
 }
 
-static bool slow_poll(struct block_engine *be)
+static bool slow_reap(struct block_engine *be)
 {
-	unsigned int i, nr = slow.nr_ready;
+	unsigned int i, nr = slow->nr_ready;
 
-	slow.nr_ready = 0;
+	slow->nr_ready = 0;
 	for (i = 0; i < nr; i++) {
-		be->in_flight--;
-		be->config.done(be->config.opaque, slow.ready[i]);
+		struct block_req *req = slow->ready[i];
+
+		block_engine_back(be);
+		block_engine_moved(be, req,
+				   req->result ? req->result : (long)req->len);
 	}
 	return nr;
-}
-
-static void slow_events(struct block_engine *be unused_param,
-			bool on unused_param)
-{
 }
 
 static void slow_cancel(struct block_engine *be unused_param)
@@ -58,25 +65,24 @@ static void slow_cancel(struct block_engine *be unused_param)
 	unsigned int i;
 
 	nr_cancels++;
-	for (i = slow.nr_begun; i < slow.nr_held; i++)
-		slow_end(slow.held[i], -ECANCELED);
-	slow.nr_held = slow.nr_begun;
+	for (i = slow->nr_begun; i < slow->nr_held; i++)
+		slow_end(slow->held[i], -ECANCELED);
+	slow->nr_held = slow->nr_begun;
 }
 
-static void slow_destroy(struct block_engine *be)
+static void slow_close(struct block_engine *be unused_param)
 {
-	assert_int_equal(be->in_flight, 0);
 	nr_engines--;
 }
 
-static const struct block_engine_ops slow_ops = {
+static const struct block_mechanism slow_mechanism = {
 	.name = "slow",
-	.submit = slow_submit,
-	.commit = slow_commit,
-	.poll = slow_poll,
-	.events = slow_events,
+	.size = sizeof(struct slow),
+	.open = slow_open,
+	.flush = slow_flush,
+	.reap = slow_reap,
 	.cancel = slow_cancel,
-	.destroy = slow_destroy,
+	.close = slow_close,
 };
 
 /* The linker has the disk call this one. */
@@ -88,10 +94,7 @@ int __wrap_block_engine_create(struct block_engine **out,
 			       enum block_engine_kind kind unused_param,
 			       const struct block_engine_config *config)
 {
-	slow = (struct slow){ .be = { .ops = &slow_ops, .config = *config } };
-	*out = &slow.be;
-	nr_engines++;
-	return 0;
+	return block_engine_make(out, &slow_mechanism, config);
 }
 
 /* The host is done with all it has. */
@@ -99,9 +102,9 @@ static void finish(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < slow.nr_held; i++)
-		slow_end(slow.held[i], 0);
-	slow.nr_held = slow.nr_begun = 0;
+	for (i = 0; i < slow->nr_held; i++)
+		slow_end(slow->held[i], 0);
+	slow->nr_held = slow->nr_begun = 0;
 	fake_vm_turn(&fv);
 }
 
@@ -123,8 +126,8 @@ static void four_reads(void)
 	}
 	gv_kick(&gv, 0);
 	fake_vm_turn(&fv);
-	assert_int_equal(slow.nr_held, 4);
-	slow.nr_begun = 1;
+	assert_int_equal(slow->nr_held, 4);
+	slow->nr_begun = 1;
 }
 
 static bool is_quiet(void)
@@ -156,7 +159,7 @@ static void test_pause(void **state unused_param)
 	fake_vm_turn(&fv);
 	assert_int_equal(nr_cancels, 1);
 	assert_false(is_quiet());
-	assert_int_equal(slow.nr_held, 1);
+	assert_int_equal(slow->nr_held, 1);
 	assert_int_equal(guest_ring_used_idx(&ring), 0);
 	finish();
 	assert_true(is_quiet());
@@ -164,7 +167,7 @@ static void test_pause(void **state unused_param)
 	assert_int_equal(guest_ring_used_idx(&ring), 1);
 	disk.dev->ops->resume(disk.dev);
 	fake_vm_turn(&fv);
-	assert_int_equal(slow.nr_held, 3);
+	assert_int_equal(slow->nr_held, 3);
 	finish();
 	expect_all();
 }
@@ -177,9 +180,9 @@ static void test_resume_early(void **state unused_param)
 	fake_vm_turn(&fv);
 	disk.dev->ops->resume(disk.dev);
 	fake_vm_turn(&fv);
-	assert_int_equal(slow.nr_held, 1);
+	assert_int_equal(slow->nr_held, 1);
 	finish();
-	assert_int_equal(slow.nr_held, 3);
+	assert_int_equal(slow->nr_held, 3);
 	finish();
 	expect_all();
 }
@@ -195,7 +198,7 @@ static void test_reset(void **state unused_param)
 	assert_int_equal(gv_read(&gv, GV_STATUS, 1), 0);
 	assert_int_equal(guest_ring_used_idx(&ring), 1);
 	restart();
-	assert_int_equal(slow.nr_held, 0);
+	assert_int_equal(slow->nr_held, 0);
 	request(DISK_IN, 0, DATA, 512);
 	finish();
 	expect_done(DISK_OK, 513);
@@ -205,7 +208,7 @@ static void test_reset(void **state unused_param)
 static void test_nothing_begun(void **state unused_param)
 {
 	four_reads();
-	slow.nr_begun = 0;
+	slow->nr_begun = 0;
 	fake_vm_quiesce(&fv, disk.dev);
 	assert_int_equal(nr_engines, 0);
 	assert_int_equal(guest_ring_used_idx(&ring), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /* What O_DIRECT does not take as it is (statx(2), STATX_DIOALIGN). */
-#include "devices/backend/block_engine.h"
+#include "devices/backend/block_mechanism.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
  * One suite for every engine on every kind of file: buffered and O_DIRECT on
  * the disk, and a memfd, which cannot zero a range without writing it.
  */
-#include "devices/backend/block.h"
+#include "devices/backend/block_mechanism.h"
 
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -40,7 +40,7 @@ enum file_kind {
 };
 
 struct variant {
-	const struct block_engine_ops *ops;
+	const struct block_mechanism *mechanism;
 	enum file_kind file;
 	bool fixed; /* half of the buffer is registered */
 };
@@ -52,8 +52,9 @@ struct fixture {
 	int check_fd; /* the same file, buffered */
 	struct block_engine *be;
 	uint8_t *buf; /* page aligned */
-	uint8_t *model; /* what the file holds */
-	struct iovec *iov;
+	struct block_memory memory; /* half of it */
+	uint8_t model[FILE_LEN]; /* what the file holds */
+	struct iovec iov[IOV_MAX_HERE];
 	struct block_req reqs[REQS_MAX];
 	bool inside; /* submit() or commit() runs */
 	unsigned int nr_done;
@@ -73,8 +74,8 @@ static void on_done(void *opaque, struct block_req *req)
 	if (f->again) {
 		f->again--;
 		f->inside = true;
-		f->be->ops->submit(f->be, req);
-		f->be->ops->commit(f->be);
+		block_engine_submit(f->be, req);
+		block_engine_commit(f->be);
 		f->inside = false;
 	}
 	if (f->quit_when_idle && !f->be->in_flight)
@@ -122,21 +123,19 @@ static void open_files(struct fixture *f)
 
 static int try_engine(struct fixture *f, unsigned int depth)
 {
-	struct iovec half = { f->buf, BUF_LEN / 2 };
 	struct block_engine_config config = {
 		.image = &f->image,
 		.depth = depth,
 		.loop = f->loop,
 		.done = on_done,
 		.opaque = f,
-		.fixed = &half,
-		.nr_fixed = f->v->fixed ? 1 : 0,
+		.memory = f->v->fixed ? &f->memory : NULL,
 	};
 
 	if (f->be)
-		f->be->ops->destroy(f->be);
+		block_engine_destroy(f->be);
 	f->be = NULL;
-	return f->v->ops->create(&f->be, &config);
+	return block_engine_make(&f->be, f->v->mechanism, &config);
 }
 
 static void start_engine(struct fixture *f, unsigned int depth)
@@ -153,11 +152,12 @@ static int setup(void **state)
 	f->loop = loop_create("test", NULL);
 	f->buf = mmap(NULL, BUF_LEN, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	f->model = malloc(FILE_LEN);
-	f->iov = calloc(IOV_MAX_HERE, sizeof(*f->iov));
-	assert_true(f->loop && f->buf != MAP_FAILED && f->model && f->iov);
+	assert_true(f->loop && f->buf != MAP_FAILED);
 	srand(1);
 	fill(f->model, FILE_LEN);
+	f->iov[0] = (struct iovec){ f->buf, BUF_LEN / 2 };
+	assert_int_equal(block_memory_add(&f->memory, f->iov), 0);
+	block_memory_change(&f->memory, f->iov, true);
 	open_files(f);
 	*state = f;
 	/* Refused by the host, or no O_DIRECT here: the tests are skipped. */
@@ -171,13 +171,12 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	if (f->be)
-		f->be->ops->destroy(f->be);
+		block_engine_destroy(f->be);
 	close_fd(&f->image.fd);
 	close_fd(&f->check_fd);
 	loop_destroy(f->loop);
+	block_memory_fini(&f->memory);
 	munmap(f->buf, BUF_LEN);
-	free(f->model);
-	free(f->iov);
 	free(f);
 	return 0;
 }
@@ -197,14 +196,14 @@ static struct fixture *fixture_of(void **state)
 static void submit(struct fixture *f, struct block_req *req)
 {
 	f->inside = true;
-	f->be->ops->submit(f->be, req);
+	block_engine_submit(f->be, req);
 	f->inside = false;
 }
 
 static void commit(struct fixture *f)
 {
 	f->inside = true;
-	f->be->ops->commit(f->be);
+	block_engine_commit(f->be);
 	f->inside = false;
 }
 
@@ -214,11 +213,11 @@ static void wait_idle(struct fixture *f)
 
 	while (f->be->in_flight) {
 		assert_true(loop_now_ns() < end);
-		f->be->ops->poll(f->be);
+		block_engine_poll(f->be);
 		loop_quit(f->loop);
 		loop_run(f->loop);
 	}
-	assert_false(f->be->ops->poll(f->be));
+	assert_false(block_engine_poll(f->be));
 }
 
 static int run_one(struct fixture *f, struct block_req *req)
@@ -570,11 +569,11 @@ static void test_events(void **state)
 
 	/* Off, and on again when all has completed: not lost. */
 	for (i = 0; i < nr; i++) {
-		f->be->ops->events(f->be, false);
+		block_engine_events(f->be, false);
 		submit(f, &f->reqs[i]);
 		commit(f);
 		usleep(2000);
-		f->be->ops->events(f->be, true);
+		block_engine_events(f->be, true);
 		run_loop(f);
 	}
 }
@@ -619,12 +618,12 @@ static void test_lone_events(void **state)
 		if (i == 15)
 			start_engine(f, 1);
 		if (i % 2)
-			f->be->ops->events(f->be, false);
+			block_engine_events(f->be, false);
 		submit(f, &f->reqs[0]);
 		commit(f);
 		if (i % 4 == 1)
 			usleep(1000);
-		f->be->ops->events(f->be, true);
+		block_engine_events(f->be, true);
 		run_loop(f);
 		assert_int_equal(f->reqs[0].result, 0);
 		if (i % 3)
@@ -667,8 +666,8 @@ static const char *engine_made(struct fixture *f, enum block_engine_kind kind)
 
 	if (block_engine_create(&be, kind, &config))
 		return "?";
-	name = be->ops->name;
-	be->ops->destroy(be);
+	name = be->mechanism->name;
+	block_engine_destroy(be);
 	return name;
 }
 
@@ -727,7 +726,7 @@ static void test_choice(void **state)
 #endif
 	if (f->be)
 		assert_string_equal(engine_made(f, BLOCK_ENGINE_AUTO),
-				    f->be->ops->name);
+				    f->be->mechanism->name);
 }
 
 /* ---- every test with every engine on every file ---- */
@@ -753,20 +752,20 @@ static const struct {
 };
 
 static struct variant variants[] = {
-	{ &block_sync_ops, FILE_BUFFERED, false },
-	{ &block_sync_ops, FILE_DIRECT, false },
-	{ &block_sync_ops, FILE_MEMFD, false },
+	{ &block_sync, FILE_BUFFERED, false },
+	{ &block_sync, FILE_DIRECT, false },
+	{ &block_sync, FILE_MEMFD, false },
 #ifndef VMM_NO_AIO
-	{ &block_aio_ops, FILE_BUFFERED, false },
-	{ &block_aio_ops, FILE_DIRECT, false },
-	{ &block_aio_ops, FILE_MEMFD, false },
+	{ &block_aio, FILE_BUFFERED, false },
+	{ &block_aio, FILE_DIRECT, false },
+	{ &block_aio, FILE_MEMFD, false },
 #endif
 #ifndef VMM_NO_URING
-	{ &block_uring_ops, FILE_BUFFERED, false },
-	{ &block_uring_ops, FILE_DIRECT, false },
-	{ &block_uring_ops, FILE_MEMFD, false },
-	{ &block_uring_ops, FILE_BUFFERED, true },
-	{ &block_uring_ops, FILE_DIRECT, true },
+	{ &block_uring, FILE_BUFFERED, false },
+	{ &block_uring, FILE_DIRECT, false },
+	{ &block_uring, FILE_MEMFD, false },
+	{ &block_uring, FILE_BUFFERED, true },
+	{ &block_uring, FILE_DIRECT, true },
 #endif
 };
 
@@ -781,7 +780,8 @@ int main(void)
 	for (v = 0; v < ARRAY_SIZE(variants); v++) {
 		for (t = 0; t < ARRAY_SIZE(suite); t++, n++) {
 			snprintf(names[n], sizeof(names[n]), "%s %s%s: %s",
-				 variants[v].ops->name, files[variants[v].file],
+				 variants[v].mechanism->name,
+				 files[variants[v].file],
 				 variants[v].fixed ? " fixed" : "",
 				 suite[t].name);
 			tests[n] = (struct CMUnitTest){ names[n], suite[t].fn,

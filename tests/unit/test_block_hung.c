@@ -5,7 +5,7 @@
  * are served, what has not begun is taken back, and all ends when the file
  * answers again or is gone for good.
  */
-#include "devices/backend/block.h"
+#include "devices/backend/block_mechanism.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -34,7 +34,7 @@ struct disk {
 };
 
 struct variant {
-	const struct block_engine_ops *ops;
+	const struct block_mechanism *mechanism;
 	bool direct;
 };
 
@@ -54,7 +54,7 @@ static void on_done(void *opaque, struct block_req *req unused_param)
 }
 
 static void disk_init(struct fixture *f, struct disk *d,
-		      const struct block_engine_ops *ops)
+		      const struct block_mechanism *mechanism)
 {
 	const struct block_engine_config config = {
 		.image = &d->image,
@@ -64,7 +64,7 @@ static void disk_init(struct fixture *f, struct disk *d,
 		.opaque = d,
 	};
 
-	assert_int_equal(ops->create(&d->be, &config), 0);
+	assert_int_equal(block_engine_make(&d->be, mechanism, &config), 0);
 	d->buf = aligned_alloc(LEN, NR * LEN);
 	assert_non_null(d->buf);
 }
@@ -72,7 +72,7 @@ static void disk_init(struct fixture *f, struct disk *d,
 static void disk_fini(struct disk *d)
 {
 	if (d->be)
-		d->be->ops->destroy(d->be);
+		block_engine_destroy(d->be);
 	free(d->buf);
 	block_image_close(&d->image);
 }
@@ -96,20 +96,20 @@ static int setup(void **state)
 	/* An engine that the host refuses is none to test. */
 	probe.image = &f->hung.image;
 	probe.loop = f->loop;
-	if (f->v->ops->create(&f->hung.be, &probe)) {
+	if (block_engine_make(&f->hung.be, f->v->mechanism, &probe)) {
 		f->hung.be = NULL;
 		f->is_there = false;
 		return 0;
 	}
-	f->hung.be->ops->destroy(f->hung.be);
-	disk_init(f, &f->hung, f->v->ops);
+	block_engine_destroy(f->hung.be);
+	disk_init(f, &f->hung, f->v->mechanism);
 	config = (struct block_image_config){ .fd = memfd_create("other",
 								 MFD_CLOEXEC) };
 	assert_int_equal(ftruncate(config.fd, MIB), 0);
 	assert_int_equal(block_image_open(&f->other.image, &config, NULL), 0);
 	close(config.fd);
 	assert_true(f->other.image.is_local);
-	disk_init(f, &f->other, f->v->ops);
+	disk_init(f, &f->other, f->v->mechanism);
 	return 0;
 }
 
@@ -138,9 +138,9 @@ static void submit(struct disk *d, enum block_op op, unsigned int nr)
 			.iov = &d->iov[i],
 			.nr_iov = 1,
 		};
-		d->be->ops->submit(d->be, &d->reqs[i]);
+		block_engine_submit(d->be, &d->reqs[i]);
 	}
-	d->be->ops->commit(d->be);
+	block_engine_commit(d->be);
 	assert_true(loop_now_ns() - start < 500 * MS);
 }
 
@@ -149,8 +149,8 @@ static void turn(struct fixture *f)
 {
 	uint64_t start = loop_now_ns();
 
-	f->hung.be->ops->poll(f->hung.be);
-	f->other.be->ops->poll(f->other.be);
+	block_engine_poll(f->hung.be);
+	block_engine_poll(f->other.be);
 	loop_quit(f->loop);
 	loop_run(f->loop);
 	assert_true(loop_now_ns() - start < 500 * MS);
@@ -261,16 +261,16 @@ static void test_cancel(void **state)
 	hung_file_say(&f->file, "hang");
 	submit(&f->hung, BLOCK_WRITE, NR);
 	wait_held(f);
-	f->hung.be->ops->cancel(f->hung.be);
+	block_engine_cancel(f->hung.be);
 	turn_for(f, 100);
 	/* A kernel's thread or one of ours waits; others never began. AIO has
 	 * begun them all. */
 	cancelled = count(&f->hung, -ECANCELED);
-	if (strcmp(f->v->ops->name, "aio") != 0 || !f->v->direct)
+	if (strcmp(f->v->mechanism->name, "aio") != 0 || !f->v->direct)
 		assert_in_range(cancelled, 1, NR - 1);
 	assert_int_equal(f->hung.be->in_flight, NR - cancelled);
 	check_other(f);
-	f->hung.be->ops->cancel(f->hung.be); /* again is fine */
+	block_engine_cancel(f->hung.be); /* again is fine */
 	hung_file_say(&f->file, "go");
 	wait_done(f, &f->hung, NR);
 	cancelled = count(&f->hung, -ECANCELED);
@@ -279,7 +279,7 @@ static void test_cancel(void **state)
 	submit(&f->hung, BLOCK_READ, NR);
 	wait_done(f, &f->hung, NR);
 	assert_int_equal(count(&f->hung, 0), NR);
-	f->hung.be->ops->cancel(f->hung.be); /* nothing in flight */
+	block_engine_cancel(f->hung.be); /* nothing in flight */
 	submit(&f->hung, BLOCK_READ, 1);
 	wait_done(f, &f->hung, 1);
 	assert_int_equal(f->hung.reqs[0].result, 0);
@@ -316,8 +316,8 @@ static void test_auto(void **state)
 
 	assert_int_equal(block_engine_create(&be, BLOCK_ENGINE_AUTO, &config),
 			 0);
-	assert_string_equal(be->ops->name, "sync");
-	be->ops->destroy(be);
+	assert_string_equal(be->mechanism->name, "sync");
+	block_engine_destroy(be);
 }
 
 #define TESTS_OF(v)                                            \
@@ -330,18 +330,18 @@ static void test_auto(void **state)
 
 int main(void)
 {
-	static struct variant sync = { &block_sync_ops, false };
-	static struct variant sync_direct = { &block_sync_ops, true };
+	static struct variant sync = { &block_sync, false };
+	static struct variant sync_direct = { &block_sync, true };
 	const struct CMUnitTest tests[] = {
 		TESTS_OF(&sync),
 		TESTS_OF(&sync_direct),
 #ifndef VMM_NO_AIO
-		TESTS_OF((&(struct variant){ &block_aio_ops, false })),
-		TESTS_OF((&(struct variant){ &block_aio_ops, true })),
+		TESTS_OF((&(struct variant){ &block_aio, false })),
+		TESTS_OF((&(struct variant){ &block_aio, true })),
 #endif
 #ifndef VMM_NO_URING
-		TESTS_OF((&(struct variant){ &block_uring_ops, false })),
-		TESTS_OF((&(struct variant){ &block_uring_ops, true })),
+		TESTS_OF((&(struct variant){ &block_uring, false })),
+		TESTS_OF((&(struct variant){ &block_uring, true })),
 #endif
 	};
 

@@ -5,7 +5,7 @@
  * registered while it is there and no longer, and a request never reaches the
  * pages that were there before.
  */
-#include "devices/backend/block.h"
+#include "devices/backend/block_mechanism.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@ struct fixture {
 	struct block_image image;
 	struct block_engine *be;
 	uint8_t *window; /* NR_PIECES pieces of addresses */
-	struct block_window changes;
+	struct block_memory changes;
 };
 
 static void on_done(void *opaque unused_param,
@@ -52,8 +52,8 @@ static long pinned_kib(void)
 
 static struct iovec piece_of(struct fixture *f, unsigned int i)
 {
-	return (struct iovec){ f->window + i * BLOCK_WINDOW_UNIT,
-			       BLOCK_WINDOW_UNIT };
+	return (struct iovec){ f->window + i * BLOCK_MEMORY_UNIT,
+			       BLOCK_MEMORY_UNIT };
 }
 
 /* New pages there, with this in the first of them. */
@@ -73,8 +73,8 @@ static void tell(struct fixture *f, unsigned int i, bool there)
 {
 	struct iovec piece = piece_of(f, i);
 
-	block_window_change(&f->changes, &piece, there);
-	f->be->ops->poll(f->be);
+	block_memory_change(&f->changes, &piece, there);
+	block_engine_poll(f->be);
 }
 
 static void run(struct fixture *f, enum block_op op, void *at)
@@ -85,11 +85,11 @@ static void run(struct fixture *f, enum block_op op, void *at)
 	};
 	uint64_t end = loop_now_ns() + 20000000000ull;
 
-	f->be->ops->submit(f->be, &req);
-	f->be->ops->commit(f->be);
+	block_engine_submit(f->be, &req);
+	block_engine_commit(f->be);
 	while (f->be->in_flight) {
 		assert_true(loop_now_ns() < end);
-		f->be->ops->poll(f->be);
+		block_engine_poll(f->be);
 	}
 	assert_int_equal(req.result, 0);
 }
@@ -116,7 +116,7 @@ static int setup(void **state)
 	struct iovec all;
 
 	assert_non_null(f);
-	f->window = mmap(NULL, NR_PIECES * BLOCK_WINDOW_UNIT, PROT_NONE,
+	f->window = mmap(NULL, NR_PIECES * BLOCK_MEMORY_UNIT, PROT_NONE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	assert_true(f->window != MAP_FAILED);
 	f->loop = loop_create("test", NULL);
@@ -132,14 +132,14 @@ static int setup(void **state)
 		.depth = 4,
 		.loop = f->loop,
 		.done = on_done,
-		.window = &f->changes,
+		.memory = &f->changes,
 	};
-	all = (struct iovec){ f->window, NR_PIECES * BLOCK_WINDOW_UNIT };
-	assert_int_equal(block_window_init(&f->changes, &all), 0);
+	all = (struct iovec){ f->window, NR_PIECES * BLOCK_MEMORY_UNIT };
+	assert_int_equal(block_memory_add(&f->changes, &all), 0);
 	*state = f;
 	/* Refused by the host: the tests are skipped. */
 #ifndef VMM_NO_URING
-	if (block_uring_ops.create(&f->be, &config))
+	if (block_engine_make(&f->be, &block_uring, &config))
 		f->be = NULL;
 #endif
 	return 0;
@@ -150,11 +150,11 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	if (f->be)
-		f->be->ops->destroy(f->be);
+		block_engine_destroy(f->be);
 	close(f->image.fd);
-	block_window_fini(&f->changes);
+	block_memory_fini(&f->changes);
 	loop_destroy(f->loop);
-	munmap(f->window, NR_PIECES * BLOCK_WINDOW_UNIT);
+	munmap(f->window, NR_PIECES * BLOCK_MEMORY_UNIT);
 	free(f);
 	return 0;
 }
@@ -171,21 +171,21 @@ static struct fixture *fixture_of(void **state)
 static void test_comes_and_goes(void **state)
 {
 	struct fixture *f = fixture_of(state);
-	long before = pinned_kib(), unit = BLOCK_WINDOW_UNIT / KIB;
+	long before = pinned_kib(), unit = BLOCK_MEMORY_UNIT / KIB;
 
 	put_pages(f, 1, "");
-	check_io(f, f->window + BLOCK_WINDOW_UNIT, "not told of");
+	check_io(f, f->window + BLOCK_MEMORY_UNIT, "not told of");
 	assert_int_equal(pinned_kib(), before);
 	tell(f, 1, true);
 	assert_int_equal(pinned_kib(), before + unit);
 	/* Twice is fine. */
 	tell(f, 1, true);
 	assert_int_equal(pinned_kib(), before + unit);
-	check_io(f, f->window + BLOCK_WINDOW_UNIT, "there");
-	check_io(f, f->window + 2 * BLOCK_WINDOW_UNIT - LEN, "its end");
+	check_io(f, f->window + BLOCK_MEMORY_UNIT, "there");
+	check_io(f, f->window + 2 * BLOCK_MEMORY_UNIT - LEN, "its end");
 	tell(f, 1, false);
 	assert_int_equal(pinned_kib(), before);
-	check_io(f, f->window + BLOCK_WINDOW_UNIT, "no more");
+	check_io(f, f->window + BLOCK_MEMORY_UNIT, "no more");
 }
 
 static void test_other_pages(void **state)
@@ -215,11 +215,11 @@ static void test_unseen(void **state)
 	put_pages(f, 0, "old");
 	tell(f, 0, true);
 	pinned = pinned_kib();
-	block_window_change(&f->changes, &piece, false);
+	block_memory_change(&f->changes, &piece, false);
 	put_pages(f, 0, "new");
-	block_window_change(&f->changes, &piece, true);
+	block_memory_change(&f->changes, &piece, true);
 	check_io(f, f->window, "the new pages");
-	f->be->ops->poll(f->be);
+	block_engine_poll(f->be);
 	check_io(f, f->window, "the new pages, registered");
 	assert_int_equal(pinned_kib(), pinned);
 }
@@ -231,9 +231,9 @@ static void test_over_a_border(void **state)
 	put_pages(f, 0, "");
 	put_pages(f, 1, "");
 	tell(f, 0, true);
-	check_io(f, f->window + BLOCK_WINDOW_UNIT - 512, "half is there");
+	check_io(f, f->window + BLOCK_MEMORY_UNIT - 512, "half is there");
 	tell(f, 1, true);
-	check_io(f, f->window + BLOCK_WINDOW_UNIT - 512, "both are there");
+	check_io(f, f->window + BLOCK_MEMORY_UNIT - 512, "both are there");
 }
 
 int main(void)
