@@ -4,29 +4,18 @@
  * Answers come on vCPU threads as bits; the main loop turns them into calls, in
  * the order of the questions.
  */
-#include "vmm/ask.h"
+#include "vmm/hotplug.h"
 
 #include "vmm/util.h"
 
-#define WORD_BITS 64u
-
 /* ---- answers ---- */
 
-void asks_answer(struct asks *asks, enum hotplug_kind kind, unsigned int index,
-		 bool ejected)
-{
-	_Atomic uint64_t *bits = ejected ? asks->ejected[kind]
-					 : asks->refused[kind];
-
-	atomic_fetch_or(&bits[index / WORD_BITS], 1ull << index % WORD_BITS);
-	loop_post(asks->board->main_loop, &asks->mail);
-}
-
+/* Take one answer, if it was given. */
 static bool ask_take(_Atomic uint64_t *bits, unsigned int index)
 {
-	uint64_t bit = 1ull << index % WORD_BITS;
+	uint64_t bit = 1ull << index % 64;
 
-	return atomic_fetch_and(&bits[index / WORD_BITS], ~bit) & bit;
+	return atomic_fetch_and(&bits[index / 64], ~bit) & bit;
 }
 
 static void ask_end(struct ask *ask, enum ask_answer answer)
@@ -38,11 +27,11 @@ static void ask_end(struct ask *ask, enum ask_answer answer)
 /* Has it been answered? Then that is its end. */
 static bool ask_take_answer(struct ask *ask)
 {
-	struct asks *asks = ask->asks;
+	struct board *board = ask->hp->board;
 
-	if (ask_take(asks->ejected[ask->kind], ask->index))
+	if (ask_take(board->ejected[ask->kind], ask->index))
 		ask_end(ask, ASK_EJECTED);
-	else if (ask_take(asks->refused[ask->kind], ask->index))
+	else if (ask_take(board->refused[ask->kind], ask->index))
 		ask_end(ask, ASK_REFUSED);
 	else
 		return false;
@@ -50,9 +39,9 @@ static bool ask_take_answer(struct ask *ask)
 }
 
 /* done() may ask and drop anything: look from the start after each. */
-static bool asks_answer_one(struct asks *asks)
+static bool asks_answer_one(struct hotplug *hp)
 {
-	list_for_each_entry (struct ask, ask, &asks->pending, node)
+	list_for_each_entry (struct ask, ask, &hp->asks, node)
 		if (ask_take_answer(ask))
 			return true;
 	return false;
@@ -60,15 +49,15 @@ static bool asks_answer_one(struct asks *asks)
 
 static void asks_on_mail(struct loop_call *lc)
 {
-	while (asks_answer_one(container_of(lc, struct asks, mail)))
+	while (asks_answer_one(container_of(lc, struct hotplug, mail)))
 		;
 }
 
-/* False: the guest has answered meanwhile, and asks_answer() is called, or about
- * to be. */
+/* False: the guest has answered meanwhile, and board_eject_answer() is called, or
+ * about to be. */
 static bool ask_tell(const struct ask *ask, bool on)
 {
-	const struct board *b = ask->asks->board;
+	const struct board *b = ask->hp->board;
 
 	return !b->hotplug_chip ||
 	       b->hotplug_chip->ask(b->hotplug_opaque, ask->kind, ask->index,
@@ -85,11 +74,11 @@ static void ask_on_deadline(struct loop_timer *lt)
 
 static void ask_set_timer(struct ask *ask)
 {
-	struct board *board = ask->asks->board;
+	struct board *board = ask->hp->board;
 
 	if (board->run == BOARD_RUNNING)
 		loop_timer_set(board->main_loop, &ask->deadline,
-			       loop_now_ns() + ask->asks->deadline_ns);
+			       loop_now_ns() + ask->hp->ask_ns);
 	else
 		loop_timer_cancel(&ask->deadline);
 }
@@ -109,15 +98,15 @@ const char *ask_answer_text(enum ask_answer answer)
 
 void ask_put(struct ask *ask)
 {
-	struct asks *asks = ask->asks;
+	struct board *board = ask->hp->board;
 
 	/* What the guest said about an earlier question counts no more. */
-	ask_take(asks->ejected[ask->kind], ask->index);
-	ask_take(asks->refused[ask->kind], ask->index);
+	ask_take(board->ejected[ask->kind], ask->index);
+	ask_take(board->refused[ask->kind], ask->index);
 	ask->pending = true;
 	ask->deadline.on_expire = ask_on_deadline;
 	ask_set_timer(ask);
-	list_insert(&asks->pending, &ask->node);
+	list_insert(&ask->hp->asks, &ask->node);
 	ask_tell(ask, true);
 }
 
@@ -138,28 +127,28 @@ void ask_drop(struct ask *ask)
 
 /* ---- life ---- */
 
-void asks_on_run(struct asks *asks)
+void asks_on_run(struct hotplug *hp)
 {
-	list_for_each_entry (struct ask, ask, &asks->pending, node)
+	list_for_each_entry (struct ask, ask, &hp->asks, node)
 		ask_set_timer(ask);
 }
 
-void asks_eject_all(struct asks *asks)
+void asks_eject_all(struct hotplug *hp)
 {
-	while (!list_is_empty(&asks->pending))
-		ask_end(container_of(asks->pending.next, struct ask, node),
+	while (!list_is_empty(&hp->asks))
+		ask_end(container_of(hp->asks.next, struct ask, node),
 			ASK_EJECTED);
 }
 
-void asks_init(struct asks *asks, struct board *board)
+void asks_init(struct hotplug *hp)
 {
-	asks->board = board;
-	asks->mail.fn = asks_on_mail;
-	asks->deadline_ns = ASK_DEADLINE_NS;
-	list_init(&asks->pending);
+	hp->mail.fn = asks_on_mail;
+	hp->ask_ns = ASK_DEADLINE_NS;
+	list_init(&hp->asks);
+	hp->board->on_answer = &hp->mail;
 }
 
-void asks_fini(struct asks *asks)
+void asks_fini(struct hotplug *hp)
 {
-	loop_cancel(asks->board->main_loop, &asks->mail);
+	loop_cancel(hp->board->main_loop, &hp->mail);
 }

@@ -9,10 +9,8 @@
 #include "vmm/pool.h"
 #include "vmm/util.h"
 
-void board_init(struct board *board, const struct board_ops *ops,
-		struct loop *main_loop)
+void board_init(struct board *board, struct loop *main_loop)
 {
-	board->ops = ops;
 	board->main_loop = main_loop;
 	board->nr_cpus = 1;
 	list_init(&board->devices);
@@ -33,6 +31,12 @@ void board_fini(struct board *board)
 	bus_fini(&board->mmio);
 }
 
+static void board_post(struct board *board, struct loop_call *call)
+{
+	if (call)
+		loop_post(board->main_loop, call);
+}
+
 void board_raise(struct board *board, enum vm_event event)
 {
 	int now = atomic_load(&board->event);
@@ -42,14 +46,14 @@ void board_raise(struct board *board, enum vm_event event)
 	       (now == VM_EVENT_RESET && event != VM_EVENT_RESET)) {
 		if (!atomic_compare_exchange_weak(&board->event, &now, event))
 			continue;
-		board->ops->stopped(board);
+		board_post(board, board->on_event);
 		return;
 	}
 }
 
 int board_ioeventfd(struct board *board, gpa_t gpa, int event_fd, bool assign)
 {
-	return board->ops->ioeventfd(board, gpa, event_fd, assign);
+	return board->ops->ioeventfd(board->ops_opaque, gpa, event_fd, assign);
 }
 
 struct loop *board_io_loop(struct board *board, struct error *err)
@@ -104,7 +108,7 @@ int board_add_device(struct board *board, const struct device_class *class,
 
 void board_device_quiet(struct board *board)
 {
-	board->ops->quiet(board);
+	board_post(board, board->on_quiet);
 }
 
 bool board_is_quiet(struct device *dev)
@@ -180,7 +184,10 @@ bool board_may_destroy(struct board *board, struct device *dev)
 void board_driver_news(struct board *board, struct device *dev,
 		       enum device_news news)
 {
-	board->ops->driver_news(board, dev, news);
+	if (news != DEVICE_FOUND)
+		atomic_store(&dev->driver_active, news == DEVICE_ACTIVATED);
+	atomic_fetch_or(&dev->news, (unsigned int)news);
+	board_post(board, board->on_news);
 }
 
 /* ---- hot-plug ---- */
@@ -195,5 +202,9 @@ void board_set_hotplug_chip(struct board *board,
 void board_eject_answer(struct board *board, enum hotplug_kind kind,
 			unsigned int index, bool ejected)
 {
-	board->ops->eject_answer(board, kind, index, ejected);
+	_Atomic uint64_t *bits = ejected ? board->ejected[kind]
+					 : board->refused[kind];
+
+	atomic_fetch_or(&bits[index / 64], 1ull << index % 64);
+	board_post(board, board->on_answer);
 }

@@ -17,8 +17,8 @@
 
 /*
  * What devices see of their machine: buses, memory, loops, interrupts, names.
- * It knows neither KVM nor the order of a machine's life; what it cannot do by
- * itself, its owner does (struct board_ops). Tests build one without KVM.
+ * It knows neither KVM nor the order of a machine's life. Tests build one
+ * without KVM.
  */
 struct board;
 struct serial_config;
@@ -41,32 +41,30 @@ enum board_run {
 	BOARD_PAUSED, /* vCPUs and devices are held */
 };
 
-/* What the board's owner does for it. Any thread, unless it says otherwise. */
+/* What runs the guest (KVM, or a test's double) does this for the board. Any
+ * thread. */
 struct board_ops {
 	/* Send a message (irq_msi(), not held), set a line (irq_line()). */
-	void (*msi)(struct board *board, uint32_t devid, uint64_t addr,
-		    uint32_t data);
-	void (*line)(struct board *board, uint32_t gsi, bool level);
+	void (*msi)(void *opaque, uint32_t devid, uint64_t addr, uint32_t data);
+	void (*line)(void *opaque, uint32_t gsi, bool level);
 	/* As board_ioeventfd(). */
-	int (*ioeventfd)(struct board *board, gpa_t gpa, int event_fd,
-			 bool assign);
-	/* board->event was set. */
-	void (*stopped)(struct board *board);
-	/* As board_device_quiet(). */
-	void (*quiet)(struct board *board);
-	/* A driver did something with dev; with its lock held or not. */
-	void (*driver_news)(struct board *board, struct device *dev,
-			    enum device_news news);
-	/* The guest let go of what it was asked for, or will not. */
-	void (*eject_answer)(struct board *board, enum hotplug_kind kind,
-			     unsigned int index, bool ejected);
+	int (*ioeventfd)(void *opaque, gpa_t gpa, int event_fd, bool assign);
 };
+
+#define BOARD_ANSWER_WORDS (HOTPLUG_MAX_INDEX / 64u)
 
 struct board {
 	/* set at creation */
 	const struct board_ops *ops;
+	void *ops_opaque;
 	struct loop *main_loop; /* borrowed */
 	const struct serial_config *serial; /* the serial port's other end */
+	/* Posted to the main loop; whoever wants to know sets them, before
+	 * there are devices. NULL: nobody does. */
+	struct loop_call *on_event; /* event was set */
+	struct loop_call *on_quiet; /* board_device_quiet() */
+	struct loop_call *on_news; /* board_driver_news() */
+	struct loop_call *on_answer; /* board_eject_answer() */
 
 	/* any thread, own locks */
 	struct gmem gmem;
@@ -76,6 +74,9 @@ struct board {
 	_Atomic int event;
 
 	atomic_bool irqs_held; /* irq_hold() */
+	/* What the guest answered, until it is taken: bits, by index */
+	_Atomic uint64_t ejected[HOTPLUG_KINDS][BOARD_ANSWER_WORDS];
+	_Atomic uint64_t refused[HOTPLUG_KINDS][BOARD_ANSWER_WORDS];
 
 	/* set by a chip at its creation (main thread); read by any thread */
 	void (*line_sink)(void *opaque, uint32_t gsi, bool level);
@@ -98,15 +99,13 @@ struct board {
 };
 
 /* Main thread. board: the owner's storage, zeroed; main_loop is borrowed.
- * gmem is the owner's to fill, and to end. */
-void board_init(struct board *board, const struct board_ops *ops,
-		struct loop *main_loop);
+ * gmem is the owner's to fill, and to end; ops are set later. */
+void board_init(struct board *board, struct loop *main_loop);
 /* End the I/O loops. Devices are gone by then. Main thread. */
 void board_fini(struct board *board);
 
 /*
- * The guest stopped, or is to stop: vCPUs leave the guest for good, and the
- * owner's stopped() is called. Any thread.
+ * The guest stopped, or is to stop: vCPUs leave the guest for good. Any thread.
  */
 void board_raise(struct board *board, enum vm_event event);
 

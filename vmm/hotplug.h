@@ -6,37 +6,190 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "devices/device.h"
-#include "vmm/ask.h"
 #include "vmm/board.h"
+#include "vmm/config.h"
 #include "vmm/error.h"
-#include "vmm/hotplug_listener.h"
 #include "vmm/kvm.h"
-#include "vmm/plug.h"
-#include "vmm/resize.h"
+#include "vmm/list.h"
+#include "vmm/loop.h"
+#include "vmm/pages.h"
 
 /*
  * Hot-plug of devices, vCPUs and memory. What comes is there before the guest
  * is told. What goes is asked for, and is taken only when the guest has let go
- * of it. Main thread, unless it says otherwise.
+ * of it. Main thread.
  */
+struct hotplug;
+
+/* A device in its place. */
+struct hotplug_place {
+	char id[64];
+	char bdf[16]; /* "0000:00:SS.0" */
+};
+
+/* How a request for another size came out. */
+struct hotplug_size {
+	bool memory; /* else vCPUs */
+	uint64_t wanted; /* bytes, or vCPUs */
+	uint64_t actual;
+};
+
+/*
+ * What hot-plug reports to the machine. All members are set; all are called on
+ * the main thread, with texts that are good for the call. They may call any
+ * verb from below, but not end or reset the machine.
+ */
+struct hotplug_listener {
+	/* How a hotplug_add() (add), or a hotplug_remove() that returned 0,
+	 * ended. why NULL: the device is there, and if the guest listens, a
+	 * driver has bound; or it is gone. Else it did not come, or it stays.
+	 * Each has one end, unless the machine ends first. */
+	void (*plugged)(void *opaque, bool add, const struct hotplug_place *at,
+			const char *why);
+	/* A driver took the device, or gave it up. nr_untold: how often it did
+	 * since the last call, when that was too often to tell. */
+	void (*driver)(void *opaque, const char *id, bool active,
+		       unsigned int nr_untold);
+	/* Each resize verb that returned 0 ends here. why NULL: as wanted. */
+	void (*resized)(void *opaque, const struct hotplug_size *size,
+			const char *why);
+};
+
+/* ---- questions to the guest: ask.c ---- */
+
+#define ASK_DEADLINE_NS 30000000000ull
+
+enum ask_answer {
+	ASK_EJECTED, /* the guest let go */
+	ASK_REFUSED,
+	ASK_LATE, /* no answer in time */
+};
+
+/* One question; the caller's storage until done() or ask_drop(). The caller
+ * fills the first fields. */
+struct ask {
+	struct hotplug *hp;
+	enum hotplug_kind kind;
+	unsigned int index;
+	void (*done)(struct ask *ask, enum ask_answer answer);
+	/* ask.c's own */
+	struct loop_timer deadline;
+	struct list_node node;
+	bool pending;
+};
+
+/* Ask. done() follows from the main loop, at the latest after ask_ns of the
+ * guest's time, or from asks_eject_all(). */
+void ask_put(struct ask *ask);
+/* Remind the guest; the deadline stays. */
+void ask_again(struct ask *ask);
+/* Forget the question, if it is pending: done() will not be called. */
+void ask_drop(struct ask *ask);
+/* "the guest did not answer in time", ...; for messages. */
+const char *ask_answer_text(enum ask_answer answer);
+
+/* The guest runs, or does no more (board->run says so): questions are due only
+ * while it runs, and have all their time when it goes on. */
+void asks_on_run(struct hotplug *hp);
+/* The guest is gone: it has let go of all that it was asked for. */
+void asks_eject_all(struct hotplug *hp);
+/* Start with no question, in a hp that is zeroed but for what it borrows. */
+void asks_init(struct hotplug *hp);
+/* No question is pending. */
+void asks_fini(struct hotplug *hp);
+
+/* ---- devices: plug.c ---- */
+
+/*
+ * A driver has to bind to what was plugged this soon after the guest was last
+ * seen to get on with it. It is part of what a shim waits for (5 s), so the
+ * answer has to come before that. A guest that is slow is given
+ * PLUG_DEADLINE_MAX_NS in all.
+ */
+#define PLUG_DEADLINE_NS 4500000000ull
+#define PLUG_DEADLINE_MAX_NS 30000000000ull
+
+/* The host has so much time to open a device's files. */
+#define PLUG_OPEN_NS 30000000000ull
+/* The end of a removal waits for the last requests of a device, but not longer. */
+#define PLUG_GONE_NS 1000000000ull
+
+/* ---- vCPUs and memory: resize.c ---- */
+
+struct resizer_ops;
+
+/* Requests between two turns of the main loop, which leaves one under way and
+ * one waiting. */
+#define RESIZE_QUEUE_MAX 64u
+
+/* Equal requests for one size, one after the other. */
+struct resize_request {
+	uint64_t wanted;
+	unsigned int nr;
+};
+
+/* What is asked for, of vCPUs or of memory, the oldest one first. */
+struct resizer {
+	struct hotplug *hp;
+	const struct resizer_ops *ops;
+	struct resize_request queue[RESIZE_QUEUE_MAX];
+	unsigned int nr;
+	bool begun; /* the first one is under way */
+	bool growing; /* its growth goes on, on other threads */
+	uint64_t began; /* size when it began */
+	uint32_t refused; /* DIMMs, for this request */
+	struct ask ask;
+	struct loop_call call;
+};
+
+/* Start with nothing asked for. */
+void resize_init(struct hotplug *hp);
+/* Forget what is under way. */
+void resize_fini(struct hotplug *hp);
+/* The guest is gone: it has let go of what it was asked for, so that what is
+ * under way comes to its end; what waits fails. No vCPU runs. */
+void resize_on_stop(struct hotplug *hp);
+
+/* ---- all of it ---- */
+
 struct hotplug {
-	struct asks asks;
-	struct plug plug;
-	struct resize resize;
+	/* set by hotplug_init(), borrowed */
+	struct board *board;
+	struct kvm *kvm;
+	const struct hotplug_listener *listener;
+	void *opaque;
+
+	struct list_node asks; /* that are pending, in order */
+	uint64_t ask_ns; /* of later questions */
+	struct loop_call mail; /* the guest has answered */
+
+	struct list_node coming; /* struct plug_comer */
+	uint64_t plug_ns; /* deadline of later plugs */
+	struct loop_timer reaper; /* of the board's devices that are gone */
+	struct loop_timer untold; /* some device has nr_untold */
+	struct loop_call news;
+
+	struct resizer cpus;
+	struct resizer memory;
+	/* DIMMs on their way: a bit each, and what populates them */
+	uint32_t dimms_coming;
+	struct pages_job pages;
+	struct loop_call populated;
 };
 
 /* hp: the caller's storage; board and kvm are borrowed, and the board's memory
- * is there; listener and opaque are borrowed as well. Main thread. */
+ * is there; listener and opaque are borrowed as well. */
 void hotplug_init(struct hotplug *hp, struct board *board, struct kvm *kvm,
 		  const struct hotplug_listener *listener, void *opaque);
-/* Forget what is under way. Accepts a zeroed one. Main thread. */
+/* -ENOTSUP with a message: nothing carries messages to the guest. */
+int hotplug_check_chip(const struct hotplug *hp, struct error *err);
+/* Forget what is under way. */
 void hotplug_fini(struct hotplug *hp);
 
 /* board->run has changed: the guest runs, is paused, or is gone; then it has
  * let go of all that it was asked for. */
 void hotplug_on_run(struct hotplug *hp);
-/* The machine is as at power-on. No vCPU runs. */
+/* Devices are as at power-on. No vCPU runs. */
 void hotplug_on_reset(struct hotplug *hp);
 
 /*
@@ -51,17 +204,23 @@ int hotplug_add(struct hotplug *hp, const struct device_config *dc,
 
 /*
  * Ask the guest to let go of a device. It and its id stay until the guest
- * ejects it: then the device is destroyed, its files are closed, and removed()
+ * ejects it: then the device is destroyed, its files are closed, and plugged()
  * is called. When the host has not finished its requests in PLUG_GONE_NS,
- * removed() is called even so, and its files are closed later. A guest that
- * does not eject it in ASK_DEADLINE_NS keeps it: remove_failed(); asking again
- * later is fine. While a request is pending, another one only reminds the guest:
- * there is one answer to both.
+ * plugged() is called even so, and its files are closed later. A guest that
+ * does not eject it in ASK_DEADLINE_NS keeps it; asking again later is fine.
+ * While a request is pending, another one only reminds the guest: there is one
+ * answer to both.
  * force: take it away at once, without asking.
  * -ENOENT: no such device; -EBUSY: it is still being added; -ENOTSUP.
  */
 int hotplug_remove(struct hotplug *hp, const char *id, bool force,
 		   struct error *err);
+
+/* The device of this id, if it is one that can be unplugged, or NULL. */
+struct device *hotplug_find(struct hotplug *hp, const char *id);
+
+/* A device may have come to rest: destroy those that are gone. */
+void hotplug_reap(struct hotplug *hp);
 
 /*
  * Have nr vCPUs, 1 to the most there may be. 0: resized() will follow, also

@@ -8,7 +8,7 @@ bool irq_msi(struct board *board, uint32_t devid, uint64_t addr, uint32_t data)
 {
 	if (atomic_load(&board->irqs_held))
 		return false;
-	board->ops->msi(board, devid, addr, data);
+	board->ops->msi(board->ops_opaque, devid, addr, data);
 	return true;
 }
 
@@ -22,7 +22,7 @@ void irq_line(struct board *board, uint32_t gsi, bool level)
 	if (board->line_sink)
 		board->line_sink(board->line_opaque, gsi, level);
 	else
-		board->ops->line(board, gsi, level);
+		board->ops->line(board->ops_opaque, gsi, level);
 }
 
 void irq_pulse(struct board *board, uint32_t gsi)

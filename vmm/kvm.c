@@ -53,6 +53,53 @@ static void kvm_range_removed(struct gmem_listener *gl,
 		log_warn("%s", err.msg);
 }
 
+/* ---- for the board ---- */
+
+static void kvm_msi(void *opaque, uint32_t devid, uint64_t addr, uint32_t data)
+{
+	const struct kvm *kvm = opaque;
+	struct kvm_msi msi = {
+		.address_lo = (uint32_t)addr,
+		.address_hi = (uint32_t)(addr >> 32),
+		.data = data,
+		.flags = arch_msi_has_devid ? KVM_MSI_VALID_DEVID : 0,
+		.devid = devid,
+	};
+
+	/* 0 means that the guest blocked it: not an error. */
+	if (ioctl(kvm->vm_fd, KVM_SIGNAL_MSI, &msi) < 0)
+		log_debug("MSI %#llx/%#x: %s", (unsigned long long)addr, data,
+			  strerror(errno));
+}
+
+static void kvm_line(void *opaque, uint32_t gsi, bool level)
+{
+	const struct kvm *kvm = opaque;
+	struct kvm_irq_level line = { .irq = gsi, .level = level };
+
+	if (ioctl(kvm->vm_fd, KVM_IRQ_LINE, &line) < 0)
+		log_debug("interrupt line %u: %s", gsi, strerror(errno));
+}
+
+static int kvm_ioeventfd(void *opaque, gpa_t gpa, int event_fd, bool assign)
+{
+	const struct kvm *kvm = opaque;
+	struct kvm_ioeventfd io = {
+		.addr = gpa,
+		.len = 0, /* any width, and the fastest match */
+		.fd = event_fd,
+		.flags = assign ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+	};
+
+	return ioctl(kvm->vm_fd, KVM_IOEVENTFD, &io) ? -errno : 0;
+}
+
+static const struct board_ops kvm_board_ops = {
+	.msi = kvm_msi,
+	.line = kvm_line,
+	.ioeventfd = kvm_ioeventfd,
+};
+
 /* ---- /dev/kvm ---- */
 
 void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus)
@@ -65,6 +112,8 @@ void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus)
 		.memory.added = kvm_range_added,
 		.memory.removed = kvm_range_removed,
 	};
+	board->ops = &kvm_board_ops;
+	board->ops_opaque = kvm;
 }
 
 int kvm_open(struct kvm *kvm, struct error *err)
@@ -225,42 +274,4 @@ void kvm_stop_vcpu(struct kvm *kvm, unsigned int index)
 		return;
 	vcpu_request_stop(kvm->vcpus[index]);
 	vcpu_join(kvm->vcpus[index]);
-}
-
-/* ---- for the board ---- */
-
-void kvm_msi(struct kvm *kvm, uint32_t devid, uint64_t addr, uint32_t data)
-{
-	struct kvm_msi msi = {
-		.address_lo = (uint32_t)addr,
-		.address_hi = (uint32_t)(addr >> 32),
-		.data = data,
-		.flags = arch_msi_has_devid ? KVM_MSI_VALID_DEVID : 0,
-		.devid = devid,
-	};
-
-	/* 0 means that the guest blocked it: not an error. */
-	if (ioctl(kvm->vm_fd, KVM_SIGNAL_MSI, &msi) < 0)
-		log_debug("MSI %#llx/%#x: %s", (unsigned long long)addr, data,
-			  strerror(errno));
-}
-
-void kvm_line(struct kvm *kvm, uint32_t gsi, bool level)
-{
-	struct kvm_irq_level line = { .irq = gsi, .level = level };
-
-	if (ioctl(kvm->vm_fd, KVM_IRQ_LINE, &line) < 0)
-		log_debug("interrupt line %u: %s", gsi, strerror(errno));
-}
-
-int kvm_ioeventfd(struct kvm *kvm, gpa_t gpa, int event_fd, bool assign)
-{
-	struct kvm_ioeventfd io = {
-		.addr = gpa,
-		.len = 0, /* any width, and the fastest match */
-		.fd = event_fd,
-		.flags = assign ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
-	};
-
-	return ioctl(kvm->vm_fd, KVM_IOEVENTFD, &io) ? -errno : 0;
 }

@@ -33,7 +33,8 @@ struct kvm {
 	unsigned int nr_vcpus; /* made; some may have no thread */
 };
 
-/* kvm: the caller's storage. kvm_close() accepts it from here on. */
+/* kvm: the caller's storage. kvm_close() accepts it from here on. The board's
+ * ops are set. */
 void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus);
 /* Open /dev/kvm and ask for what takes long. -errno with a message. */
 int kvm_open(struct kvm *kvm, struct error *err);
@@ -71,13 +72,5 @@ int kvm_start_vcpu(struct kvm *kvm, unsigned int index, struct error *err);
 /* End its thread; KVM's vCPU stays for another time. One that is not there is
  * fine. */
 void kvm_stop_vcpu(struct kvm *kvm, unsigned int index);
-
-/* Signal an interrupt: board_ops.msi. Any thread. */
-void kvm_msi(struct kvm *kvm, uint32_t devid, uint64_t addr, uint32_t data);
-/* Raise or lower an interrupt line: board_ops.line. Any thread. */
-void kvm_line(struct kvm *kvm, uint32_t gsi, bool level);
-/* Have writes to gpa signal event_fd, or no more: board_ops.ioeventfd. Any
- * thread. -errno. */
-int kvm_ioeventfd(struct kvm *kvm, gpa_t gpa, int event_fd, bool assign);
 
 #endif

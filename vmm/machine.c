@@ -275,24 +275,25 @@ static void machine_drop_device(struct machine *m, unsigned int i)
 		(vc->nr_devices - i) * sizeof(vc->devices[0]));
 }
 
-static void machine_on_plugged(void *opaque, const struct hotplug_place *at,
-			       const char *why)
+/* A device came or went, or did not. */
+static void machine_on_plugged(void *opaque, bool add,
+			       const struct hotplug_place *at, const char *why)
 {
+	static const char *const events[2][2] = {
+		{ "device-removed", "device-remove-failed" },
+		{ "device-added", "device-add-failed" },
+	};
 	struct machine *m = opaque;
 	int i = vm_config_find(&m->config, at->id);
 	struct error err;
 
-	if (!why) {
-		events_emit(m->events, "vm", "device-added", "id", at->id,
-			    "bdf", at->bdf, NULL);
-	} else {
-		events_emit(m->events, "vm", "device-add-failed", "id", at->id,
-			    "error", why, NULL);
-		if (i >= 0)
-			machine_drop_device(m, (unsigned int)i);
-	}
-	machine_end_wait(m, WAIT_ADD, at->id,
-			 why ? error_set(&err, EIO, "%s", why) : 0, &err, at);
+	events_emit(m->events, "vm", events[add][why != NULL], "id", at->id,
+		    why ? "error" : "bdf", why ? why : at->bdf, NULL);
+	if (i >= 0 && add == (why != NULL))
+		machine_drop_device(m, (unsigned int)i);
+	machine_end_wait(m, add ? WAIT_ADD : WAIT_REMOVE, at->id,
+			 why ? error_set(&err, EIO, "%s", why) : 0, &err,
+			 add ? at : NULL);
 }
 
 static void machine_on_driver(void *opaque, const char *id, bool active,
@@ -304,28 +305,6 @@ static void machine_on_driver(void *opaque, const char *id, bool active,
 	snprintf(text, sizeof(text), "%u", nr_untold);
 	events_emit(m->events, "virtio-device", active ? "activated" : "reset",
 		    "id", id, nr_untold ? "coalesced" : NULL, text, NULL);
-}
-
-/* The guest let go of it, or it was taken away. */
-static void machine_on_removed(void *opaque, const struct hotplug_place *was)
-{
-	struct machine *m = opaque;
-	int i = vm_config_find(&m->config, was->id);
-
-	events_emit(m->events, "vm", "device-removed", "id", was->id, "bdf",
-		    was->bdf, NULL);
-	if (i >= 0)
-		machine_drop_device(m, (unsigned int)i);
-	machine_end_wait(m, WAIT_REMOVE, was->id, 0, NULL, NULL);
-}
-
-static void machine_on_remove_failed(void *opaque, const char *id,
-				     const char *why)
-{
-	struct machine *m = opaque;
-
-	events_emit(m->events, "vm", "device-remove-failed", "id", id, "error",
-		    why, NULL);
 }
 
 /* vm.info shows what there is; it is also what the next boot starts with. */
@@ -550,8 +529,6 @@ static const struct vm_listener machine_listener = {
 	.hotplug = {
 		.plugged = machine_on_plugged,
 		.driver = machine_on_driver,
-		.removed = machine_on_removed,
-		.remove_failed = machine_on_remove_failed,
 		.resized = machine_on_resized,
 	},
 };

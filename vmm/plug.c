@@ -6,7 +6,7 @@
  * goes does so when the guest lets go of it, and is destroyed when the host has
  * finished its requests.
  */
-#include "vmm/plug.h"
+#include "vmm/hotplug.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "vmm/log.h"
+#include "vmm/opening.h"
 #include "vmm/util.h"
 
 #define PLUG_TOLD_MAX 10u
@@ -21,7 +22,7 @@
 
 /* A device whose files are being opened, or that no driver has bound to yet. */
 struct plug_comer {
-	struct plug *plug;
+	struct hotplug *hp;
 	struct hotplug_place at; /* bdf "": not there yet */
 	struct opening *opening; /* NULL when it is there: */
 	const struct device_class *class;
@@ -34,10 +35,15 @@ struct plug_comer {
 /* A device that the guest was asked to let go of. */
 struct plug_leaver {
 	struct ask ask;
-	struct plug *plug;
 	struct device *dev;
-	struct list_node node;
 };
+
+int hotplug_check_chip(const struct hotplug *hp, struct error *err)
+{
+	if (hp->board->hotplug_chip)
+		return 0;
+	return error_set(err, ENOTSUP, "this machine has no hot-plug");
+}
 
 static struct hotplug_place plug_place(const struct device *dev)
 {
@@ -48,10 +54,10 @@ static struct hotplug_place plug_place(const struct device *dev)
 	return at;
 }
 
-static void plug_tell_chip(const struct plug *plug, bool gone,
+static void plug_tell_chip(const struct hotplug *hp, bool gone,
 			   unsigned int slot)
 {
-	const struct board *b = plug->board;
+	const struct board *b = hp->board;
 
 	/* Linux looks for what is missing only when it is to let go. */
 	if (gone)
@@ -64,11 +70,11 @@ static void plug_tell_chip(const struct plug *plug, bool gone,
 /* ---- gone ---- */
 
 /* One that has come to rest, or that was to be told by now. False: none. */
-static bool plug_reap_one(struct plug *plug)
+static bool plug_reap_one(struct hotplug *hp)
 {
-	list_for_each_entry (struct device, dev, &plug->board->gone, node) {
+	list_for_each_entry (struct device, dev, &hp->board->gone, node) {
 		struct hotplug_place was = plug_place(dev);
-		bool ended = board_may_destroy(plug->board, dev);
+		bool ended = board_may_destroy(hp->board, dev);
 		bool untold = dev->gone_ns;
 
 		if (!ended && (!untold || loop_now_ns() < dev->gone_ns))
@@ -84,57 +90,57 @@ static bool plug_reap_one(struct plug *plug)
 		}
 		if (untold) {
 			log_info("%s: removed from %s", was.id, was.bdf);
-			plug->listener->removed(plug->opaque, &was);
+			hp->listener->plugged(hp->opaque, false, &was, NULL);
 		}
 		return true;
 	}
 	return false;
 }
 
-void plug_reap(struct plug *plug)
+void hotplug_reap(struct hotplug *hp)
 {
 	uint64_t next_ns = UINT64_MAX;
 
 	/* Listeners may change the list: look from the start after each. */
-	while (plug_reap_one(plug))
+	while (plug_reap_one(hp))
 		;
-	list_for_each_entry (struct device, dev, &plug->board->gone, node) {
+	list_for_each_entry (struct device, dev, &hp->board->gone, node) {
 		if (dev->gone_ns)
 			next_ns = MIN(next_ns, dev->gone_ns);
 	}
 	if (next_ns != UINT64_MAX)
-		loop_timer_set(plug->board->main_loop, &plug->reaper, next_ns);
+		loop_timer_set(hp->board->main_loop, &hp->reaper, next_ns);
 }
 
 static void plug_on_reaper(struct loop_timer *lt)
 {
-	plug_reap(container_of(lt, struct plug, reaper));
+	hotplug_reap(container_of(lt, struct hotplug, reaper));
 }
 
-/* forced: the guest did not let go of it. tell: removed() is to be called, when
+/* forced: the guest did not let go of it. tell: its end is to be told, when
  * it is at rest, or soon. */
-static void plug_take_away(struct plug *plug, struct device *dev, bool forced,
+static void plug_take_away(struct hotplug *hp, struct device *dev, bool forced,
 			   bool tell)
 {
 	dev->ops->unplug(dev, forced);
-	kvm_hold(plug->kvm);
-	kvm_release(plug->kvm);
+	kvm_hold(hp->kvm);
+	kvm_release(hp->kvm);
 	list_remove(&dev->node);
-	list_insert(&plug->board->gone, &dev->node);
-	if (forced && plug->board->run != BOARD_STOPPED)
-		plug_tell_chip(plug, true, dev->slot);
+	list_insert(&hp->board->gone, &dev->node);
+	if (forced && hp->board->run != BOARD_STOPPED)
+		plug_tell_chip(hp, true, dev->slot);
 	if (dev->ops->quiesce)
 		dev->ops->quiesce(dev);
 	dev->gone_ns = tell ? loop_now_ns() + PLUG_GONE_NS : 0;
 	/* Not from in here: who removes it is told later. */
-	board_device_quiet(plug->board);
+	board_device_quiet(hp->board);
 }
 
 /* ---- coming ---- */
 
-static struct plug_comer *plug_find_comer(struct plug *plug, const char *id)
+static struct plug_comer *plug_find_comer(struct hotplug *hp, const char *id)
 {
-	list_for_each_entry (struct plug_comer, c, &plug->coming, node) {
+	list_for_each_entry (struct plug_comer, c, &hp->coming, node) {
 		if (!strcmp(c->at.id, id))
 			return c;
 	}
@@ -155,7 +161,7 @@ static void comer_free(struct plug_comer *c)
 static void comer_end(struct plug_comer *c, const char *why)
 {
 	struct hotplug_place at = c->at;
-	struct plug *plug = c->plug;
+	struct hotplug *hp = c->hp;
 	struct device *dev = c->dev;
 
 	comer_free(c);
@@ -164,14 +170,14 @@ static void comer_end(struct plug_comer *c, const char *why)
 	else
 		log_info("%s: plugged at %s", at.id, at.bdf);
 	if (why && dev)
-		plug_take_away(plug, dev, true, false);
-	plug->listener->plugged(plug->opaque, &at, why);
+		plug_take_away(hp, dev, true, false);
+	hp->listener->plugged(hp->opaque, true, &at, why);
 }
 
 static void comer_set_deadline(struct plug_comer *c)
 {
-	loop_timer_set(c->plug->board->main_loop, &c->deadline,
-		       MIN(loop_now_ns() + c->plug->deadline_ns, c->end_ns));
+	loop_timer_set(c->hp->board->main_loop, &c->deadline,
+		       MIN(loop_now_ns() + c->hp->plug_ns, c->end_ns));
 }
 
 /* A guest that has not even read that there is something is slow, but does not
@@ -179,7 +185,7 @@ static void comer_set_deadline(struct plug_comer *c)
 static void comer_on_deadline(struct loop_timer *lt)
 {
 	struct plug_comer *c = container_of(lt, struct plug_comer, deadline);
-	const struct board *b = c->plug->board;
+	const struct board *b = c->hp->board;
 
 	if (loop_now_ns() < c->end_ns &&
 	    b->hotplug_chip->is_unread(b->hotplug_opaque, HOTPLUG_PCI,
@@ -191,9 +197,9 @@ static void comer_on_deadline(struct loop_timer *lt)
 
 /* Does the guest listen yet? False while it boots, and for one that has no
  * driver for the chip. */
-static bool plug_is_heard(const struct plug *plug)
+static bool plug_is_heard(const struct hotplug *hp)
 {
-	const struct board *b = plug->board;
+	const struct board *b = hp->board;
 
 	return b->run == BOARD_RUNNING &&
 	       b->hotplug_chip->is_heard(b->hotplug_opaque);
@@ -204,14 +210,13 @@ static void comer_on_opened(void *opaque, struct opening *o, int r,
 			    struct error *err)
 {
 	struct plug_comer *c = opaque;
-	struct plug *plug = c->plug;
+	struct hotplug *hp = c->hp;
 	void *opened = r ? NULL : opening_take_device(o, 0);
 
 	c->opening = NULL;
 	if (!r)
-		r = board_add_device(plug->board, c->class,
-				     opening_config(o, 0), opened, &c->dev,
-				     err);
+		r = board_add_device(hp->board, c->class, opening_config(o, 0),
+				     opened, &c->dev, err);
 	if (r) {
 		opening_give_back(o, 0, opened);
 		comer_end(c, err->msg);
@@ -220,33 +225,36 @@ static void comer_on_opened(void *opaque, struct opening *o, int r,
 	c->at = plug_place(c->dev);
 	c->end_ns = loop_now_ns() + PLUG_DEADLINE_MAX_NS;
 	atomic_store(&c->dev->coming, true);
-	plug_tell_chip(plug, false, c->dev->slot);
+	plug_tell_chip(hp, false, c->dev->slot);
 	/* Whoever does not listen yet finds it when it looks at the bus. */
-	if (plug_is_heard(plug))
+	if (plug_is_heard(hp))
 		comer_set_deadline(c);
 	else
 		comer_end(c, NULL);
 }
 
-int plug_add(struct plug *plug, const struct device_config *dc,
-	     struct error *err)
+int hotplug_add(struct hotplug *hp, const struct device_config *dc,
+		struct error *err)
 {
-	struct plug_comer *c = calloc(1, sizeof(*c));
+	struct plug_comer *c;
 	char **id = device_config_id(dc);
-	int r = 0;
+	int r = hotplug_check_chip(hp, err);
 
+	if (r)
+		return r;
+	c = calloc(1, sizeof(*c));
 	if (c)
-		c->opening = opening_create(plug->board->main_loop,
+		c->opening = opening_create(hp->board->main_loop,
 					    comer_on_opened, c);
 	if (!c || !c->opening) {
 		free(c);
 		return error_set(err, ENOMEM, "out of memory");
 	}
-	c->plug = plug;
+	c->hp = hp;
 	c->class = dc->class;
 	c->deadline.on_expire = comer_on_deadline;
 	snprintf(c->at.id, sizeof(c->at.id), "%s", id && *id ? *id : "");
-	list_insert(&plug->coming, &c->node);
+	list_insert(&hp->coming, &c->node);
 	r = opening_add_device(c->opening, dc->class->option, dc, err);
 	if (!r)
 		r = opening_start(c->opening, PLUG_OPEN_NS, err);
@@ -260,7 +268,6 @@ int plug_add(struct plug *plug, const struct device_config *dc,
 static void leaver_free(struct plug_leaver *l)
 {
 	ask_drop(&l->ask);
-	list_remove(&l->node);
 	free(l);
 }
 
@@ -268,65 +275,67 @@ static void leaver_on_answer(struct ask *ask, enum ask_answer answer)
 {
 	struct plug_leaver *l = container_of(ask, struct plug_leaver, ask);
 	struct device *dev = l->dev;
-	struct plug *plug = l->plug;
+	struct hotplug *hp = ask->hp;
+	struct hotplug_place was = plug_place(dev);
 
 	leaver_free(l);
 	if (answer == ASK_EJECTED) {
-		plug_take_away(plug, dev, false, true);
+		plug_take_away(hp, dev, false, true);
 		return;
 	}
 	log_warn("%s: not removed: %s", dev->id, ask_answer_text(answer));
-	plug->listener->remove_failed(plug->opaque, dev->id,
-				      ask_answer_text(answer));
+	hp->listener->plugged(hp->opaque, false, &was, ask_answer_text(answer));
 }
 
-struct device *plug_find(struct plug *plug, const char *id)
+struct device *hotplug_find(struct hotplug *hp, const char *id)
 {
-	list_for_each_entry (struct device, dev, &plug->board->devices, node) {
+	list_for_each_entry (struct device, dev, &hp->board->devices, node) {
 		if (dev->ops->unplug && !strcmp(dev->id, id))
 			return dev;
 	}
 	return NULL;
 }
 
-static struct plug_leaver *plug_find_leaver(struct plug *plug,
+/* dev NULL: of any device. */
+static struct plug_leaver *plug_find_leaver(struct hotplug *hp,
 					    const struct device *dev)
 {
-	list_for_each_entry (struct plug_leaver, l, &plug->leaving, node) {
-		if (l->dev == dev)
-			return l;
-	}
+	list_for_each_entry (struct ask, ask, &hp->asks, node)
+		if (ask->kind == HOTPLUG_PCI &&
+		    (!dev || ask->index == dev->slot))
+			return container_of(ask, struct plug_leaver, ask);
 	return NULL;
 }
 
 /* Ask the guest to let go of it. */
-static int leaver_create(struct plug *plug, struct device *dev,
+static int leaver_create(struct hotplug *hp, struct device *dev,
 			 struct error *err)
 {
 	struct plug_leaver *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return error_set(err, ENOMEM, "out of memory");
-	l->plug = plug;
 	l->dev = dev;
 	l->ask = (struct ask){
-		.asks = plug->asks,
+		.hp = hp,
 		.kind = HOTPLUG_PCI,
 		.index = dev->slot,
 		.done = leaver_on_answer,
 	};
-	list_insert(&plug->leaving, &l->node);
 	ask_put(&l->ask);
 	return 0;
 }
 
-int plug_remove(struct plug *plug, const char *id, bool force,
-		struct error *err)
+int hotplug_remove(struct hotplug *hp, const char *id, bool force,
+		   struct error *err)
 {
-	struct device *dev = plug_find(plug, id);
+	struct device *dev = hotplug_find(hp, id);
 	struct plug_leaver *l;
+	int r = hotplug_check_chip(hp, err);
 
-	if (plug_find_comer(plug, id))
+	if (r)
+		return r;
+	if (plug_find_comer(hp, id))
 		return error_set(
 			err, EBUSY,
 			"id %s: is still being added; remove it after the reply to that",
@@ -334,34 +343,25 @@ int plug_remove(struct plug *plug, const char *id, bool force,
 	if (!dev)
 		return error_set(err, ENOENT, "id %s: there is no such device",
 				 error_value(id).text);
-	l = plug_find_leaver(plug, dev);
-	if (force || plug->board->run == BOARD_STOPPED) {
+	l = plug_find_leaver(hp, dev);
+	if (force || hp->board->run == BOARD_STOPPED) {
 		if (l)
 			leaver_free(l);
-		plug_take_away(plug, dev, true, true);
+		plug_take_away(hp, dev, true, true);
 	} else if (l) {
 		ask_again(&l->ask);
 	} else {
-		return leaver_create(plug, dev, err);
+		return leaver_create(hp, dev, err);
 	}
 	return 0;
 }
 
 /* ---- what drivers do ---- */
 
-void plug_driver_news(struct plug *plug, struct device *dev,
-		      enum device_news news)
-{
-	if (news != DEVICE_FOUND)
-		atomic_store(&dev->driver_active, news == DEVICE_ACTIVATED);
-	atomic_fetch_or(&dev->news, (unsigned int)news);
-	loop_post(plug->board->main_loop, &plug->news);
-}
-
 /* The guest is at work: all that wait get more time. */
-static void plug_extend(struct plug *plug)
+static void plug_extend(struct hotplug *hp)
 {
-	list_for_each_entry (struct plug_comer, c, &plug->coming, node) {
+	list_for_each_entry (struct plug_comer, c, &hp->coming, node) {
 		if (c->dev)
 			comer_set_deadline(c);
 	}
@@ -372,7 +372,7 @@ static void plug_extend(struct plug *plug)
  * times a device and second are told. The last one always is, if late, with the
  * number of those that were not.
  */
-static void plug_tell(struct plug *plug, struct device *dev, bool active)
+static void plug_tell(struct hotplug *hp, struct device *dev, bool active)
 {
 	uint64_t now = loop_now_ns();
 
@@ -383,56 +383,56 @@ static void plug_tell(struct plug *plug, struct device *dev, bool active)
 	}
 	if (dev->nr_told == PLUG_TOLD_MAX) {
 		dev->nr_untold++;
-		if (!plug->untold.armed)
-			loop_timer_set(plug->board->main_loop, &plug->untold,
+		if (!hp->untold.armed)
+			loop_timer_set(hp->board->main_loop, &hp->untold,
 				       dev->told_ns + PLUG_TOLD_NS);
 		return;
 	}
 	dev->nr_told++;
-	plug->listener->driver(plug->opaque, dev->id, active, dev->nr_untold);
+	hp->listener->driver(hp->opaque, dev->id, active, dev->nr_untold);
 	dev->nr_untold = 0;
 }
 
 static void plug_on_untold(struct loop_timer *lt)
 {
-	struct plug *plug = container_of(lt, struct plug, untold);
+	struct hotplug *hp = container_of(lt, struct hotplug, untold);
 
-	list_for_each_entry (struct device, dev, &plug->board->devices, node) {
+	list_for_each_entry (struct device, dev, &hp->board->devices, node) {
 		if (!dev->nr_untold)
 			continue;
 		dev->nr_untold--;
-		plug_tell(plug, dev, dev->active);
+		plug_tell(hp, dev, dev->active);
 	}
 }
 
 /* More than one thing may have happened since we looked. */
-static void plug_on_driver(struct plug *plug, struct device *dev,
+static void plug_on_driver(struct hotplug *hp, struct device *dev,
 			   unsigned int news)
 {
-	struct plug_comer *c = plug_find_comer(plug, dev->id);
+	struct plug_comer *c = plug_find_comer(hp, dev->id);
 
 	if (news & DEVICE_RESET && dev->active)
-		plug_tell(plug, dev, false);
+		plug_tell(hp, dev, false);
 	if (news & DEVICE_ACTIVATED && !dev->active)
-		plug_tell(plug, dev, true);
+		plug_tell(hp, dev, true);
 	if (dev->active && !atomic_load(&dev->driver_active))
-		plug_tell(plug, dev, false);
+		plug_tell(hp, dev, false);
 	if (!c)
 		return;
-	plug_extend(plug);
+	plug_extend(hp);
 	if (news & DEVICE_ACTIVATED)
 		comer_end(c, NULL);
 }
 
 /* Listeners may change the list of devices: look from the start after each. */
-static bool plug_one_news(struct plug *plug)
+static bool plug_one_news(struct hotplug *hp)
 {
-	list_for_each_entry (struct device, dev, &plug->board->devices, node) {
+	list_for_each_entry (struct device, dev, &hp->board->devices, node) {
 		unsigned int news = atomic_exchange(&dev->news, 0);
 
 		if (!news)
 			continue;
-		plug_on_driver(plug, dev, news);
+		plug_on_driver(hp, dev, news);
 		return true;
 	}
 	return false;
@@ -440,60 +440,97 @@ static bool plug_one_news(struct plug *plug)
 
 static void plug_on_news(struct loop_call *lc)
 {
-	while (plug_one_news(container_of(lc, struct plug, news)))
+	while (plug_one_news(container_of(lc, struct hotplug, news)))
 		;
 }
 
 /* ---- life ---- */
 
-void plug_on_pause(struct plug *plug)
+static void plug_on_pause(struct hotplug *hp)
 {
 	/* Listeners add to the list, but take nothing out of it. */
-	list_for_each_entry (struct plug_comer, c, &plug->coming, node) {
+	list_for_each_entry (struct plug_comer, c, &hp->coming, node) {
 		if (c->dev)
 			comer_end(c, NULL);
 	}
 }
 
-void plug_on_stop(struct plug *plug)
+static void plug_on_stop(struct hotplug *hp)
 {
 	/* What a driver did at the last moment counts. */
-	while (plug_one_news(plug))
+	while (plug_one_news(hp))
 		;
-	while (!list_is_empty(&plug->coming))
-		comer_end(container_of(list_take(&plug->coming),
+	while (!list_is_empty(&hp->coming))
+		comer_end(container_of(list_take(&hp->coming),
 				       struct plug_comer, node),
 			  "the guest stopped before a driver took it");
 }
 
-void plug_on_reset(struct plug *plug)
+void hotplug_on_reset(struct hotplug *hp)
 {
-	list_for_each_entry (struct device, dev, &plug->board->devices, node) {
+	list_for_each_entry (struct device, dev, &hp->board->devices, node) {
 		atomic_store(&dev->news, 0);
 		atomic_store(&dev->driver_active, false);
 		dev->active = false;
 	}
 }
 
-void plug_init(struct plug *plug)
+static void plug_init(struct hotplug *hp)
 {
-	plug->deadline_ns = PLUG_DEADLINE_NS;
-	plug->news.fn = plug_on_news;
-	plug->untold.on_expire = plug_on_untold;
-	plug->reaper.on_expire = plug_on_reaper;
-	list_init(&plug->coming);
-	list_init(&plug->leaving);
+	hp->plug_ns = PLUG_DEADLINE_NS;
+	hp->news.fn = plug_on_news;
+	hp->untold.on_expire = plug_on_untold;
+	hp->reaper.on_expire = plug_on_reaper;
+	list_init(&hp->coming);
+	hp->board->on_news = &hp->news;
 }
 
-void plug_fini(struct plug *plug)
+static void plug_fini(struct hotplug *hp)
 {
-	while (!list_is_empty(&plug->coming))
-		comer_free(container_of(list_take(&plug->coming),
+	struct plug_leaver *l;
+
+	while (!list_is_empty(&hp->coming))
+		comer_free(container_of(list_take(&hp->coming),
 					struct plug_comer, node));
-	while (!list_is_empty(&plug->leaving))
-		leaver_free(container_of(list_take(&plug->leaving),
-					 struct plug_leaver, node));
-	loop_cancel(plug->board->main_loop, &plug->news);
-	loop_timer_cancel(&plug->untold);
-	loop_timer_cancel(&plug->reaper);
+	while ((l = plug_find_leaver(hp, NULL)))
+		leaver_free(l);
+	loop_cancel(hp->board->main_loop, &hp->news);
+	loop_timer_cancel(&hp->untold);
+	loop_timer_cancel(&hp->reaper);
+}
+
+void hotplug_on_run(struct hotplug *hp)
+{
+	switch (hp->board->run) {
+	case BOARD_PAUSED:
+		plug_on_pause(hp);
+		/* fall through */
+	case BOARD_RUNNING:
+		asks_on_run(hp);
+		break;
+	case BOARD_STOPPED:
+		plug_on_stop(hp);
+		asks_eject_all(hp);
+		resize_on_stop(hp);
+		break;
+	}
+}
+
+void hotplug_init(struct hotplug *hp, struct board *board, struct kvm *kvm,
+		  const struct hotplug_listener *listener, void *opaque)
+{
+	*hp = (struct hotplug){ .board = board,
+				.kvm = kvm,
+				.listener = listener,
+				.opaque = opaque };
+	asks_init(hp);
+	plug_init(hp);
+	resize_init(hp);
+}
+
+void hotplug_fini(struct hotplug *hp)
+{
+	resize_fini(hp);
+	plug_fini(hp);
+	asks_fini(hp);
 }

@@ -9,7 +9,7 @@
  * Memory comes in DIMMs of as few blocks as the number of places allows, for
  * the guest gives back whole DIMMs only, and those that it can empty.
  */
-#include "vmm/resize.h"
+#include "vmm/hotplug.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,14 +23,14 @@
 #define BIG_BLOCK (2 * GIB)
 
 struct resizer_ops {
-	uint64_t (*size)(const struct resize *rs);
+	uint64_t (*size)(const struct hotplug *hp);
 	/* 0: it is that large; 1: it will be, resizer_finish() follows; -errno
 	 * with a message. */
-	int (*grow)(struct resize *rs, uint64_t wanted, struct error *err);
+	int (*grow)(struct hotplug *hp, uint64_t wanted, struct error *err);
 	/* What to ask for on the way down; false: there is nothing. */
 	bool (*choose)(struct resizer *rz, uint64_t wanted,
 		       unsigned int *index);
-	void (*remove)(struct resize *rs, unsigned int index);
+	void (*remove)(struct hotplug *hp, unsigned int index);
 	enum hotplug_kind kind;
 };
 
@@ -42,18 +42,18 @@ static void resizer_step(struct resizer *rz);
  * out as wanted. */
 static void resizer_report(struct resizer *rz, unsigned int i, const char *why)
 {
-	struct resize *rs = rz->resize;
+	struct hotplug *hp = rz->hp;
 	const struct hotplug_size report = {
 		.memory = rz->ops->kind == HOTPLUG_MEMORY,
 		.wanted = rz->queue[i].wanted,
-		.actual = rz->ops->size(rs),
+		.actual = rz->ops->size(hp),
 	};
 	unsigned int times = rz->queue[i].nr;
 
 	for (rz->nr--; i < rz->nr; i++)
 		rz->queue[i] = rz->queue[i + 1];
 	while (times--)
-		rs->listener->resized(rs->opaque, &report, why);
+		hp->listener->resized(hp->opaque, &report, why);
 }
 
 /* The request under way is over. */
@@ -61,14 +61,14 @@ static void resizer_finish(struct resizer *rz, const char *why)
 {
 	rz->begun = rz->growing = false;
 	rz->refused = 0;
-	loop_post(rz->resize->board->main_loop, &rz->call);
+	loop_post(rz->hp->board->main_loop, &rz->call);
 	resizer_report(rz, 0, why);
 }
 
 static void resizer_give_up(struct resizer *rz, const char *why)
 {
 	bool memory = rz->ops->kind == HOTPLUG_MEMORY;
-	uint64_t now = rz->ops->size(rz->resize);
+	uint64_t now = rz->ops->size(rz->hp);
 	unsigned int shift = memory ? 20 : 0;
 	char text[160];
 
@@ -85,7 +85,7 @@ static void resizer_on_answer(struct ask *ask, enum ask_answer answer)
 	struct resizer *rz = container_of(ask, struct resizer, ask);
 
 	if (answer == ASK_EJECTED) {
-		rz->ops->remove(rz->resize, ask->index);
+		rz->ops->remove(rz->hp, ask->index);
 		resizer_step(rz);
 	} else if (answer == ASK_REFUSED && ask->kind == HOTPLUG_MEMORY) {
 		rz->refused |= 1u << ask->index;
@@ -98,7 +98,7 @@ static void resizer_on_answer(struct ask *ask, enum ask_answer answer)
 /* Go on with the request under way. */
 static void resizer_step(struct resizer *rz)
 {
-	uint64_t now = rz->ops->size(rz->resize), wanted = rz->queue[0].wanted;
+	uint64_t now = rz->ops->size(rz->hp), wanted = rz->queue[0].wanted;
 	struct error err;
 	int r = 0;
 
@@ -108,7 +108,7 @@ static void resizer_step(struct resizer *rz)
 		resizer_give_up(rz, "the guest cannot free what is asked");
 	} else {
 		if (now < wanted)
-			r = rz->ops->grow(rz->resize, wanted, &err);
+			r = rz->ops->grow(rz->hp, wanted, &err);
 		rz->growing = r > 0;
 		if (r <= 0)
 			resizer_finish(rz, r ? err.msg : NULL);
@@ -119,7 +119,7 @@ static void resizer_step(struct resizer *rz)
 static void resizer_begin(struct resizer *rz)
 {
 	rz->begun = true;
-	rz->began = rz->ops->size(rz->resize);
+	rz->began = rz->ops->size(rz->hp);
 }
 
 static void resizer_on_call(struct loop_call *lc)
@@ -138,9 +138,11 @@ static void resizer_on_call(struct loop_call *lc)
 static int resizer_request(struct resizer *rz, uint64_t wanted,
 			   struct error *err)
 {
-	struct resize *rs = rz->resize;
-	int r = 0;
+	struct hotplug *hp = rz->hp;
+	int r = hotplug_check_chip(hp, err);
 
+	if (r)
+		return r;
 	if (rz->nr == RESIZE_QUEUE_MAX)
 		return error_set(err, EBUSY,
 				 "%u resize requests came at once already",
@@ -153,7 +155,7 @@ static int resizer_request(struct resizer *rz, uint64_t wanted,
 		resizer_begin(rz);
 		/* Who asks hears at once what the host refuses. */
 		if (wanted > rz->began)
-			r = rz->ops->grow(rs, wanted, err);
+			r = rz->ops->grow(hp, wanted, err);
 		rz->growing = r > 0;
 		rz->begun = r >= 0;
 		if (r < 0)
@@ -161,17 +163,17 @@ static int resizer_request(struct resizer *rz, uint64_t wanted,
 	}
 	rz->queue[rz->nr++] = (struct resize_request){ wanted, 1 };
 	/* Callbacks come from the loop, not from in here. */
-	loop_post(rs->board->main_loop, &rz->call);
+	loop_post(hp->board->main_loop, &rz->call);
 	return 0;
 }
 
-static void resizer_init(struct resizer *rz, struct resize *rs,
+static void resizer_init(struct resizer *rz, struct hotplug *hp,
 			 const struct resizer_ops *ops)
 {
-	rz->resize = rs;
+	rz->hp = hp;
 	rz->ops = ops;
 	rz->call.fn = resizer_on_call;
-	rz->ask.asks = rs->asks;
+	rz->ask.hp = hp;
 	rz->ask.kind = ops->kind;
 	rz->ask.done = resizer_on_answer;
 }
@@ -179,33 +181,33 @@ static void resizer_init(struct resizer *rz, struct resize *rs,
 static void resizer_fini(struct resizer *rz)
 {
 	ask_drop(&rz->ask);
-	loop_cancel(rz->resize->board->main_loop, &rz->call);
+	loop_cancel(rz->hp->board->main_loop, &rz->call);
 }
 
 /* ---- vCPUs ---- */
 
-static uint64_t cpus_size(const struct resize *rs)
+static uint64_t cpus_size(const struct hotplug *hp)
 {
-	return rs->board->nr_cpus;
+	return hp->board->nr_cpus;
 }
 
-static int cpus_grow(struct resize *rs, uint64_t wanted, struct error *err)
+static int cpus_grow(struct hotplug *hp, uint64_t wanted, struct error *err)
 {
-	const struct hotplug_chip_ops *chip = rs->board->hotplug_chip;
-	unsigned int i, from = rs->board->nr_cpus;
+	const struct hotplug_chip_ops *chip = hp->board->hotplug_chip;
+	unsigned int i, from = hp->board->nr_cpus;
 	int r = 0;
 
 	for (i = from; i < wanted && !r; i++)
-		r = kvm_start_vcpu(rs->kvm, i, err);
+		r = kvm_start_vcpu(hp->kvm, i, err);
 	if (r) {
 		while (i-- > from)
-			kvm_stop_vcpu(rs->kvm, i);
+			kvm_stop_vcpu(hp->kvm, i);
 		return r;
 	}
-	rs->board->nr_cpus = (unsigned int)wanted;
+	hp->board->nr_cpus = (unsigned int)wanted;
 	for (i = from; i < wanted; i++) {
-		chip->set_cpu(rs->board->hotplug_opaque, i, true);
-		chip->check(rs->board->hotplug_opaque, HOTPLUG_CPU, i);
+		chip->set_cpu(hp->board->hotplug_opaque, i, true);
+		chip->check(hp->board->hotplug_opaque, HOTPLUG_CPU, i);
 	}
 	return 0;
 }
@@ -214,14 +216,14 @@ static int cpus_grow(struct resize *rs, uint64_t wanted, struct error *err)
 static bool cpus_choose(struct resizer *rz, uint64_t wanted unused_param,
 			unsigned int *index)
 {
-	*index = rz->resize->board->nr_cpus - 1;
+	*index = rz->hp->board->nr_cpus - 1;
 	return true;
 }
 
-static void cpus_remove(struct resize *rs, unsigned int index)
+static void cpus_remove(struct hotplug *hp, unsigned int index)
 {
-	kvm_stop_vcpu(rs->kvm, index);
-	rs->board->nr_cpus = index;
+	kvm_stop_vcpu(hp->kvm, index);
+	hp->board->nr_cpus = index;
 }
 
 static const struct resizer_ops cpus_ops = {
@@ -232,20 +234,20 @@ static const struct resizer_ops cpus_ops = {
 	.kind = HOTPLUG_CPU,
 };
 
-int resize_vcpus(struct resize *rs, unsigned int nr, struct error *err)
+int hotplug_resize_vcpus(struct hotplug *hp, unsigned int nr, struct error *err)
 {
-	if (nr < 1 || nr > rs->kvm->max_vcpus)
+	if (nr < 1 || nr > hp->kvm->max_vcpus)
 		return error_set(err, EINVAL,
 				 "%u vCPUs: must be between 1 and %u", nr,
-				 rs->kvm->max_vcpus);
-	return resizer_request(&rs->cpus, nr, err);
+				 hp->kvm->max_vcpus);
+	return resizer_request(&hp->cpus, nr, err);
 }
 
 /* ---- memory ---- */
 
-uint64_t resize_memory_size(const struct resize *rs)
+static uint64_t memory_size(const struct hotplug *hp)
 {
-	return gmem_size(&rs->board->gmem);
+	return gmem_size(&hp->board->gmem);
 }
 
 /* The first free range at a multiple of unit, up to max bytes; 0: none. */
@@ -271,9 +273,9 @@ static uint64_t memory_find(const struct gmem *gm, uint64_t unit, uint64_t max,
 	return len;
 }
 
-static void memory_remove(struct resize *rs, unsigned int index)
+static void memory_remove(struct hotplug *hp, unsigned int index)
 {
-	gmem_unplug(&rs->board->gmem, index);
+	gmem_unplug(&hp->board->gmem, index);
 }
 
 /* How large a DIMM is to be, so that later requests find places too. */
@@ -344,14 +346,14 @@ static int memory_fill(struct gmem *gm, uint64_t missing, uint32_t *added,
 
 /* All that was on its way is there: tell the guest; or, when it cannot be (r),
  * none is. Returns r, or what else went wrong. */
-static int memory_arrive(struct resize *rs, int r, struct error *err)
+static int memory_arrive(struct hotplug *hp, int r, struct error *err)
 {
-	const struct hotplug_chip_ops *chip = rs->board->hotplug_chip;
-	struct gmem *gm = &rs->board->gmem;
-	uint32_t coming = rs->coming;
+	const struct hotplug_chip_ops *chip = hp->board->hotplug_chip;
+	struct gmem *gm = &hp->board->gmem;
+	uint32_t coming = hp->dimms_coming;
 	unsigned int i;
 
-	rs->coming = 0;
+	hp->dimms_coming = 0;
 	for (i = 0; i < GMEM_MAX_DIMMS && !r; i++)
 		if (coming >> i & 1)
 			r = gmem_plug_end(gm, i, err);
@@ -364,8 +366,8 @@ static int memory_arrive(struct resize *rs, int r, struct error *err)
 			gmem_unplug(gm, i);
 			continue;
 		}
-		chip->set_memory(rs->board->hotplug_opaque, i, d->gpa, d->len);
-		chip->check(rs->board->hotplug_opaque, HOTPLUG_MEMORY, i);
+		chip->set_memory(hp->board->hotplug_opaque, i, d->gpa, d->len);
+		chip->check(hp->board->hotplug_opaque, HOTPLUG_MEMORY, i);
 	}
 	return r;
 }
@@ -373,40 +375,40 @@ static int memory_arrive(struct resize *rs, int r, struct error *err)
 /* The last one of the threads. */
 static void memory_on_pages(struct pages_job *job)
 {
-	struct resize *rs = container_of(job, struct resize, pages);
+	struct hotplug *hp = container_of(job, struct hotplug, pages);
 
-	loop_post(rs->board->main_loop, &rs->populated);
+	loop_post(hp->board->main_loop, &hp->populated);
 }
 
 static void memory_on_populated(struct loop_call *lc)
 {
-	struct resize *rs = container_of(lc, struct resize, populated);
+	struct hotplug *hp = container_of(lc, struct hotplug, populated);
 	struct error err;
-	int r = pages_end(&rs->pages, &err);
+	int r = pages_end(&hp->pages, &err);
 
-	r = memory_arrive(rs, r, &err);
-	resizer_finish(&rs->memory, r ? err.msg : NULL);
+	r = memory_arrive(hp, r, &err);
+	resizer_finish(&hp->memory, r ? err.msg : NULL);
 }
 
-static int memory_grow(struct resize *rs, uint64_t wanted, struct error *err)
+static int memory_grow(struct hotplug *hp, uint64_t wanted, struct error *err)
 {
-	struct gmem *gm = &rs->board->gmem;
-	int r = memory_fill(gm, wanted - gmem_size(gm), &rs->coming, &rs->pages,
-			    err);
+	struct gmem *gm = &hp->board->gmem;
+	int r = memory_fill(gm, wanted - gmem_size(gm), &hp->dimms_coming,
+			    &hp->pages, err);
 
-	if (!r && rs->pages.nr_pieces) {
-		pages_start(&rs->pages);
+	if (!r && hp->pages.nr_pieces) {
+		pages_start(&hp->pages);
 		return 1;
 	}
-	rs->pages.nr_pieces = 0;
-	return memory_arrive(rs, r, err);
+	hp->pages.nr_pieces = 0;
+	return memory_arrive(hp, r, err);
 }
 
 /* The last one that is not too large and was not refused. */
 static bool memory_choose(struct resizer *rz, uint64_t wanted,
 			  unsigned int *index)
 {
-	const struct gmem *gm = &rz->resize->board->gmem;
+	const struct gmem *gm = &rz->hp->board->gmem;
 	uint64_t excess = gmem_size(gm) - wanted;
 	unsigned int i;
 
@@ -423,17 +425,17 @@ static bool memory_choose(struct resizer *rz, uint64_t wanted,
 }
 
 static const struct resizer_ops memory_ops = {
-	.size = resize_memory_size,
+	.size = memory_size,
 	.grow = memory_grow,
 	.choose = memory_choose,
 	.remove = memory_remove,
 	.kind = HOTPLUG_MEMORY,
 };
 
-int resize_memory(struct resize *rs, uint64_t bytes, struct error *err)
+int hotplug_resize_memory(struct hotplug *hp, uint64_t bytes, struct error *err)
 {
-	uint64_t boot = gmem_boot_size(&rs->board->gmem);
-	uint64_t max = boot + rs->board->gmem.reserved.len;
+	uint64_t boot = gmem_boot_size(&hp->board->gmem);
+	uint64_t max = boot + hp->board->gmem.reserved.len;
 
 	if (bytes < boot || bytes > max)
 		return error_set(
@@ -446,7 +448,7 @@ int resize_memory(struct resize *rs, uint64_t bytes, struct error *err)
 			err, EINVAL,
 			"memory must be %llu MiB, the size at start, and a multiple of 128 MiB",
 			(unsigned long long)(boot / MIB));
-	return resizer_request(&rs->memory, bytes, err);
+	return resizer_request(&hp->memory, bytes, err);
 }
 
 /* ---- life ---- */
@@ -456,44 +458,44 @@ static void resizer_stop(struct resizer *rz)
 	while (rz->begun) {
 		if (!rz->ask.pending)
 			resizer_step(rz);
-		asks_eject_all(rz->resize->asks);
+		asks_eject_all(rz->hp);
 	}
 	while (rz->nr)
 		resizer_report(rz, 0, "the guest stopped before its turn");
 }
 
 /* Memory that is on its way comes no more. */
-static void memory_stop(struct resize *rs)
+static void memory_stop(struct hotplug *hp)
 {
-	if (!rs->memory.growing)
+	if (!hp->memory.growing)
 		return;
-	pages_stop(&rs->pages);
-	pages_end(&rs->pages, NULL);
-	loop_cancel(rs->board->main_loop, &rs->populated);
-	memory_arrive(rs, -ECANCELED, NULL);
+	pages_stop(&hp->pages);
+	pages_end(&hp->pages, NULL);
+	loop_cancel(hp->board->main_loop, &hp->populated);
+	memory_arrive(hp, -ECANCELED, NULL);
 }
 
-void resize_on_stop(struct resize *rs)
+void resize_on_stop(struct hotplug *hp)
 {
-	if (rs->memory.growing) {
-		memory_stop(rs);
-		resizer_finish(&rs->memory, "the guest stopped");
+	if (hp->memory.growing) {
+		memory_stop(hp);
+		resizer_finish(&hp->memory, "the guest stopped");
 	}
-	resizer_stop(&rs->cpus);
-	resizer_stop(&rs->memory);
+	resizer_stop(&hp->cpus);
+	resizer_stop(&hp->memory);
 }
 
-void resize_init(struct resize *rs)
+void resize_init(struct hotplug *hp)
 {
-	resizer_init(&rs->cpus, rs, &cpus_ops);
-	resizer_init(&rs->memory, rs, &memory_ops);
-	rs->pages.ended = memory_on_pages;
-	rs->populated.fn = memory_on_populated;
+	resizer_init(&hp->cpus, hp, &cpus_ops);
+	resizer_init(&hp->memory, hp, &memory_ops);
+	hp->pages.ended = memory_on_pages;
+	hp->populated.fn = memory_on_populated;
 }
 
-void resize_fini(struct resize *rs)
+void resize_fini(struct hotplug *hp)
 {
-	memory_stop(rs);
-	resizer_fini(&rs->cpus);
-	resizer_fini(&rs->memory);
+	memory_stop(hp);
+	resizer_fini(&hp->cpus);
+	resizer_fini(&hp->memory);
 }

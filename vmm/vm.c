@@ -18,62 +18,6 @@
 #include "vmm/log.h"
 #include "vmm/util.h"
 
-/* ---- what the board asks of its owner: any thread ---- */
-
-static struct vm *vm_of(struct board *board)
-{
-	return container_of(board, struct vm, board);
-}
-
-static void vm_msi(struct board *board, uint32_t devid, uint64_t addr,
-		   uint32_t data)
-{
-	kvm_msi(&vm_of(board)->kvm, devid, addr, data);
-}
-
-static void vm_line(struct board *board, uint32_t gsi, bool level)
-{
-	kvm_line(&vm_of(board)->kvm, gsi, level);
-}
-
-static int vm_ioeventfd(struct board *board, gpa_t gpa, int event_fd,
-			bool assign)
-{
-	return kvm_ioeventfd(&vm_of(board)->kvm, gpa, event_fd, assign);
-}
-
-static void vm_stopped(struct board *board)
-{
-	loop_post(board->main_loop, &vm_of(board)->event_call);
-}
-
-static void vm_quiet(struct board *board)
-{
-	loop_post(board->main_loop, &vm_of(board)->quiet_call);
-}
-
-static void vm_eject_answer(struct board *board, enum hotplug_kind kind,
-			    unsigned int index, bool ejected)
-{
-	asks_answer(&vm_of(board)->hotplug.asks, kind, index, ejected);
-}
-
-static void vm_driver_news(struct board *board, struct device *dev,
-			   enum device_news news)
-{
-	plug_driver_news(&vm_of(board)->hotplug.plug, dev, news);
-}
-
-static const struct board_ops vm_board_ops = {
-	.msi = vm_msi,
-	.line = vm_line,
-	.ioeventfd = vm_ioeventfd,
-	.stopped = vm_stopped,
-	.quiet = vm_quiet,
-	.driver_news = vm_driver_news,
-	.eject_answer = vm_eject_answer,
-};
-
 /* ---- one operation at a time ---- */
 
 static void vm_begin(struct vm *vm, enum vm_operation busy, uint64_t timeout_ns)
@@ -258,7 +202,7 @@ static void vm_on_quiet(struct loop_call *lc)
 		vm_free(vm);
 		return;
 	}
-	plug_reap(&vm->hotplug.plug);
+	hotplug_reap(&vm->hotplug);
 	if (vm->busy == VM_SETTLING && vm_is_settled(vm))
 		vm->settled(vm, NULL);
 }
@@ -315,7 +259,9 @@ int vm_create(struct vm **out, const struct vm_config *config,
 	vm->event_call.fn = vm_on_event;
 	vm->quiet_call.fn = vm_on_quiet;
 	vm->deadline.on_expire = vm_on_deadline;
-	board_init(&vm->board, &vm_board_ops, main_loop);
+	board_init(&vm->board, main_loop);
+	vm->board.on_event = &vm->event_call;
+	vm->board.on_quiet = &vm->quiet_call;
 	vm->board.serial = &config->serial;
 	vm->board.nr_cpus = (unsigned int)config->cpus.boot;
 	kvm_init(&vm->kvm, &vm->board, cpus_max(&config->cpus));
@@ -683,7 +629,7 @@ static void vm_on_disk_deadline(struct loop_timer *lt)
 int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
 		   struct error *err)
 {
-	struct device *dev = plug_find(&vm->hotplug.plug, id);
+	struct device *dev = hotplug_find(&vm->hotplug, id);
 	struct vm_disk_job *dj;
 	int r;
 

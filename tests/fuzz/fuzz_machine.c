@@ -157,10 +157,8 @@ static void fuzz_guest(struct machine *m, unsigned int what)
 	snprintf(was.id, sizeof(was.id), "%s", id);
 	if (fake_life_is_coming(id))
 		return;
-	if (what == 4)
-		vm->listener->hotplug.removed(vm->opaque, &was);
-	else
-		vm->listener->hotplug.remove_failed(vm->opaque, id, "late");
+	vm->listener->hotplug.plugged(vm->opaque, false, &was,
+				      what == 4 ? NULL : "late");
 }
 
 static void fuzz_check(const struct machine *m)

@@ -30,7 +30,7 @@ void fake_life_came(const char *why)
 	assert(fake_life.nr_coming);
 	memmove(&fake_life.coming[0], &fake_life.coming[1],
 		--fake_life.nr_coming * sizeof(at));
-	fake_listener()->hotplug.plugged(fake_life.vm.opaque, &at, why);
+	fake_listener()->hotplug.plugged(fake_life.vm.opaque, true, &at, why);
 }
 
 bool fake_life_is_coming(const char *id)
@@ -80,7 +80,8 @@ void fake_life_turn(void)
 	if (fake_life.exists && *fake_life.leaving) {
 		strcpy(was.id, fake_life.leaving);
 		*fake_life.leaving = '\0';
-		fake_listener()->hotplug.removed(fake_life.vm.opaque, &was);
+		fake_listener()->hotplug.plugged(fake_life.vm.opaque, false,
+						 &was, NULL);
 	}
 	if (fake_life.exists && *fake_life.resizing) {
 		strcpy(id, fake_life.resizing);

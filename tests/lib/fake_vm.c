@@ -15,11 +15,6 @@
 #define FAKE_TURNS 6
 #define FAKE_TIMEOUT_NS 5000000000ull
 
-static struct fake_vm *fake_of(struct board *board)
-{
-	return container_of(board, struct fake_vm, board);
-}
-
 static void require(bool ok)
 {
 	if (!ok)
@@ -28,56 +23,32 @@ static void require(bool ok)
 
 /* ---- what the board asks of its owner ---- */
 
-static void fake_msi(struct board *board, uint32_t devid, uint64_t addr,
-		     uint32_t data)
+static void fake_msi(void *opaque, uint32_t devid, uint64_t addr, uint32_t data)
 {
-	struct fake_vm *fv = fake_of(board);
+	struct fake_vm *fv = opaque;
 
 	if (fv->nr_msi < FAKE_MAX_MSI)
 		fv->msi[fv->nr_msi] = (struct fake_msi){ devid, addr, data };
 	fv->nr_msi++;
 }
 
-static void fake_line(struct board *board, uint32_t gsi, bool level)
+static void fake_line(void *opaque, uint32_t gsi, bool level)
 {
-	struct fake_vm *fv = fake_of(board);
+	struct fake_vm *fv = opaque;
 
 	require(gsi < 32);
 	fv->lines = (fv->lines & ~(1u << gsi)) | (uint32_t)level << gsi;
 	fv->line_changes++;
 }
 
-static void fake_stopped(struct board *board unused_param)
+static void fake_on_quiet(struct loop_call *lc)
 {
+	container_of(lc, struct fake_vm, quiet)->nr_quiet++;
 }
 
-static void fake_quiet(struct board *board)
+static int fake_ioeventfd(void *opaque, gpa_t gpa, int event_fd, bool assign)
 {
-	struct fake_vm *fv = fake_of(board);
-
-	fv->nr_quiet++;
-	if (fv->on_quiet)
-		fv->on_quiet(board);
-}
-
-static void fake_driver_news(struct board *board, struct device *dev,
-			     enum device_news news)
-{
-	if (fake_of(board)->on_driver_news)
-		fake_of(board)->on_driver_news(board, dev, news);
-}
-
-static void fake_eject_answer(struct board *board, enum hotplug_kind kind,
-			      unsigned int index, bool ejected)
-{
-	if (fake_of(board)->on_eject_answer)
-		fake_of(board)->on_eject_answer(board, kind, index, ejected);
-}
-
-static int fake_ioeventfd(struct board *board, gpa_t gpa, int event_fd,
-			  bool assign)
-{
-	struct fake_vm *fv = fake_of(board);
+	struct fake_vm *fv = opaque;
 	unsigned int i;
 
 	if (assign) {
@@ -103,10 +74,6 @@ static const struct board_ops fake_board_ops = {
 	.msi = fake_msi,
 	.line = fake_line,
 	.ioeventfd = fake_ioeventfd,
-	.stopped = fake_stopped,
-	.quiet = fake_quiet,
-	.driver_news = fake_driver_news,
-	.eject_answer = fake_eject_answer,
 };
 
 /* ---- life ---- */
@@ -117,7 +84,11 @@ void fake_vm_init(struct fake_vm *fv)
 
 	memset(fv, 0, sizeof(*fv));
 	vm_config_init(&fv->config);
-	board_init(&fv->board, &fake_board_ops, NULL);
+	board_init(&fv->board, NULL);
+	fv->board.ops = &fake_board_ops;
+	fv->board.ops_opaque = fv;
+	fv->quiet.fn = fake_on_quiet;
+	fv->board.on_quiet = &fv->quiet;
 	fv->board.serial = &fv->config.serial;
 	gmem_init(&fv->board.gmem, &gc);
 	require(!gmem_add(&fv->board.gmem, 0, FAKE_RAM_LEN, NULL));

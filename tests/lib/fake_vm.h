@@ -50,13 +50,8 @@ struct fake_vm {
 	struct fake_ioeventfd ioeventfds[FAKE_MAX_IOEVENTFD];
 	unsigned int nr_ioeventfds;
 	bool refuse_ioeventfds;
-	unsigned int nr_quiet; /* calls of board_device_quiet() */
-	/* What the board is told; NULL: nobody listens. Any thread. */
-	void (*on_quiet)(struct board *board);
-	void (*on_driver_news)(struct board *board, struct device *dev,
-			       enum device_news news);
-	void (*on_eject_answer)(struct board *board, enum hotplug_kind kind,
-				unsigned int index, bool ejected);
+	struct loop_call quiet; /* counts calls of board_device_quiet() */
+	unsigned int nr_quiet;
 };
 
 void fake_vm_init(struct fake_vm *fv);

@@ -103,36 +103,23 @@ static struct gmem_listener slots = { .added = slot_added,
 
 /* ---- callbacks ---- */
 
-static void on_driver_news(struct board *board unused_param, struct device *dev,
-			   enum device_news news)
-{
-	plug_driver_news(&hp.plug, dev, news);
-}
-
 static void reap(struct loop_call *lc unused_param)
 {
-	plug_reap(&hp.plug);
+	hotplug_reap(&hp);
 }
 
 static struct loop_call reap_call = { .fn = reap };
 
-static void on_quiet(struct board *board)
-{
-	loop_post(board->main_loop, &reap_call);
-}
-
-static void on_eject_answer(struct board *board unused_param,
-			    enum hotplug_kind kind, unsigned int index,
-			    bool ejected)
-{
-	asks_answer(&hp.asks, kind, index, ejected);
-}
-
-static void on_plugged(void *opaque unused_param,
+static void on_plugged(void *opaque unused_param, bool add,
 		       const struct hotplug_place *at, const char *why)
 {
-	snprintf(said, sizeof(said), "%s %s %s", why ? why : "plugged", at->id,
-		 at->bdf);
+	if (add)
+		snprintf(said, sizeof(said), "%s %s %s", why ? why : "plugged",
+			 at->id, at->bdf);
+	else if (why)
+		snprintf(said, sizeof(said), "kept %s: %s", at->id, why);
+	else
+		snprintf(said, sizeof(said), "removed %s %s", at->id, at->bdf);
 	nr_said++;
 }
 
@@ -144,20 +131,6 @@ static void on_driver(void *opaque unused_param, const char *id, bool active,
 	strncat(drivers, active ? "+" : "-", 2);
 	strncat(drivers, id, 8);
 	nr_untold += nr;
-}
-
-static void on_removed(void *opaque unused_param,
-		       const struct hotplug_place *was)
-{
-	snprintf(said, sizeof(said), "removed %s %s", was->id, was->bdf);
-	nr_said++;
-}
-
-static void on_remove_failed(void *opaque unused_param, const char *id,
-			     const char *why)
-{
-	snprintf(said, sizeof(said), "kept %s: %s", id, why);
-	nr_said++;
 }
 
 static void on_resized(void *opaque unused_param,
@@ -177,8 +150,6 @@ static void on_resized(void *opaque unused_param,
 static const struct hotplug_listener listener = {
 	.plugged = on_plugged,
 	.driver = on_driver,
-	.removed = on_removed,
-	.remove_failed = on_remove_failed,
 	.resized = on_resized,
 };
 
@@ -249,9 +220,7 @@ static int setup(void **state unused_param)
 	struct error err;
 
 	fake_vm_init(&fv);
-	fv.on_quiet = on_quiet;
-	fv.on_driver_news = on_driver_news;
-	fv.on_eject_answer = on_eject_answer;
+	fv.board.on_quiet = &reap_call;
 	fv.config.cpus.boot = 1;
 	fv.config.cpus.max = NR_CPUS;
 	fv.board.nr_cpus = 1;

@@ -40,7 +40,7 @@ static unsigned int said_before; /* of has_come() */
 
 static bool has_come(void *arg)
 {
-	return nr_said != said_before || plug_find(&hp.plug, arg);
+	return nr_said != said_before || hotplug_find(&hp, arg);
 }
 
 /* Until it is there, or the host has refused it. */
@@ -56,7 +56,7 @@ static int plug(void *config, struct plugged *out, struct error *err)
 		return r;
 	said_before = nr_said;
 	assert_true(fake_vm_turn_until(&fv, has_come, id));
-	dev = plug_find(&hp.plug, id);
+	dev = hotplug_find(&hp, id);
 	out->pending = nr_said == said_before;
 	nr_said = said_before;
 	if (!dev)
@@ -160,7 +160,7 @@ static void test_deadline(void **state unused_param)
 	struct plugged out;
 	struct error err;
 
-	hp.asks.deadline_ns = 20000000;
+	hp.ask_ns = 20000000;
 	assert_int_equal(plug(config, &out, &err), 0);
 	assert_int_equal(unplug("one", false, &err), 0);
 	fake_vm_turn(&fv);
@@ -177,33 +177,38 @@ static void test_deadline(void **state unused_param)
 	free_config(config);
 }
 
-/* The vCPU's thread is held up between its answer's being taken for one and its
- * being told; the deadline passes. */
-static void answer_late(struct board *board, enum hotplug_kind kind,
-			unsigned int index, bool ejected)
+/* The chip has taken the guest's answer, and the vCPU's thread is held up before
+ * it tells. */
+static bool answer_late(void *opaque unused_param,
+			enum hotplug_kind kind unused_param,
+			unsigned int index unused_param, bool on)
 {
-	usleep(2 * (unsigned int)(hp.asks.deadline_ns / 1000));
-	fake_vm_turn(&fv);
-	assert_int_equal(nr_said, 0);
-	on_eject_answer(board, kind, index, ejected);
+	return on;
 }
 
 /* What the guest has let go of in time is not kept, whoever is slow here. */
 static void test_deadline_and_answer(void **state unused_param)
 {
 	void *config = disk_config("one");
+	static struct hotplug_chip_ops late;
 	struct plugged out;
 	struct error err;
 
-	hp.asks.deadline_ns = 20000000;
-	fv.on_eject_answer = answer_late;
+	hp.ask_ns = 20000000;
 	assert_int_equal(plug(config, &out, &err), 0);
 	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
 	status(HOTPLUG_PCI, 1, 1);
 	assert_string_equal(said, "kept one: the guest refuses");
 	nr_said = 0;
+	late = *fv.board.hotplug_chip;
+	late.ask = answer_late;
+	board_set_hotplug_chip(&fv.board, &late, fv.board.hotplug_opaque);
 	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
-	eject(HOTPLUG_PCI, 1);
+	usleep(2 * (unsigned int)(hp.ask_ns / 1000));
+	fake_vm_turn(&fv);
+	assert_int_equal(nr_said, 0);
+	board_eject_answer(&fv.board, HOTPLUG_PCI, 1, true);
+	fake_vm_turn(&fv);
 	assert_string_equal(said, "removed one 0000:00:01.0");
 	assert_int_equal(nr_said, 1);
 	free_config(config);
@@ -227,7 +232,7 @@ static void test_deadline_and_pause(void **state unused_param)
 	struct plugged out;
 	struct error err;
 
-	hp.asks.deadline_ns = 20000000;
+	hp.ask_ns = 20000000;
 	assert_int_equal(plug(config, &out, &err), 0);
 	assert_int_equal(unplug("one", false, &err), 0);
 	pause_for(40);
@@ -288,7 +293,7 @@ static void test_bind_late(void **state unused_param)
 	uint64_t start;
 
 	assert_int_equal(next_event(), 0);
-	hp.plug.deadline_ns = 50000000;
+	hp.plug_ns = 50000000;
 	assert_int_equal(plug(config, &out, &err), 0);
 	/* One that has not read its event yet is slow, no more. */
 	for (start = loop_now_ns(); loop_now_ns() - start < 120000000;
@@ -317,7 +322,7 @@ static void test_bind_late(void **state unused_param)
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0xffff);
 	expect_event(HOTPLUG_PCI, 1, EJECT_REQUEST);
 	assert_int_equal(slot_status(&gv), 0);
-	hp.plug.deadline_ns = PLUG_DEADLINE_NS;
+	hp.plug_ns = PLUG_DEADLINE_NS;
 	assert_int_equal(plug(config, &out, &err), 0);
 	assert_string_equal(out.bdf, "0000:00:02.0");
 	bind(&gv, 2);
@@ -415,7 +420,7 @@ static void test_full_bus(void **state unused_param)
 	}
 	assert_int_equal(nr_said, 16);
 	chip->ops->reset(chip);
-	asks_eject_all(&hp.asks); /* the guest is gone: so are the others */
+	asks_eject_all(&hp); /* the guest is gone: so are the others */
 	fake_vm_turn(&fv);
 	assert_int_equal(nr_said, 31);
 	for (i = 0; i < PCI_SLOTS; i++)

@@ -108,7 +108,7 @@ static void test_memory(void **state unused_param)
 	assert_int_equal(slot_byte, 0x5a);
 	assert_null(gmem_ptr(gm, HOT_GPA + 4096, 1));
 	assert_int_equal(p[0], 0); /* given back, and still ours to touch */
-	assert_int_equal(resize_memory_size(&hp.resize), blocks(1));
+	assert_int_equal(gmem_size(&fv.board.gmem), blocks(1));
 	/* Holes are filled first. */
 	assert_int_equal(hotplug_resize_memory(&hp, blocks(12), &err), 0);
 	assert_int_equal(nr_slots, 12);
@@ -125,7 +125,7 @@ static void test_memory_reset(void **state unused_param)
 	assert_int_equal(hotplug_resize_memory(&hp, blocks(1), &err), 0);
 	fake_vm_turn(&fv);
 	chip->ops->reset(chip);
-	asks_eject_all(&hp.asks);
+	asks_eject_all(&hp);
 	assert_string_equal(said, "memory 1");
 	assert_int_equal(nr_slots, 1);
 	assert_int_equal(next_event(), 0);
@@ -136,7 +136,7 @@ static void test_memory_late(void **state unused_param)
 {
 	struct error err;
 
-	hp.asks.deadline_ns = 20000000;
+	hp.ask_ns = 20000000;
 	assert_int_equal(hotplug_resize_memory(&hp, blocks(1), &err), 0);
 	fake_vm_turn(&fv);
 	expect_event(HOTPLUG_MEMORY, 0, CHECK);
@@ -147,7 +147,7 @@ static void test_memory_late(void **state unused_param)
 	assert_int_equal(next_event(), 0);
 	eject(HOTPLUG_MEMORY, 0);
 	assert_int_equal(dimm(0, 2), 0xf);
-	assert_int_equal(resize_memory_size(&hp.resize), blocks(1));
+	assert_int_equal(gmem_size(&fv.board.gmem), blocks(1));
 	expect_event(HOTPLUG_MEMORY, 0, CHECK);
 	assert_int_equal(next_event(), 0);
 }

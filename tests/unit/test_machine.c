@@ -334,8 +334,9 @@ static void test_plug(void **state)
 	assert_int_equal(machine_remove_device(&fx->m, "a", false, &fx->err),
 			 0);
 	assert_int_equal(add(fx, "a"), -EEXIST);
-	fake_life.vm.listener->hotplug.remove_failed(fake_life.vm.opaque, "a",
-						     "late");
+	fake_life.vm.listener->hotplug.plugged(
+		fake_life.vm.opaque, false,
+		&(struct hotplug_place){ .id = "a" }, "late");
 	assert_int_equal(fx->m.config.nr_devices, 1);
 	assert_int_equal(
 		wait_for(fx, machine_resize_disk(&fx->m, "a", 4096, &fx->err)),

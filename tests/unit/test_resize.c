@@ -4,7 +4,7 @@
  * The order of requests for another size, and memory that takes time to come.
  * The guest is a chip that notes what it is asked; this test answers.
  */
-#include "vmm/resize.h"
+#include "vmm/hotplug.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -30,8 +30,7 @@
 
 static struct fake_vm fv;
 static struct kvm kvm;
-static struct asks asks;
-static struct resize rs;
+static struct hotplug hp;
 static char said[512]; /* what was reported, one line each */
 static unsigned int asked; /* this DIMM is asked for; NONE */
 static uint32_t told; /* DIMMs that the guest was told of: a bit each */
@@ -58,6 +57,14 @@ int kvm_start_vcpu(struct kvm *k unused_param, unsigned int index unused_param,
 }
 
 void kvm_stop_vcpu(struct kvm *k unused_param, unsigned int index unused_param)
+{
+}
+
+void kvm_hold(struct kvm *k unused_param)
+{
+}
+
+void kvm_release(struct kvm *k unused_param)
 {
 }
 
@@ -120,7 +127,7 @@ static const struct hotplug_chip_ops chip_ops = {
 
 static void answer(bool ejected)
 {
-	asks_answer(&asks, HOTPLUG_MEMORY, asked, ejected);
+	board_eject_answer(&fv.board, HOTPLUG_MEMORY, asked, ejected);
 	fake_vm_turn(&fv);
 }
 
@@ -163,13 +170,13 @@ static void want(unsigned int nr)
 	struct error err = { "" };
 	uint64_t size = gmem_boot_size(&fv.board.gmem) + nr * GMEM_BLOCK;
 
-	if (resize_memory(&rs, size, &err))
+	if (hotplug_resize_memory(&hp, size, &err))
 		fail_msg("%s", err.msg);
 }
 
 static unsigned long long size_now(void)
 {
-	return in_blocks(resize_memory_size(&rs));
+	return in_blocks(gmem_size(&fv.board.gmem));
 }
 
 /* ---- fixture ---- */
@@ -186,12 +193,7 @@ static int setup(void **state unused_param)
 			 0);
 	board_set_hotplug_chip(&fv.board, &chip_ops, NULL);
 	kvm = (struct kvm){ .max_vcpus = 4 };
-	asks_init(&asks, &fv.board);
-	rs = (struct resize){ .board = &fv.board,
-			      .kvm = &kvm,
-			      .asks = &asks,
-			      .listener = &listener };
-	resize_init(&rs);
+	hotplug_init(&hp, &fv.board, &kvm, &listener, NULL);
 	atomic_store(&refuse_pages, false);
 	said[0] = '\0';
 	asked = NONE;
@@ -201,8 +203,7 @@ static int setup(void **state unused_param)
 
 static int teardown(void **state unused_param)
 {
-	resize_fini(&rs);
-	asks_fini(&asks);
+	hotplug_fini(&hp);
 	board_set_hotplug_chip(&fv.board, NULL, NULL);
 	fake_vm_fini(&fv);
 	return 0;
@@ -265,11 +266,11 @@ static void test_stop(void **state unused_param)
 	want(1);
 	fake_vm_turn(&fv);
 	want(8);
-	assert_int_equal(resize_vcpus(&rs, 3, &err), 0);
-	assert_int_equal(resize_vcpus(&rs, 4, &err), 0);
+	assert_int_equal(hotplug_resize_vcpus(&hp, 3, &err), 0);
+	assert_int_equal(hotplug_resize_vcpus(&hp, 4, &err), 0);
 	said[0] = '\0';
-	asks_eject_all(&asks);
-	resize_on_stop(&rs);
+	asks_eject_all(&hp);
+	resize_on_stop(&hp);
 	expect_said("1 of 1\n"
 		    "vCPUs 3 of 3\n"
 		    "vCPUs 3 of 4: the guest stopped before its turn\n"
@@ -301,10 +302,11 @@ static void test_held(void **state unused_param)
 	answer(true);
 	assert_int_equal(size_now(), HOT_BLOCKS - 2);
 	said[0] = '\0';
-	assert_int_equal(
-		resize_memory(&rs, gmem_boot_size(gm) + HOT_BLOCKS * GMEM_BLOCK,
-			      &err),
-		-EBUSY);
+	assert_int_equal(hotplug_resize_memory(&hp,
+					       gmem_boot_size(gm) +
+						       HOT_BLOCKS * GMEM_BLOCK,
+					       &err),
+			 -EBUSY);
 	assert_non_null(strstr(err.msg, "256 MiB"));
 	gmem_release(gm, GMEM_MAX_RAM + HOT_BLOCKS - 1);
 	want(HOT_BLOCKS - 1);
@@ -362,7 +364,7 @@ static void test_populate_stop(void **state unused_param)
 	want(HOT_BLOCKS);
 	want(1);
 	start = loop_now_ns();
-	resize_on_stop(&rs);
+	resize_on_stop(&hp);
 	assert_true(loop_now_ns() - start < 1000000000);
 	expect_said("0 of 8: the guest stopped\n"
 		    "0 of 1: the guest stopped before its turn\n");
