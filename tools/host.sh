@@ -198,6 +198,11 @@ need_test_packages() {
 		llvm acpica-tools curl mandoc mount python3
 }
 
+# What tests/linux takes of the host that its guests run on.
+need_network_packages() {
+	need_packages 'network tests' iproute2 iperf3 tcpdump containernetworking-plugins
+}
+
 # --- The cache ------------------------------------------------------------
 
 host_cache() {

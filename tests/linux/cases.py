@@ -50,6 +50,7 @@ class Case:
         self.failures = []
         self.broke_off = False      # by silence or a crash, nothing else wrong
         self.guests = []
+        self.closers = []
 
     # -- verdicts --------------------------------------------------------
     def check(self, good, reason):
@@ -101,9 +102,10 @@ class Case:
     # -- guests ----------------------------------------------------------
     def guest(self, script=None, *, root=None, cpus=1, memory="256M",
               kernel="vmlinux", disks=(), words="", on_reset="exit",
-              console=monitor.WORDS, serial=None):
+              console=monitor.WORDS, serial=None, options=()):
         """script is what the guest's shell runs; None: a shell on the console.
-        words is added to the kernel's command line. Not started yet."""
+        words is added to the kernel's command line, and options to vmm's. Not
+        started yet."""
         number = len(self.guests) + 1
         base = os.path.join(self.settings.logs, f"{self.name}.{number}")
         guest = monitor.Guest(self.settings.vmm, base, self.settings.seconds)
@@ -121,6 +123,7 @@ class Case:
         guest.add("--cmdline", guest.cmdline)
         if serial:
             guest.add("--serial", serial)
+        guest.add(*options)
         return guest
 
     def run(self, script, **how):
@@ -155,6 +158,12 @@ class Case:
                     not re.search(NO_TROUBLE, text):
                 self.check(False, f"the guest's kernel says: {text.strip()}")
 
+    def at_end(self, function):
+        """Called when the guests are gone, the last first."""
+        self.closers.append(function)
+
     def clean_up(self):
         for guest in self.guests:
             guest.stop()
+        while self.closers:
+            self.closers.pop()()
