@@ -54,6 +54,9 @@ struct device_class {
 	/* NULL: none. What users name has a string "id", at most 63 bytes, which
 	 * is there when create() is called: the device takes it over. */
 	const struct param_set *params;
+	/* Those of params that may be changed while the device is there: a table
+	 * of the same struct, without required ones. NULL: none. */
+	const struct param_set *set_params;
 	/* Keys of another monitor's JSON beside params; the last one has path
 	 * NULL. NULL: none. */
 	const struct peer_key *peer_keys;
@@ -104,6 +107,14 @@ struct device_ops {
 	void (*unplug)(struct device *dev, bool forced);
 	/* Somebody pressed the power button. NULL: not the chip for it. */
 	void (*power_button)(struct device *dev);
+	/*
+	 * Be as config says: a params struct, borrowed for the call, in which
+	 * only what class->set_params has may differ from what was. Waits for
+	 * nothing: what is done on other threads is posted. -errno with a
+	 * message that leaves out the id, and nothing changed. Main thread.
+	 * NULL: without set_params.
+	 */
+	int (*set)(struct device *dev, const void *config, struct error *err);
 	/* Make the storage behind it `bytes` large, or notice that it is. Takes
 	 * as long as the host likes; any thread, dev stays meanwhile. -errno
 	 * with a message, nothing changed. NULL: it has none. */

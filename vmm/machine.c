@@ -339,21 +339,27 @@ static void machine_on_disk_resized(void *opaque, const char *id, int r,
 	machine_end_wait(opaque, WAIT_RESIZE, id, r, err, NULL);
 }
 
+int machine_find_device(const struct machine *m, const char *id,
+			struct error *err)
+{
+	int r = machine_need_created(m, err);
+	int i = r ? r : vm_config_find(&m->config, id);
+
+	if (r || i >= 0)
+		return i;
+	return error_set(err, ENOENT, "id %s: there is no such device",
+			 error_value(id).text);
+}
+
 int machine_remove_device(struct machine *m, const char *id, bool force,
 			  struct error *err)
 {
 	struct machine_wait *w = NULL;
-	int r = machine_need_created(m, err);
-	int i;
+	int i = machine_find_device(m, id, err);
+	int r = i < 0 ? i : machine_need_idle(m, err);
 
-	if (!r)
-		r = machine_need_idle(m, err);
 	if (r)
 		return r;
-	i = vm_config_find(&m->config, id);
-	if (i < 0)
-		return error_set(err, ENOENT, "id %s: there is no such device",
-				 error_value(id).text);
 	if (!m->vm) {
 		machine_drop_device(m, (unsigned int)i);
 		return 0;
@@ -374,13 +380,9 @@ int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
 			struct error *err)
 {
 	struct machine_wait *w = NULL;
-	int r = machine_need_created(m, err);
+	int i = machine_find_device(m, id, err);
+	int r = i < 0 ? i : machine_need_booted(m, err);
 
-	if (!r && vm_config_find(&m->config, id) < 0)
-		return error_set(err, ENOENT, "id %s: there is no such device",
-				 error_value(id).text);
-	if (!r)
-		r = machine_need_booted(m, err);
 	if (!r)
 		r = machine_wait_alloc(&w, err);
 	if (r)
@@ -391,6 +393,19 @@ int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
 		return r == -EINVAL || r == -ENOENT ? r : machine_host_code(r);
 	}
 	return machine_wait(m, w, WAIT_RESIZE, id);
+}
+
+int machine_set_device(struct machine *m, const char *id, void *config,
+		       struct error *err)
+{
+	int i = machine_find_device(m, id, err);
+	int r = i < 0 ? i : machine_need_idle(m, err);
+
+	if (!r && m->vm)
+		r = vm_set_device(m->vm, id, config, err);
+	if (!r)
+		device_config_replace(&m->config.devices[i], config);
+	return r == -EINVAL || r == -ENOENT ? r : machine_host_code(r);
 }
 
 /* ---- how operations of the machine end ---- */

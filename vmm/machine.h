@@ -149,6 +149,15 @@ int machine_remove_device(struct machine *m, const char *id, bool force,
 int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
 			struct error *err);
 
+/* Where the device of this id is in m->config.devices; -ENOENT with a message. */
+int machine_find_device(const struct machine *m, const char *id,
+			struct error *err);
+/* Change what may be changed of a device (device_class.set_params), whether the
+ * machine runs or not. config: a copy of its params struct with the changes;
+ * taken over when 0 is returned. */
+int machine_set_device(struct machine *m, const char *id, void *config,
+		       struct error *err);
+
 /* What is wanted; has_x false: as it is. */
 struct machine_size {
 	bool has_vcpus, has_ram;

@@ -71,7 +71,7 @@ void param_defaults(const struct param_set *set, void *cfg)
 		param_put_default(&set->params[i], cfg);
 }
 
-static void param_unset(const struct param *p, void *cfg)
+void param_unset(const struct param *p, void *cfg)
 {
 	if (param_is_text(p))
 		free(*param_text_field(p, cfg));
@@ -449,9 +449,10 @@ static int param_parse_items(const struct param_set *set, void *cfg, char *text,
 
 /* ---- whole structs ---- */
 
-static bool param_is_unset(const struct param *p, const void *cfg)
+bool param_is_unset(const struct param *p, const void *cfg)
 {
 	const void *field = (const char *)cfg + p->offset;
+	uint64_t v;
 
 	switch (p->type) {
 	case PARAM_STRING:
@@ -461,7 +462,8 @@ static bool param_is_unset(const struct param *p, const void *cfg)
 		return *(const int *)field < 0;
 	case PARAM_UINT:
 	case PARAM_SIZE:
-		return *(const uint64_t *)field < p->min;
+		v = *(const uint64_t *)field;
+		return v < p->min || (p->max && v > p->max);
 	default:
 		return false;
 	}

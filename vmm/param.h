@@ -29,6 +29,11 @@ int param_parse(const struct param_set *set, void *cfg, const char *text,
 int param_assign(const struct param *p, void *cfg, const char *text,
 		 struct error *err);
 
+/* Its field is at a default that stands for nothing at all. */
+bool param_is_unset(const struct param *p, const void *cfg);
+/* Give one field its default, and release what it had. */
+void param_unset(const struct param *p, void *cfg);
+
 /* All required parameters are given and set->check agrees. -EINVAL with a
  * message that leaves out the option. */
 int param_check(const struct param_set *set, const void *cfg,

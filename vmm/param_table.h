@@ -38,7 +38,7 @@ struct param {
 	size_t offset; /* of the field in its struct */
 	const char *unit; /* "bytes", "ms", "us", ... or NULL */
 	uint64_t def; /* default: number, bool, or index of the choice */
-	/* PARAM_UINT, PARAM_SIZE: a default below it is unset; PARAM_FD */
+	/* PARAM_UINT, PARAM_SIZE: a default beyond these is unset; PARAM_FD */
 	uint64_t min;
 	uint64_t max; /* 0: no bound; PARAM_STRING: longest length, bytes */
 	bool pow2; /* must be a power of two */

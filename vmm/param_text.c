@@ -114,7 +114,7 @@ void param_default_text(const struct param *p, char *buf, size_t len)
 		break;
 	case PARAM_UINT:
 	case PARAM_SIZE:
-		if (p->def >= p->min)
+		if (p->def >= p->min && (!p->max || p->def <= p->max))
 			text_add_number(buf, len, p, p->def);
 		break;
 	default:

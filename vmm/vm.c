@@ -661,3 +661,19 @@ int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
 		       loop_now_ns() + VM_PAUSE_NS);
 	return 0;
 }
+
+/* ---- what may be changed ---- */
+
+int vm_set_device(struct vm *vm, const char *id, const void *config,
+		  struct error *err)
+{
+	struct device *dev = hotplug_find(&vm->hotplug, id);
+	int r;
+
+	if (!dev)
+		return error_set(err, ENOENT,
+				 "id %s: is still being added; try again",
+				 error_value(id).text);
+	r = dev->ops->set(dev, config, err);
+	return r ? error_prefix(err, r, "id %s", dev->id) : 0;
+}

@@ -165,4 +165,10 @@ int vm_nmi(struct vm *vm, struct error *err);
 int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
 		   struct error *err);
 
+/* Have a device be as config says, a struct of its class (device_ops.set).
+ * -ENOENT: there is no such device yet, -errno: nothing has changed; with a
+ * message. */
+int vm_set_device(struct vm *vm, const char *id, const void *config,
+		  struct error *err);
+
 #endif

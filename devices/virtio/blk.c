@@ -49,6 +49,15 @@ static void blk_config_write(struct virtio_dev *dev, uint32_t off,
 	atomic_store(&blk->writeback, blk->space.writeback);
 }
 
+static int blk_set(struct virtio_dev *dev, const void *config,
+		   struct error *err unused_param)
+{
+	const struct blk_config *c = config;
+
+	virtio_set_limit(dev, VIRTIO_TO_GUEST, &c->limit);
+	return 0;
+}
+
 static int blk_resize(struct virtio_dev *dev, uint64_t bytes, struct error *err)
 {
 	int r = block_image_resize(blk_of(dev)->image, bytes, err);
@@ -119,6 +128,7 @@ static const struct virtio_ops blk_ops = {
 	.queue_stop = blk_queue_stop,
 	.reset = blk_reset,
 	.config_write = blk_config_write,
+	.set = blk_set,
 	.resize = blk_resize,
 	.resized = blk_resized,
 	.release = blk_release,
@@ -241,6 +251,7 @@ const struct device_class blk_class = {
 	.option = "disk",
 	.json_list = "disks",
 	.params = &blk_param_set,
+	.set_params = &blk_set_param_set,
 	.peer_keys = blk_peer_keys,
 	.root_device = "/dev/vda",
 	.open = blk_open,

@@ -48,6 +48,11 @@ static const struct param blk_params[] = {
 	      .def = 32, .max = 1000),
 	LIMIT_PARAMS(struct blk_config, limit),
 };
+
+static const struct param blk_set_params[] = {
+	LIMIT_PARAMS(struct blk_config, limit),
+};
+
 #define NO_VHOST_USER "vhost-user disks are not supported"
 
 const struct peer_key blk_peer_keys[] = {
@@ -85,4 +90,9 @@ const struct param_set blk_param_set = {
 	PARAM_TABLE(blk_params, struct blk_config),
 	.shorthand = "path",
 	.check = blk_check,
+};
+
+const struct param_set blk_set_param_set = {
+	.option = "disk",
+	PARAM_TABLE(blk_set_params, struct blk_config),
 };

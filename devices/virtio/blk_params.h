@@ -29,6 +29,7 @@ struct blk_config {
 };
 
 extern const struct param_set blk_param_set;
+extern const struct param_set blk_set_param_set;
 extern const struct peer_key blk_peer_keys[];
 
 #endif

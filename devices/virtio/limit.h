@@ -15,14 +15,36 @@
 /*
  * The rate limit of a virtio device: two budgets that a request must both fit,
  * bytes and requests. It belongs to the device and all its queues share it; a
- * reset by the driver does not touch it.
+ * reset by the driver does not touch it. A device that moves data both ways has
+ * one for each.
  */
+
+/* Which of a device's limits: one for what goes to the guest, one for what comes
+ * from it. A device that makes no difference has its one limit in the first. */
+enum virtio_direction {
+	VIRTIO_TO_GUEST,
+	VIRTIO_FROM_GUEST,
+	VIRTIO_DIRECTIONS,
+};
 
 /* As users write it; a member of the params struct of a class. */
 struct limit_config {
 	uint64_t bw_size, bw_burst, bw_refill_ms;
 	uint64_t ops_size, ops_burst, ops_refill_ms;
 };
+
+/*
+ * As users write them for a device with a limit for each direction: what is said
+ * of both holds for each by itself, and a number that is said of one direction
+ * takes the place of that number there.
+ */
+struct limits_config {
+	struct limit_config both;
+	struct limit_config each[VIRTIO_DIRECTIONS]; /* or LIMIT_UNSET */
+};
+
+#define LIMIT_UNSET UINT64_MAX
+#define LIMIT_MAX ((uint64_t)INT64_MAX) /* JSON has no larger numbers */
 
 /* clang-format off: one line, one thing to say */
 #define LIMIT_PARAM_SET(params, member, key, path, words, size_type)        \
@@ -50,12 +72,49 @@ struct limit_config {
 	LIMIT_PARAM_SET(params, member, bw, "bandwidth", "bytes", PARAM_SIZE), \
 		LIMIT_PARAM_SET(params, member, ops, "ops", "requests",        \
 				PARAM_UINT)
+
+#define LIMIT_OVERRIDE(params, way, key, field, value, path, largest, words) \
+	{                                                                    \
+		.name = #way "_" #key "_" value,                             \
+		.json = #way "." path "." value, .type = PARAM_UINT,         \
+		.offset = offsetof(params, field), .def = LIMIT_UNSET,       \
+		.max = largest,                                              \
+		.help = #key "_" value " of what the guest " words           \
+	}
+#define LIMIT_OVERRIDE_SET(params, way, key, member, path, words)         \
+	LIMIT_OVERRIDE(params, way, key, member.key##_size, "size", path, \
+		       LIMIT_MAX, words),                                 \
+		LIMIT_OVERRIDE(params, way, key, member.key##_burst,      \
+			       "one_time_burst", path, LIMIT_MAX, words), \
+		LIMIT_OVERRIDE(params, way, key, member.key##_refill_ms,  \
+			       "refill_time", path, 86400000, words)
+/* The parameters of struct limits_config `member` of the struct `params`: those
+ * of both, with the JSON group rate_limiter_config; and of rx and tx. */
+#define LIMITS_PARAMS(params, member)                                         \
+	LIMIT_PARAMS(params, member.both),                                    \
+		LIMIT_OVERRIDE_SET(params, rx, bw,                            \
+				   member.each[VIRTIO_TO_GUEST], "bandwidth", \
+				   "receives"),                               \
+		LIMIT_OVERRIDE_SET(params, rx, ops,                           \
+				   member.each[VIRTIO_TO_GUEST], "ops",       \
+				   "receives"),                               \
+		LIMIT_OVERRIDE_SET(params, tx, bw,                            \
+				   member.each[VIRTIO_FROM_GUEST],            \
+				   "bandwidth", "sends"),                     \
+		LIMIT_OVERRIDE_SET(params, tx, ops,                           \
+				   member.each[VIRTIO_FROM_GUEST], "ops",     \
+				   "sends")
 /* clang-format on */
+
+/* What holds in one direction. Any thread. */
+struct limit_config limit_of(const struct limits_config *limits,
+			     enum virtio_direction direction);
 
 struct limit {
 	atomic_bool active; /* any thread: there is a limit at all */
 	/* any thread, under lock, which is a leaf */
 	pthread_mutex_t lock;
+	struct limit_config config;
 	struct token_bucket bytes;
 	struct token_bucket ops;
 };
@@ -67,10 +126,11 @@ void limit_fini(struct limit *limit);
 
 /*
  * Limit to what config says from now_ns on; a size or time of 0 is no limit.
- * What was taken ahead of time before (token_bucket.h: debt) still has to be
- * waited for. config is copied. Any thread.
+ * What it says already is not begun anew, nor is a burst. What was taken ahead of time before (token_bucket.h: debt) still has to be
+ * waited for. config is copied. False: nothing
+ * changed. Any thread.
  */
-void limit_set(struct limit *limit, const struct limit_config *config,
+bool limit_set(struct limit *limit, const struct limit_config *config,
 	       uint64_t now_ns);
 
 /*

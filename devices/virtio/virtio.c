@@ -81,10 +81,21 @@ void virtio_set_limit(struct virtio_dev *dev, enum virtio_direction direction,
 {
 	unsigned int i;
 
-	limit_set(&dev->limits[direction], config, loop_now_ns());
+	if (!limit_set(&dev->limits[direction], config, loop_now_ns()))
+		return;
 	for (i = 0; i < dev->nr_queues; i++) {
 		atomic_store(&dev->queues[i].limit_changed, true);
 		virtio_notify_write(dev, i);
+	}
+}
+
+void virtio_set_limits(struct virtio_dev *dev,
+		       const struct limits_config *config)
+{
+	for (unsigned int i = 0; i < VIRTIO_DIRECTIONS; i++) {
+		const struct limit_config limit = limit_of(config, i);
+
+		virtio_set_limit(dev, i, &limit);
 	}
 }
 
@@ -610,6 +621,14 @@ static void virtio_device_destroy(struct device *device)
 	dev->ops->destroy(dev);
 }
 
+static int virtio_device_set(struct device *device, const void *config,
+			     struct error *err)
+{
+	struct virtio_dev *dev = virtio_of(device);
+
+	return dev->ops->set(dev, config, err);
+}
+
 static int virtio_device_resize(struct device *device, uint64_t bytes,
 				struct error *err)
 {
@@ -646,6 +665,7 @@ static void virtio_counters(struct device *device, device_emit_fn emit,
 }
 
 const struct device_ops virtio_device_ops = {
+	.set = virtio_device_set,
 	.resize = virtio_device_resize,
 	.resized = virtio_device_resized,
 	.counters = virtio_counters,

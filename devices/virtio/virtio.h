@@ -107,14 +107,6 @@ struct virtio_queue {
 	atomic_int settle;
 };
 
-/* Which of a device's limits: one for what goes to the guest, one for what comes
- * from it. A device that makes no difference has its one limit in the first. */
-enum virtio_direction {
-	VIRTIO_TO_GUEST,
-	VIRTIO_FROM_GUEST,
-	VIRTIO_DIRECTIONS,
-};
-
 struct virtio_ops {
 	/* dev->features is final. vCPU thread, lock held, before any
 	 * queue_start. NULL: nothing to do. */
@@ -144,6 +136,9 @@ struct virtio_ops {
 	 * lock held. NULL: read only. */
 	void (*config_write)(struct virtio_dev *dev, uint32_t off,
 			     const void *data, uint32_t len);
+	/* As of struct device_ops. NULL: nothing of it can be changed. */
+	int (*set)(struct virtio_dev *dev, const void *config,
+		   struct error *err);
 	/* As of struct device_ops. NULL, both: it has no size. */
 	int (*resize)(struct virtio_dev *dev, uint64_t bytes,
 		      struct error *err);
@@ -280,6 +275,9 @@ bool virtio_queue_admit(struct virtio_queue *q, enum virtio_direction direction,
 /* Limit to what config says from now on (limit.h). Main thread. */
 void virtio_set_limit(struct virtio_dev *dev, enum virtio_direction direction,
 		      const struct limit_config *config);
+/* The same for both directions, also after virtio_init(). Main thread. */
+void virtio_set_limits(struct virtio_dev *dev,
+		       const struct limits_config *config);
 
 /*
  * Has the type use for chains, so that it wants to be kicked? A queue whose chains

@@ -23,7 +23,7 @@
 struct tape_config {
 	char *path;
 	char *id;
-	struct limit_config limit;
+	struct limits_config limits;
 };
 
 static const struct param tape_params[] = {
@@ -31,7 +31,11 @@ static const struct param tape_params[] = {
 	      .required = true),
 	PARAM("id", STRING, struct tape_config, id,
 	      "name of the device for later requests", .max = 63),
-	LIMIT_PARAMS(struct tape_config, limit),
+	LIMITS_PARAMS(struct tape_config, limits),
+};
+
+static const struct param tape_set_params[] = {
+	LIMITS_PARAMS(struct tape_config, limits),
 };
 
 static const struct param_set tape_param_set = {
@@ -39,6 +43,11 @@ static const struct param_set tape_param_set = {
 	.help = "add a tape",
 	PARAM_TABLE(tape_params, struct tape_config),
 	.shorthand = "path",
+};
+
+static const struct param_set tape_set_param_set = {
+	.option = "tape",
+	PARAM_TABLE(tape_set_params, struct tape_config),
 };
 
 struct tape {
@@ -108,6 +117,15 @@ static void tape_queue_stop(struct virtio_dev *dev, unsigned int qidx)
 	virtio_queue_idle(&dev->queues[qidx]);
 }
 
+static int tape_set(struct virtio_dev *dev, const void *config,
+		    struct error *err unused_param)
+{
+	const struct tape_config *c = config;
+
+	virtio_set_limits(dev, &c->limits);
+	return 0;
+}
+
 static void tape_close(void *opened)
 {
 	tape_file_close(opened);
@@ -129,6 +147,7 @@ static void tape_destroy(struct virtio_dev *dev)
 static const struct virtio_ops tape_ops = {
 	.kick = tape_on_kick,
 	.queue_stop = tape_queue_stop,
+	.set = tape_set,
 	.release = tape_release,
 	.destroy = tape_destroy,
 };
@@ -160,7 +179,6 @@ static int tape_create(struct board *board, const void *config, void *opened,
 		.group_size = 2, /* recording kicks playing */
 		.own_loops = true, /* a file may block */
 		.nr_io_queues = 2,
-		.limit = &c->limit,
 	};
 	struct tape *t = calloc(1, sizeof(*t));
 	int r;
@@ -174,6 +192,7 @@ static int tape_create(struct board *board, const void *config, void *opened,
 		tape_destroy(&t->dev);
 		return r;
 	}
+	virtio_set_limits(&t->dev, &c->limits);
 	t->file = opened;
 	*out = &t->dev.device;
 	return 0;
@@ -185,6 +204,7 @@ const struct device_class tape_class = {
 	.option = "tape",
 	.json_list = "tapes",
 	.params = &tape_param_set,
+	.set_params = &tape_set_param_set,
 	.open = tape_open,
 	.close = tape_close,
 	.create = tape_create,

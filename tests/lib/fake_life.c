@@ -237,3 +237,14 @@ int hotplug_resize_memory(struct hotplug *hp unused_param, uint64_t bytes,
 	fake_life.memory = bytes;
 	return fake_answer(err);
 }
+
+int vm_set_device(struct vm *vm unused_param, const char *id,
+		  const void *config unused_param, struct error *err)
+{
+	if (fake_answer(err))
+		return -EPERM;
+	if (fake_life_is_coming(id))
+		return error_set(err, ENOENT, "it is still coming");
+	fake_life.nr_set++;
+	return 0;
+}

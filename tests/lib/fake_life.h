@@ -35,6 +35,7 @@ struct fake_life {
 	/* what was asked for last; 0: nothing */
 	unsigned int vcpus;
 	uint64_t memory; /* bytes */
+	unsigned int nr_set; /* times that a device was changed */
 };
 
 /* There is one, as there is one machine; tests set it to zeroes first. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /* What a disk holds back: rate limits, and the bounds of what is in flight. */
+#include "devices/virtio/blk_params.h"
 #include "tests/unit/blk_fixture.h"
 
 /* ---- rate limits ---- */
@@ -74,7 +75,7 @@ static void test_reset_while_held(void **state unused_param)
 /* What is held is carried out once, and charged, when the limit allows it. */
 static void test_set_limit(void **state unused_param)
 {
-	const struct limit_config none = { .bw_size = 0 };
+	const struct blk_config unlimited = { .limit.ops_size = 0 };
 	struct virtio_dev *dev;
 	uint16_t want = 2;
 
@@ -86,7 +87,7 @@ static void test_set_limit(void **state unused_param)
 	fake_vm_turn(&fv);
 	assert_int_equal(guest_ring_used_idx(&ring), 1);
 	assert_int_equal(dev->queues[0].counters.begun, 1);
-	virtio_set_limit(dev, VIRTIO_TO_GUEST, &none);
+	assert_int_equal(disk.dev->ops->set(disk.dev, &unlimited, &fv.err), 0);
 	assert_true(fake_vm_turn_until(&fv, has_used, &want));
 	expect_done(DISK_OK, 513);
 	assert_int_equal(dev->queues[0].counters.begun, 2);

@@ -98,6 +98,64 @@ static void test_takes_both_or_none(void **state unused_param)
 	assert_true(limit_take(&limit, 25 * MS, UINT64_MAX, &until));
 }
 
+/* The parameters of a class with a limit for each direction. */
+struct pair_config {
+	uint64_t before;
+	struct limits_config limits;
+};
+
+static void test_directions(void **state unused_param)
+{
+	static const struct param params[] = {
+		LIMITS_PARAMS(struct pair_config, limits),
+	};
+	const struct param_set set = {
+		.option = "toy", PARAM_TABLE(params, struct pair_config)
+	};
+	struct pair_config c;
+	struct limit_config rx, tx;
+	struct error err;
+
+	param_defaults(&set, &c);
+	rx = limit_of(&c.limits, VIRTIO_TO_GUEST);
+	assert_int_equal(rx.bw_size, 0);
+	assert_int_equal(rx.bw_refill_ms, 1000);
+	/* In any order. */
+	assert_int_equal(param_parse(&set, &c,
+				     "rx_bw_size=1,tx_ops_size=0,bw_size=2K,"
+				     "ops_size=5,tx_ops_refill_time=9,"
+				     "rx_bw_one_time_burst=3",
+				     &err),
+			 0);
+	rx = limit_of(&c.limits, VIRTIO_TO_GUEST);
+	tx = limit_of(&c.limits, VIRTIO_FROM_GUEST);
+	assert_int_equal(rx.bw_size, 1);
+	assert_int_equal(rx.bw_burst, 3);
+	assert_int_equal(rx.bw_refill_ms, 1000);
+	assert_int_equal(rx.ops_size, 5);
+	assert_int_equal(rx.ops_refill_ms, 1000);
+	assert_int_equal(tx.bw_size, 2 * KIB);
+	assert_int_equal(tx.ops_size, 0);
+	assert_int_equal(tx.ops_refill_ms, 9);
+	assert_true(param_parse(&set, &c, "tx_bw_size=9223372036854775808",
+				&err) < 0);
+}
+
+/* What is the limit already is not granted anew. */
+static void test_same_again(void **state unused_param)
+{
+	const struct limit_config burst = { .ops_size = 1,
+					    .ops_burst = 2,
+					    .ops_refill_ms = 1000 };
+	uint64_t until;
+
+	assert_true(limit_set(&limit, &burst, 0));
+	while (limit_take(&limit, 0, 1, &until))
+		;
+	assert_false(limit_set(&limit, &burst, 0));
+	assert_false(limit_take(&limit, 0, 1, &until));
+}
+
 /* A wait that no clock can tell ends at the end of time, not in the past. */
 static void test_absurd_rate(void **state unused_param)
 {
@@ -116,9 +174,9 @@ static void test_absurd_rate(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_parameters),
-		UNIT(test_takes_both_or_none),
-		UNIT(test_absurd_rate),
+		UNIT(test_parameters),	UNIT(test_takes_both_or_none),
+		UNIT(test_absurd_rate), UNIT(test_directions),
+		UNIT(test_same_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

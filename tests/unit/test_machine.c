@@ -348,6 +348,55 @@ static void test_plug(void **state)
 	assert_int_equal(add(fx, "a"), MACHINE_LATER);
 }
 
+/* A changed copy of the configuration of device 0. */
+static int set(struct fixture *fx, const char *serial)
+{
+	struct device_config *dc = &fx->m.config.devices[0];
+	void *changed = param_copy(dc->class->params, dc->config);
+	const struct param *p = param_find(dc->class->params, "serial");
+	int r;
+
+	assert_int_equal(param_assign(p, changed, serial, &fx->err), 0);
+	r = machine_set_device(&fx->m, "a", changed, &fx->err);
+	if (r) {
+		param_free(dc->class->params, changed);
+		free(changed);
+	}
+	return r;
+}
+
+static const char *serial(struct fixture *fx)
+{
+	struct device_config *dc = &fx->m.config.devices[0];
+	const struct param *p = param_find(dc->class->params, "serial");
+
+	return *(char **)((char *)dc->config + p->offset);
+}
+
+static void test_set_device(void **state)
+{
+	struct fixture *fx = *state;
+
+	assert_int_equal(machine_set_device(&fx->m, "a", NULL, &fx->err),
+			 -ENOENT);
+	assert_int_equal(create(fx), 0);
+	assert_int_equal(machine_set_device(&fx->m, "a", NULL, &fx->err),
+			 -ENOENT);
+	assert_int_equal(add(fx, "a"), 0);
+	assert_int_equal(set(fx, "one"), 0);
+	assert_int_equal(fake_life.nr_set, 0);
+	assert_string_equal(serial(fx), "one");
+	assert_int_equal(machine_boot(&fx->m, &fx->err), MACHINE_LATER);
+	assert_int_equal(set(fx, "two"), -EIO); /* it is busy */
+	fake_life_turn();
+	assert_int_equal(set(fx, "two"), 0);
+	assert_int_equal(fake_life.nr_set, 1);
+	fake_life.refuse = true;
+	assert_int_equal(set(fx, "three"), -EIO);
+	fake_life.refuse = false;
+	assert_string_equal(serial(fx), "two");
+}
+
 static int resize(struct fixture *fx, uint64_t vcpus, uint64_t ram)
 {
 	const struct machine_size size = { vcpus != 0, ram != 0, vcpus, ram };
@@ -389,7 +438,8 @@ int main(void)
 		TEST(test_guest_ends), TEST(test_guest_at_once),
 		TEST(test_ids),	       TEST(test_too_many),
 		TEST(test_busy),       TEST(test_late),
-		TEST(test_plug),       TEST(test_resize),
+		TEST(test_plug),       TEST(test_set_device),
+		TEST(test_resize),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

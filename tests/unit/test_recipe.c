@@ -53,7 +53,6 @@ static void plug(const char *options)
 			 0);
 	device = fake_vm_add(&fv, class, dc.config);
 	assert_non_null(device);
-	device_config_free(&dc); /* the device may outlive it */
 	guest_virtio_probe(&gv, &fv, device->slot);
 	assert_true(gv_negotiate(&gv, BASE));
 	for (i = 0; i < 2; i++) {
@@ -69,6 +68,7 @@ static void unplug(bool forced)
 	device->ops->unplug(device, forced);
 	fake_vm_quiesce(&fv, device);
 	fake_vm_remove(&fv, device);
+	device_config_free(&dc);
 }
 
 static int setup(void **state unused_param)
@@ -87,6 +87,7 @@ static int setup(void **state unused_param)
 static int teardown(void **state unused_param)
 {
 	fake_vm_fini(&fv);
+	device_config_free(&dc);
 	unlink(path);
 	return 0;
 }
@@ -150,7 +151,8 @@ static void test_json(void **state unused_param)
 {
 	static const char text[] =
 		"{\"payload\":{\"kernel\":\"/k\"},\"tapes\":[{\"path\":\"/x\","
-		"\"rate_limiter_config\":{\"ops\":{\"size\":7}}}]}";
+		"\"rate_limiter_config\":{\"ops\":{\"size\":7}},"
+		"\"tx\":{\"ops\":{\"refill_time\":8}}}]}";
 	const struct json_fds fds = { NULL, 0 };
 	struct vm_config vc;
 	json_t *root = json_read_text(text, strlen(text), &fv.err);
@@ -164,6 +166,8 @@ static void test_json(void **state unused_param)
 	echo = json_dumps(root, JSON_COMPACT);
 	assert_non_null(strstr(echo, "\"tapes\":[{"));
 	assert_non_null(strstr(echo, "\"ops\":{\"size\":7"));
+	assert_non_null(strstr(echo, "\"tx\":{\"ops\":{\"refill_time\":8}}"));
+	assert_null(strstr(echo, "\"rx\""));
 	free(echo);
 	json_decref(root);
 	vm_config_free(&vc);
@@ -224,11 +228,26 @@ static void test_counters(void **state unused_param)
 	assert_int_equal(seen, 8);
 }
 
+/* Change the tape as the control socket does, by the table of what may be
+ * changed. */
+static void set(const char *text)
+{
+	const struct device_class *class = device_class_find("tape");
+	json_t *body = json_read_text(text, strlen(text), &fv.err);
+	void *changed = param_copy(class->params, dc.config);
+
+	assert_non_null(body);
+	assert_int_equal(
+		json_read_changes(class->set_params, changed, body, &fv.err),
+		0);
+	assert_int_equal(device->ops->set(device, changed, &fv.err), 0);
+	device_config_replace(&dc, changed);
+	json_decref(body);
+}
+
 /* Each direction has its limit, and it can be changed. */
 static void test_limit(void **state unused_param)
 {
-	const struct limit_config none = { .ops_size = 0 };
-
 	plug(",ops_size=1,ops_refill_time=3600000");
 	offer(RECORD, 0, DATA, 1);
 	assert_true(is_used(RECORD, 1));
@@ -236,10 +255,36 @@ static void test_limit(void **state unused_param)
 	offer(PLAY, 0, DATA + 100, 1);
 	assert_true(is_used(PLAY, 1));
 	expect_not_used(RECORD, 1);
-	virtio_set_limit(virtio_of(device), VIRTIO_FROM_GUEST, &none);
+	set("{\"tx\":{\"ops\":{\"size\":0}}}");
 	assert_true(is_used(RECORD, 2));
 	offer(PLAY, 1, DATA + 100, 1);
 	expect_not_used(PLAY, 1);
+	/* What is said of both does not touch what was said of one. */
+	set("{\"rate_limiter_config\":{\"ops\":{\"size\":100}}}");
+	assert_true(is_used(PLAY, 2));
+	set("{\"rx\":{}}");
+}
+
+static void test_changes(void **state unused_param)
+{
+	const struct device_class *class = device_class_find("tape");
+	static const char *const bad[] = {
+		"{}",
+		"{\"rx\":null,\"path\":\"/y\"}",
+		"{\"rx\":7}",
+		"{\"tx\":{\"ops\":{\"size\":-1}}}",
+		"{\"tx\":{\"ops\":{\"refill_time\":99999999999}}}",
+	};
+	json_t *body;
+
+	plug("");
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+		body = json_read_text(bad[i], strlen(bad[i]), &fv.err);
+		assert_true(json_read_changes(class->set_params, dc.config,
+					      body, &fv.err) < 0);
+		assert_non_null(strstr(fv.err.msg, i < 3 ? "rx" : "tx.ops."));
+		json_decref(body);
+	}
 }
 
 static void test_pause(void **state unused_param)
@@ -273,9 +318,9 @@ static void test_unplug(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_command_line), UNIT(test_json),  UNIT(test_tape),
-		UNIT(test_counters),	 UNIT(test_limit), UNIT(test_pause),
-		UNIT(test_unplug),
+		UNIT(test_command_line), UNIT(test_json),   UNIT(test_tape),
+		UNIT(test_counters),	 UNIT(test_limit),  UNIT(test_changes),
+		UNIT(test_pause),	 UNIT(test_unplug),
 	};
 
 	log_init(STDERR_FILENO, LOG_ERROR); /* warnings are expected */

@@ -165,6 +165,65 @@ static void test_configure(void **state)
 	assert_int_equal(fx->reply.status, 404);
 }
 
+static void expect_info(struct fixture *fx, const char *text)
+{
+	request(fx, HTTP_VERB_GET, "/api/v1/vm.info", NULL);
+	assert_int_equal(fx->reply.status, 200);
+	assert_non_null(strstr(fx->reply.body, text));
+}
+
+static void test_rate_limit(void **state)
+{
+	struct fixture *fx = *state;
+	static const struct {
+		const char *body;
+		unsigned int status;
+		const char *why;
+	} bad[] = {
+		{ "{}", 400, "id: is missing" },
+		{ "{\"id\":\"b\",\"rx\":{}}", 404, "no such device" },
+		{ "{\"id\":\"a\"}", 400, "give rx, tx or rate_limiter" },
+		{ "{\"id\":\"a\",\"rx\":null}", 400, "give rx, tx" },
+		{ "{\"id\":\"a\",\"rx\":5}", 400, "rate_limiter_config" },
+		{ "{\"id\":\"a\",\"rx\":{\"ops\":{\"size\":5}},\"tx\":{}}", 400,
+		  "one limit" },
+		{ "{\"id\":\"a\",\"tx\":{\"ops\":{\"refill_time\":0}}}", 400,
+		  "refill_time 0" },
+	};
+
+	request(fx, HTTP_VERB_PUT, "/api/v1/vm.set-rate-limit",
+		"{\"id\":\"a\",\"rx\":{}}");
+	assert_int_equal(fx->reply.status, 404);
+	check_put(fx, "vm.create",
+		  "{\"payload\":{\"kernel\":\"/k\"},"
+		  "\"disks\":[{\"path\":\"/a\",\"id\":\"a\"}]}",
+		  204, NULL);
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
+		request(fx, HTTP_VERB_PUT, "/api/v1/vm.set-rate-limit",
+			bad[i].body);
+		assert_int_equal(fx->reply.status, bad[i].status);
+		assert_non_null(strstr(fx->reply.body, bad[i].why));
+	}
+	expect_info(fx, "\"disks\":[{\"path\":\"/a\",\"readonly\"");
+	check_put(fx, "vm.set-rate-limit",
+		  "{\"id\":\"a\",\"rx\":{\"ops\":{\"size\":5}}}", 204, NULL);
+	expect_info(fx, "\"ops\":{\"size\":5,\"one_time_burst\":0,"
+			"\"refill_time\":1000}");
+	/* What is not said of the limit is no limit. */
+	check_put(fx, "vm.set-rate-limit",
+		  "{\"id\":\"a\",\"rate_limiter_config\":{\"bandwidth\":{"
+		  "\"size\":4096,\"one_time_burst\":9,\"refill_time\":10}},"
+		  "\"tx\":null}",
+		  204, NULL);
+	expect_info(fx, "\"rate_limiter_config\":{\"bandwidth\":{\"size\":4096,"
+			"\"one_time_burst\":9,\"refill_time\":10}}");
+	check_put(fx, "vm.set-disk",
+		  "{\"id\":\"a\",\"rate_limiter_config\":{},\"readonly\":true}",
+		  204, NULL);
+	expect_info(fx, "\"readonly\":false");
+	check_put(fx, "vm.set-", "{}", 404, "[\"Not Found\"]");
+}
+
 static void test_quit(void **state)
 {
 	struct fixture *fx = *state;
@@ -177,10 +236,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_dispatch),
-		TEST(test_errors),
-		TEST(test_configure),
-		TEST(test_quit),
+		TEST(test_dispatch),   TEST(test_errors), TEST(test_configure),
+		TEST(test_rate_limit), TEST(test_quit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -225,12 +225,12 @@ static json_t *json_param_value(const struct param *p, const void *cfg,
 	uint64_t v;
 
 	*plain = false;
+	if (param_is_unset(p, cfg))
+		return NULL;
 	switch (p->type) {
 	case PARAM_STRING:
 	case PARAM_PATH:
-		return *(char *const *)field
-			       ? json_string(*(char *const *)field)
-			       : NULL;
+		return json_string(*(char *const *)field);
 	case PARAM_FD:
 		return NULL;
 	case PARAM_BOOL:
@@ -279,6 +279,57 @@ int json_read_device(struct device_config *dc, const json_t *obj,
 		r = json_read_set(class->params, dc->config, obj, where, fds,
 				  err);
 	return r;
+}
+
+bool json_has_key(const struct param_set *set, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (unsigned int i = 0; i < set->nr_params; i++) {
+		const char *path = json_param_path(&set->params[i]);
+
+		if (strcspn(path, ".") == len && !strncmp(path, key, len))
+			return true;
+	}
+	return false;
+}
+
+/* Add a key to a list of them, if it is not its last one. */
+static void json_add_key(char *keys, size_t size, const char *key, size_t len)
+{
+	size_t used = strlen(keys);
+	const char *last = strrchr(keys, ' ');
+
+	last = last ? last + 1 : keys;
+	if (strlen(last) != len || memcmp(last, key, len) != 0)
+		snprintf(keys + used, size - used, "%s%.*s", used ? ", " : "",
+			 (int)len, key);
+}
+
+int json_read_changes(const struct param_set *set, void *cfg, const json_t *obj,
+		      struct error *err)
+{
+	char keys[128] = "";
+	bool any = false;
+	int r;
+
+	for (unsigned int i = 0; i < set->nr_params; i++) {
+		const struct param *p = &set->params[i];
+		const char *path = json_param_path(p);
+		size_t len = strcspn(path, ".");
+		const json_t *group = json_object_getn(obj, path, len);
+
+		if (!group || json_is_null(group)) {
+			json_add_key(keys, sizeof(keys), path, len);
+			continue;
+		}
+		any = true;
+		param_unset(p, cfg);
+		r = json_read_param(p, cfg, obj, "", NULL, err);
+		if (r)
+			return r;
+	}
+	return any ? 0 : error_set(err, EBADMSG, "give one of %s", keys);
 }
 
 static int json_read_entry(struct vm_config *vc,

@@ -35,7 +35,7 @@ json_t *json_read_text(const char *text, size_t len, struct error *err);
 char *json_write_text(const json_t *value);
 
 /* Put the values of cfg into obj. all: those that are at their defaults too, but
- * for unset texts, and groups that are not in obj yet. */
+ * for unset ones, and groups that are not in obj yet. */
 void json_write_set(const struct param_set *set, const void *cfg, json_t *obj,
 		    bool all);
 
@@ -45,6 +45,16 @@ void json_write_set(const struct param_set *set, const void *cfg, json_t *obj,
 int json_read_device(struct device_config *dc, const json_t *obj,
 		     const char *where, const struct json_fds *fds,
 		     struct error *err);
+
+/* Is key where the path of some parameter of set begins? */
+bool json_has_key(const struct param_set *set, const char *key);
+
+/* The changes of a device that is there: what the parameters of set have as the
+ * first part of their path, and is in obj, replaces all that is behind it; what
+ * is left out there is at its default. -EBADMSG when there is nothing of all
+ * that. cfg: the struct of all, changed in part when this fails. */
+int json_read_changes(const struct param_set *set, void *cfg, const json_t *obj,
+		      struct error *err);
 
 /* A whole machine: the body of vm.create. vc: after vm_config_init(), to be
  * freed by the caller in every case. */

@@ -18,7 +18,8 @@ struct api_call {
 	struct api *api;
 	struct machine *machine;
 	const struct api_route *route;
-	const struct device_class *class; /* of vm.add-OPTION; NULL: none */
+	/* of vm.add-OPTION and vm.set-OPTION; NULL: none */
+	const struct device_class *class;
 	json_t *body; /* NULL: there is none */
 	const struct json_fds *fds;
 	struct api_reply *reply;
@@ -43,7 +44,10 @@ struct api_route {
 };
 
 #define API_PREFIX "/api/v1/"
-#define API_ADD "vm.add-" /* behind that, and then the option of a class */
+/* Behind that, and then the option of a class: */
+#define API_ADD "vm.add-"
+#define API_SET "vm.set-"
+#define API_LIMIT "rate_limiter_config"
 #define API_LARGE_BODY (64 * 1024u) /* bytes */
 
 /* ---- replies ---- */
@@ -254,6 +258,97 @@ static int route_remove(struct api_call *c)
 					 c->err);
 }
 
+/* Change the device id, of class c->class unless that is NULL, to what stands in
+ * body. */
+static int api_set(struct api_call *c, const char *id, const json_t *body)
+{
+	struct machine *m = c->machine;
+	int i = machine_find_device(m, id, c->err);
+	const struct device_config *dc = &m->config.devices[i < 0 ? 0 : i];
+	void *changed;
+	int r;
+
+	if (i < 0)
+		return i;
+	if (!dc->class->set_params || (c->class && c->class != dc->class))
+		return error_set(c->err, EINVAL,
+				 "id %s: is a %s, which has none of that",
+				 error_value(id).text, dc->class->option);
+	changed = param_copy(dc->class->params, dc->config);
+	if (!changed)
+		return error_set(c->err, EIO, "out of memory");
+	r = json_read_changes(dc->class->set_params, changed, body, c->err);
+	if (!r)
+		r = param_check(dc->class->params, changed, c->err);
+	if (!r)
+		r = machine_set_device(m, id, changed, c->err);
+	if (r) {
+		param_free(dc->class->params, changed);
+		free(changed);
+	}
+	return r;
+}
+
+static int route_set(struct api_call *c)
+{
+	const char *id;
+	int r = api_read_text(c, "id", &id);
+
+	return r ? r : api_set(c, id, c->body);
+}
+
+/*
+ * The part of the body that is about the limits of the device id. They are
+ * "rate_limiter_config", and "rx" and "tx" of one that has a limit for each
+ * direction; for one that has not, all three are the same.
+ */
+static int api_pick_limits(struct api_call *c, const char *id,
+			   const struct param_set *set, json_t *picked)
+{
+	static const char *const keys[] = { "rx", "tx", API_LIMIT };
+
+	if (!set || !json_has_key(set, API_LIMIT))
+		return error_set(c->err, EINVAL, "id %s: has no rate limit",
+				 error_value(id).text);
+	for (unsigned int k = 0; k < ARRAY_SIZE(keys); k++) {
+		json_t *value = json_object_get(c->body, keys[k]), *old;
+		const char *key = json_has_key(set, keys[k]) ? keys[k]
+							     : API_LIMIT;
+
+		if (!value || json_is_null(value))
+			continue;
+		old = json_object_get(picked, key);
+		if (old && !json_equal(old, value))
+			return error_set(
+				c->err, EINVAL,
+				"id %s: has one limit for both directions; give one",
+				error_value(id).text);
+		json_object_set(picked, key, value);
+	}
+	return json_object_size(picked)
+		       ? 0
+		       : error_set(c->err, EBADMSG,
+				   "give rx, tx or " API_LIMIT);
+}
+
+static int route_set_rate_limit(struct api_call *c)
+{
+	const struct machine *m = c->machine;
+	json_t *picked = json_object();
+	const char *id;
+	int i, r = api_read_text(c, "id", &id);
+
+	i = r ? r : machine_find_device(m, id, c->err);
+	r = i < 0 ? i
+		  : api_pick_limits(c, id,
+				    m->config.devices[i].class->set_params,
+				    picked);
+	if (!r)
+		r = api_set(c, id, picked);
+	json_decref(picked);
+	return r;
+}
+
 static int route_resize_disk(struct api_call *c)
 {
 	const char *id = NULL;
@@ -336,6 +431,8 @@ static const struct api_route api_routes[] = {
 	  "The device could not be removed from the VM", .run = route_remove },
 	{ API_PUT_BODY, "vm.resize-disk", "The disk could not be resized",
 	  .run = route_resize_disk },
+	{ API_PUT_BODY, "vm.set-rate-limit", "The rate limit could not be set",
+	  .run = route_set_rate_limit },
 
 	/* What is called after a device class is there when the class is. */
 	{ API_PUT_BODY, "vm.add-disk", "The disk could not be added to the VM",
@@ -376,13 +473,22 @@ static const struct api_route api_routes[] = {
 static const struct api_route api_add_route = {
 	.kind = API_PUT_BODY,
 	.failure = ADD_DEVICE,
+	.run = route_add,
 };
 
-static const struct device_class *api_find_class(const char *path)
+static const struct api_route api_set_route = {
+	.kind = API_PUT_BODY,
+	.failure = "The device could not be changed",
+	.run = route_set,
+};
+
+/* The class whose option stands behind prefix; NULL: there is none. */
+static const struct device_class *api_find_class(const char *path,
+						 const char *prefix)
 {
-	if (strncmp(path, API_ADD, strlen(API_ADD)) != 0)
+	if (strncmp(path, prefix, strlen(prefix)) != 0)
 		return NULL;
-	path += strlen(API_ADD);
+	path += strlen(prefix);
 	for (unsigned int i = 0; device_classes[i]; i++) {
 		const char *name = device_classes[i]->option;
 
@@ -398,8 +504,12 @@ static void api_find(struct api_call *c, const char *target)
 	if (strncmp(target, API_PREFIX, strlen(API_PREFIX)) != 0)
 		return;
 	target += strlen(API_PREFIX);
-	c->class = api_find_class(target);
-	if (c->class)
+	c->class = api_find_class(target, API_SET);
+	if (c->class && c->class->set_params)
+		c->route = &api_set_route;
+	else
+		c->class = api_find_class(target, API_ADD);
+	if (c->class && !c->route)
 		c->route = &api_add_route;
 	for (unsigned int i = 0; i < ARRAY_SIZE(api_routes); i++)
 		if (strcmp(api_routes[i].path, target) == 0)
@@ -416,7 +526,7 @@ static int api_run(struct api_call *c, const struct http_request *req)
 			return error_set(c->err, EBADMSG,
 					 "the body must be an object");
 	}
-	if (c->class)
+	if (c->class && c->route->missing)
 		return route_add(c);
 	if (c->route->missing)
 		return error_set(c->err, ENOTSUP,
