@@ -26,6 +26,7 @@
  * loops of the machine's I/O threads.
  */
 struct board;
+struct chip_kind;
 struct device;
 
 enum device_kind {
@@ -39,6 +40,7 @@ struct chip_place {
 	const char *class_name;
 	bool pio; /* base is a port number, else a guest address */
 	uint64_t base;
+	uint64_t len; /* where the chip does not say; ports or bytes */
 	uint32_t gsi; /* interrupt line */
 	unsigned int nr_pins; /* of an interrupt controller: lines it takes */
 	uint64_t memory; /* guest memory that the chip fills; 0: none */
@@ -81,6 +83,8 @@ struct device_class {
 	 */
 	int (*create)(struct board *board, const void *config, void *opened,
 		      struct device **out, struct error *err);
+	/* Of platform chips, for chip_create(); else NULL. */
+	const struct chip_kind *chip;
 };
 
 /* One counter of a device. arg: the caller's; name: good for the call. */

@@ -39,7 +39,9 @@ const struct chip_place arch_chips[] = {
 	  .pio = true,
 	  .base = X86_COM1_PORT,
 	  .gsi = X86_COM1_GSI },
-	{ .class_name = "pci_root", .base = X86_ECAM_BASE },
+	{ .class_name = "pci_root",
+	  .base = X86_ECAM_BASE,
+	  .len = X86_ECAM_BUSES * MIB },
 	{ 0 },
 };
 

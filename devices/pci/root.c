@@ -11,13 +11,13 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "devices/chip.h"
 #include "devices/pci/pci.h"
 #include "devices/registry.h"
 #include "vmm/byteorder.h"
 #include "vmm/irq.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/board.h"
 
 /* Every slot has its own piece of the window, so plugging never searches. */
 #define ROOT_SLOT_WINDOW (1 * MIB)
@@ -32,12 +32,10 @@ struct pci_grave {
 	uint64_t len; /* bytes, 0: none */
 };
 
+/* The chip's lock guards all but the bridge, and every configuration space. */
 struct pci_root {
-	struct device device;
-	struct board *board;
+	struct chip chip;
 	struct pci_dev bridge; /* slot 0 */
-	/* guards the rest, and every configuration space */
-	pthread_mutex_t lock;
 	struct pci_dev *slots[PCI_SLOTS];
 	uint32_t stale; /* free, but the guest may not know: bit per slot */
 	struct pci_grave graves[PCI_SLOTS]; /* by slot */
@@ -144,7 +142,7 @@ static const struct bus_ops grave_ops = { .read = grave_read };
 static void root_dig_locked(struct pci_root *root, unsigned int slot, gpa_t gpa,
 			    uint64_t len)
 {
-	if (!bus_add(&root->board->mmio, gpa, len, &grave_ops, root))
+	if (!bus_add(&root->chip.board->mmio, gpa, len, &grave_ops, root))
 		root->graves[slot] = (struct pci_grave){ gpa, len };
 }
 
@@ -159,7 +157,7 @@ static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
 		/* Either may end where addresses do. */
 		if (!g->len || (gpa - g->gpa >= g->len && g->gpa - gpa >= len))
 			continue;
-		bus_remove(&root->board->mmio, g->gpa);
+		bus_remove(&root->chip.board->mmio, g->gpa);
 		g->len = 0;
 	}
 }
@@ -228,7 +226,7 @@ static bool pci_touches(unsigned int off, unsigned int len, unsigned int what,
 }
 
 static void pci_config_write(struct pci_dev *dev, unsigned int off,
-			     const uint8_t *data, unsigned int len)
+			     uint64_t value, unsigned int len)
 {
 	unsigned int i;
 
@@ -236,7 +234,7 @@ static void pci_config_write(struct pci_dev *dev, unsigned int off,
 		uint8_t *c = &dev->config[off + i];
 		uint8_t w = dev->writable[off + i];
 
-		*c = (uint8_t)((*c & ~w) | (data[i] & w));
+		*c = (uint8_t)((*c & ~w) | (value >> 8 * i & w));
 	}
 	if (pci_touches(off, len, PCI_COMMAND, 1) ||
 	    pci_touches(off, len, PCI_BAR0, 8))
@@ -266,40 +264,32 @@ static struct pci_dev *root_decode_locked(struct pci_root *root, uint64_t off,
 	return root->slots[off >> 15 & 31];
 }
 
-static void root_ecam_read(void *opaque, uint64_t off, void *data,
-			   unsigned int len)
+static uint64_t root_ecam_read(struct chip *chip, uint64_t off,
+			       unsigned int len)
 {
-	struct pci_root *root = opaque;
+	struct pci_root *root = container_of(chip, struct pci_root, chip);
 	struct pci_dev *dev;
 	unsigned int reg;
 
-	pthread_mutex_lock(&root->lock);
 	dev = root_decode_locked(root, off, len, &reg);
-	if (dev && dev->ops->config_read)
+	if (!dev)
+		return UINT64_MAX;
+	if (dev->ops->config_read)
 		dev->ops->config_read(dev, reg, len);
-	if (dev) /* else all ones, as data is */
-		memcpy(data, dev->config + reg, len);
-	pthread_mutex_unlock(&root->lock);
+	return le_load(dev->config + reg, len);
 }
 
-static void root_ecam_write(void *opaque, uint64_t off, const void *data,
+static void root_ecam_write(struct chip *chip, uint64_t off, uint64_t value,
 			    unsigned int len)
 {
-	struct pci_root *root = opaque;
+	struct pci_root *root = container_of(chip, struct pci_root, chip);
 	struct pci_dev *dev;
 	unsigned int reg;
 
-	pthread_mutex_lock(&root->lock);
 	dev = root_decode_locked(root, off, len, &reg);
 	if (dev)
-		pci_config_write(dev, reg, data, len);
-	pthread_mutex_unlock(&root->lock);
+		pci_config_write(dev, reg, value, len);
 }
-
-static const struct bus_ops root_ecam_ops = {
-	.read = root_ecam_read,
-	.write = root_ecam_write,
-};
 
 /* ---- plug, unplug, reset ---- */
 
@@ -370,14 +360,15 @@ static void root_plug_locked(struct pci_root *root, struct pci_dev *dev,
 int pci_plug(struct pci_dev *dev, unsigned int slot, struct error *err)
 {
 	struct device *found = board_find_class(dev->board, "pci_root");
-	struct pci_root *root = container_of(found, struct pci_root, device);
+	struct pci_root *root =
+		container_of(found, struct pci_root, chip.device);
 	int r;
 
-	pthread_mutex_lock(&root->lock);
+	pthread_mutex_lock(&root->chip.lock);
 	r = root_choose_slot_locked(root, slot, err);
 	if (r > 0)
 		root_plug_locked(root, dev, (unsigned int)r);
-	pthread_mutex_unlock(&root->lock);
+	pthread_mutex_unlock(&root->chip.lock);
 	return MIN(r, 0);
 }
 
@@ -388,7 +379,7 @@ void pci_detach(struct pci_dev *dev, bool forced)
 
 	if (!root)
 		return;
-	pthread_mutex_lock(&root->lock);
+	pthread_mutex_lock(&root->chip.lock);
 	dig = forced && dev->bar_mapped;
 	pci_bar_unmap(dev);
 	if (dig)
@@ -399,7 +390,7 @@ void pci_detach(struct pci_dev *dev, bool forced)
 	if (forced)
 		root->stale |= 1u << dev->slot;
 	dev->root = NULL;
-	pthread_mutex_unlock(&root->lock);
+	pthread_mutex_unlock(&root->chip.lock);
 }
 
 void pci_unplug(struct pci_dev *dev)
@@ -412,17 +403,18 @@ void pci_dev_reset(struct pci_dev *dev)
 {
 	if (!dev->root)
 		return;
-	pthread_mutex_lock(&dev->root->lock);
+	pthread_mutex_lock(&dev->root->chip.lock);
 	pci_bar_unmap(dev);
 	pci_power_on(dev);
-	pthread_mutex_unlock(&dev->root->lock);
+	pthread_mutex_unlock(&dev->root->chip.lock);
 }
 
 /* ---- the bridge itself ---- */
 
 static void root_reset(struct device *device)
 {
-	struct pci_root *root = container_of(device, struct pci_root, device);
+	struct pci_root *root =
+		container_of(device, struct pci_root, chip.device);
 
 	pci_power_on(&root->bridge);
 	root->stale = 0;
@@ -432,35 +424,27 @@ static void root_reset(struct device *device)
 /* Interrupts were held. */
 static void root_resume(struct device *device)
 {
-	struct pci_root *root = container_of(device, struct pci_root, device);
+	struct pci_root *root =
+		container_of(device, struct pci_root, chip.device);
 	unsigned int i;
 
-	pthread_mutex_lock(&root->lock);
+	pthread_mutex_lock(&root->chip.lock);
 	for (i = 0; i < PCI_SLOTS; i++)
 		if (root->slots[i] && root->slots[i]->msix_cap)
 			msix_flush(&root->slots[i]->msix);
-	pthread_mutex_unlock(&root->lock);
+	pthread_mutex_unlock(&root->chip.lock);
 }
 
 static void root_destroy(struct device *device)
 {
-	struct pci_root *root = container_of(device, struct pci_root, device);
+	struct pci_root *root =
+		container_of(device, struct pci_root, chip.device);
 
 	root_clear_graves_locked(root, 0, UINT64_MAX);
-	bus_remove(&root->board->mmio, arch_pci.ecam_base);
-	pthread_mutex_destroy(&root->lock);
-	free(root);
+	chip_destroy(device);
 }
 
-static const struct device_ops root_ops = {
-	.reset = root_reset,
-	.resume = root_resume,
-	.destroy = root_destroy,
-};
-
-static int root_create(struct board *board, const void *config unused_param,
-		       void *opened unused_param, struct device **out,
-		       struct error *err)
+static int root_init(struct chip *chip, struct error *err unused_param)
 {
 	static const struct pci_dev_ops bridge_ops = { 0 };
 	static const struct pci_ids ids = {
@@ -468,30 +452,28 @@ static int root_create(struct board *board, const void *config unused_param,
 		.device = ROOT_HOST_BRIDGE_DEVICE,
 		.class_code = ROOT_HOST_BRIDGE_CLASS,
 	};
-	struct pci_root *root = calloc(1, sizeof(*root));
-	int r;
+	struct pci_root *root = container_of(chip, struct pci_root, chip);
 
-	if (!root)
-		return error_set(err, ENOMEM, "out of memory");
-	root->device.class = &pci_root_class;
-	root->device.ops = &root_ops;
-	root->board = board;
-	pthread_mutex_init(&root->lock, NULL);
-	pci_dev_init(&root->bridge, board, &bridge_ops, &ids, 0);
+	pci_dev_init(&root->bridge, chip->board, &bridge_ops, &ids, 0);
 	root->slots[0] = &root->bridge;
-	r = bus_add(&board->mmio, arch_pci.ecam_base, arch_pci.nr_buses * MIB,
-		    &root_ecam_ops, root);
-	if (r) {
-		root_destroy(&root->device);
-		return error_set(err, r, "PCI configuration space: %s",
-				 strerror(-r));
-	}
-	*out = &root->device;
 	return 0;
 }
+
+static const struct chip_kind pci_root = {
+	.size = sizeof(struct pci_root),
+	.read = root_ecam_read,
+	.write = root_ecam_write,
+	.init = root_init,
+	.ops = {
+		.reset = root_reset,
+		.resume = root_resume,
+		.destroy = root_destroy,
+	},
+};
 
 const struct device_class pci_root_class = {
 	.name = "pci_root",
 	.kind = DEVICE_BUS,
-	.create = root_create,
+	.create = chip_create,
+	.chip = &pci_root,
 };

@@ -6,17 +6,15 @@
  * words until there is none. What is there (_STA, _CRS of processors and
  * memory) stands in guest memory, so that looking costs no exit.
  */
-#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "boot/acpi.h"
-#include "devices/platform/chip.h"
+#include "devices/chip.h"
 #include "devices/registry.h"
-#include "vmm/byteorder.h"
 #include "vmm/irq.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/board.h"
 
 /* Values of Notify() (5.6.6). */
 #define NOTIFY_DEVICE_CHECK 1u
@@ -28,51 +26,43 @@
 
 struct acpi_hotplug_state {
 	/* values of Notify() that the guest has not read, 0: none */
-	uint8_t events[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX];
+	_Atomic uint8_t events[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX];
 	/* the guest may eject it */
-	bool asked[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX];
-	bool heard; /* the guest has looked for events */
+	atomic_bool asked[HOTPLUG_KINDS][HOTPLUG_MAX_INDEX];
+	atomic_bool heard; /* the guest has looked for events */
 };
 
 struct acpi_hotplug {
 	struct chip chip;
-	/* any thread, under the chip's lock (a leaf) */
-	struct acpi_hotplug_state state;
+	struct acpi_hotplug_state state; /* any thread */
 };
+
+static void ahp_pulse(const struct acpi_hotplug *ahp)
+{
+	irq_pulse(ahp->chip.board, ahp->chip.place.gsi);
+}
 
 /* ---- guest: vCPU threads ---- */
 
-static uint32_t ahp_next_event(struct acpi_hotplug *ahp)
+static uint64_t ahp_read(struct chip *chip, uint64_t off, unsigned int len)
 {
+	struct acpi_hotplug *ahp =
+		container_of(chip, struct acpi_hotplug, chip);
 	unsigned int kind, i;
-	uint32_t word = 0;
 
-	pthread_mutex_lock(&ahp->chip.lock);
+	if (off != ACPI_HOTPLUG_EVENT || len != 4)
+		return 0;
 	ahp->state.heard = true;
-	for (kind = 0; kind < HOTPLUG_KINDS && !word; kind++) {
-		for (i = 0; i < HOTPLUG_MAX_INDEX && !word; i++) {
-			if (!ahp->state.events[kind][i])
-				continue;
-			word = ACPI_HOTPLUG_WORD(kind, i,
-						 ahp->state.events[kind][i]);
-			ahp->state.events[kind][i] = 0;
+	for (kind = 0; kind < HOTPLUG_KINDS; kind++) {
+		for (i = 0; i < HOTPLUG_MAX_INDEX; i++) {
+			_Atomic uint8_t *event = &ahp->state.events[kind][i];
+			uint8_t value = *event ? atomic_exchange(event, 0) : 0;
+
+			if (value)
+				return ACPI_HOTPLUG_WORD(kind, i, value);
 		}
 	}
-	pthread_mutex_unlock(&ahp->chip.lock);
-	return word;
-}
-
-/* Takes back the permission. False: there was none. */
-static bool ahp_end_ask(struct acpi_hotplug *ahp, unsigned int kind,
-			unsigned int index)
-{
-	bool asked;
-
-	pthread_mutex_lock(&ahp->chip.lock);
-	asked = ahp->state.asked[kind][index];
-	ahp->state.asked[kind][index] = false;
-	pthread_mutex_unlock(&ahp->chip.lock);
-	return asked;
+	return 0;
 }
 
 /* Where a byte or a DIMM's words of the state area are; NULL: no RAM there. */
@@ -107,10 +97,8 @@ static void ahp_check(void *opaque, enum hotplug_kind kind, unsigned int index)
 {
 	struct acpi_hotplug *ahp = opaque;
 
-	pthread_mutex_lock(&ahp->chip.lock);
 	ahp->state.events[kind][index] = NOTIFY_DEVICE_CHECK;
-	pthread_mutex_unlock(&ahp->chip.lock);
-	irq_pulse(ahp->chip.board, ahp->chip.place.gsi);
+	ahp_pulse(ahp);
 }
 
 /*
@@ -118,66 +106,48 @@ static void ahp_check(void *opaque, enum hotplug_kind kind, unsigned int index)
  * asked. What it forgot of vCPUs and memory it finds again only when told to
  * look; a device on the bus, whenever its slot is used.
  */
-static void ahp_eject_unasked(struct acpi_hotplug *ahp, unsigned int kind,
+static void ahp_eject_unasked(struct acpi_hotplug *ahp, enum hotplug_kind kind,
 			      unsigned int index)
 {
 	log_debug("hot-plug: the guest ejects %u of kind %u unasked", index,
 		  kind);
 	if (kind != HOTPLUG_PCI)
-		ahp_check(ahp, (enum hotplug_kind)kind, index);
+		ahp_check(ahp, kind, index);
 }
 
 /* The guest looks at _STA again right after _EJ0: it is gone by then. */
-static void ahp_eject(struct acpi_hotplug *ahp, unsigned int kind,
+static void ahp_eject(struct acpi_hotplug *ahp, enum hotplug_kind kind,
 		      unsigned int index)
 {
-	if (!ahp_end_ask(ahp, kind, index)) {
-		ahp_eject_unasked(ahp, kind, index);
-		return;
-	}
 	if (kind == HOTPLUG_CPU)
 		ahp_set_cpu(ahp, index, false);
 	else if (kind == HOTPLUG_MEMORY)
 		ahp_set_memory(ahp, index, 0, 0);
-	board_eject_answer(ahp->chip.board, (enum hotplug_kind)kind, index,
-			   true);
+	board_eject_answer(ahp->chip.board, kind, index, true);
 }
 
-static void ahp_status(struct acpi_hotplug *ahp, unsigned int kind,
-		       unsigned int index, unsigned int status)
-{
-	if (status == OST_SUCCESS || status == OST_EJECT_IN_PROGRESS)
-		return;
-	if (ahp_end_ask(ahp, kind, index))
-		board_eject_answer(ahp->chip.board, (enum hotplug_kind)kind,
-				   index, false);
-}
-
-static void ahp_read(void *opaque, uint64_t off, void *data, unsigned int len)
-{
-	memset(data, 0, len);
-	if (off == ACPI_HOTPLUG_EVENT && len == 4)
-		le_store(data, ahp_next_event(opaque), 4);
-}
-
-static void ahp_write(void *opaque, uint64_t off, const void *data,
+static void ahp_write(struct chip *chip, uint64_t off, uint64_t value,
 		      unsigned int len)
 {
-	uint32_t word = (uint32_t)le_load(data, len);
-	unsigned int kind = word >> 24, index = word >> 8 & 0xffff;
+	struct acpi_hotplug *ahp =
+		container_of(chip, struct acpi_hotplug, chip);
+	enum hotplug_kind kind = (enum hotplug_kind)(value >> 24);
+	unsigned int index = value >> 8 & 0xffff, status = value & 0xff;
+	bool refuses = off == ACPI_HOTPLUG_STATUS && status != OST_SUCCESS &&
+		       status != OST_EJECT_IN_PROGRESS;
+	bool asked;
 
-	if (len != 4 || kind >= HOTPLUG_KINDS || index >= HOTPLUG_MAX_INDEX)
+	if (len != 4 || kind >= HOTPLUG_KINDS || index >= HOTPLUG_MAX_INDEX ||
+	    (off != ACPI_HOTPLUG_EJECT && !refuses))
 		return;
-	if (off == ACPI_HOTPLUG_EJECT)
-		ahp_eject(opaque, kind, index);
-	else if (off == ACPI_HOTPLUG_STATUS)
-		ahp_status(opaque, kind, index, word & 0xff);
+	asked = atomic_exchange(&ahp->state.asked[kind][index], false);
+	if (refuses && asked)
+		board_eject_answer(chip->board, kind, index, false);
+	else if (!refuses && asked)
+		ahp_eject(ahp, kind, index);
+	else if (!refuses)
+		ahp_eject_unasked(ahp, kind, index);
 }
-
-static const struct bus_ops ahp_bus_ops = {
-	.read = ahp_read,
-	.write = ahp_write,
-};
 
 /* ---- machine: main thread ---- */
 
@@ -185,42 +155,28 @@ static bool ahp_ask(void *opaque, enum hotplug_kind kind, unsigned int index,
 		    bool on)
 {
 	struct acpi_hotplug *ahp = opaque;
-	bool asked;
+	_Atomic uint8_t *event = &ahp->state.events[kind][index];
+	uint8_t unread = NOTIFY_EJECT_REQUEST;
+	bool asked = atomic_exchange(&ahp->state.asked[kind][index], on);
 
-	pthread_mutex_lock(&ahp->chip.lock);
-	asked = ahp->state.asked[kind][index];
-	ahp->state.asked[kind][index] = on;
-	if (on)
-		ahp->state.events[kind][index] = NOTIFY_EJECT_REQUEST;
-	else if (ahp->state.events[kind][index] == NOTIFY_EJECT_REQUEST)
-		ahp->state.events[kind][index] = 0;
-	pthread_mutex_unlock(&ahp->chip.lock);
-	if (on)
-		irq_pulse(ahp->chip.board, ahp->chip.place.gsi);
+	if (on) {
+		*event = NOTIFY_EJECT_REQUEST;
+		ahp_pulse(ahp);
+	} else {
+		atomic_compare_exchange_strong(event, &unread, 0);
+	}
 	return asked;
 }
 
 static bool ahp_is_heard(void *opaque)
 {
-	struct acpi_hotplug *ahp = opaque;
-	bool heard;
-
-	pthread_mutex_lock(&ahp->chip.lock);
-	heard = ahp->state.heard;
-	pthread_mutex_unlock(&ahp->chip.lock);
-	return heard;
+	return ((struct acpi_hotplug *)opaque)->state.heard;
 }
 
 static bool ahp_is_unread(void *opaque, enum hotplug_kind kind,
 			  unsigned int index)
 {
-	struct acpi_hotplug *ahp = opaque;
-	bool unread;
-
-	pthread_mutex_lock(&ahp->chip.lock);
-	unread = ahp->state.events[kind][index] != 0;
-	pthread_mutex_unlock(&ahp->chip.lock);
-	return unread;
+	return ((struct acpi_hotplug *)opaque)->state.events[kind][index];
 }
 
 static const struct hotplug_chip_ops ahp_guest_ops = {
@@ -242,50 +198,39 @@ static void ahp_reset(struct device *device)
 	struct acpi_hotplug *ahp =
 		container_of(device, struct acpi_hotplug, chip.device);
 
-	pthread_mutex_lock(&ahp->chip.lock);
 	memset(&ahp->state, 0, sizeof(ahp->state));
-	pthread_mutex_unlock(&ahp->chip.lock);
-	irq_pulse(ahp->chip.board, ahp->chip.place.gsi);
+	ahp_pulse(ahp);
 }
 
 static void ahp_destroy(struct device *device)
 {
-	struct acpi_hotplug *ahp =
-		container_of(device, struct acpi_hotplug, chip.device);
+	struct chip *chip = container_of(device, struct chip, device);
 
-	board_set_hotplug_chip(ahp->chip.board, NULL, NULL);
+	board_set_hotplug_chip(chip->board, NULL, NULL);
 	chip_destroy(device);
 }
 
-static const struct device_ops ahp_ops = {
-	.reset = ahp_reset,
-	.destroy = ahp_destroy,
-};
-
-static int ahp_create(struct board *board, const void *config,
-		      void *opened unused_param, struct device **out,
-		      struct error *err)
+static int ahp_init(struct chip *chip, struct error *err unused_param)
 {
-	static const struct chip_kind kind = {
-		.class = &acpi_hotplug_class,
-		.ops = &ahp_ops,
-		.size = sizeof(struct acpi_hotplug),
-		.len = ACPI_HOTPLUG_PORTS,
-		.bus_ops = &ahp_bus_ops,
-	};
-	int r = chip_create(board, &kind, config, out, err);
-
-	if (r)
-		return r;
-	board_set_hotplug_chip(
-		board, &ahp_guest_ops,
-		container_of(*out, struct acpi_hotplug, chip.device));
-	ahp_reset(*out);
+	board_set_hotplug_chip(chip->board, &ahp_guest_ops, chip);
 	return 0;
 }
+
+static const struct chip_kind acpi_hotplug = {
+	.size = sizeof(struct acpi_hotplug),
+	.len = ACPI_HOTPLUG_PORTS,
+	.read = ahp_read,
+	.write = ahp_write,
+	.init = ahp_init,
+	.ops = {
+		.reset = ahp_reset,
+		.destroy = ahp_destroy,
+	},
+};
 
 const struct device_class acpi_hotplug_class = {
 	.name = "acpi_hotplug",
 	.kind = DEVICE_PLATFORM,
-	.create = ahp_create,
+	.create = chip_create,
+	.chip = &acpi_hotplug,
 };

@@ -7,15 +7,13 @@
  * interrupt fires.
  */
 #include <stdatomic.h>
-#include <string.h>
 
 #include "boot/acpi.h"
-#include "devices/platform/chip.h"
+#include "devices/chip.h"
 #include "devices/registry.h"
 #include "vmm/irq.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/board.h"
 
 struct acpi_power {
 	struct chip chip;
@@ -23,35 +21,26 @@ struct acpi_power {
 	atomic_uint events;
 };
 
-static void acpi_power_read(void *opaque, uint64_t off, void *data,
-			    unsigned int len)
+static uint64_t acpi_power_read(struct chip *chip, uint64_t off,
+				unsigned int len unused_param)
 {
-	struct acpi_power *ap = opaque;
+	struct acpi_power *ap = container_of(chip, struct acpi_power, chip);
 
-	memset(data, 0, len);
-	if (off == ACPI_POWER_EVENT)
-		*(uint8_t *)data = (uint8_t)atomic_exchange(&ap->events, 0);
+	return off == ACPI_POWER_EVENT ? atomic_exchange(&ap->events, 0) : 0;
 }
 
-static void acpi_power_write(void *opaque, uint64_t off, const void *data,
+static void acpi_power_write(struct chip *chip, uint64_t off, uint64_t value,
 			     unsigned int len unused_param)
 {
-	struct acpi_power *ap = opaque;
-	uint8_t value = *(const uint8_t *)data;
-
-	if (off == ACPI_POWER_SLEEP && value == ACPI_SLEEP_S5) {
+	if (off == ACPI_POWER_SLEEP && (uint8_t)value == ACPI_SLEEP_S5) {
 		log_info("the guest powers off");
-		board_raise(ap->chip.board, VM_EVENT_POWEROFF);
-	} else if (off == ACPI_POWER_RESET && value == ACPI_POWER_RESET_VALUE) {
+		board_raise(chip->board, VM_EVENT_POWEROFF);
+	} else if (off == ACPI_POWER_RESET &&
+		   (uint8_t)value == ACPI_POWER_RESET_VALUE) {
 		log_info("the guest resets");
-		board_raise(ap->chip.board, VM_EVENT_RESET);
+		board_raise(chip->board, VM_EVENT_RESET);
 	}
 }
-
-static const struct bus_ops acpi_power_bus_ops = {
-	.read = acpi_power_read,
-	.write = acpi_power_write,
-};
 
 static void acpi_power_button(struct device *device)
 {
@@ -64,35 +53,24 @@ static void acpi_power_button(struct device *device)
 
 static void acpi_power_reset(struct device *device)
 {
-	struct acpi_power *ap =
-		container_of(device, struct acpi_power, chip.device);
-
-	atomic_store(&ap->events, 0);
+	container_of(device, struct acpi_power, chip.device)->events = 0;
 }
 
-static const struct device_ops acpi_power_ops = {
-	.reset = acpi_power_reset,
-	.power_button = acpi_power_button,
-	.destroy = chip_destroy,
+static const struct chip_kind acpi_power = {
+	.size = sizeof(struct acpi_power),
+	.len = ACPI_POWER_PORTS,
+	.read = acpi_power_read,
+	.write = acpi_power_write,
+	.ops = {
+		.reset = acpi_power_reset,
+		.power_button = acpi_power_button,
+		.destroy = chip_destroy,
+	},
 };
-
-static int acpi_power_create(struct board *board, const void *config,
-			     void *opened unused_param, struct device **out,
-			     struct error *err)
-{
-	static const struct chip_kind kind = {
-		.class = &acpi_power_class,
-		.ops = &acpi_power_ops,
-		.size = sizeof(struct acpi_power),
-		.len = ACPI_POWER_PORTS,
-		.bus_ops = &acpi_power_bus_ops,
-	};
-
-	return chip_create(board, &kind, config, out, err);
-}
 
 const struct device_class acpi_power_class = {
 	.name = "acpi_power",
 	.kind = DEVICE_PLATFORM,
-	.create = acpi_power_create,
+	.create = chip_create,
+	.chip = &acpi_power,
 };

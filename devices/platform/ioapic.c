@@ -8,14 +8,10 @@
  * lines of this machine are edge triggered, as the ACPI tables say, so no
  * end-of-interrupt has to come back.
  */
-#include <pthread.h>
-
-#include "devices/platform/chip.h"
+#include "devices/chip.h"
 #include "devices/registry.h"
-#include "vmm/byteorder.h"
 #include "vmm/irq.h"
 #include "vmm/util.h"
-#include "vmm/board.h"
 
 #define IOAPIC_MAX_PINS 24u
 #define IOAPIC_LEN 0x1000u
@@ -92,10 +88,28 @@ static void ioapic_line(void *opaque, uint32_t gsi, bool level)
 	pthread_mutex_unlock(&io->chip.lock);
 }
 
-static uint32_t ioapic_read_locked(const struct ioapic *io)
+/* The half of a redirection entry that is selected; NULL: something else is. */
+static uint64_t *ioapic_entry_locked(struct ioapic *io, unsigned int *shift)
 {
 	unsigned int i = io->state.select - IOAPIC_REG_TABLE;
 
+	if (io->state.select < IOAPIC_REG_TABLE || i >= 2 * io->nr_pins)
+		return NULL;
+	*shift = i % 2 * 32;
+	return &io->state.entries[i / 2];
+}
+
+static uint64_t ioapic_read(struct chip *chip, uint64_t off,
+			    unsigned int len unused_param)
+{
+	struct ioapic *io = container_of(chip, struct ioapic, chip);
+	unsigned int shift;
+	uint64_t *e;
+
+	if (off == IOAPIC_SELECT)
+		return io->state.select;
+	if (off != IOAPIC_WINDOW)
+		return 0;
 	switch (io->state.select) {
 	case IOAPIC_REG_ID:
 	case IOAPIC_REG_ARBITRATION:
@@ -103,68 +117,37 @@ static uint32_t ioapic_read_locked(const struct ioapic *io)
 	case IOAPIC_REG_VERSION:
 		return IOAPIC_VERSION | (io->nr_pins - 1) << 16;
 	default:
-		if (io->state.select < IOAPIC_REG_TABLE || i >= 2 * io->nr_pins)
-			return 0;
-		return (uint32_t)(io->state.entries[i / 2] >> 32 * (i % 2));
+		e = ioapic_entry_locked(io, &shift);
+		return e ? (uint32_t)(*e >> shift) : 0;
 	}
 }
 
-static void ioapic_write_entry_locked(struct ioapic *io, unsigned int i,
-				      uint32_t v)
+static void ioapic_flush_locked(struct ioapic *io, unsigned int pin)
 {
-	uint64_t *e = &io->state.entries[i / 2];
-
-	if (i % 2)
-		*e = (*e & 0xffffffffu) | (uint64_t)v << 32;
-	else
-		*e = (*e & ~0xffffffffull) | (v & ~ENTRY_READ_ONLY);
-	if (io->state.pending & 1u << i / 2)
-		ioapic_send_locked(io, i / 2);
+	if (io->state.pending & 1u << pin)
+		ioapic_send_locked(io, pin);
 }
 
-static void ioapic_write_locked(struct ioapic *io, uint32_t v)
+static void ioapic_write(struct chip *chip, uint64_t off, uint64_t v,
+			 unsigned int len unused_param)
 {
-	unsigned int i = io->state.select - IOAPIC_REG_TABLE;
+	struct ioapic *io = container_of(chip, struct ioapic, chip);
+	unsigned int shift;
+	uint64_t *e;
 
-	if (io->state.select == IOAPIC_REG_ID)
-		io->state.id = v & 0x0f000000;
-	else if (io->state.select >= IOAPIC_REG_TABLE && i < 2 * io->nr_pins)
-		ioapic_write_entry_locked(io, i, v);
-}
-
-static void ioapic_read(void *opaque, uint64_t off, void *data,
-			unsigned int len)
-{
-	struct ioapic *io = opaque;
-	uint32_t v = 0;
-
-	pthread_mutex_lock(&io->chip.lock);
-	if (off == IOAPIC_SELECT)
-		v = io->state.select;
-	else if (off == IOAPIC_WINDOW)
-		v = ioapic_read_locked(io);
-	pthread_mutex_unlock(&io->chip.lock);
-	le_store(data, v, len);
-}
-
-static void ioapic_write(void *opaque, uint64_t off, const void *data,
-			 unsigned int len)
-{
-	struct ioapic *io = opaque;
-	uint32_t v = (uint32_t)le_load(data, MIN(len, 4u));
-
-	pthread_mutex_lock(&io->chip.lock);
 	if (off == IOAPIC_SELECT)
 		io->state.select = (uint8_t)v;
-	else if (off == IOAPIC_WINDOW)
-		ioapic_write_locked(io, v);
-	pthread_mutex_unlock(&io->chip.lock);
+	if (off != IOAPIC_WINDOW)
+		return;
+	if (io->state.select == IOAPIC_REG_ID)
+		io->state.id = v & 0x0f000000;
+	e = ioapic_entry_locked(io, &shift);
+	if (!e)
+		return;
+	*e = (*e & ~(0xffffffffull << shift)) | (v & 0xffffffff) << shift;
+	*e &= ~(uint64_t)ENTRY_READ_ONLY;
+	ioapic_flush_locked(io, (unsigned int)(e - io->state.entries));
 }
-
-static const struct bus_ops ioapic_bus_ops = {
-	.read = ioapic_read,
-	.write = ioapic_write,
-};
 
 static void ioapic_reset(struct device *device)
 {
@@ -186,8 +169,7 @@ static void ioapic_resume(struct device *device)
 
 	pthread_mutex_lock(&io->chip.lock);
 	for (i = 0; i < io->nr_pins; i++)
-		if (io->state.pending & 1u << i)
-			ioapic_send_locked(io, i);
+		ioapic_flush_locked(io, i);
 	pthread_mutex_unlock(&io->chip.lock);
 }
 
@@ -199,37 +181,31 @@ static void ioapic_destroy(struct device *device)
 	chip_destroy(device);
 }
 
-static const struct device_ops ioapic_ops = {
-	.reset = ioapic_reset,
-	.resume = ioapic_resume,
-	.destroy = ioapic_destroy,
-};
-
-static int ioapic_create(struct board *board, const void *config,
-			 void *opened unused_param, struct device **out,
-			 struct error *err)
+static int ioapic_init(struct chip *chip, struct error *err unused_param)
 {
-	static const struct chip_kind kind = {
-		.class = &ioapic_class,
-		.ops = &ioapic_ops,
-		.size = sizeof(struct ioapic),
-		.len = IOAPIC_LEN,
-		.bus_ops = &ioapic_bus_ops,
-	};
-	int r = chip_create(board, &kind, config, out, err);
-	struct ioapic *io;
+	struct ioapic *io = container_of(chip, struct ioapic, chip);
 
-	if (r)
-		return r;
-	io = container_of(*out, struct ioapic, chip.device);
-	io->nr_pins = MIN(io->chip.place.nr_pins, IOAPIC_MAX_PINS);
-	ioapic_reset(*out);
-	irq_set_line_sink(board, ioapic_line, io);
+	io->nr_pins = MIN(chip->place.nr_pins, IOAPIC_MAX_PINS);
+	irq_set_line_sink(chip->board, ioapic_line, io);
 	return 0;
 }
+
+static const struct chip_kind ioapic = {
+	.size = sizeof(struct ioapic),
+	.len = IOAPIC_LEN,
+	.read = ioapic_read,
+	.write = ioapic_write,
+	.init = ioapic_init,
+	.ops = {
+		.reset = ioapic_reset,
+		.resume = ioapic_resume,
+		.destroy = ioapic_destroy,
+	},
+};
 
 const struct device_class ioapic_class = {
 	.name = "ioapic",
 	.kind = DEVICE_PLATFORM,
-	.create = ioapic_create,
+	.create = chip_create,
+	.chip = &ioapic,
 };

@@ -5,42 +5,20 @@
  * FIFOs. Bytes leave at once, so the transmitter is always empty; the
  * receiver's FIFO is filled from the host as the guest reads it.
  */
-#include <pthread.h>
+#include <linux/serial_reg.h>
 
 #include "devices/backend/console.h"
-#include "devices/platform/chip.h"
+#include "devices/chip.h"
 #include "devices/registry.h"
+#include "vmm/config.h"
 #include "vmm/irq.h"
 #include "vmm/util.h"
-#include "vmm/board.h"
-#include "vmm/config.h"
 
 #define UART_PORTS 8
 #define UART_FIFO 16u
-
-#define UART_DATA 0 /* divisor latch, low byte, when LCR_DLAB */
-#define UART_IER 1 /* divisor latch, high byte, when LCR_DLAB */
-#define UART_IIR 2
-#define UART_FCR 2
-#define UART_LCR 3
-#define UART_MCR 4
-#define UART_LSR 5
-#define UART_MSR 6
-#define UART_SCR 7
-
-#define IER_RX 0x01
-#define IER_TX 0x02
-#define IIR_NONE 0x01
-#define IIR_TX 0x02
-#define IIR_RX 0x04
-#define IIR_FIFO 0xc0
-#define FCR_ENABLE 0x01
-#define FCR_CLEAR_RX 0x02
-#define LCR_DLAB 0x80
-#define MCR_LOOP 0x10
-#define LSR_RX 0x01
-#define LSR_TX_EMPTY 0x60 /* holding and shift register */
-#define MSR_CONNECTED 0xb0 /* CTS, DSR, DCD */
+#define IIR_FIFO 0xc0 /* FIFOs are enabled */
+#define LSR_EMPTY (UART_LSR_THRE | UART_LSR_TEMT)
+#define MSR_CONNECTED (UART_MSR_CTS | UART_MSR_DSR | UART_MSR_DCD)
 
 struct serial_state {
 	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
@@ -61,18 +39,18 @@ struct serial {
 
 static uint8_t serial_iir_locked(const struct serial *s)
 {
-	uint8_t fifo = s->state.fcr & FCR_ENABLE ? IIR_FIFO : 0;
+	uint8_t fifo = s->state.fcr & UART_FCR_ENABLE_FIFO ? IIR_FIFO : 0;
 
-	if (s->state.ier & IER_RX && s->state.count)
-		return fifo | IIR_RX;
-	if (s->state.ier & IER_TX && s->state.tx_pending)
-		return fifo | IIR_TX;
-	return fifo | IIR_NONE;
+	if (s->state.ier & UART_IER_RDI && s->state.count)
+		return fifo | UART_IIR_RDI;
+	if (s->state.ier & UART_IER_THRI && s->state.tx_pending)
+		return fifo | UART_IIR_THRI;
+	return fifo | UART_IIR_NO_INT;
 }
 
 static void serial_update_irq_locked(struct serial *s)
 {
-	bool line = !(serial_iir_locked(s) & IIR_NONE);
+	bool line = !(serial_iir_locked(s) & UART_IIR_NO_INT);
 
 	if (line == s->line)
 		return;
@@ -103,7 +81,7 @@ static uint8_t serial_take_locked(struct serial *s)
 /* Loopback: outputs RTS, DTR, OUT1, OUT2 come back as CTS, DSR, RI, DCD. */
 static uint8_t serial_msr_locked(const struct serial *s)
 {
-	if (!(s->state.mcr & MCR_LOOP))
+	if (!(s->state.mcr & UART_MCR_LOOP))
 		return MSR_CONNECTED;
 	return (uint8_t)((s->state.mcr & 2) << 3 | (s->state.mcr & 1) << 5 |
 			 (s->state.mcr & 4) << 4 | (s->state.mcr & 8) << 4);
@@ -114,14 +92,15 @@ static uint8_t serial_read_locked(struct serial *s, uint64_t off)
 	uint8_t v;
 
 	switch (off) {
-	case UART_DATA:
-		return s->state.lcr & LCR_DLAB ? s->state.dll
-					       : serial_take_locked(s);
+	case UART_RX:
+		return s->state.lcr & UART_LCR_DLAB ? s->state.dll
+						    : serial_take_locked(s);
 	case UART_IER:
-		return s->state.lcr & LCR_DLAB ? s->state.dlm : s->state.ier;
+		return s->state.lcr & UART_LCR_DLAB ? s->state.dlm
+						    : s->state.ier;
 	case UART_IIR:
 		v = serial_iir_locked(s);
-		if ((v & 0x0f) == IIR_TX)
+		if ((v & 0x0f) == UART_IIR_THRI)
 			s->state.tx_pending = false;
 		return v;
 	case UART_LCR:
@@ -129,7 +108,7 @@ static uint8_t serial_read_locked(struct serial *s, uint64_t off)
 	case UART_MCR:
 		return s->state.mcr;
 	case UART_LSR:
-		return LSR_TX_EMPTY | (s->state.count ? LSR_RX : 0);
+		return LSR_EMPTY | (s->state.count ? UART_LSR_DR : 0);
 	case UART_MSR:
 		return serial_msr_locked(s);
 	default:
@@ -139,11 +118,11 @@ static uint8_t serial_read_locked(struct serial *s, uint64_t off)
 
 static void serial_data_locked(struct serial *s, uint8_t v)
 {
-	if (s->state.lcr & LCR_DLAB) {
+	if (s->state.lcr & UART_LCR_DLAB) {
 		s->state.dll = v;
 		return;
 	}
-	if (s->state.mcr & MCR_LOOP)
+	if (s->state.mcr & UART_MCR_LOOP)
 		serial_receive_locked(s, v);
 	else
 		console_write(s->con, v);
@@ -153,24 +132,24 @@ static void serial_data_locked(struct serial *s, uint8_t v)
 static void serial_write_locked(struct serial *s, uint64_t off, uint8_t v)
 {
 	switch (off) {
-	case UART_DATA:
+	case UART_RX:
 		serial_data_locked(s, v);
 		break;
 	case UART_IER:
-		if (s->state.lcr & LCR_DLAB) {
+		if (s->state.lcr & UART_LCR_DLAB) {
 			s->state.dlm = v;
 			break;
 		}
-		if (v & ~s->state.ier & IER_TX)
+		if (v & ~s->state.ier & UART_IER_THRI)
 			s->state.tx_pending = true;
 		s->state.ier = v & 0x0f;
 		break;
 	case UART_FCR:
-		if (v & FCR_CLEAR_RX) {
+		if (v & UART_FCR_CLEAR_RCVR) {
 			s->state.count = 0;
 			console_input_wanted(s->con);
 		}
-		s->state.fcr = v & FCR_ENABLE;
+		s->state.fcr = v & UART_FCR_ENABLE_FIFO;
 		break;
 	case UART_LCR:
 		s->state.lcr = v;
@@ -187,32 +166,24 @@ static void serial_write_locked(struct serial *s, uint64_t off, uint8_t v)
 }
 
 /* Registers are bytes: a wider access touches the first one. */
-static void serial_read(void *opaque, uint64_t off, void *data,
-			unsigned int len unused_param)
+static uint64_t serial_read(struct chip *chip, uint64_t off,
+			    unsigned int len unused_param)
 {
-	struct serial *s = opaque;
+	struct serial *s = container_of(chip, struct serial, chip);
+	uint64_t v = serial_read_locked(s, off);
 
-	pthread_mutex_lock(&s->chip.lock);
-	*(uint8_t *)data = serial_read_locked(s, off);
 	serial_update_irq_locked(s);
-	pthread_mutex_unlock(&s->chip.lock);
+	return ~0xffull | v;
 }
 
-static void serial_write(void *opaque, uint64_t off, const void *data,
+static void serial_write(struct chip *chip, uint64_t off, uint64_t v,
 			 unsigned int len unused_param)
 {
-	struct serial *s = opaque;
+	struct serial *s = container_of(chip, struct serial, chip);
 
-	pthread_mutex_lock(&s->chip.lock);
-	serial_write_locked(s, off, *(const uint8_t *)data);
+	serial_write_locked(s, off, (uint8_t)v);
 	serial_update_irq_locked(s);
-	pthread_mutex_unlock(&s->chip.lock);
 }
-
-static const struct bus_ops serial_bus_ops = {
-	.read = serial_read,
-	.write = serial_write,
-};
 
 /* ---- from the host ---- */
 
@@ -275,63 +246,52 @@ static void serial_resume(struct device *device)
 
 static void serial_destroy(struct device *device)
 {
-	struct serial *s = container_of(device, struct serial, chip.device);
-
-	console_close(s->con);
+	console_close(container_of(device, struct serial, chip.device)->con);
 	chip_destroy(device);
 }
 
-static const struct device_ops serial_ops = {
-	.reset = serial_reset,
-	.quiesce = serial_quiesce,
-	.resume = serial_resume,
-	.destroy = serial_destroy,
-};
-
-static const enum console_mode serial_console_modes[] = {
-	[SERIAL_TTY] = CONSOLE_TTY,  [SERIAL_NULL] = CONSOLE_NULL,
-	[SERIAL_OFF] = CONSOLE_NULL, [SERIAL_FILE] = CONSOLE_FILE,
-	[SERIAL_PTY] = CONSOLE_PTY,
-};
-
-static int serial_create(struct board *board, const void *config,
-			 void *opened unused_param, struct device **out,
-			 struct error *err)
+static int serial_init(struct chip *chip, struct error *err)
 {
-	const struct serial_config *sc = board->serial;
-	const struct chip_kind kind = {
-		.class = &serial_8250_class,
-		.ops = &serial_ops,
-		.size = sizeof(struct serial),
-		/* off: no port at all, not even one that leads nowhere */
-		.len = sc->mode == SERIAL_OFF ? 0 : UART_PORTS,
-		.bus_ops = &serial_bus_ops,
+	static const enum console_mode modes[] = {
+		[SERIAL_TTY] = CONSOLE_TTY,  [SERIAL_NULL] = CONSOLE_NULL,
+		[SERIAL_OFF] = CONSOLE_NULL, [SERIAL_FILE] = CONSOLE_FILE,
+		[SERIAL_PTY] = CONSOLE_PTY,
 	};
-	struct console_config cc = {
-		.mode = serial_console_modes[sc->mode],
+	struct serial *s = container_of(chip, struct serial, chip);
+	const struct serial_config *sc = chip->board->serial;
+	const struct console_config cc = {
+		.mode = modes[sc->mode],
 		.fd = sc->fd,
-		.loop = board->main_loop,
+		.loop = chip->board->main_loop,
 		.room = serial_room,
 		.input = serial_input,
 		.quit = serial_quit,
+		.opaque = s,
 	};
-	struct device *dev = NULL;
-	struct serial *s;
-	int r = chip_create(board, &kind, config, &dev, err);
 
-	if (r)
-		return r;
-	cc.opaque = s = container_of(dev, struct serial, chip.device);
-	r = console_open(&s->con, &cc, err);
-	if (r)
-		chip_destroy(dev);
-	else
-		*out = dev;
-	return r;
+	/* No port at all, not even one that leads nowhere. */
+	if (sc->mode == SERIAL_OFF)
+		bus_remove(&chip->board->pio, chip->place.base);
+	return console_open(&s->con, &cc, err);
 }
+
+static const struct chip_kind serial_8250 = {
+	.size = sizeof(struct serial),
+	.len = UART_PORTS,
+	.read = serial_read,
+	.write = serial_write,
+	.init = serial_init,
+	.ops = {
+		.reset = serial_reset,
+		.quiesce = serial_quiesce,
+		.resume = serial_resume,
+		.destroy = serial_destroy,
+	},
+};
 
 const struct device_class serial_8250_class = {
 	.name = "serial_8250",
 	.kind = DEVICE_PLATFORM,
-	.create = serial_create,
+	.create = chip_create,
+	.chip = &serial_8250,
 };

@@ -131,7 +131,9 @@ struct device *fake_vm_add(struct fake_vm *fv, const struct device_class *class,
 
 struct device *fake_vm_add_pci(struct fake_vm *fv)
 {
-	static const struct chip_place place = { .class_name = "pci_root" };
+	const struct chip_place place = { .class_name = "pci_root",
+					  .base = arch_pci.ecam_base,
+					  .len = arch_pci.nr_buses * MIB };
 	struct device *dev =
 		fake_vm_add(fv, device_class_find("pci_root"), &place);
 
