@@ -221,11 +221,13 @@ void vm_config_init(struct vm_config *vc)
 
 static void config_close_fds(const struct param_set *set, void *config)
 {
-	for (unsigned int i = 0; i < set->nr_params; i++) {
-		int *fd = param_fd(&set->params[i], config);
+	int *fds;
 
-		if (fd)
-			close_fd(fd);
+	for (unsigned int i = 0; i < set->nr_params; i++) {
+		unsigned int nr = param_fds(&set->params[i], config, &fds);
+
+		while (nr)
+			close_fd(&fds[--nr]);
 	}
 }
 
@@ -266,7 +268,7 @@ int device_config_copy(struct device_config *to, const struct device_config *dc,
 		       struct error *err)
 {
 	const struct param_set *set = dc->class->params;
-	int r = 0;
+	int *fds, r = 0;
 
 	*to = (struct device_config){ .class = dc->class };
 	to->config = set ? param_copy(set, dc->config) : NULL;
@@ -274,15 +276,16 @@ int device_config_copy(struct device_config *to, const struct device_config *dc,
 		return error_set(err, ENOMEM, "--%s: no memory",
 				 dc->class->option);
 	for (unsigned int i = 0; set && i < set->nr_params; i++) {
-		int *fd = param_fd(&set->params[i], to->config);
+		unsigned int nr = param_fds(&set->params[i], to->config, &fds);
 
-		if (!fd || *fd < 0)
-			continue;
-		*fd = fcntl(*fd, F_DUPFD_CLOEXEC, 0);
-		if (*fd < 0 && !r)
-			r = error_set(err, errno, "--%s %s: %s",
-				      dc->class->option, set->params[i].name,
-				      error_text(errno));
+		for (; nr; nr--, fds++) {
+			*fds = fcntl(*fds, F_DUPFD_CLOEXEC, 0);
+			if (*fds < 0 && !r)
+				r = error_set(err, errno, "--%s %s: %s",
+					      dc->class->option,
+					      set->params[i].name,
+					      error_text(errno));
+		}
 	}
 	if (r)
 		device_config_free(to);

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "vmm/nearest.h"
+#include "vmm/param_net.h"
 #include "vmm/param_text.h"
 #include "vmm/util.h"
 
@@ -21,11 +22,6 @@
  * param_parse() works on a copy of the struct and swaps it in when all of the
  * text was good.
  */
-
-static bool param_is_text(const struct param *p)
-{
-	return p->type == PARAM_STRING || p->type == PARAM_PATH;
-}
 
 static void *param_field(const struct param *p, void *cfg)
 {
@@ -48,6 +44,15 @@ static void param_put_number(const struct param *p, void *cfg, uint64_t v)
 	case PARAM_ENUM:
 	case PARAM_FD:
 		*(int *)field = (int)v;
+		break;
+	case PARAM_FDS:
+		((struct fd_list *)field)->nr = 0;
+		break;
+	case PARAM_MAC:
+		memset(field, 0, PARAM_MAC_LEN);
+		break;
+	case PARAM_IPV4:
+		*(uint32_t *)field = (uint32_t)v;
 		break;
 	default:
 		*(uint64_t *)field = v;
@@ -174,9 +179,11 @@ static int param_not_a_number(const struct param *p, struct error *err)
 			err, EINVAL,
 			"not a size; use a number with K, M or G, such as 512M");
 	case PARAM_FD:
+	case PARAM_FDS:
 		return error_set(
 			err, EINVAL,
-			"not a file descriptor; use the number of an open one, such as 3");
+			"not a file descriptor; use the number of an open one, such as 3%s",
+			p->type == PARAM_FDS ? ", or several as [3,4]" : "");
 	default:
 		param_range_text(p, text, sizeof(text));
 		return error_set(err, EINVAL, "not a number; use %s%s",
@@ -255,11 +262,49 @@ static int param_store_text(const struct param *p, void *cfg, const char *text,
 		return error_set(err, EINVAL,
 				 "too long; at most %llu bytes are possible",
 				 (unsigned long long)max);
+	if (p->check_text) {
+		int r = p->check_text(text, err);
+
+		if (r)
+			return r;
+	}
 	copy = strdup(text);
 	if (!copy)
 		return error_set(err, ENOMEM, "no memory for the text");
 	free(*field);
 	*field = copy;
+	return 0;
+}
+
+/* "3", or "[3,4]". */
+static int param_store_fds(const struct param *p, struct fd_list *out,
+			   const char *text, struct error *err)
+{
+	bool many = *text == '[', more = true;
+	struct fd_list list = { .nr = 0 };
+	uint64_t v;
+	int r;
+
+	for (text += many; more; text += more) {
+		if (param_digits(&text, &v))
+			return param_not_a_number(p, err);
+		r = param_check_fd(p, v, err);
+		if (r)
+			return r;
+		if (list.nr == FD_LIST_MAX)
+			return error_set(err, EINVAL,
+					 "too many; at most %u are possible",
+					 FD_LIST_MAX);
+		for (unsigned int i = 0; i < list.nr; i++)
+			if (list.fds[i] == (int)v)
+				return error_set(err, EINVAL,
+						 "%d is there twice", (int)v);
+		list.fds[list.nr++] = (int)v;
+		more = many && *text == ',';
+	}
+	if (strcmp(text, many ? "]" : "") != 0)
+		return param_not_a_number(p, err);
+	*out = list;
 	return 0;
 }
 
@@ -271,6 +316,12 @@ int param_assign(const struct param *p, void *cfg, const char *text,
 
 	if (param_is_text(p))
 		return param_store_text(p, cfg, text, err);
+	if (p->type == PARAM_FDS)
+		return param_store_fds(p, param_field(p, cfg), text, err);
+	if (p->type == PARAM_MAC)
+		return param_read_mac(text, param_field(p, cfg), err);
+	if (p->type == PARAM_IPV4)
+		return param_read_ipv4(text, param_field(p, cfg), err);
 	rc = param_read_number(p, text, &v, err);
 	return rc ? rc : param_store_number(p, cfg, v, err);
 }
@@ -457,9 +508,12 @@ bool param_is_unset(const struct param *p, const void *cfg)
 	switch (p->type) {
 	case PARAM_STRING:
 	case PARAM_PATH:
+	case PARAM_WORDS:
 		return *(char *const *)field == NULL;
 	case PARAM_FD:
 		return *(const int *)field < 0;
+	case PARAM_FDS:
+		return !((const struct fd_list *)field)->nr;
 	case PARAM_UINT:
 	case PARAM_SIZE:
 		v = *(const uint64_t *)field;
@@ -469,9 +523,12 @@ bool param_is_unset(const struct param *p, const void *cfg)
 	}
 }
 
-int param_check(const struct param_set *set, const void *cfg, struct error *err)
+int param_check(const struct param_set *set, void *cfg, struct error *err)
 {
 	char look[128];
+
+	if (set->complete)
+		set->complete(cfg);
 
 	for (unsigned int i = 0; i < set->nr_params; i++) {
 		const struct param *p = &set->params[i];

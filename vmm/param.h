@@ -34,10 +34,9 @@ bool param_is_unset(const struct param *p, const void *cfg);
 /* Give one field its default, and release what it had. */
 void param_unset(const struct param *p, void *cfg);
 
-/* All required parameters are given and set->check agrees. -EINVAL with a
- * message that leaves out the option. */
-int param_check(const struct param_set *set, const void *cfg,
-		struct error *err);
+/* Complete cfg: all required parameters are given, and set->check agrees.
+ * -EINVAL with a message that leaves out the option. */
+int param_check(const struct param_set *set, void *cfg, struct error *err);
 
 /* A copy of cfg (set->size bytes) on the heap that owns its strings; numbers of
  * descriptors are the same. NULL: no memory. Any thread. */

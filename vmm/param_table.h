@@ -24,6 +24,19 @@ enum param_type {
 	PARAM_PATH, /* as PARAM_STRING; a file name for the completion */
 	PARAM_ENUM, /* int, the index in choices */
 	PARAM_FD, /* int, open; -1 when unset */
+	PARAM_FDS, /* struct fd_list: "3" or "[3,4]" */
+	PARAM_MAC, /* uint8_t[6], of one station; all 0 when unset */
+	PARAM_IPV4, /* uint32_t, network byte order; 0 when unset */
+	/* As PARAM_STRING, in words that p->check_text() knows; in JSON a number
+	 * is as good as its digits. */
+	PARAM_WORDS,
+};
+
+/* Descriptors of one thing; each as PARAM_FD's. */
+#define FD_LIST_MAX 126u
+struct fd_list {
+	unsigned int nr; /* 0: unset */
+	int fds[FD_LIST_MAX];
 };
 
 struct param_choice {
@@ -38,12 +51,17 @@ struct param {
 	size_t offset; /* of the field in its struct */
 	const char *unit; /* "bytes", "ms", "us", ... or NULL */
 	uint64_t def; /* default: number, bool, or index of the choice */
-	/* PARAM_UINT, PARAM_SIZE: a default beyond these is unset; PARAM_FD */
+	/* PARAM_UINT, PARAM_SIZE: a default beyond these is unset; PARAM_FD,
+	 * PARAM_FDS */
 	uint64_t min;
 	uint64_t max; /* 0: no bound; PARAM_STRING: longest length, bytes */
 	bool pow2; /* must be a power of two */
 	bool required; /* must be given */
 	const struct param_choice *choices; /* PARAM_ENUM; ends with {0} */
+	/* PARAM_WORDS: refuse what it does not know, with reason and fix;
+	 * -errno. What a value looks like: "N|off". */
+	int (*check_text)(const char *text, struct error *err);
+	const char *look;
 	const char *help; /* one line, no full stop */
 };
 
@@ -65,6 +83,9 @@ struct param_set {
 	/* Key of a first word without '=', or NULL. A word that names a key is
 	 * still an error, unless it is a choice of the shorthand as well. */
 	const char *shorthand;
+	/* Fill in what was not given and follows from the rest, or is made up;
+	 * after all was read, before check. NULL: nothing. */
+	void (*complete)(void *config);
 	/* Check what one parameter cannot say alone; NULL when nothing. The
 	 * message starts with the key ("max=2: ...") and leaves out the option,
 	 * which the caller puts in front. */
@@ -76,12 +97,24 @@ struct param_set {
 	.params = table, .nr_params = sizeof(table) / sizeof(table[0]), \
 	.size = sizeof(owner)
 
-/* Where the descriptor of p is in config, a struct of its set; NULL when p is
- * none. */
-static inline int *param_fd(const struct param *p, void *config)
+/* How many descriptors of p are in config, a struct of its set, and where. */
+static inline unsigned int param_fds(const struct param *p, void *config,
+				     int **fds)
 {
-	return p->type == PARAM_FD ? (int *)(void *)((char *)config + p->offset)
-				   : NULL;
+	void *field = (char *)config + p->offset;
+	struct fd_list *list = field;
+
+	*fds = p->type == PARAM_FDS ? list->fds : field;
+	if (p->type == PARAM_FDS)
+		return list->nr;
+	return p->type == PARAM_FD && **fds >= 0;
+}
+
+/* Is it a char *, owned by the struct? */
+static inline bool param_is_text(const struct param *p)
+{
+	return p->type == PARAM_STRING || p->type == PARAM_PATH ||
+	       p->type == PARAM_WORDS;
 }
 
 /* The parameter called name, NULL when there is none or name is NULL. */

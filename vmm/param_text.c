@@ -71,13 +71,14 @@ void param_value_text(const struct param *p, char *buf, size_t len)
 		[PARAM_BOOL] = "on|off", [PARAM_UINT] = "N",
 		[PARAM_SIZE] = "SIZE",	 [PARAM_STRING] = "TEXT",
 		[PARAM_PATH] = "PATH",	 [PARAM_ENUM] = "",
-		[PARAM_FD] = "N",
+		[PARAM_FD] = "N",	 [PARAM_FDS] = "N|[N,N...]",
+		[PARAM_MAC] = "MAC",	 [PARAM_IPV4] = "IP",
 	};
 
 	if (p->type == PARAM_ENUM)
 		param_choices_text(p, "|", buf, len);
 	else
-		snprintf(buf, len, "%s", words[p->type]);
+		snprintf(buf, len, "%s", p->look ? p->look : words[p->type]);
 }
 
 void param_range_text(const struct param *p, char *buf, size_t len)

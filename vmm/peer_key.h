@@ -17,6 +17,8 @@ enum peer_type {
 	PEER_STRING,
 	PEER_LIST,
 	PEER_OBJECT,
+	PEER_WORD, /* a string, or PEER_UINT */
+	PEER_UINTS, /* PEER_UINT, or a list of them */
 };
 
 struct peer_key {

@@ -57,9 +57,11 @@ static void fuzz_check_value(const struct param *p, const void *field)
 		break;
 	case PARAM_STRING:
 	case PARAM_PATH:
+	case PARAM_WORDS:
 		text = *(char *const *)field;
 		assert(!text || *text);
 		assert(!text || !p->max || strlen(text) <= p->max);
+		assert(!text || !p->check_text || !p->check_text(text, NULL));
 		break;
 	case PARAM_ENUM:
 		choice = *(const int *)field;
@@ -69,6 +71,14 @@ static void fuzz_check_value(const struct param *p, const void *field)
 		break;
 	case PARAM_FD:
 		assert(*(const int *)field >= -1);
+		break;
+	case PARAM_FDS:
+		assert(((const struct fd_list *)field)->nr <= FD_LIST_MAX);
+		break;
+	case PARAM_MAC:
+		assert(!(*(const uint8_t *)field & 1));
+		break;
+	case PARAM_IPV4:
 		break;
 	case PARAM_BOOL:
 		assert(*(const uint8_t *)field <= 1);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "vmm/nearest.h"
+#include "vmm/param_net.h"
 #include "vmm/param_text.h"
 #include "vmm/util.h"
 
@@ -568,6 +569,145 @@ static void test_nearest(void **state)
 	}
 }
 
+/* ---- what networks are told ---- */
+
+struct port {
+	struct fd_list fds;
+	uint8_t mac[6];
+	uint32_t ip;
+	char *word;
+};
+
+static int port_check_word(const char *text, struct error *err)
+{
+	return strcmp(text, "maybe") ? 0
+				     : error_set(err, EINVAL, "yes, or no?");
+}
+
+/* What is not given is said. */
+static void port_complete(void *config)
+{
+	struct port *port = config;
+
+	if (!port->ip)
+		port->ip = 0x0100007f;
+}
+
+static const struct param port_table[] = {
+	PARAM("fd", FDS, struct port, fds, "open files", .min = 3),
+	PARAM("mac", MAC, struct port, mac, "an address"),
+	PARAM("ip", IPV4, struct port, ip, "another"),
+	PARAM("word", WORDS, struct port, word, "a word",
+	      .check_text = port_check_word, .look = "yes|no"),
+};
+
+static const struct param_set port_params = {
+	.option = "port",
+	PARAM_TABLE(port_table, struct port),
+	.complete = port_complete,
+};
+
+/* What text is refused for, and nothing of it stays. */
+static void port_bad(const char *text, const char *why)
+{
+	struct port port, before;
+	struct error err = { "" };
+
+	memset(&port, 0, sizeof(port));
+	param_defaults(&port_params, &port);
+	before = port;
+	assert_int_equal(param_parse(&port_params, &port, text, &err), -EINVAL);
+	assert_memory_equal(&port, &before, sizeof(before));
+	if (!strstr(err.msg, why))
+		fail_msg("%s: '%s' lacks '%s'", text, err.msg, why);
+}
+
+static void test_descriptors(void **state)
+{
+	struct port port;
+	char text[8 * FD_LIST_MAX] = "fd=[9";
+
+	(void)state;
+	param_defaults(&port_params, &port);
+	assert_int_equal(port.fds.nr, 0);
+	assert_int_equal(param_parse(&port_params, &port, "fd=9", NULL), 0);
+	assert_int_equal(port.fds.nr, 1);
+	assert_int_equal(
+		param_parse(&port_params, &port, "fd=[10,9],word=x", NULL), 0);
+	assert_int_equal(port.fds.nr, 2);
+	assert_int_equal(port.fds.fds[0], 10);
+	assert_int_equal(port.fds.fds[1], 9);
+	assert_int_equal(param_parse(&port_params, &port, "fd=", NULL), 0);
+	assert_int_equal(port.fds.nr, 0);
+	param_free(&port_params, &port);
+	port_bad("fd=[]", "[3,4]");
+	port_bad("fd=[9", "add ']'");
+	port_bad("fd=[9,]", "[3,4]");
+	port_bad("fd=[9]x", "[3,4]");
+	port_bad("fd=9x", "[3,4]");
+	port_bad("fd=[9,10,9]", "9 is there twice");
+	port_bad("fd=[9,2]", "standard");
+	port_bad("fd=[9,77]", "no such descriptor");
+	port_bad("fd=99999999999999999999", "[3,4]");
+	/* All of them open, and one more than there is room for. */
+	for (int i = 0; i <= (int)FD_LIST_MAX; i++)
+		sprintf(text + strlen(text), ",%d", dup2(9, 100 + i));
+	strcat(text, "]");
+	port_bad(text, "at most 126");
+	for (int i = 0; i <= (int)FD_LIST_MAX; i++)
+		close(100 + i);
+}
+
+static void test_addresses(void **state)
+{
+	static const uint8_t mac[] = { 0x52, 0x54, 0, 0xab, 0xCD, 0xff };
+	static const uint8_t ip[] = { 10, 0, 255, 1 };
+	struct port port;
+
+	(void)state;
+	param_defaults(&port_params, &port);
+	assert_int_equal(port.ip, 0);
+	assert_int_equal(
+		param_parse(&port_params, &port, "mac=52:54:00:ab:CD:fF", NULL),
+		0);
+	assert_memory_equal(port.mac, mac, sizeof(mac));
+	assert_string_equal(param_mac_text(port.mac).text, "52:54:00:ab:cd:ff");
+	assert_string_equal(param_ipv4_text(port.ip).text, "127.0.0.1");
+	assert_int_equal(
+		param_parse(&port_params, &port, "ip=10.0.255.1", NULL), 0);
+	assert_memory_equal(&port.ip, ip, sizeof(ip));
+	assert_string_equal(param_ipv4_text(port.ip).text, "10.0.255.1");
+	assert_int_equal(param_parse(&port_params, &port, "mac=,ip=", NULL), 0);
+	assert_string_equal(param_mac_text(port.mac).text, "00:00:00:00:00:00");
+	param_free(&port_params, &port);
+	port_bad("mac=52:54:00:12:34", "not a MAC address");
+	port_bad("mac=52:54:00:12:34:567", "not a MAC address");
+	port_bad("mac=52-54-00-12-34-56", "not a MAC address");
+	port_bad("mac=5:254:00:12:34:56", "not a MAC address");
+	port_bad("mac=52:54:00:12:34:5g", "not a MAC address");
+	port_bad("mac=53:54:00:12:34:56", "even first byte");
+	port_bad("mac=00:00:00:00:00:00", "of a station");
+	port_bad("ip=10.0.0", "not an IPv4 address");
+	port_bad("ip=10.0.0.256", "not an IPv4 address");
+	port_bad("ip=::1", "not an IPv4 address");
+	port_bad("word=maybe", "--port word=maybe: yes, or no?");
+}
+
+static void test_looks(void **state)
+{
+	char text[32];
+
+	(void)state;
+	param_value_text(&port_table[0], text, sizeof(text));
+	assert_string_equal(text, "N|[N,N...]");
+	param_value_text(&port_table[1], text, sizeof(text));
+	assert_string_equal(text, "MAC");
+	param_value_text(&port_table[2], text, sizeof(text));
+	assert_string_equal(text, "IP");
+	param_value_text(&port_table[3], text, sizeof(text));
+	assert_string_equal(text, "yes|no");
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -590,9 +730,13 @@ int main(void)
 		TEST(test_assign),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_descriptors),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_looks),
 	};
 
-	/* The descriptor that tests name. */
+	/* The descriptors that tests name. */
 	dup2(STDERR_FILENO, 9);
+	dup2(STDERR_FILENO, 10);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,6 +124,25 @@ static int body_fix_text(struct body *b, const struct param_set *set,
 	return **text == '/' ? 0 : body_make_absolute(text, err);
 }
 
+static int body_add_fds(struct body *b, const struct param *p, void *cfg,
+			json_t *obj, struct error *err)
+{
+	int *fds, r = 0;
+	unsigned int nr = param_fds(p, cfg, &fds);
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < nr && !r; i++) {
+		if (p->type == PARAM_FDS)
+			json_array_append_new(list, json_integer(b->nr_fds));
+		r = body_add_fd(b, fds[i], obj, body_key(p), err);
+	}
+	if (nr && p->type == PARAM_FDS)
+		json_path_set(obj, body_key(p), list);
+	else
+		json_decref(list);
+	return r;
+}
+
 /* The values in cfg, whose paths become absolute. */
 static int body_add_set(struct body *b, const struct param_set *set, void *cfg,
 			json_t *obj, struct error *err)
@@ -134,11 +153,9 @@ static int body_add_set(struct body *b, const struct param_set *set, void *cfg,
 		const struct param *p = &set->params[i];
 		void *field = (char *)cfg + p->offset;
 
-		if (p->type == PARAM_FD && *(int *)field >= 0)
-			r = body_add_fd(b, *(int *)field, obj, body_key(p),
-					err);
-		else if ((p->type == PARAM_STRING || p->type == PARAM_PATH) &&
-			 *(char **)field)
+		if (p->type == PARAM_FDS || p->type == PARAM_FD)
+			r = body_add_fds(b, p, cfg, obj, err);
+		else if (param_is_text(p) && *(char **)field)
 			r = body_fix_text(b, set, p, field, obj, err);
 	}
 	if (!r)

@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/api/json_peer.h"
+#include "vmm/param_net.h"
 #include "vmm/util.h"
 
 /* ---- text ---- */
@@ -99,7 +101,13 @@ static enum peer_type json_param_type(const struct param *p)
 	case PARAM_STRING:
 	case PARAM_PATH:
 	case PARAM_ENUM:
+	case PARAM_MAC:
+	case PARAM_IPV4:
 		return PEER_STRING;
+	case PARAM_WORDS:
+		return PEER_WORD;
+	case PARAM_FDS:
+		return PEER_UINTS;
 	default:
 		return PEER_UINT;
 	}
@@ -130,6 +138,27 @@ static int json_take_fd(const struct json_fds *fds, const json_t *value,
 	return 0;
 }
 
+/* One number, or a list of them. */
+static int json_take_fds(const struct json_fds *fds, const json_t *value,
+			 struct fd_list *out, struct error *err)
+{
+	size_t nr = json_is_array(value) ? json_array_size(value) : 1;
+	int r = 0;
+
+	for (size_t i = 0; i < nr && !r; i++) {
+		if (out->nr == FD_LIST_MAX)
+			return error_set(err, EINVAL,
+					 "too many; at most %u are possible",
+					 FD_LIST_MAX);
+		out->fds[out->nr] = -1;
+		r = json_take_fd(fds,
+				 json_is_array(value) ? json_array_get(value, i)
+						      : value,
+				 &out->fds[out->nr++], err);
+	}
+	return r;
+}
+
 /* The command line's name of a JSON choice, for param_assign(). */
 static const char *json_find_choice(const struct param *p, const char *text,
 				    struct error *err)
@@ -150,6 +179,11 @@ static const char *json_find_choice(const struct param *p, const char *text,
 	return NULL;
 }
 
+static void *json_field(const struct param *p, void *cfg)
+{
+	return (char *)cfg + p->offset;
+}
+
 /* value has the right type. */
 static int json_assign(const struct param *p, void *cfg, const json_t *value,
 		       const struct json_fds *fds, struct error *err)
@@ -159,7 +193,9 @@ static int json_assign(const struct param *p, void *cfg, const json_t *value,
 
 	switch (p->type) {
 	case PARAM_FD:
-		return json_take_fd(fds, value, param_fd(p, cfg), err);
+		return json_take_fd(fds, value, json_field(p, cfg), err);
+	case PARAM_FDS:
+		return json_take_fds(fds, value, json_field(p, cfg), err);
 	case PARAM_BOOL:
 		text = json_is_true(value) ? "on" : "off";
 		break;
@@ -170,6 +206,9 @@ static int json_assign(const struct param *p, void *cfg, const json_t *value,
 		break;
 	case PARAM_UINT:
 	case PARAM_SIZE:
+	case PARAM_WORDS:
+		if (text)
+			break;
 		snprintf(number, sizeof(number), "%lld",
 			 (long long)json_integer_value(value));
 		text = number;
@@ -217,6 +256,14 @@ static int json_read_set(const struct param_set *set, void *cfg,
 	return r;
 }
 
+/* Digits are a number, be it that they came as a string. */
+static json_t *json_words(const char *text)
+{
+	if (!text || text[strspn(text, "0123456789")] || strlen(text) > 18)
+		return text ? json_string(text) : NULL;
+	return json_integer(strtoll(text, NULL, 10));
+}
+
 /* The value of a field; *plain: it is the default. NULL: nothing to show. */
 static json_t *json_param_value(const struct param *p, const void *cfg,
 				bool *plain)
@@ -232,7 +279,16 @@ static json_t *json_param_value(const struct param *p, const void *cfg,
 	case PARAM_PATH:
 		return json_string(*(char *const *)field);
 	case PARAM_FD:
+	case PARAM_FDS:
 		return NULL;
+	case PARAM_WORDS:
+		return json_words(*(char *const *)field);
+	case PARAM_MAC:
+		return json_string(param_mac_text(field).text);
+	case PARAM_IPV4:
+		v = *(const uint32_t *)field;
+		return v ? json_string(param_ipv4_text((uint32_t)v).text)
+			 : NULL;
 	case PARAM_BOOL:
 		*plain = *(const bool *)field == (p->def != 0);
 		return json_boolean(*(const bool *)field);

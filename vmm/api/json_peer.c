@@ -137,6 +137,18 @@ void json_path_set(json_t *obj, const char *path, json_t *value)
 	json_object_set_new(obj, path, value);
 }
 
+static bool json_is_of_uints(const json_t *list)
+{
+	size_t i;
+	json_t *value;
+
+	json_array_foreach((json_t *)(uintptr_t)list, i,
+			   value) if (!json_is_integer(value) ||
+				      json_integer_value(value) <
+					      0) return false;
+	return true;
+}
+
 static bool json_is_of(const json_t *value, enum peer_type type)
 {
 	switch (type) {
@@ -148,9 +160,15 @@ static bool json_is_of(const json_t *value, enum peer_type type)
 		return json_is_string(value);
 	case PEER_LIST:
 		return json_is_array(value);
-	default:
+	case PEER_OBJECT:
 		return json_is_object(value);
+	case PEER_WORD:
+		return json_is_string(value) || json_is_of(value, PEER_UINT);
+	case PEER_UINTS:
+		return json_is_array(value) ? json_is_of_uints(value)
+					    : json_is_of(value, PEER_UINT);
 	}
+	return false;
 }
 
 /* What where and the first len bytes of path lead to is something else. */
@@ -176,6 +194,8 @@ int json_get(const json_t *obj, const char *path, enum peer_type type,
 		[PEER_STRING] = "a string",
 		[PEER_LIST] = "a list",
 		[PEER_OBJECT] = "an object",
+		[PEER_WORD] = "a string or an integer, 0 or more",
+		[PEER_UINTS] = "an integer, 0 or more, or a list of them",
 	};
 	const char *part = path;
 	size_t len = 0;
