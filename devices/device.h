@@ -53,6 +53,8 @@ struct device_class {
 	 * and prefix of made-up ids "_disk0". NULL for platform chips. */
 	const char *option;
 	const char *json_list;
+	/* A machine has at most one: json_list is an object instead. */
+	bool single;
 	/* NULL: none. What users name has a string "id", at most 63 bytes, which
 	 * is there when create() is called: the device takes it over. */
 	const struct param_set *params;
@@ -62,6 +64,9 @@ struct device_class {
 	/* Keys of another monitor's JSON beside params; the last one has path
 	 * NULL. NULL: none. */
 	const struct peer_key *peer_keys;
+	/* Do two params structs mean the same device? Adding it again is answered
+	 * with what is there. NULL: they never do. */
+	bool (*is_same)(const void *config, const void *other);
 	/* The guest's name of the first one, when --rootfs can be made of this
 	 * class (it has the parameters path and readonly); NULL otherwise. */
 	const char *root_device;

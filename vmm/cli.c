@@ -218,7 +218,7 @@ static bool cli_entry(unsigned int i, struct cli_entry *e)
 			e->opt.name = e->class->option;
 			e->opt.set = e->class->params;
 			e->opt.help = e->class->params->help;
-			e->opt.repeats = true;
+			e->opt.repeats = !e->class->single;
 			return true;
 		}
 	}

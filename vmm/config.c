@@ -319,12 +319,25 @@ char **device_config_id(const struct device_config *dc)
 	return p ? (char **)((char *)dc->config + p->offset) : NULL;
 }
 
+int vm_config_check_single(const struct vm_config *vc,
+			   const struct device_class *class, struct error *err)
+{
+	for (unsigned int i = 0; class->single && i < vc->nr_devices; i++)
+		if (vc->devices[i].class == class)
+			return error_set(err, EEXIST,
+					 "--%s: the machine has one already",
+					 class->option);
+	return 0;
+}
+
 struct device_config *vm_config_add_device(struct vm_config *vc,
 					   const struct device_class *class,
 					   struct error *err)
 {
 	struct device_config *dc = &vc->devices[vc->nr_devices];
 
+	if (vm_config_check_single(vc, class, err))
+		return NULL;
 	if (vc->nr_devices == CONFIG_MAX_DEVICES) {
 		error_set(err, ENOSPC,
 			  "--%s: too many devices; the machine has %u slots",
@@ -385,6 +398,16 @@ static int config_check_id(const char *option, const char *id,
 int vm_config_find(const struct vm_config *vc, const char *id)
 {
 	return config_find(vc, vc->nr_devices, id);
+}
+
+int vm_config_find_same(const struct vm_config *vc,
+			const struct device_config *dc)
+{
+	for (unsigned int i = 0; i < vc->nr_devices; i++)
+		if (vc->devices[i].class == dc->class && dc->class->is_same &&
+		    dc->class->is_same(vc->devices[i].config, dc->config))
+			return (int)i;
+	return -1;
 }
 
 int vm_config_assign_ids(struct vm_config *vc, unsigned int first,

@@ -125,10 +125,13 @@ void device_config_free(struct device_config *dc);
  * NULL when the class has no parameter "id". */
 char **device_config_id(const struct device_config *dc);
 
+/* Another device of class may be added. -EEXIST with a message. */
+int vm_config_check_single(const struct vm_config *vc,
+			   const struct device_class *class, struct error *err);
 /*
  * Append a device with its defaults. Returns it for filling, good until the
  * next change of vc->devices; NULL with a message when there are too many, or
- * no memory.
+ * one that there can be only one of, or no memory.
  */
 struct device_config *vm_config_add_device(struct vm_config *vc,
 					   const struct device_class *class,
@@ -136,6 +139,9 @@ struct device_config *vm_config_add_device(struct vm_config *vc,
 
 /* The index of the device of this id; -1: there is none. */
 int vm_config_find(const struct vm_config *vc, const char *id);
+/* The index of the device that dc means (device_class.is_same); -1: none. */
+int vm_config_find_same(const struct vm_config *vc,
+			const struct device_config *dc);
 /* Give ids that no other device has to the devices from `first` on that have
  * none: "_<option><N>", N from *next on. -EINVAL or -EEXIST with a message when
  * one that was given cannot be. */

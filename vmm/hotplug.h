@@ -216,6 +216,10 @@ int hotplug_add(struct hotplug *hp, const struct device_config *dc,
 int hotplug_remove(struct hotplug *hp, const char *id, bool force,
 		   struct error *err);
 
+/* Where the device of this id is; false when there is none, or it is still on
+ * its way. */
+bool hotplug_where(struct hotplug *hp, const char *id,
+		   struct hotplug_place *at);
 /* The device of this id, if it is one that can be unplugged, or NULL. */
 struct device *hotplug_find(struct hotplug *hp, const char *id);
 

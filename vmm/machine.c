@@ -139,7 +139,8 @@ static void machine_end_wait(struct machine *m, enum machine_wait_kind kind,
 		list_remove(&w->node);
 		free(w);
 		machine_tell(m, ticket, r, err, at);
-		return;
+		if (kind != WAIT_ADD) /* that may be asked for once more */
+			return;
 	}
 }
 
@@ -225,21 +226,44 @@ static void machine_on_stopped(void *opaque, enum vm_event event)
 
 /* ---- devices ---- */
 
+/* It is in the configuration: say where it is, when it is there. */
+static int machine_add_again(struct machine *m, const char *id,
+			     struct hotplug_place *at, struct error *err)
+{
+	struct machine_wait *w;
+	int r;
+
+	if (!m->vm || hotplug_where(&m->vm->hotplug, id, at))
+		return 0;
+	r = machine_wait_alloc(&w, err);
+	if (r)
+		return r;
+	w->next_id = w->then_id = m->next_id;
+	return machine_wait(m, w, WAIT_ADD, id);
+}
+
 int machine_add_device(struct machine *m, struct device_config *new,
-		       struct error *err)
+		       struct hotplug_place *at, struct error *err)
 {
 	struct vm_config *vc = &m->config;
 	struct device_config *dc = &vc->devices[vc->nr_devices];
 	struct machine_wait *w = NULL;
 	unsigned int next_id = m->next_id;
+	int same = vm_config_find_same(vc, new);
 	int r = machine_need_created(m, err);
 
+	*at = (struct hotplug_place){ .id = "" };
 	if (!r)
 		r = machine_need_idle(m, err);
+	if (!r && same < 0)
+		r = vm_config_check_single(vc, new->class, err);
 	if (r)
 		return r;
 	if (m->state == MACHINE_SHUTDOWN)
 		return error_set(err, EIO, "VM is not running");
+	if (same >= 0)
+		return machine_add_again(
+			m, *device_config_id(&vc->devices[same]), at, err);
 	if (vc->nr_devices == CONFIG_MAX_DEVICES)
 		return error_set(err, EIO,
 				 "all %u slots of the machine are taken",

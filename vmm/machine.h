@@ -133,10 +133,12 @@ int machine_nmi(struct machine *m, struct error *err);
 /*
  * Add a device. What *new owns is taken over, and it is left empty, only when
  * it is not refused: 0 when the machine does not run yet, MACHINE_LATER when it
- * does.
+ * does. One that is there (device_class.is_same) is not added again, and *new
+ * stays the caller's: *at is where it is, or MACHINE_LATER. at->id is "" when
+ * there is no such place.
  */
 int machine_add_device(struct machine *m, struct device_config *new,
-		       struct error *err);
+		       struct hotplug_place *at, struct error *err);
 /*
  * Remove a device; from a machine that runs, ask the guest to let go of it.
  * Then 0 means that it was asked, and an event tells how it ended. force: do

@@ -296,6 +296,16 @@ struct device *hotplug_find(struct hotplug *hp, const char *id)
 	return NULL;
 }
 
+bool hotplug_where(struct hotplug *hp, const char *id, struct hotplug_place *at)
+{
+	const struct device *dev = hotplug_find(hp, id);
+
+	if (!dev || atomic_load(&dev->coming))
+		return false;
+	*at = plug_place(dev);
+	return true;
+}
+
 /* dev NULL: of any device. */
 static struct plug_leaver *plug_find_leaver(struct hotplug *hp,
 					    const struct device *dev)

@@ -198,6 +198,17 @@ int hotplug_add(struct hotplug *hp unused_param, const struct device_config *dc,
 	return 0;
 }
 
+/* What does not come is there. */
+bool hotplug_where(struct hotplug *hp unused_param, const char *id,
+		   struct hotplug_place *at)
+{
+	if (fake_life_is_coming(id))
+		return false;
+	snprintf(at->bdf, sizeof(at->bdf), "%s", FAKE_BDF);
+	snprintf(at->id, sizeof(at->id), "%s", id);
+	return true;
+}
+
 int hotplug_remove(struct hotplug *hp unused_param, const char *id, bool force,
 		   struct error *err)
 {

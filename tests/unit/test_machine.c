@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "devices/virtio/blk_params.h"
 #include "tests/lib/fake_life.h"
 #include "vmm/util.h"
 
@@ -23,6 +24,7 @@ struct fixture {
 	/* of the last verb that took time */
 	uint64_t ticket;
 	int result;
+	unsigned int nr_done;
 	struct hotplug_place at; /* bdf "": it was not about a device */
 };
 
@@ -37,6 +39,7 @@ static void on_done(void *opaque, uint64_t ticket, int r, struct error *err,
 	struct fixture *fx = opaque;
 
 	fx->ticket = ticket;
+	fx->nr_done++;
 	fx->result = r;
 	fx->at = at ? *at : (struct hotplug_place){ .bdf = "" };
 	assert_true(!r || *err->msg);
@@ -131,7 +134,8 @@ static void boot(struct fixture *fx)
 static int add(struct fixture *fx, const char *id)
 {
 	struct device_config dc = disk_config(id);
-	int r = machine_add_device(&fx->m, &dc, &fx->err);
+	struct hotplug_place at;
+	int r = machine_add_device(&fx->m, &dc, &at, &fx->err);
 
 	assert_true((r >= 0) == !dc.config);
 	device_config_free(&dc);
@@ -348,6 +352,68 @@ static void test_plug(void **state)
 	assert_int_equal(add(fx, "a"), MACHINE_LATER);
 }
 
+/* Disks of one serial number are one, and of those of another class there is
+ * one at most. */
+static bool same_serial(const void *a, const void *b)
+{
+	const struct blk_config *x = a, *y = b;
+
+	return x->serial && y->serial && !strcmp(x->serial, y->serial);
+}
+
+static int add_serial(struct fixture *fx, const struct device_class *class,
+		      const char *serial, struct hotplug_place *at)
+{
+	struct device_config dc = disk_config(NULL);
+	const struct param *p = param_find(dc.class->params, "serial");
+	int r;
+
+	assert_int_equal(param_assign(p, dc.config, serial, &fx->err), 0);
+	dc.class = class;
+	r = machine_add_device(&fx->m, &dc, at, &fx->err);
+	device_config_free(&dc);
+	return r;
+}
+
+static void test_add_again(void **state)
+{
+	struct fixture *fx = *state;
+	static struct device_class named, single;
+	struct hotplug_place at;
+	unsigned int nr_done;
+
+	named = single = *disk_class();
+	named.is_same = same_serial;
+	single.single = true;
+	assert_int_equal(create(fx), 0);
+	assert_int_equal(add_serial(fx, &named, "1", &at), 0);
+	assert_int_equal(add_serial(fx, &named, "1", &at), 0);
+	assert_string_equal(at.id, "");
+	assert_int_equal(fx->m.config.nr_devices, 1);
+	assert_int_equal(wait_for(fx, machine_boot(&fx->m, &fx->err)), 0);
+	assert_int_equal(add_serial(fx, &named, "1", &at), 0);
+	assert_string_equal(at.id, "_disk0");
+	assert_string_equal(at.bdf, "0000:00:05.0");
+	/* Both requests for what comes are answered, well or not. */
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(add_serial(fx, &named, "2", &at),
+				 MACHINE_LATER);
+		assert_int_equal(add_serial(fx, &named, "2", &at),
+				 MACHINE_LATER);
+		assert_int_equal(fx->m.config.nr_devices, 2);
+		nr_done = fx->nr_done;
+		fake_life_came(i ? NULL : "late");
+		assert_int_equal(fx->nr_done, nr_done + 2);
+		assert_int_equal(fx->result, i ? 0 : -EIO);
+		assert_string_equal(fx->at.id, "_disk1");
+	}
+	assert_int_equal(add_serial(fx, &single, "1", &at), MACHINE_LATER);
+	assert_int_equal(add_serial(fx, &single, "2", &at), -EEXIST);
+	assert_int_equal(fx->m.config.nr_devices, 3);
+	fake_life_came(NULL);
+	assert_int_equal(add_serial(fx, &single, "2", &at), -EEXIST);
+}
+
 /* A changed copy of the configuration of device 0. */
 static int set(struct fixture *fx, const char *serial)
 {
@@ -438,8 +504,8 @@ int main(void)
 		TEST(test_guest_ends), TEST(test_guest_at_once),
 		TEST(test_ids),	       TEST(test_too_many),
 		TEST(test_busy),       TEST(test_late),
-		TEST(test_plug),       TEST(test_set_device),
-		TEST(test_resize),
+		TEST(test_plug),       TEST(test_add_again),
+		TEST(test_set_device), TEST(test_resize),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

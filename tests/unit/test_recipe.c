@@ -126,19 +126,27 @@ static uint8_t *mem(gpa_t gpa, uint64_t len)
 
 static void test_command_line(void **state unused_param)
 {
-	char *argv[] = { (char *)"vmm", (char *)"--kernel", path,
-			 (char *)"--tape", (char *)"/x,bw_size=1M,id=a" };
+	char *argv[] = { (char *)"vmm",
+			 (char *)"--kernel",
+			 path,
+			 (char *)"--tape",
+			 (char *)"/x,bw_size=1M,id=a",
+			 (char *)"--tape",
+			 (char *)"/y" };
 	struct run_config rc = { .mode = RUN_VM };
 	char *help = NULL;
 	size_t len;
 	FILE *out = open_memstream(&help, &len);
 
-	assert_int_equal(cli_parse(&rc, ARRAY_SIZE(argv), argv, &fv.err), 0);
+	assert_int_equal(cli_parse(&rc, 5, argv, &fv.err), 0);
 	assert_int_equal(rc.vm.nr_devices, 1);
 	assert_ptr_equal(rc.vm.devices[0].class, device_class_find("tape"));
 	run_config_free(&rc);
-	argv[4] = (char *)"/x,bw_sise=1M";
 	assert_true(cli_parse(&rc, ARRAY_SIZE(argv), argv, &fv.err) < 0);
+	assert_non_null(strstr(fv.err.msg, "--tape: the machine"));
+	run_config_free(&rc);
+	argv[4] = (char *)"/x,bw_sise=1M";
+	assert_true(cli_parse(&rc, 5, argv, &fv.err) < 0);
 	assert_non_null(strstr(fv.err.msg, "bw_size"));
 	run_config_free(&rc);
 	cli_help(out);
@@ -150,9 +158,9 @@ static void test_command_line(void **state unused_param)
 static void test_json(void **state unused_param)
 {
 	static const char text[] =
-		"{\"payload\":{\"kernel\":\"/k\"},\"tapes\":[{\"path\":\"/x\","
+		"{\"payload\":{\"kernel\":\"/k\"},\"tape\":{\"path\":\"/x\","
 		"\"rate_limiter_config\":{\"ops\":{\"size\":7}},"
-		"\"tx\":{\"ops\":{\"refill_time\":8}}}]}";
+		"\"tx\":{\"ops\":{\"refill_time\":8}}}}";
 	const struct json_fds fds = { NULL, 0 };
 	struct vm_config vc;
 	json_t *root = json_read_text(text, strlen(text), &fv.err);
@@ -164,7 +172,7 @@ static void test_json(void **state unused_param)
 	assert_int_equal(vc.nr_devices, 1);
 	root = json_write_config(&vc);
 	echo = json_dumps(root, JSON_COMPACT);
-	assert_non_null(strstr(echo, "\"tapes\":[{"));
+	assert_non_null(strstr(echo, "\"tape\":{"));
 	assert_non_null(strstr(echo, "\"ops\":{\"size\":7"));
 	assert_non_null(strstr(echo, "\"tx\":{\"ops\":{\"refill_time\":8}}"));
 	assert_null(strstr(echo, "\"rx\""));

@@ -330,6 +330,10 @@ static int body_add_devices(struct body *b, const struct vm_config *vc,
 		if (class->params)
 			r = body_add_set(b, class->params,
 					 vc->devices[i].config, obj, err);
+		if (class->single) {
+			json_object_set_new(b->json, name, obj);
+			continue;
+		}
 		if (!json_object_get(b->json, name))
 			json_object_set_new(b->json, name, json_array());
 		json_array_append_new(json_object_get(b->json, name), obj);

@@ -398,7 +398,7 @@ static int json_read_entry(struct vm_config *vc,
 	return dc ? json_read_device(dc, obj, where, fds, err) : -EINVAL;
 }
 
-/* "disks": a list of objects; a class of which there is one may have the
+/* "disks": a list of objects. "vsock": of a class of which there is one, the
  * object itself. */
 static int json_read_list(struct vm_config *vc,
 			  const struct device_class *class, const json_t *root,
@@ -412,6 +412,10 @@ static int json_read_list(struct vm_config *vc,
 
 	if (!value || json_is_null(value))
 		return 0;
+	if (class->single) {
+		snprintf(where, sizeof(where), "%s.", name);
+		return json_read_entry(vc, class, value, where, fds, err);
+	}
 	if (!json_is_array(value))
 		return error_set(err, EBADMSG, "%s: must be a list", name);
 	/* A list that is empty is shown, too. */
@@ -513,6 +517,10 @@ static void json_write_devices(const struct vm_config *vc, json_t *out)
 
 		if (!name)
 			continue;
+		if (dc->class->single) {
+			json_object_set_new(out, name, json_write_device(dc));
+			continue;
+		}
 		if (!json_object_get(out, name))
 			json_object_set_new(out, name, json_array());
 		json_array_append_new(json_object_get(out, name),

@@ -132,6 +132,14 @@ static void api_reply_failure(struct api_reply *reply,
 	api_reply_chain(reply, status, "Error from API", route->failure, why);
 }
 
+/* Where a device is. */
+static void api_reply_place(struct api_reply *reply,
+			    const struct hotplug_place *at)
+{
+	api_reply_json(reply, 200,
+		       json_pack("{s:s,s:s}", "id", at->id, "bdf", at->bdf));
+}
+
 /* ---- fields of small bodies ---- */
 
 /* A number at key; *has: it is there. */
@@ -235,12 +243,15 @@ static int route_resize(struct api_call *c)
 static int route_add(struct api_call *c)
 {
 	struct device_config dc;
+	struct hotplug_place at = { .id = "" };
 	int r = device_config_init(&dc, c->class, c->err);
 
 	if (!r)
 		r = json_read_device(&dc, c->body, "", c->fds, c->err);
 	if (!r)
-		r = machine_add_device(c->machine, &dc, c->err);
+		r = machine_add_device(c->machine, &dc, &at, c->err);
+	if (!r && *at.id)
+		api_reply_place(c->reply, &at);
 	device_config_free(&dc);
 	return r;
 }
@@ -621,9 +632,7 @@ static void api_on_done(void *opaque, uint64_t ticket, int r, struct error *err,
 		if (r)
 			api_reply_failure(&reply, w->route, r, err->msg);
 		else if (at)
-			api_reply_json(&reply, 200,
-				       json_pack("{s:s,s:s}", "id", at->id,
-						 "bdf", at->bdf));
+			api_reply_place(&reply, at);
 		list_remove(&w->node);
 		free(w);
 		if (api->on_reply)
