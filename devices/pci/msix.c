@@ -39,8 +39,9 @@ void msix_reset(struct msix *m)
 
 	pthread_mutex_lock(&m->lock);
 	for (i = 0; i < m->nr; i++)
-		m->state->table[i] =
-			(struct msix_entry){ .control = MSIX_ENTRY_MASKED };
+		m->state->table[i] = (struct msix_entry){
+			.control = PCI_MSIX_ENTRY_CTRL_MASKBIT
+		};
 	memset(m->state->pending, 0, sizeof(m->state->pending));
 	m->enabled = false;
 	m->masked = false;
@@ -54,7 +55,7 @@ static void msix_deliver_locked(struct msix *m, unsigned int vector)
 
 	if (!m->enabled)
 		return;
-	if (m->masked || e->control & MSIX_ENTRY_MASKED ||
+	if (m->masked || e->control & PCI_MSIX_ENTRY_CTRL_MASKBIT ||
 	    !m->send(m->opaque, (uint64_t)e->addr_hi << 32 | e->addr_lo,
 		     e->data))
 		m->state->pending[vector / 64] |= bit;
@@ -110,7 +111,7 @@ static bool msix_is_inside(uint64_t off, unsigned int len, uint64_t size)
 void msix_table_read(struct msix *m, uint64_t off, void *data, unsigned int len)
 {
 	memset(data, 0, len);
-	if (!msix_is_inside(off, len, m->nr * (uint64_t)MSIX_ENTRY_SIZE))
+	if (!msix_is_inside(off, len, m->nr * (uint64_t)PCI_MSIX_ENTRY_SIZE))
 		return;
 	pthread_mutex_lock(&m->lock);
 	memcpy(data, (const uint8_t *)m->state->table + off, len);
@@ -120,11 +121,11 @@ void msix_table_read(struct msix *m, uint64_t off, void *data, unsigned int len)
 void msix_table_write(struct msix *m, uint64_t off, const void *data,
 		      unsigned int len)
 {
-	if (!msix_is_inside(off, len, m->nr * (uint64_t)MSIX_ENTRY_SIZE))
+	if (!msix_is_inside(off, len, m->nr * (uint64_t)PCI_MSIX_ENTRY_SIZE))
 		return;
 	pthread_mutex_lock(&m->lock);
 	memcpy((uint8_t *)m->state->table + off, data, len);
-	msix_flush_one_locked(m, (unsigned int)(off / MSIX_ENTRY_SIZE));
+	msix_flush_one_locked(m, (unsigned int)(off / PCI_MSIX_ENTRY_SIZE));
 	pthread_mutex_unlock(&m->lock);
 }
 

@@ -3,6 +3,7 @@
 #ifndef DEVICES_PCI_MSIX_H
 #define DEVICES_PCI_MSIX_H
 
+#include <linux/pci_regs.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,8 +12,6 @@
  * MSI-X table and pending bits of one function (PCI 3.0 section 6.8.2).
  * Messages leave through `send`, so that tests can look at them.
  */
-#define MSIX_ENTRY_SIZE 16u
-#define MSIX_ENTRY_MASKED 1u /* vector control, bit 0 */
 #define MSIX_MAX_VECTORS 2048u
 
 struct msix_entry {

@@ -3,6 +3,7 @@
 #ifndef DEVICES_PCI_PCI_H
 #define DEVICES_PCI_PCI_H
 
+#include <linux/pci_regs.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,26 +22,6 @@
  */
 #define PCI_SLOTS 32
 #define PCI_CONFIG_SIZE 256
-
-/* Configuration space header, type 0 (PCI 3.0 section 6.1) */
-#define PCI_VENDOR_ID 0x00
-#define PCI_DEVICE_ID 0x02
-#define PCI_COMMAND 0x04
-#define PCI_COMMAND_MEMORY 0x2u
-#define PCI_COMMAND_MASTER 0x4u
-#define PCI_COMMAND_INTX_DISABLE 0x400u
-#define PCI_STATUS 0x06
-#define PCI_STATUS_CAP_LIST 0x10u
-#define PCI_REVISION_ID 0x08
-#define PCI_CLASS_PROG 0x09
-#define PCI_BAR0 0x10
-#define PCI_BAR_MEM_64 0x4u
-#define PCI_SUBSYSTEM_VENDOR_ID 0x2c
-#define PCI_SUBSYSTEM_ID 0x2e
-#define PCI_CAPABILITY_LIST 0x34
-#define PCI_CAPABILITY_FIRST 0x40
-#define PCI_CAP_ID_VENDOR 0x09
-#define PCI_CAP_ID_MSIX 0x11
 
 struct board;
 struct pci_root;

@@ -52,7 +52,7 @@ void pci_dev_init(struct pci_dev *dev, struct board *board,
 	dev->board = board;
 	dev->ops = ops;
 	dev->bar_size = bar_size;
-	dev->next_cap = PCI_CAPABILITY_FIRST;
+	dev->next_cap = PCI_STD_HEADER_SIZEOF;
 	le_store(c + PCI_VENDOR_ID, ids->vendor, 2);
 	le_store(c + PCI_DEVICE_ID, ids->device, 2);
 	c[PCI_REVISION_ID] = ids->revision;
@@ -67,8 +67,8 @@ void pci_dev_init(struct pci_dev *dev, struct board *board,
 	if (!bar_size)
 		return;
 	assert(IS_POW2(bar_size) && bar_size <= ROOT_SLOT_WINDOW);
-	c[PCI_BAR0] = PCI_BAR_MEM_64;
-	le_store(w + PCI_BAR0, ~(bar_size - 1), 8);
+	c[PCI_BASE_ADDRESS_0] = PCI_BASE_ADDRESS_MEM_TYPE_64;
+	le_store(w + PCI_BASE_ADDRESS_0, ~(bar_size - 1), 8);
 }
 
 uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body,
@@ -185,7 +185,7 @@ static void pci_bar_map(struct pci_dev *dev, gpa_t gpa)
 /* What command register and BAR say. */
 static bool pci_bar_wanted(const struct pci_dev *dev, gpa_t *gpa)
 {
-	*gpa = le_load(dev->config + PCI_BAR0, 8) & ~0xfull;
+	*gpa = le_load(dev->config + PCI_BASE_ADDRESS_0, 8) & ~0xfull;
 	return dev->bar_size && dev->config[PCI_COMMAND] & PCI_COMMAND_MEMORY;
 }
 
@@ -237,7 +237,7 @@ static void pci_config_write(struct pci_dev *dev, unsigned int off,
 		*c = (uint8_t)((*c & ~w) | (value >> 8 * i & w));
 	}
 	if (pci_touches(off, len, PCI_COMMAND, 1) ||
-	    pci_touches(off, len, PCI_BAR0, 8))
+	    pci_touches(off, len, PCI_BASE_ADDRESS_0, 8))
 		pci_bar_update(dev);
 	if (dev->msix_cap && pci_touches(off, len, dev->msix_cap + 3u, 1)) {
 		uint8_t control = dev->config[dev->msix_cap + 3];
@@ -302,8 +302,8 @@ static void pci_power_on(struct pci_dev *dev)
 	if (dev->msix_cap)
 		msix_reset(&dev->msix);
 	if (dev->bar_size)
-		le_store(dev->config + PCI_BAR0, dev->bar_home | PCI_BAR_MEM_64,
-			 8);
+		le_store(dev->config + PCI_BASE_ADDRESS_0,
+			 dev->bar_home | PCI_BASE_ADDRESS_MEM_TYPE_64, 8);
 }
 
 /* The lowest free slot that the guest knows to be free, else the lowest free

@@ -22,9 +22,9 @@
 static void blk_features_ok(struct virtio_dev *dev)
 {
 	struct blk *blk = blk_of(dev);
-	bool on = virtio_has(dev, BLK_F_FLUSH);
+	bool on = virtio_has(dev, VIRTIO_BLK_F_FLUSH);
 
-	if (virtio_has(dev, BLK_F_CONFIG_WCE))
+	if (virtio_has(dev, VIRTIO_BLK_F_CONFIG_WCE))
 		blk->space.writeback = on;
 	atomic_store(&blk->writeback, on);
 }
@@ -43,7 +43,7 @@ static void blk_config_write(struct virtio_dev *dev, uint32_t off,
 	struct blk *blk = blk_of(dev);
 
 	if (off != offsetof(struct blk_config_space, writeback) || len != 1 ||
-	    !virtio_has(dev, BLK_F_CONFIG_WCE))
+	    !virtio_has(dev, VIRTIO_BLK_F_CONFIG_WCE))
 		return;
 	blk->space.writeback = *(const uint8_t *)data & 1;
 	atomic_store(&blk->writeback, blk->space.writeback);
@@ -137,17 +137,20 @@ static const struct virtio_ops blk_ops = {
 
 static uint64_t blk_features(const struct blk *blk)
 {
-	uint64_t f = VIRTIO_F(BLK_F_SIZE_MAX) | VIRTIO_F(BLK_F_SEG_MAX) |
-		     VIRTIO_F(BLK_F_BLK_SIZE) | VIRTIO_F(BLK_F_TOPOLOGY) |
-		     VIRTIO_F(BLK_F_FLUSH) | VIRTIO_F(BLK_F_CONFIG_WCE);
+	uint64_t f = VIRTIO_F(VIRTIO_BLK_F_SIZE_MAX) |
+		     VIRTIO_F(VIRTIO_BLK_F_SEG_MAX) |
+		     VIRTIO_F(VIRTIO_BLK_F_BLK_SIZE) |
+		     VIRTIO_F(VIRTIO_BLK_F_TOPOLOGY) |
+		     VIRTIO_F(VIRTIO_BLK_F_FLUSH) |
+		     VIRTIO_F(VIRTIO_BLK_F_CONFIG_WCE);
 
 	if (blk->config.num_queues > 1)
-		f |= VIRTIO_F(BLK_F_MQ);
+		f |= VIRTIO_F(VIRTIO_BLK_F_MQ);
 	if (blk->image->readonly)
-		return f | VIRTIO_F(BLK_F_RO);
+		return f | VIRTIO_F(VIRTIO_BLK_F_RO);
 	if (blk->config.discard && blk->image->discard_granularity)
-		f |= VIRTIO_F(BLK_F_DISCARD);
-	return f | VIRTIO_F(BLK_F_WRITE_ZEROES);
+		f |= VIRTIO_F(VIRTIO_BLK_F_DISCARD);
+	return f | VIRTIO_F(VIRTIO_BLK_F_WRITE_ZEROES);
 }
 
 static void blk_fill_space(struct blk *blk)

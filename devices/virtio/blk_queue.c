@@ -19,18 +19,6 @@
 #include "vmm/iov.h"
 #include "vmm/log.h"
 
-/* Request types and status, section 5.2.6 */
-#define BLK_T_IN 0u
-#define BLK_T_OUT 1u
-#define BLK_T_FLUSH 4u
-#define BLK_T_GET_ID 8u
-#define BLK_T_DISCARD 11u
-#define BLK_T_WRITE_ZEROES 13u
-#define BLK_S_OK 0
-#define BLK_S_IOERR 1
-#define BLK_S_UNSUPP 2
-#define BLK_ZEROES_UNMAP 1u
-
 /* Chains taken before the ones in hand go to the host: long enough to share
  * the system call, short enough for guest and host to work at the same time. */
 #define BLK_BATCH 16u
@@ -54,7 +42,7 @@ static void blk_finish(struct blk_queue *bq, struct blk_req *req,
 {
 	((uint8_t *)req->last->iov_base)[req->last->iov_len++] = status;
 	virtqueue_push(&bq->q->vq, &req->chain,
-		       status == BLK_S_OK ? req->in_len + 1 : 1);
+		       status == VIRTIO_BLK_S_OK ? req->in_len + 1 : 1);
 }
 
 static void blk_say_error(struct blk_queue *bq, const struct block_req *be)
@@ -89,7 +77,7 @@ static void blk_done(void *opaque, struct block_req *be)
 	}
 	if (be->result) {
 		blk_say_error(bq, be);
-		blk_finish(bq, req, BLK_S_IOERR);
+		blk_finish(bq, req, VIRTIO_BLK_S_IOERR);
 		return;
 	}
 	if (be->op == BLOCK_READ || be->op == BLOCK_WRITE)
@@ -103,7 +91,7 @@ static void blk_done(void *opaque, struct block_req *be)
 		block_engine_commit(bq->engine);
 		return;
 	}
-	blk_finish(bq, req, BLK_S_OK);
+	blk_finish(bq, req, VIRTIO_BLK_S_OK);
 }
 
 /* ---- requests ---- */
@@ -130,7 +118,7 @@ static int blk_prepare_rw(struct blk *blk, struct blk_req *req, bool write,
 
 	if (!blk_is_inside(blk, sector, len) || len > BLK_REQUEST_MAX ||
 	    (write && blk->image->readonly))
-		return BLK_S_IOERR;
+		return VIRTIO_BLK_S_IOERR;
 	if (write)
 		iov_trim_front(&iov, &nr, sizeof(struct blk_header));
 	else if (!req->last->iov_len)
@@ -141,38 +129,40 @@ static int blk_prepare_rw(struct blk *blk, struct blk_req *req, bool write,
 	req->be.iov = iov;
 	req->be.nr_iov = nr;
 	req->in_len = write ? 0 : (uint32_t)len;
-	return BLK_S_OK;
+	return VIRTIO_BLK_S_OK;
 }
 
 /* DISCARD and WRITE_ZEROES, section 5.2.6.2; one range a request. */
 static int blk_prepare_range(struct blk *blk, struct blk_req *req, bool zeroes,
 			     struct iov_cursor *out)
 {
+	const uint32_t allowed = zeroes ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP
+					: 0;
 	struct blk_range range;
 	uint64_t sector, len;
 	uint32_t flags;
 
-	if (!virtio_has(&blk->dev, zeroes ? BLK_F_WRITE_ZEROES : BLK_F_DISCARD))
-		return BLK_S_UNSUPP;
+	if (!virtio_has(&blk->dev, zeroes ? VIRTIO_BLK_F_WRITE_ZEROES
+					  : VIRTIO_BLK_F_DISCARD))
+		return VIRTIO_BLK_S_UNSUPP;
 	if (iov_read(out, &range, sizeof(range)) != sizeof(range) ||
 	    req->chain.out_len != sizeof(struct blk_header) + sizeof(range))
-		return BLK_S_IOERR;
+		return VIRTIO_BLK_S_IOERR;
 	sector = le64_get(range.sector);
 	len = (uint64_t)le32_get(range.nr_sectors) * BLK_SECTOR;
 	flags = le32_get(range.flags);
-	if (flags & (zeroes ? ~BLK_ZEROES_UNMAP : ~0u))
-		return BLK_S_UNSUPP;
+	if (flags & ~allowed)
+		return VIRTIO_BLK_S_UNSUPP;
 	if (!blk_is_inside(blk, sector, len) || blk->image->readonly ||
 	    len / BLK_SECTOR >
 		    (zeroes ? BLK_ZEROES_MAX_SECTORS : BLK_DISCARD_MAX_SECTORS))
-		return BLK_S_IOERR;
+		return VIRTIO_BLK_S_IOERR;
 	req->be.op = zeroes ? BLOCK_WRITE_ZEROES : BLOCK_DISCARD;
-	req->be.flags = flags & BLK_ZEROES_UNMAP && blk->config.discard
-				? BLOCK_ZERO_MAY_UNMAP
-				: 0;
+	/* Of zeroes, the only flag there is. */
+	req->be.flags = flags && blk->config.discard ? BLOCK_ZERO_MAY_UNMAP : 0;
 	req->be.offset = sector * BLK_SECTOR;
 	req->be.len = len;
-	return BLK_S_OK;
+	return VIRTIO_BLK_S_OK;
 }
 
 static int blk_get_id(struct blk *blk, const struct vq_chain *c)
@@ -182,8 +172,8 @@ static int blk_get_id(struct blk *blk, const struct vq_chain *c)
 		c->iov + c->nr_out, nr > c->nr_out ? nr - c->nr_out : 0);
 
 	return iov_write(&in, blk->serial, BLK_ID_LEN) == BLK_ID_LEN
-		       ? BLK_S_OK
-		       : BLK_S_IOERR;
+		       ? VIRTIO_BLK_S_OK
+		       : VIRTIO_BLK_S_IOERR;
 }
 
 /*
@@ -200,32 +190,32 @@ static int blk_prepare(struct blk *blk, struct blk_req *req)
 	int status;
 
 	if (iov_read(&out, &hdr, sizeof(hdr)) != sizeof(hdr))
-		return BLK_S_IOERR;
+		return VIRTIO_BLK_S_IOERR;
 	req->in_len = 0;
 	req->be.flags = 0;
 	type = le32_get(hdr.type);
 	switch (type) {
-	case BLK_T_IN:
-	case BLK_T_OUT:
-		status = blk_prepare_rw(blk, req, type == BLK_T_OUT,
+	case VIRTIO_BLK_T_IN:
+	case VIRTIO_BLK_T_OUT:
+		status = blk_prepare_rw(blk, req, type == VIRTIO_BLK_T_OUT,
 					le64_get(hdr.sector));
 		break;
-	case BLK_T_DISCARD:
-	case BLK_T_WRITE_ZEROES:
-		status = blk_prepare_range(blk, req, type == BLK_T_WRITE_ZEROES,
-					   &out);
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		status = blk_prepare_range(
+			blk, req, type == VIRTIO_BLK_T_WRITE_ZEROES, &out);
 		break;
-	case BLK_T_FLUSH:
+	case VIRTIO_BLK_T_FLUSH:
 		req->be.op = BLOCK_FLUSH;
 		req->be.offset = req->be.len = 0;
 		return -1;
-	case BLK_T_GET_ID:
+	case VIRTIO_BLK_T_GET_ID:
 		req->in_len = BLK_ID_LEN;
 		return blk_get_id(blk, c);
 	default:
-		return BLK_S_UNSUPP;
+		return VIRTIO_BLK_S_UNSUPP;
 	}
-	return status == BLK_S_OK ? -1 : status;
+	return status == VIRTIO_BLK_S_OK ? -1 : status;
 }
 
 /* All requests count. Zeroes are bytes, too: not every host has a quicker way

@@ -3,6 +3,7 @@
 #ifndef DEVICES_VIRTIO_BLK_QUEUE_H
 #define DEVICES_VIRTIO_BLK_QUEUE_H
 
+#include <linux/virtio_blk.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -16,17 +17,6 @@
  * A virtio-blk device, as its two halves share it: blk.c is what the guest sees
  * of the device, blk_queue.c is what happens to requests.
  */
-
-#define BLK_F_SIZE_MAX 1
-#define BLK_F_SEG_MAX 2
-#define BLK_F_RO 5
-#define BLK_F_BLK_SIZE 6
-#define BLK_F_FLUSH 9
-#define BLK_F_TOPOLOGY 10
-#define BLK_F_CONFIG_WCE 11
-#define BLK_F_MQ 12
-#define BLK_F_DISCARD 13
-#define BLK_F_WRITE_ZEROES 14
 
 #define BLK_SECTOR 512u
 /* A driver that keeps to these has no request of more than 32 MiB; one that does

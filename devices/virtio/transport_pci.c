@@ -8,6 +8,7 @@
 #include "devices/virtio/transport_pci.h"
 
 #include <errno.h>
+#include <linux/virtio_pci.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,41 +36,8 @@
 #define VPCI_MSIX 0x6000u
 #define VPCI_BAR_SIZE 0x8000u
 
-/* Capability types, section 4.1.4 */
-#define VPCI_CAP_COMMON 1
-#define VPCI_CAP_NOTIFY 2
-#define VPCI_CAP_ISR 3
-#define VPCI_CAP_DEVICE 4
-#define VPCI_CAP_PCI 5
-
-struct vpci_cap {
-	uint8_t id, next, len, type;
-	uint8_t bar, cap_id, padding[2];
-	le32 offset;
-	le32 length;
-	le32 notify_multiplier; /* VPCI_CAP_PCI: the data of an access */
-};
-#define VPCI_CAP_SHORT offsetof(struct vpci_cap, notify_multiplier)
-
-/* Common configuration, section 4.1.4.3 */
-#define VPCI_DEVICE_FEATURE_SELECT 0x00
-#define VPCI_DEVICE_FEATURE 0x04
-#define VPCI_DRIVER_FEATURE_SELECT 0x08
-#define VPCI_DRIVER_FEATURE 0x0c
-#define VPCI_CONFIG_VECTOR 0x10
-#define VPCI_NUM_QUEUES 0x12
-#define VPCI_STATUS 0x14
-#define VPCI_GENERATION 0x15
-#define VPCI_QUEUE_SELECT 0x16
-#define VPCI_QUEUE_SIZE 0x18
-#define VPCI_QUEUE_VECTOR 0x1a
-#define VPCI_QUEUE_ENABLE 0x1c
-#define VPCI_QUEUE_NOTIFY_OFF 0x1e
-#define VPCI_QUEUE_DESC 0x20
-#define VPCI_QUEUE_DRIVER 0x28
-#define VPCI_QUEUE_DEVICE 0x30
-#define VPCI_QUEUE_NOTIFY_DATA 0x38
-#define VPCI_QUEUE_RESET 0x3a
+/* Of a capability, without the word behind it that two of them have. */
+#define VPCI_CAP_LEN sizeof(struct virtio_pci_cap)
 
 struct vpci {
 	struct pci_dev pci;
@@ -82,37 +50,14 @@ struct vpci {
 	uint16_t queue_select;
 };
 
-/* ---- common configuration ---- */
+/* ---- common configuration, section 4.1.4.3 ---- */
 
+/* The queue that is selected; NULL: there is none. */
 static struct virtio_queue *vpci_queue(struct vpci *vp)
 {
 	return vp->queue_select < vp->dev->nr_queues
 		       ? &vp->dev->queues[vp->queue_select]
 		       : NULL;
-}
-
-static uint64_t vpci_read_queue(const struct virtio_queue *q, unsigned int reg)
-{
-	switch (reg) {
-	case VPCI_QUEUE_SIZE:
-		return q->vq.size;
-	case VPCI_QUEUE_VECTOR:
-		return q->vector;
-	case VPCI_QUEUE_ENABLE:
-		return q->enabled;
-	case VPCI_QUEUE_NOTIFY_OFF:
-		return q->index;
-	case VPCI_QUEUE_DESC:
-		return q->vq.desc_gpa;
-	case VPCI_QUEUE_DRIVER:
-		return q->vq.avail_gpa;
-	case VPCI_QUEUE_DEVICE:
-		return q->vq.used_gpa;
-	case VPCI_QUEUE_RESET:
-		return q->resetting;
-	default:
-		return 0;
-	}
 }
 
 /* 32 bits of the features, which are 0 from bit 64 up. */
@@ -124,38 +69,55 @@ static uint32_t vpci_half(uint64_t features, uint32_t select)
 /* One of the three addresses of a queue, or the upper half of it. */
 static bool vpci_is_address(unsigned int reg)
 {
-	return reg >= VPCI_QUEUE_DESC && reg < VPCI_QUEUE_NOTIFY_DATA;
+	return reg >= VIRTIO_PCI_COMMON_Q_DESCLO &&
+	       reg < VIRTIO_PCI_COMMON_Q_NDATA;
 }
 
 /* The value of the register that starts at reg. */
 static uint64_t vpci_read_register(struct vpci *vp, unsigned int reg)
 {
-	const struct virtio_dev *dev = vp->dev;
+	static const struct virtio_queue none = { .vector = VIRTIO_NO_VECTOR };
 	const struct virtio_queue *q = vpci_queue(vp);
+	const struct virtio_dev *dev = vp->dev;
 
+	q = q ? q : &none;
 	switch (reg) {
-	case VPCI_DEVICE_FEATURE_SELECT:
+	case VIRTIO_PCI_COMMON_DFSELECT:
 		return vp->device_feature_select;
-	case VPCI_DEVICE_FEATURE:
+	case VIRTIO_PCI_COMMON_DF:
 		return vpci_half(dev->host_features, vp->device_feature_select);
-	case VPCI_DRIVER_FEATURE_SELECT:
+	case VIRTIO_PCI_COMMON_GFSELECT:
 		return vp->driver_feature_select;
-	case VPCI_DRIVER_FEATURE:
+	case VIRTIO_PCI_COMMON_GF:
 		return vpci_half(dev->features, vp->driver_feature_select);
-	case VPCI_CONFIG_VECTOR:
+	case VIRTIO_PCI_COMMON_MSIX:
 		return dev->config_vector;
-	case VPCI_NUM_QUEUES:
+	case VIRTIO_PCI_COMMON_NUMQ:
 		return dev->nr_queues;
-	case VPCI_STATUS:
+	case VIRTIO_PCI_COMMON_STATUS:
 		return virtio_get_status(dev);
-	case VPCI_GENERATION:
+	case VIRTIO_PCI_COMMON_CFGGENERATION:
 		return dev->generation & 0xff;
-	case VPCI_QUEUE_SELECT:
+	case VIRTIO_PCI_COMMON_Q_SELECT:
 		return vp->queue_select;
+	case VIRTIO_PCI_COMMON_Q_SIZE:
+		return q->vq.size;
+	case VIRTIO_PCI_COMMON_Q_MSIX:
+		return q->vector;
+	case VIRTIO_PCI_COMMON_Q_ENABLE:
+		return q->enabled;
+	case VIRTIO_PCI_COMMON_Q_NOFF:
+		return q->index;
+	case VIRTIO_PCI_COMMON_Q_DESCLO:
+		return q->vq.desc_gpa;
+	case VIRTIO_PCI_COMMON_Q_AVAILLO:
+		return q->vq.avail_gpa;
+	case VIRTIO_PCI_COMMON_Q_USEDLO:
+		return q->vq.used_gpa;
+	case VIRTIO_PCI_COMMON_Q_RESET:
+		return q->resetting;
 	default:
-		return q			  ? vpci_read_queue(q, reg)
-		       : reg == VPCI_QUEUE_VECTOR ? VIRTIO_NO_VECTOR
-						  : 0;
+		return 0;
 	}
 }
 
@@ -164,45 +126,27 @@ static uint16_t vpci_check_vector(const struct vpci *vp, uint64_t vector)
 	return vector < vp->pci.msix.nr ? (uint16_t)vector : VIRTIO_NO_VECTOR;
 }
 
-static void vpci_write_address(gpa_t *field, uint64_t value, unsigned int half,
-			       unsigned int len)
-{
-	if (len == 8)
-		*field = value;
-	else if (half)
-		*field = (*field & 0xffffffffull) | value << 32;
-	else
-		*field = (*field & ~0xffffffffull) | value;
-}
-
 static void vpci_write_queue(struct vpci *vp, struct virtio_queue *q,
 			     unsigned int reg, uint64_t v, unsigned int len)
 {
 	gpa_t *const addresses[] = { &q->vq.desc_gpa, &q->vq.avail_gpa,
 				     &q->vq.used_gpa };
-	const unsigned int which = (reg - VPCI_QUEUE_DESC) / 8;
 	bool open = virtio_queue_is_open(q); /* section 4.1.4.3.2 */
+	unsigned int shift = (reg & 4) * 8;
+	gpa_t mask = (len == 8 ? UINT64_MAX : UINT32_MAX) << shift, *p;
 
-	switch (reg) {
-	case VPCI_QUEUE_VECTOR:
+	if (reg == VIRTIO_PCI_COMMON_Q_MSIX) {
 		atomic_store(&q->vector, vpci_check_vector(vp, v));
-		break;
-	case VPCI_QUEUE_RESET:
-		if (v == 1)
-			virtio_queue_reset(q);
-		break;
-	case VPCI_QUEUE_ENABLE:
-		if (v == 1)
-			virtio_queue_enable(q);
-		break;
-	case VPCI_QUEUE_SIZE:
+	} else if (reg == VIRTIO_PCI_COMMON_Q_RESET && v == 1) {
+		virtio_queue_reset(q);
+	} else if (reg == VIRTIO_PCI_COMMON_Q_ENABLE && v == 1) {
+		virtio_queue_enable(q);
+	} else if (reg == VIRTIO_PCI_COMMON_Q_SIZE) {
 		if (open && IS_POW2(v) && v <= q->vq.size_max)
 			q->vq.size = (uint16_t)v;
-		break;
-	default:
-		if (open && which < ARRAY_SIZE(addresses))
-			vpci_write_address(addresses[which], v, reg & 4, len);
-		break;
+	} else if (open && vpci_is_address(reg)) {
+		p = addresses[(reg - VIRTIO_PCI_COMMON_Q_DESCLO) / 8];
+		*p = (*p & ~mask) | v << shift;
 	}
 }
 
@@ -213,23 +157,23 @@ static void vpci_write_register(struct vpci *vp, unsigned int reg, uint64_t v,
 	struct virtio_queue *q = vpci_queue(vp);
 
 	switch (reg) {
-	case VPCI_DEVICE_FEATURE_SELECT:
+	case VIRTIO_PCI_COMMON_DFSELECT:
 		vp->device_feature_select = (uint32_t)v;
 		break;
-	case VPCI_DRIVER_FEATURE_SELECT:
+	case VIRTIO_PCI_COMMON_GFSELECT:
 		vp->driver_feature_select = (uint32_t)v;
 		break;
-	case VPCI_DRIVER_FEATURE:
+	case VIRTIO_PCI_COMMON_GF:
 		virtio_set_features(dev, vp->driver_feature_select,
 				    (uint32_t)v);
 		break;
-	case VPCI_CONFIG_VECTOR:
+	case VIRTIO_PCI_COMMON_MSIX:
 		atomic_store(&dev->config_vector, vpci_check_vector(vp, v));
 		break;
-	case VPCI_STATUS:
+	case VIRTIO_PCI_COMMON_STATUS:
 		virtio_set_status(dev, (uint8_t)v);
 		break;
-	case VPCI_QUEUE_SELECT:
+	case VIRTIO_PCI_COMMON_Q_SELECT:
 		vp->queue_select = (uint16_t)v;
 		break;
 	default:
@@ -245,9 +189,10 @@ static unsigned int vpci_register_width(unsigned int reg)
 {
 	if (vpci_is_address(reg))
 		return reg % 8 == 0 ? 8 : reg % 4 == 0 ? 4 : 0;
-	if (reg < VPCI_CONFIG_VECTOR)
+	if (reg < VIRTIO_PCI_COMMON_MSIX)
 		return reg % 4 ? 0 : 4;
-	if (reg == VPCI_STATUS || reg == VPCI_GENERATION)
+	if (reg == VIRTIO_PCI_COMMON_STATUS ||
+	    reg == VIRTIO_PCI_COMMON_CFGGENERATION)
 		return 1;
 	return reg % 2 ? 0 : 2;
 }
@@ -378,21 +323,21 @@ static void vpci_bar_moved(struct pci_dev *pci, gpa_t gpa, bool mapped)
 
 /* ---- PCI configuration access capability, section 4.1.4.9 ---- */
 
-/* The access it asks for, checked; false: none. */
-static bool vpci_cap_access(struct vpci *vp, unsigned int off, unsigned int len,
-			    uint32_t *bar_off, uint32_t *bar_len)
+/* The access it asks for, checked, and its data; NULL: none. */
+static uint8_t *vpci_cap_access(struct vpci *vp, unsigned int off,
+				unsigned int len, uint32_t *bar_off,
+				uint32_t *bar_len)
 {
-	const struct vpci_cap *cap =
-		(const struct vpci_cap *)&vp->pci.config[vp->pci_cap];
-	unsigned int data = vp->pci_cap + VPCI_CAP_SHORT;
+	uint8_t *cap = &vp->pci.config[vp->pci_cap];
+	unsigned int data = vp->pci_cap + VPCI_CAP_LEN;
 
-	if (off >= data + 4 || off + len <= data)
-		return false;
-	*bar_off = le32_get(cap->offset);
-	*bar_len = le32_get(cap->length);
-	return cap->bar == 0 &&
-	       (*bar_len == 1 || *bar_len == 2 || *bar_len == 4) &&
-	       *bar_off % *bar_len == 0 && *bar_off < VPCI_BAR_SIZE;
+	*bar_off = (uint32_t)le_load(cap + VIRTIO_PCI_CAP_OFFSET, 4);
+	*bar_len = (uint32_t)le_load(cap + VIRTIO_PCI_CAP_LENGTH, 4);
+	if (off >= data + 4 || off + len <= data || cap[VIRTIO_PCI_CAP_BAR] ||
+	    (*bar_len != 1 && *bar_len != 2 && *bar_len != 4) ||
+	    *bar_off % *bar_len || *bar_off >= VPCI_BAR_SIZE)
+		return NULL;
+	return cap + VPCI_CAP_LEN;
 }
 
 static void vpci_config_read(struct pci_dev *pci, unsigned int off,
@@ -400,13 +345,13 @@ static void vpci_config_read(struct pci_dev *pci, unsigned int off,
 {
 	struct vpci *vp = container_of(pci, struct vpci, pci);
 	struct device *device = &vp->dev->device;
-	uint8_t *data = &pci->config[vp->pci_cap + VPCI_CAP_SHORT];
 	uint32_t bar_off, bar_len;
+	uint8_t *data = vpci_cap_access(vp, off, len, &bar_off, &bar_len);
 
 	/* A slow guest that looks at it is not one without a driver. */
 	if (atomic_load_explicit(&device->coming, memory_order_relaxed))
 		board_driver_news(vp->dev->board, device, DEVICE_FOUND);
-	if (vpci_cap_access(vp, off, len, &bar_off, &bar_len))
+	if (data)
 		vpci_bar_read(pci, bar_off, data, bar_len);
 }
 
@@ -414,10 +359,10 @@ static void vpci_config_written(struct pci_dev *pci, unsigned int off,
 				unsigned int len)
 {
 	struct vpci *vp = container_of(pci, struct vpci, pci);
-	const uint8_t *data = &pci->config[vp->pci_cap + VPCI_CAP_SHORT];
 	uint32_t bar_off, bar_len;
+	uint8_t *data = vpci_cap_access(vp, off, len, &bar_off, &bar_len);
 
-	if (vpci_cap_access(vp, off, len, &bar_off, &bar_len))
+	if (data)
 		vpci_bar_write(pci, bar_off, data, bar_len);
 }
 
@@ -470,35 +415,40 @@ static const struct virtio_transport_ops vpci_transport_ops = {
 	.destroy = vpci_destroy,
 };
 
+/* word_len: bytes behind the capability that belong to it, 0 or 4. */
 static uint8_t vpci_add_cap(struct vpci *vp, uint8_t type, uint32_t offset,
-			    uint32_t length)
+			    uint32_t length, uint8_t word_len)
 {
-	bool is_long = type == VPCI_CAP_NOTIFY || type == VPCI_CAP_PCI;
-	struct vpci_cap cap = {
-		.len = is_long ? sizeof(cap) : VPCI_CAP_SHORT,
-		.type = type,
-		.offset = le32_of(offset),
-		.length = le32_of(length),
+	uint8_t cap[VPCI_CAP_LEN + 4] = {
+		[VIRTIO_PCI_CAP_LEN] = (uint8_t)(VPCI_CAP_LEN + word_len),
+		[VIRTIO_PCI_CAP_CFG_TYPE] = type,
 	};
 
-	if (type == VPCI_CAP_NOTIFY)
-		cap.notify_multiplier = le32_of(VPCI_NOTIFY_MULTIPLIER);
-	return pci_add_capability(&vp->pci, PCI_CAP_ID_VENDOR, &cap, cap.len);
+	le_store(cap + VIRTIO_PCI_CAP_OFFSET, offset, 4);
+	le_store(cap + VIRTIO_PCI_CAP_LENGTH, length, 4);
+	if (type == VIRTIO_PCI_CAP_NOTIFY_CFG)
+		le_store(cap + VIRTIO_PCI_NOTIFY_CAP_MULT,
+			 VPCI_NOTIFY_MULTIPLIER, 4);
+	return pci_add_capability(&vp->pci, PCI_CAP_ID_VNDR, cap,
+				  cap[VIRTIO_PCI_CAP_LEN]);
 }
 
 static void vpci_add_caps(struct vpci *vp)
 {
 	uint8_t *w;
 
-	vpci_add_cap(vp, VPCI_CAP_COMMON, VPCI_COMMON, VPCI_COMMON_LEN);
-	vpci_add_cap(vp, VPCI_CAP_NOTIFY, VPCI_NOTIFY, VPCI_NOTIFY_LEN);
-	vpci_add_cap(vp, VPCI_CAP_ISR, VPCI_ISR, VPCI_ISR_LEN);
-	vpci_add_cap(vp, VPCI_CAP_DEVICE, VPCI_DEVICE, VPCI_DEVICE_LEN);
-	vp->pci_cap = vpci_add_cap(vp, VPCI_CAP_PCI, 0, 0);
+	vpci_add_cap(vp, VIRTIO_PCI_CAP_COMMON_CFG, VPCI_COMMON,
+		     VPCI_COMMON_LEN, 0);
+	vpci_add_cap(vp, VIRTIO_PCI_CAP_NOTIFY_CFG, VPCI_NOTIFY,
+		     VPCI_NOTIFY_LEN, 4);
+	vpci_add_cap(vp, VIRTIO_PCI_CAP_ISR_CFG, VPCI_ISR, VPCI_ISR_LEN, 0);
+	vpci_add_cap(vp, VIRTIO_PCI_CAP_DEVICE_CFG, VPCI_DEVICE,
+		     VPCI_DEVICE_LEN, 0);
+	vp->pci_cap = vpci_add_cap(vp, VIRTIO_PCI_CAP_PCI_CFG, 0, 0, 4);
 	/* bar, offset, length and data are the driver's */
 	w = &vp->pci.writable[vp->pci_cap];
-	w[offsetof(struct vpci_cap, bar)] = 0xff;
-	memset(w + offsetof(struct vpci_cap, offset), 0xff, 12);
+	w[VIRTIO_PCI_CAP_BAR] = 0xff;
+	memset(w + VIRTIO_PCI_CAP_OFFSET, 0xff, 12);
 }
 
 int vpci_attach(struct virtio_dev *dev, uint32_t class_code, struct error *err)

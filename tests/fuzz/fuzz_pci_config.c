@@ -26,7 +26,7 @@ static struct fake_disk disks[DISKS];
 
 static gpa_t bar_of(unsigned int slot)
 {
-	return fake_cfg_read(&fv, slot, PCI_BAR0, 8) & ~0xfull;
+	return fake_cfg_read(&fv, slot, PCI_BASE_ADDRESS_0, 8) & ~0xfull;
 }
 
 static void op_config(struct stream *s, bool write)
@@ -66,7 +66,7 @@ static void check(void)
 		require(fake_cfg_read(&fv, slot, PCI_VENDOR_ID, 4) ==
 			0x10421af4);
 		require(fake_cfg_read(&fv, slot, PCI_CAPABILITY_LIST, 1) ==
-			PCI_CAPABILITY_FIRST);
+			PCI_STD_HEADER_SIZEOF);
 	}
 }
 

@@ -26,7 +26,7 @@ static void gv_found_cap(struct guest_virtio *gv, uint8_t at)
 			(uint32_t)fake_cfg_read(fv, gv->slot, at + 4u, 4);
 		return;
 	}
-	if (id != PCI_CAP_ID_VENDOR || type > GV_PCI)
+	if (id != PCI_CAP_ID_VNDR || type > GV_PCI)
 		return;
 	gv->cap[type] = at;
 	gv->offset[type] = (uint32_t)fake_cfg_read(fv, gv->slot, at + 8u, 4);
@@ -45,7 +45,7 @@ void guest_virtio_probe(struct guest_virtio *gv, struct fake_vm *fv,
 	memset(gv, 0, sizeof(*gv));
 	gv->fv = fv;
 	gv->slot = slot;
-	gv->bar = fake_cfg_read(fv, slot, PCI_BAR0, 8) & ~0xfull;
+	gv->bar = fake_cfg_read(fv, slot, PCI_BASE_ADDRESS_0, 8) & ~0xfull;
 	fake_cfg_write(fv, slot, PCI_COMMAND,
 		       PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
 	at = (uint8_t)fake_cfg_read(fv, slot, PCI_CAPABILITY_LIST, 1);

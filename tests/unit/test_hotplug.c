@@ -369,7 +369,7 @@ static void test_force(void **state unused_param)
 	assert_int_equal(plug(config[0], &out, &err), 0);
 	expect_event(HOTPLUG_PCI, 1, CHECK);
 	fake_cfg_write(&fv, 1, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
-	bar = fake_cfg_read(&fv, 1, PCI_BAR0, 8) & ~0xfull;
+	bar = fake_cfg_read(&fv, 1, PCI_BASE_ADDRESS_0, 8) & ~0xfull;
 	assert_int_equal(unplug("one", false, &err), 0);
 	assert_int_equal(unplug("one", true, &err), 0);
 	assert_string_equal(said, "removed one 0000:00:01.0");
@@ -384,7 +384,7 @@ static void test_force(void **state unused_param)
 	assert_false(out.pending);
 	assert_string_equal(out.bdf, "0000:00:02.0");
 	/* Its addresses are, when the guest gives them to another. */
-	fake_cfg_write(&fv, 2, PCI_BAR0, bar, 8);
+	fake_cfg_write(&fv, 2, PCI_BASE_ADDRESS_0, bar, 8);
 	fake_cfg_write(&fv, 2, PCI_COMMAND, PCI_COMMAND_MEMORY, 2);
 	assert_int_equal(fake_mmio_read(&fv, bar + 0x12, 2), 1); /* queues */
 	eject(HOTPLUG_PCI, 1);

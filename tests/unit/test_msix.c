@@ -91,7 +91,8 @@ static void test_power_on(void **state unused_param)
 
 	for (i = 0; i < NR; i++) {
 		assert_int_equal(read32(16 * i), 0);
-		assert_int_equal(read32(16 * i + 12), MSIX_ENTRY_MASKED);
+		assert_int_equal(read32(16 * i + 12),
+				 PCI_MSIX_ENTRY_CTRL_MASKBIT);
 		assert_false(is_pending(i));
 	}
 }
@@ -196,7 +197,7 @@ static void test_reset(void **state unused_param)
 	msix_reset(&m);
 	assert_false(is_pending(2));
 	assert_int_equal(read32(16 * 2), 0);
-	assert_int_equal(read32(16 * 2 + 12), MSIX_ENTRY_MASKED);
+	assert_int_equal(read32(16 * 2 + 12), PCI_MSIX_ENTRY_CTRL_MASKBIT);
 	set_vector(2, false);
 	msix_notify(&m, 2); /* off again */
 	assert_int_equal(sink.nr, 0);

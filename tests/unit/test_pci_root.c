@@ -98,7 +98,7 @@ static int card_plug_at(struct card *card, unsigned int slot, struct error *err)
 	memset(card, 0, sizeof(*card));
 	pci_dev_init(&card->pci, &fv.board, &card_ops, &ids, BAR_SIZE);
 	assert_int_equal(pci_add_msix(&card->pci, 4, 0x1000, 0x2000), 0);
-	pci_add_capability(&card->pci, PCI_CAP_ID_VENDOR, cap, CAP_LEN);
+	pci_add_capability(&card->pci, PCI_CAP_ID_VNDR, cap, CAP_LEN);
 	return pci_plug(&card->pci, slot, err);
 }
 
@@ -135,13 +135,13 @@ static void enable(unsigned int slot, bool on)
 
 static void move(unsigned int slot, gpa_t gpa)
 {
-	fake_cfg_write(&fv, slot, PCI_BAR0, gpa, 4);
-	fake_cfg_write(&fv, slot, PCI_BAR0 + 4, gpa >> 32, 4);
+	fake_cfg_write(&fv, slot, PCI_BASE_ADDRESS_0, gpa, 4);
+	fake_cfg_write(&fv, slot, PCI_BASE_ADDRESS_0 + 4, gpa >> 32, 4);
 }
 
 static gpa_t home(unsigned int slot)
 {
-	return fake_cfg_read(&fv, slot, PCI_BAR0, 8) & ~0xfull;
+	return fake_cfg_read(&fv, slot, PCI_BASE_ADDRESS_0, 8) & ~0xfull;
 }
 
 static void test_header(void **state unused_param)
@@ -162,8 +162,8 @@ static void test_bridge(void **state unused_param)
 	assert_int_equal(cfg(0, PCI_CLASS_PROG, 1), 0);
 	assert_int_equal(cfg(0, PCI_CLASS_PROG + 1, 2), 0x0600);
 	/* No BAR: sizing it finds nothing. */
-	fake_cfg_write(&fv, 0, PCI_BAR0, 0xffffffff, 4);
-	assert_int_equal(cfg(0, PCI_BAR0, 4), 0);
+	fake_cfg_write(&fv, 0, PCI_BASE_ADDRESS_0, 0xffffffff, 4);
+	assert_int_equal(cfg(0, PCI_BASE_ADDRESS_0, 4), 0);
 	enable(0, true);
 }
 
@@ -194,7 +194,7 @@ static void test_read_only(void **state unused_param)
 	for (off = 0; off < PCI_CONFIG_SIZE; off++)
 		before[off] = (uint8_t)cfg(1, off, 1);
 	for (off = 0; off < PCI_CONFIG_SIZE; off += 4)
-		if (off != PCI_BAR0 && off != PCI_BAR0 + 4)
+		if (off != PCI_BASE_ADDRESS_0 && off != PCI_BASE_ADDRESS_0 + 4)
 			fake_cfg_write(&fv, 1, off, 0xffffffff, 4);
 	for (off = 0; off < PCI_CONFIG_SIZE; off++) {
 		uint8_t now = (uint8_t)cfg(1, off, 1);
@@ -216,13 +216,13 @@ static void test_capabilities(void **state unused_param)
 {
 	unsigned int at = cfg(1, PCI_CAPABILITY_LIST, 1);
 
-	assert_int_equal(at, PCI_CAPABILITY_FIRST);
+	assert_int_equal(at, PCI_STD_HEADER_SIZEOF);
 	assert_int_equal(cfg(1, at, 1), PCI_CAP_ID_MSIX);
 	assert_int_equal(cfg(1, at + 2, 2), 3); /* four vectors */
 	assert_int_equal(cfg(1, at + 4, 4), 0x1000);
 	assert_int_equal(cfg(1, at + 8, 4), 0x2000);
 	at = cfg(1, at + 1, 1);
-	assert_int_equal(cfg(1, at, 1), PCI_CAP_ID_VENDOR);
+	assert_int_equal(cfg(1, at, 1), PCI_CAP_ID_VNDR);
 	assert_int_equal(cfg(1, at + 1, 1), 0);
 	assert_int_equal(cfg(1, at + 2, 1), CAP_LEN);
 	assert_int_equal(cfg(1, at + 4, 4), 0x05040302);
@@ -235,12 +235,14 @@ static void test_bar_sizing(void **state unused_param)
 	assert_true(at >= arch_pci.mmio32_base);
 	assert_true(at + BAR_SIZE <=
 		    arch_pci.mmio32_base + arch_pci.mmio32_len);
-	assert_int_equal(cfg(1, PCI_BAR0, 1) & 0xf, PCI_BAR_MEM_64);
-	fake_cfg_write(&fv, 1, PCI_BAR0, 0xffffffff, 4);
-	fake_cfg_write(&fv, 1, PCI_BAR0 + 4, 0xffffffff, 4);
-	assert_int_equal(cfg(1, PCI_BAR0, 4),
-			 (uint32_t) ~(BAR_SIZE - 1) | PCI_BAR_MEM_64);
-	assert_int_equal(cfg(1, PCI_BAR0 + 4, 4), 0xffffffff);
+	assert_int_equal(cfg(1, PCI_BASE_ADDRESS_0, 1) & 0xf,
+			 PCI_BASE_ADDRESS_MEM_TYPE_64);
+	fake_cfg_write(&fv, 1, PCI_BASE_ADDRESS_0, 0xffffffff, 4);
+	fake_cfg_write(&fv, 1, PCI_BASE_ADDRESS_0 + 4, 0xffffffff, 4);
+	assert_int_equal(cfg(1, PCI_BASE_ADDRESS_0, 4),
+			 (uint32_t) ~(BAR_SIZE - 1) |
+				 PCI_BASE_ADDRESS_MEM_TYPE_64);
+	assert_int_equal(cfg(1, PCI_BASE_ADDRESS_0 + 4, 4), 0xffffffff);
 	/* The other BARs and the ROM are not there. */
 	fake_cfg_write(&fv, 1, 0x18, 0xffffffff, 4);
 	fake_cfg_write(&fv, 1, 0x30, 0xffffffff, 4);
@@ -291,7 +293,7 @@ static void test_bar_relocation(void **state unused_param)
 	assert_int_equal(cards[1].mapped_at, high);
 	assert_int_equal(fake_mmio_read(&fv, high + 1, 1), 0x5a);
 	/* One 64-bit write. */
-	fake_cfg_write(&fv, 1, PCI_BAR0, low, 8);
+	fake_cfg_write(&fv, 1, PCI_BASE_ADDRESS_0, low, 8);
 	assert_int_equal(cards[1].mapped_at, low);
 	/* Sizing with decoding on: at the top of memory, then back. */
 	move(1, UINT64_MAX);

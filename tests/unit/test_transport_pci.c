@@ -95,8 +95,8 @@ static void test_capabilities(void **state unused_param)
 	unsigned int i;
 
 	cfg_write(PCI_COMMAND, 0, 2);
-	cfg_write(PCI_BAR0, 0xffffffff, 4);
-	size = ~((uint32_t)cfg(PCI_BAR0, 4) & ~0xfu) + 1;
+	cfg_write(PCI_BASE_ADDRESS_0, 0xffffffff, 4);
+	size = ~((uint32_t)cfg(PCI_BASE_ADDRESS_0, 4) & ~0xfu) + 1;
 	for (i = GV_COMMON; i <= GV_PCI; i++) {
 		unsigned int len = i == GV_NOTIFY || i == GV_PCI ? 20 : 16;
 
@@ -334,7 +334,7 @@ static void test_ioeventfds_follow_bar(void **state unused_param)
 	unsigned int i;
 
 	assert_int_equal(fv.nr_ioeventfds, QUEUES);
-	cfg_write(PCI_BAR0, far, 8);
+	cfg_write(PCI_BASE_ADDRESS_0, far, 8);
 	gv.bar = far;
 	assert_int_equal(fv.nr_ioeventfds, QUEUES);
 	for (i = 0; i < QUEUES; i++)
