@@ -502,6 +502,7 @@ static int param_parse_items(const struct param_set *set, void *cfg, char *text,
 
 bool param_is_unset(const struct param *p, const void *cfg)
 {
+	static const uint8_t no_mac[PARAM_MAC_LEN];
 	const void *field = (const char *)cfg + p->offset;
 	uint64_t v;
 
@@ -514,6 +515,10 @@ bool param_is_unset(const struct param *p, const void *cfg)
 		return *(const int *)field < 0;
 	case PARAM_FDS:
 		return !((const struct fd_list *)field)->nr;
+	case PARAM_MAC:
+		return !memcmp(field, no_mac, sizeof(no_mac));
+	case PARAM_IPV4:
+		return !*(const uint32_t *)field;
 	case PARAM_UINT:
 	case PARAM_SIZE:
 		v = *(const uint64_t *)field;

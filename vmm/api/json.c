@@ -259,8 +259,8 @@ static int json_read_set(const struct param_set *set, void *cfg,
 /* Digits are a number, be it that they came as a string. */
 static json_t *json_words(const char *text)
 {
-	if (!text || text[strspn(text, "0123456789")] || strlen(text) > 18)
-		return text ? json_string(text) : NULL;
+	if (text[strspn(text, "0123456789")] || strlen(text) > 18)
+		return json_string(text);
 	return json_integer(strtoll(text, NULL, 10));
 }
 
@@ -286,9 +286,8 @@ static json_t *json_param_value(const struct param *p, const void *cfg,
 	case PARAM_MAC:
 		return json_string(param_mac_text(field).text);
 	case PARAM_IPV4:
-		v = *(const uint32_t *)field;
-		return v ? json_string(param_ipv4_text((uint32_t)v).text)
-			 : NULL;
+		return json_string(
+			param_ipv4_text(*(const uint32_t *)field).text);
 	case PARAM_BOOL:
 		*plain = *(const bool *)field == (p->def != 0);
 		return json_boolean(*(const bool *)field);
