@@ -20,7 +20,6 @@ struct machine_wait {
 	} kind;
 	char id[64];
 	uint64_t ticket;
-	unsigned int next_id, then_id; /* the machine's, before and after it */
 };
 
 const char *machine_state_name(const struct machine *m)
@@ -57,29 +56,23 @@ static int machine_need_created(const struct machine *m, struct error *err)
 /* What a verb returns when the machine behind it said r. */
 static int machine_host_code(int r)
 {
-	return !r || r == -ENOTSUP ? r : -EIO;
+	bool known = !r || r == -EINVAL || r == -ENOENT || r == -ENOTSUP;
+
+	return known ? r : -EIO;
 }
 
 /* ---- what takes time ---- */
 
 bool machine_is_busy(const struct machine *m)
 {
-	return m->task != TASK_NONE;
+	return m->doing != NULL;
 }
 
 static int machine_need_idle(const struct machine *m, struct error *err)
 {
-	static const char *const doings[] = {
-		[TASK_BOOT] = "booting",
-		[TASK_PAUSE] = "being paused",
-		[TASK_REBOOT] = "rebooting",
-		[TASK_SHUTDOWN] = "shutting down",
-		[TASK_DELETE] = "shutting down",
-	};
-
 	if (!machine_is_busy(m))
 		return 0;
-	return error_set(err, EIO, "VM is %s; try again", doings[m->task]);
+	return error_set(err, EIO, "VM is %s; try again", m->doing);
 }
 
 static void machine_tell(struct machine *m, uint64_t ticket, int r,
@@ -89,39 +82,51 @@ static void machine_tell(struct machine *m, uint64_t ticket, int r,
 		m->on_done(m->watcher, ticket, r, err, at);
 }
 
-static int machine_begin(struct machine *m, enum machine_task task)
+static int machine_begin(struct machine *m, const char *doing)
 {
-	m->task = task;
-	m->task_ticket = ++m->last_ticket;
+	m->doing = doing;
+	m->ticket = ++m->last_ticket;
 	return MACHINE_LATER;
 }
 
 static void machine_finish(struct machine *m, int r, struct error *err)
 {
-	uint64_t ticket = m->task_ticket;
+	uint64_t ticket = m->ticket;
 
-	m->task = TASK_NONE;
-	m->task_ticket = 0;
+	m->doing = NULL;
+	m->ticket = 0;
 	machine_tell(m, ticket, r ? -EIO : 0, err, NULL);
 	if (m->on_idle)
 		m->on_idle(m->watcher);
 }
 
-static int machine_wait_alloc(struct machine_wait **w, struct error *err)
+/* The reply will wait for the device of this id. NULL with a message: no
+ * memory. */
+static struct machine_wait *machine_wait(struct machine *m,
+					 enum machine_wait_kind kind,
+					 const char *id, struct error *err)
 {
-	*w = calloc(1, sizeof(**w));
-	return *w ? 0 : error_set(err, EIO, "out of memory");
-}
+	struct machine_wait *w = calloc(1, sizeof(*w));
 
-/* The reply waits for the device of this id. */
-static int machine_wait(struct machine *m, struct machine_wait *w,
-			enum machine_wait_kind kind, const char *id)
-{
+	if (!w) {
+		error_set(err, EIO, "out of memory");
+		return NULL;
+	}
 	w->kind = kind;
 	snprintf(w->id, sizeof(w->id), "%s", id);
 	w->ticket = ++m->last_ticket;
 	list_insert(&m->waits, &w->node);
-	return MACHINE_LATER;
+	return w;
+}
+
+/* What it waits for has begun, or r: it has not. */
+static int machine_begin_wait(struct machine_wait *w, int r)
+{
+	if (!r)
+		return MACHINE_LATER;
+	list_remove(&w->node);
+	free(w);
+	return machine_host_code(r);
 }
 
 static void machine_end_wait(struct machine *m, enum machine_wait_kind kind,
@@ -133,9 +138,6 @@ static void machine_end_wait(struct machine *m, enum machine_wait_kind kind,
 
 		if (w->kind != kind || strcmp(w->id, id) != 0)
 			continue;
-		/* One that did not come uses no id up. */
-		if (r && kind == WAIT_ADD && m->next_id == w->then_id)
-			m->next_id = w->next_id;
 		list_remove(&w->node);
 		free(w);
 		machine_tell(m, ticket, r, err, at);
@@ -196,11 +198,26 @@ static void machine_end(struct machine *m, enum vm_event event)
 		m->on_end(m, event);
 }
 
-static void machine_reset(struct machine *m, enum machine_task task)
+static void machine_on_reset(void *opaque, int r, struct error *err)
 {
-	m->task = task;
+	struct machine *m = opaque;
+
+	if (r) {
+		log_error("reboot: %s", err->msg);
+		machine_finish(m, r, err);
+		machine_end(m, VM_EVENT_FAULT);
+		return;
+	}
+	m->state = MACHINE_RUNNING;
+	events_emit(m->events, "vm", "rebooted", NULL);
+	machine_finish(m, 0, err);
+}
+
+static void machine_reset(struct machine *m)
+{
+	m->doing = "rebooting";
 	events_emit(m->events, "vm", "rebooting", NULL);
-	vm_reset(m->vm, task == TASK_PAUSE);
+	vm_reset(m->vm, false, machine_on_reset);
 }
 
 static void machine_on_stopped(void *opaque, enum vm_event event)
@@ -208,14 +225,14 @@ static void machine_on_stopped(void *opaque, enum vm_event event)
 	struct machine *m = opaque;
 	struct error err;
 
-	if (m->task != TASK_NONE)
+	if (machine_is_busy(m))
 		machine_finish(
 			m,
 			error_set(&err, EIO, "the guest is stopping by itself"),
 			&err);
 	if (event == VM_EVENT_RESET && m->config.on_reset != RESET_EXIT) {
 		log_info("the guest reboots");
-		machine_reset(m, TASK_REBOOT);
+		machine_reset(m);
 		return;
 	}
 	if (event == VM_EVENT_FAULT)
@@ -230,16 +247,9 @@ static void machine_on_stopped(void *opaque, enum vm_event event)
 static int machine_add_again(struct machine *m, const char *id,
 			     struct hotplug_place *at, struct error *err)
 {
-	struct machine_wait *w;
-	int r;
-
 	if (!m->vm || hotplug_where(&m->vm->hotplug, id, at))
 		return 0;
-	r = machine_wait_alloc(&w, err);
-	if (r)
-		return r;
-	w->next_id = w->then_id = m->next_id;
-	return machine_wait(m, w, WAIT_ADD, id);
+	return machine_wait(m, WAIT_ADD, id, err) ? MACHINE_LATER : -EIO;
 }
 
 int machine_add_device(struct machine *m, struct device_config *new,
@@ -247,9 +257,9 @@ int machine_add_device(struct machine *m, struct device_config *new,
 {
 	struct vm_config *vc = &m->config;
 	struct device_config *dc = &vc->devices[vc->nr_devices];
-	struct machine_wait *w = NULL;
 	unsigned int next_id = m->next_id;
 	int same = vm_config_find_same(vc, new);
+	struct machine_wait *w;
 	int r = machine_need_created(m, err);
 
 	*at = (struct hotplug_place){ .id = "" };
@@ -269,24 +279,22 @@ int machine_add_device(struct machine *m, struct device_config *new,
 				 "all %u slots of the machine are taken",
 				 CONFIG_MAX_DEVICES);
 	*dc = *new;
-	r = vm_config_assign_ids(vc, vc->nr_devices++, &m->next_id, err);
-	if (!r && m->vm)
-		r = machine_wait_alloc(&w, err);
-	if (!r && m->vm)
-		r = machine_host_code(hotplug_add(&m->vm->hotplug, dc, err));
-	if (r) {
+	r = vm_config_assign_ids(vc, vc->nr_devices++, &next_id, err);
+	if (!r && m->vm) {
+		w = machine_wait(m, WAIT_ADD, *device_config_id(dc), err);
+		r = !w ? -EIO
+		       : machine_begin_wait(
+				 w, hotplug_add(&m->vm->hotplug, dc, err));
+	}
+	if (r < 0) {
 		vc->nr_devices--;
-		m->next_id = next_id;
-		free(w);
 		return r;
 	}
 	new->config = NULL;
 	new->echo = NULL;
-	if (w) {
-		w->next_id = next_id;
-		w->then_id = m->next_id;
-	}
-	return w ? machine_wait(m, w, WAIT_ADD, *device_config_id(dc)) : 0;
+	if (!r)
+		m->next_id = next_id;
+	return r;
 }
 
 static void machine_drop_device(struct machine *m, unsigned int i)
@@ -313,6 +321,9 @@ static void machine_on_plugged(void *opaque, bool add,
 
 	events_emit(m->events, "vm", events[add][why != NULL], "id", at->id,
 		    why ? "error" : "bdf", why ? why : at->bdf, NULL);
+	/* One that does not come uses no id up. */
+	if (add && !why && *at->id == '_')
+		m->next_id++;
 	if (i >= 0 && add == (why != NULL))
 		machine_drop_device(m, (unsigned int)i);
 	machine_end_wait(m, add ? WAIT_ADD : WAIT_REMOVE, at->id,
@@ -358,9 +369,8 @@ static void machine_on_resized(void *opaque, const struct hotplug_size *size,
 static void machine_on_disk_resized(void *opaque, const char *id, int r,
 				    struct error *err)
 {
-	if (r != -EINVAL && r != -ENOENT)
-		r = machine_host_code(r);
-	machine_end_wait(opaque, WAIT_RESIZE, id, r, err, NULL);
+	machine_end_wait(opaque, WAIT_RESIZE, id, machine_host_code(r), err,
+			 NULL);
 }
 
 int machine_find_device(const struct machine *m, const char *id,
@@ -378,7 +388,7 @@ int machine_find_device(const struct machine *m, const char *id,
 int machine_remove_device(struct machine *m, const char *id, bool force,
 			  struct error *err)
 {
-	struct machine_wait *w = NULL;
+	struct machine_wait *w;
 	int i = machine_find_device(m, id, err);
 	int r = i < 0 ? i : machine_need_idle(m, err);
 
@@ -388,35 +398,27 @@ int machine_remove_device(struct machine *m, const char *id, bool force,
 		machine_drop_device(m, (unsigned int)i);
 		return 0;
 	}
-	if (force)
-		r = machine_wait_alloc(&w, err);
-	if (!r)
-		r = machine_host_code(
-			hotplug_remove(&m->vm->hotplug, id, force, err));
-	if (r || !w) {
-		free(w);
-		return r;
-	}
-	return machine_wait(m, w, WAIT_REMOVE, id);
+	if (!force)
+		return machine_host_code(
+			hotplug_remove(&m->vm->hotplug, id, false, err));
+	w = machine_wait(m, WAIT_REMOVE, id, err);
+	return w ? machine_begin_wait(
+			   w, hotplug_remove(&m->vm->hotplug, id, true, err))
+		 : -EIO;
 }
 
 int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
 			struct error *err)
 {
-	struct machine_wait *w = NULL;
+	struct machine_wait *w;
 	int i = machine_find_device(m, id, err);
 	int r = i < 0 ? i : machine_need_booted(m, err);
 
-	if (!r)
-		r = machine_wait_alloc(&w, err);
 	if (r)
 		return r;
-	r = vm_resize_disk(m->vm, id, bytes, err);
-	if (r) {
-		free(w);
-		return r == -EINVAL || r == -ENOENT ? r : machine_host_code(r);
-	}
-	return machine_wait(m, w, WAIT_RESIZE, id);
+	w = machine_wait(m, WAIT_RESIZE, id, err);
+	return w ? machine_begin_wait(w, vm_resize_disk(m->vm, id, bytes, err))
+		 : -EIO;
 }
 
 int machine_set_device(struct machine *m, const char *id, void *config,
@@ -429,7 +431,7 @@ int machine_set_device(struct machine *m, const char *id, void *config,
 		r = vm_set_device(m->vm, id, config, err);
 	if (!r)
 		device_config_replace(&m->config.devices[i], config);
-	return r == -EINVAL || r == -ENOENT ? r : machine_host_code(r);
+	return machine_host_code(r);
 }
 
 /* ---- how operations of the machine end ---- */
@@ -466,8 +468,10 @@ static int machine_stop(struct machine *m, struct error *err)
 	return machine_is_ending(m) ? machine_refuse_ending(err) : 0;
 }
 
-static void machine_on_booted(struct machine *m, int r, struct error *err)
+static void machine_on_booted(void *opaque, int r, struct error *err)
 {
+	struct machine *m = opaque;
+
 	if (r) {
 		machine_drop_vm(m);
 	} else {
@@ -479,23 +483,11 @@ static void machine_on_booted(struct machine *m, int r, struct error *err)
 	machine_finish(m, r, err);
 }
 
-static void machine_on_reset(struct machine *m, int r, struct error *err)
-{
-	if (r) {
-		log_error("reboot: %s", err->msg);
-		machine_finish(m, r, err);
-		machine_end(m, VM_EVENT_FAULT);
-		return;
-	}
-	m->state = MACHINE_RUNNING;
-	events_emit(m->events, "vm", "rebooted", NULL);
-	machine_finish(m, 0, err);
-}
-
 /* Of the pause, or of the reset that it met; then the guest is held at its new
  * start. */
-static void machine_on_paused(struct machine *m, int r, struct error *err)
+static void machine_on_paused(void *opaque, int r, struct error *err)
 {
+	struct machine *m = opaque;
 	bool reset = m->vm->board.run == BOARD_STOPPED;
 
 	if (r && reset) {
@@ -506,7 +498,8 @@ static void machine_on_paused(struct machine *m, int r, struct error *err)
 		vm_resume(m->vm);
 		r = machine_refuse_ending(err);
 	} else if (!r && vm_has_event(m->vm)) {
-		machine_reset(m, TASK_PAUSE);
+		events_emit(m->events, "vm", "rebooting", NULL);
+		vm_reset(m->vm, true, machine_on_paused);
 		return;
 	}
 	if (r) {
@@ -520,9 +513,9 @@ static void machine_on_paused(struct machine *m, int r, struct error *err)
 }
 
 /* r: a device whose requests the host has not finished; they are kept aside. */
-static void machine_on_quiesced(struct machine *m, int r, struct error *err)
+static void machine_on_quiesced(void *opaque, int r, struct error *err)
 {
-	bool delete = m->task == TASK_DELETE;
+	struct machine *m = opaque;
 
 	if (r)
 		log_warn("%s", err->msg);
@@ -530,39 +523,15 @@ static void machine_on_quiesced(struct machine *m, int r, struct error *err)
 	m->state = MACHINE_CREATED;
 	events_emit(m->events, "vm", "shutdown", r ? "held" : NULL,
 		    r ? err->msg : NULL, NULL);
-	if (delete)
+	if (m->deleting)
 		machine_forget(m);
 	machine_finish(m, 0, err);
-}
-
-static void machine_on_vm_done(void *opaque, int r, struct error *err)
-{
-	struct machine *m = opaque;
-
-	switch (m->task) {
-	case TASK_NONE:
-		break;
-	case TASK_BOOT:
-		machine_on_booted(m, r, err);
-		break;
-	case TASK_PAUSE:
-		machine_on_paused(m, r, err);
-		break;
-	case TASK_REBOOT:
-		machine_on_reset(m, r, err);
-		break;
-	case TASK_SHUTDOWN:
-	case TASK_DELETE:
-		machine_on_quiesced(m, r, err);
-		break;
-	}
 }
 
 /* ---- verbs ---- */
 
 static const struct vm_listener machine_listener = {
 	.stopped = machine_on_stopped,
-	.done = machine_on_vm_done,
 	.disk_resized = machine_on_disk_resized,
 	.released = machine_on_released,
 	.hotplug = {
@@ -586,11 +555,11 @@ int machine_boot(struct machine *m, struct error *err)
 	r = vm_create(&m->vm, &m->config, m->loop, &machine_listener, m, err);
 	if (r)
 		return -EIO;
-	if (vm_boot(m->vm, err)) {
+	if (vm_boot(m->vm, machine_on_booted, err)) {
 		machine_drop_vm(m);
 		return -EIO;
 	}
-	return machine_begin(m, TASK_BOOT);
+	return machine_begin(m, "booting");
 }
 
 static int machine_need_state(const struct machine *m, struct error *err)
@@ -609,8 +578,8 @@ int machine_pause(struct machine *m, struct error *err)
 	if (m->state == MACHINE_PAUSED)
 		return error_set(err, EIO, "VM is paused already");
 	events_emit(m->events, "vm", "pausing", NULL);
-	vm_pause(m->vm);
-	return machine_begin(m, TASK_PAUSE);
+	vm_pause(m->vm, machine_on_paused);
+	return machine_begin(m, "being paused");
 }
 
 int machine_resume(struct machine *m, struct error *err)
@@ -636,13 +605,11 @@ int machine_reboot(struct machine *m, struct error *err)
 		r = machine_stop(m, err);
 	if (r)
 		return r;
-	machine_begin(m, TASK_REBOOT);
-	machine_reset(m, TASK_REBOOT);
-	return MACHINE_LATER;
+	machine_reset(m);
+	return machine_begin(m, "rebooting");
 }
 
-static int machine_quiesce(struct machine *m, enum machine_task task,
-			   struct error *err)
+static int machine_quiesce(struct machine *m, bool delete, struct error *err)
 {
 	int r = machine_need_idle(m, err);
 
@@ -650,21 +617,22 @@ static int machine_quiesce(struct machine *m, enum machine_task task,
 		r = machine_stop(m, err);
 	if (r)
 		return r;
-	vm_quiesce(m->vm);
-	return machine_begin(m, task);
+	m->deleting = delete;
+	vm_quiesce(m->vm, machine_on_quiesced);
+	return machine_begin(m, "shutting down");
 }
 
 int machine_shutdown(struct machine *m, struct error *err)
 {
 	int r = machine_need_state(m, err);
 
-	return r ? r : machine_quiesce(m, TASK_SHUTDOWN, err);
+	return r ? r : machine_quiesce(m, false, err);
 }
 
 int machine_delete(struct machine *m, struct error *err)
 {
 	if (m->vm)
-		return machine_quiesce(m, TASK_DELETE, err);
+		return machine_quiesce(m, true, err);
 	if (m->state != MACHINE_EMPTY)
 		machine_forget(m);
 	return 0;
@@ -681,11 +649,11 @@ int machine_power_button(struct machine *m, struct error *err)
 
 int machine_nmi(struct machine *m, struct error *err)
 {
-	int r = machine_need_booted(m, err);
+	int r = machine_need_state(m, err);
 
-	if (r)
-		return r;
-	return vm_nmi(m->vm, err) ? -EIO : 0;
+	if (!r)
+		kvm_nmi(&m->vm->kvm);
+	return r;
 }
 
 /* ---- size ---- */

@@ -67,15 +67,9 @@ struct machine {
 	uint64_t last_ticket; /* of the last verb that returned MACHINE_LATER */
 
 	/* machine.c's own */
-	enum machine_task {
-		TASK_NONE,
-		TASK_BOOT,
-		TASK_PAUSE,
-		TASK_REBOOT, /* also when the guest does it */
-		TASK_SHUTDOWN,
-		TASK_DELETE,
-	} task; /* under way */
-	uint64_t task_ticket; /* 0: nobody asked for it */
+	const char *doing; /* "booting": under way; NULL: nothing is */
+	uint64_t ticket; /* of that; 0: nobody asked for it */
+	bool deleting; /* the end under way is that of the configuration, too */
 	struct list_node waits; /* struct machine_wait: of devices */
 	unsigned int nr_ending; /* machines that the host still holds some of */
 	struct loop_timer end; /* of the wait for these */

@@ -34,7 +34,7 @@ static void vm_end(struct vm *vm, int r, struct error *err)
 	vm->busy = VM_IDLE;
 	if (vm_has_event(vm) && vm->board.run != BOARD_STOPPED)
 		loop_post(vm->board.main_loop, &vm->event_call);
-	vm->listener->done(vm->opaque, r, err);
+	vm->done(vm->opaque, r, err);
 }
 
 bool vm_has_event(const struct vm *vm)
@@ -153,10 +153,11 @@ static void vm_quiesce_devices(struct vm *vm)
 }
 
 /* Have the devices come to rest; settled() follows. */
-static void vm_settle(struct vm *vm, uint64_t timeout_ns,
+static void vm_settle(struct vm *vm, uint64_t timeout_ns, vm_done_fn done,
 		      void (*settled)(struct vm *vm, struct device *late))
 {
 	vm->settled = settled;
+	vm->done = done;
 	vm_begin(vm, VM_SETTLING, timeout_ns);
 	vm_quiesce_devices(vm);
 	/* Not from in here: whoever asked is told later. */
@@ -447,7 +448,7 @@ static int vm_open(struct vm *vm, struct error *err)
 	return r ? r : opening_start(o, VM_OPEN_NS, err);
 }
 
-int vm_boot(struct vm *vm, struct error *err)
+int vm_boot(struct vm *vm, vm_done_fn done, struct error *err)
 {
 	int r = vm_open(vm, err);
 
@@ -463,6 +464,7 @@ int vm_boot(struct vm *vm, struct error *err)
 	if (r)
 		return r;
 	vm->busy = VM_OPENING;
+	vm->done = done;
 	return 0;
 }
 
@@ -505,11 +507,11 @@ static void vm_on_paused(struct vm *vm, struct device *late)
 	vm_end(vm, r, &err);
 }
 
-void vm_pause(struct vm *vm)
+void vm_pause(struct vm *vm, vm_done_fn done)
 {
 	kvm_hold(&vm->kvm);
 	irq_hold(&vm->board, true);
-	vm_settle(vm, VM_PAUSE_NS, vm_on_paused);
+	vm_settle(vm, VM_PAUSE_NS, done, vm_on_paused);
 }
 
 void vm_resume(struct vm *vm)
@@ -518,9 +520,9 @@ void vm_resume(struct vm *vm)
 	hotplug_on_run(&vm->hotplug);
 }
 
-void vm_quiesce(struct vm *vm)
+void vm_quiesce(struct vm *vm, vm_done_fn done)
 {
-	vm_settle(vm, VM_SHUTDOWN_NS, vm_on_quiesced);
+	vm_settle(vm, VM_SHUTDOWN_NS, done, vm_on_quiesced);
 }
 
 static void vm_on_reset(struct vm *vm, struct device *late)
@@ -545,13 +547,13 @@ static void vm_on_reset(struct vm *vm, struct device *late)
 		vm_end(vm, r, &err);
 }
 
-void vm_reset(struct vm *vm, bool paused)
+void vm_reset(struct vm *vm, bool paused, vm_done_fn done)
 {
 	vm->start_paused = paused;
 	vm_stop(vm);
 	/* A reset that the guest did at the same moment is this one. */
 	loop_cancel(vm->board.main_loop, &vm->event_call);
-	vm_settle(vm, VM_RESET_NS, vm_on_reset);
+	vm_settle(vm, VM_RESET_NS, done, vm_on_reset);
 }
 
 void vm_power_button(struct vm *vm)
@@ -560,14 +562,6 @@ void vm_power_button(struct vm *vm)
 		if (dev->ops->power_button)
 			dev->ops->power_button(dev);
 	}
-}
-
-int vm_nmi(struct vm *vm, struct error *err)
-{
-	if (vm->board.run == BOARD_STOPPED)
-		return error_set(err, EINVAL, "the machine does not run");
-	kvm_nmi(&vm->kvm);
-	return 0;
 }
 
 /* ---- the size of a disk ---- */

@@ -18,15 +18,16 @@
 #include "vmm/pages.h"
 #include "vmm/pool.h"
 
+/* How an operation ended: 0, or -errno with a message, which stays during the
+ * call even if the machine is destroyed in it. opaque: the listener's. */
+typedef void (*vm_done_fn)(void *opaque, int r, struct error *err);
+
 /* What a machine reports to its owner. All members are set; main thread. */
 struct vm_listener {
 	/* The guest stopped, by itself or by board_raise(): no vCPU runs, and
 	 * what was under way is given up. */
 	void (*stopped)(void *opaque, enum vm_event event);
-	/* How the operation under way ended: 0, or -errno with a message, which
-	 * stays during the call even if the machine is destroyed in it. */
-	void (*done)(void *opaque, int r, struct error *err);
-	/* How a vm_resize_disk() ended, the same way. */
+	/* How a vm_resize_disk() ended, as vm_done_fn. */
 	void (*disk_resized)(void *opaque, const char *id, int r,
 			     struct error *err);
 	/* After vm_destroy(): the host holds nothing of it any more. */
@@ -70,7 +71,7 @@ struct vm_load {
  * what other threads use says so.
  *
  * What takes time (boot, pause, reset, quiesce) is one operation at a time: it
- * is begun here, and listener->done() tells how it ended. The main thread waits
+ * is begun here, and its done() tells how it ended. The main thread waits
  * for nothing.
  */
 struct vm {
@@ -91,6 +92,7 @@ struct vm {
 	int initramfs_fd;
 	struct hotplug hotplug;
 	enum vm_operation busy;
+	vm_done_fn done; /* of the operation */
 	struct loop_timer deadline; /* of the operation */
 	struct opening *opening;
 	struct vm_load load;
@@ -118,7 +120,7 @@ void vm_destroy(struct vm *vm);
 
 /* Open KVM, kernel and images, build vCPUs and devices, load the kernel, and
  * start the guest. 0: done() follows. -errno with a message. */
-int vm_boot(struct vm *vm, struct error *err);
+int vm_boot(struct vm *vm, vm_done_fn done, struct error *err);
 
 /* Stop the vCPU threads; the guest's state is kept nowhere. What it was asked
  * for, it has let go of. */
@@ -129,7 +131,7 @@ void vm_stop(struct vm *vm);
  * touches guest memory and no request is in flight. When it says -EBUSY, the
  * host did not finish a device's requests in VM_PAUSE_NS, and the guest runs on.
  */
-void vm_pause(struct vm *vm);
+void vm_pause(struct vm *vm, vm_done_fn done);
 /* Undo vm_pause(), after its done(). */
 void vm_resume(struct vm *vm);
 
@@ -139,11 +141,11 @@ void vm_resume(struct vm *vm);
  * error no vCPU runs: -EBUSY when the host did not finish a device's requests
  * in VM_RESET_NS.
  */
-void vm_reset(struct vm *vm, bool paused);
+void vm_reset(struct vm *vm, bool paused, vm_done_fn done);
 
 /* After vm_stop(): have devices come to rest. done() follows, -EBUSY when one
  * has not in VM_SHUTDOWN_NS. */
-void vm_quiesce(struct vm *vm);
+void vm_quiesce(struct vm *vm, vm_done_fn done);
 
 /* The guest has stopped or reset, by itself or by board_raise(), since it was
  * started. */
@@ -151,9 +153,6 @@ bool vm_has_event(const struct vm *vm);
 
 /* Press the ACPI power button; the guest decides what it means. */
 void vm_power_button(struct vm *vm);
-
-/* A non-maskable interrupt to every vCPU. -errno with a message. */
-int vm_nmi(struct vm *vm, struct error *err);
 
 /*
  * Give a disk another size, in bytes, a multiple of its block: a file is made

@@ -68,7 +68,7 @@ static void fake_end_operation(void)
 		board->run = fake_life.start_paused ? BOARD_PAUSED
 						    : BOARD_RUNNING;
 	}
-	fake_listener()->done(fake_life.vm.opaque, r, &err);
+	fake_life.vm.done(fake_life.vm.opaque, r, &err);
 }
 
 void fake_life_turn(void)
@@ -125,18 +125,19 @@ void vm_destroy(struct vm *vm)
 	vm->listener->released(vm->opaque);
 }
 
-static void fake_begin(enum fake_operation busy)
+static void fake_begin(enum fake_operation busy, vm_done_fn done)
 {
 	assert(fake_life.exists && !fake_life.busy);
 	fake_life.busy = busy;
+	fake_life.vm.done = done;
 }
 
-int vm_boot(struct vm *vm unused_param, struct error *err)
+int vm_boot(struct vm *vm unused_param, vm_done_fn done, struct error *err)
 {
 	int r = fake_answer(err);
 
 	if (!r)
-		fake_begin(FAKE_BOOT);
+		fake_begin(FAKE_BOOT, done);
 	return r;
 }
 
@@ -146,17 +147,17 @@ void vm_stop(struct vm *vm unused_param)
 	fake_life_stop();
 }
 
-void vm_reset(struct vm *vm unused_param, bool paused)
+void vm_reset(struct vm *vm unused_param, bool paused, vm_done_fn done)
 {
 	fake_life_stop();
 	fake_life.start_paused = paused;
-	fake_begin(FAKE_RESET);
+	fake_begin(FAKE_RESET, done);
 }
 
-void vm_pause(struct vm *vm)
+void vm_pause(struct vm *vm, vm_done_fn done)
 {
 	assert(vm->board.run == BOARD_RUNNING);
-	fake_begin(FAKE_PAUSE);
+	fake_begin(FAKE_PAUSE, done);
 }
 
 void vm_resume(struct vm *vm)
@@ -165,19 +166,14 @@ void vm_resume(struct vm *vm)
 	vm->board.run = BOARD_RUNNING;
 }
 
-void vm_quiesce(struct vm *vm unused_param)
+void vm_quiesce(struct vm *vm unused_param, vm_done_fn done)
 {
-	fake_begin(FAKE_QUIESCE);
+	fake_begin(FAKE_QUIESCE, done);
 }
 
 bool vm_has_event(const struct vm *vm)
 {
 	return vm->board.event != VM_EVENT_NONE;
-}
-
-int vm_nmi(struct vm *vm unused_param, struct error *err)
-{
-	return fake_answer(err);
 }
 
 void vm_power_button(struct vm *vm unused_param)
