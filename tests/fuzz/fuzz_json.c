@@ -59,8 +59,8 @@ static char *fuzz_read(const char *text, size_t len, const struct json_fds *fds)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	const struct json_fds none = { NULL, 0 };
-	struct json_fds fds = { &fd, 1 };
+	const struct json_fds none = { .nr = 0 };
+	struct json_fds fds = { .fds = &fd, .nr = 1 };
 	char *echo, *again;
 
 	free(fuzz_read((const char *)data, size, &fds));

@@ -90,7 +90,7 @@ static void fuzz_request(struct api *api, unsigned int n)
 {
 	const char *body = fuzz_requests[n].body;
 	bool get = body && strcmp(body, "GET") == 0;
-	const struct json_fds fds = { NULL, 0 };
+	const struct json_fds fds = { .nr = 0 };
 	struct http_request req = { .verb = get ? HTTP_VERB_GET
 						: HTTP_VERB_PUT };
 	struct api_reply reply;

@@ -70,7 +70,7 @@ static int teardown(void **state)
 
 static int read_config(struct fixture *fx, const char *text)
 {
-	const struct json_fds fds = { fx->fds, 2 };
+	const struct json_fds fds = { .fds = fx->fds, .nr = 2 };
 	json_t *root = json_read_text(text, strlen(text), &fx->err);
 	int r;
 
@@ -367,6 +367,72 @@ static void test_descriptor_twice(void **state)
 		  -EINVAL, "disks[0].fd 1: is used already");
 }
 
+/* A device that takes a list of descriptors. */
+struct port_config {
+	struct fd_list fds;
+};
+
+static const struct param port_params[] = {
+	PARAM("fd", FDS, struct port_config, fds, "descriptors"),
+};
+
+static const struct param_set port_set = {
+	.option = "port",
+	PARAM_TABLE(port_params, struct port_config),
+};
+
+static const struct device_class port_class = {
+	.option = "port",
+	.params = &port_set,
+};
+
+/* How many descriptors the device of this text has, whose request brought two;
+ * or -errno. */
+static int read_port(struct fixture *fx, const char *text, bool for_one)
+{
+	const struct json_fds fds = { .fds = fx->fds,
+				      .nr = 2,
+				      .for_one = for_one };
+	json_t *obj = json_read_text(text, strlen(text), &fx->err);
+	const struct port_config *pc;
+	struct device_config dc;
+	int r;
+
+	assert_int_equal(device_config_init(&dc, &port_class, &fx->err), 0);
+	pc = dc.config;
+	r = json_read_device(&dc, obj, "", &fds, &fx->err);
+	json_decref(obj);
+	if (!r) {
+		r = (int)pc->fds.nr;
+		for (int i = 0; i < r; i++)
+			assert_true(fcntl(pc->fds.fds[i], F_GETFD) ==
+				    FD_CLOEXEC);
+	}
+	device_config_free(&dc);
+	return r;
+}
+
+/* All are for the one device, unless it says which; what another monitor's
+ * clients say of descriptors of their own does not count. */
+static void test_descriptors_for_one(void **state)
+{
+	struct fixture *fx = *state;
+	int reopened;
+
+	assert_int_equal(read_port(fx, "{\"fds\":[7]}", false), 0);
+	assert_true(fx->fds[0] >= 0);
+	assert_int_equal(read_port(fx, "{\"fds\":[7,8,9]}", true), 2);
+	assert_int_equal(fx->fds[0], -1);
+	assert_int_equal(fx->fds[1], -1);
+	reopened = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	fx->fds[1] = reopened;
+	assert_int_equal(read_port(fx, "{\"fd\":[1]}", true), 1);
+	assert_true(fcntl(reopened, F_GETFD) < 0);
+	assert_int_equal(read_port(fx, "{\"fd\":[0]}", true), -EINVAL);
+	assert_int_equal(read_port(fx, "{\"fd\":[2]}", true), -EINVAL);
+	assert_int_equal(read_port(fx, "{\"fd\":[\"1\"]}", true), -EBADMSG);
+}
+
 static void test_ascii(void **state)
 {
 	struct fixture *fx = *state;
@@ -387,12 +453,19 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_go_client),	   TEST(test_round_trip),
-		TEST(test_defaults),	   TEST(test_nulls_and_strangers),
-		TEST(test_limits),	   TEST(test_wrong_types),
-		TEST(test_refused_values), TEST(test_unsupported),
-		TEST(test_bad_text),	   TEST(test_descriptors),
-		TEST(test_ascii),	   TEST(test_descriptor_twice),
+		TEST(test_go_client),
+		TEST(test_round_trip),
+		TEST(test_defaults),
+		TEST(test_nulls_and_strangers),
+		TEST(test_limits),
+		TEST(test_wrong_types),
+		TEST(test_refused_values),
+		TEST(test_unsupported),
+		TEST(test_bad_text),
+		TEST(test_descriptors),
+		TEST(test_ascii),
+		TEST(test_descriptor_twice),
+		TEST(test_descriptors_for_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

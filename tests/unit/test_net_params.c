@@ -251,7 +251,7 @@ static void test_vhost(void **state unused_param)
 
 static int read_json(const char *text, int *fds, unsigned int nr)
 {
-	const struct json_fds came = { fds, nr };
+	const struct json_fds came = { .fds = fds, .nr = nr };
 	json_t *obj = json_read_text(text, strlen(text), &err);
 	int r;
 

@@ -161,7 +161,7 @@ static void test_json(void **state unused_param)
 		"{\"payload\":{\"kernel\":\"/k\"},\"tape\":{\"path\":\"/x\","
 		"\"rate_limiter_config\":{\"ops\":{\"size\":7}},"
 		"\"tx\":{\"ops\":{\"refill_time\":8}}}}";
-	const struct json_fds fds = { NULL, 0 };
+	const struct json_fds fds = { .nr = 0 };
 	struct vm_config vc;
 	json_t *root = json_read_text(text, strlen(text), &fv.err);
 	char *echo;

@@ -45,7 +45,7 @@ static int teardown(void **state)
 static void request(struct fixture *fx, enum http_verb verb, const char *path,
 		    const char *body)
 {
-	const struct json_fds fds = { NULL, 0 };
+	const struct json_fds fds = { .nr = 0 };
 	struct http_request req = {
 		.verb = verb,
 		.target = strdup(path),

@@ -159,6 +159,19 @@ static int json_take_fds(const struct json_fds *fds, const json_t *value,
 	return r;
 }
 
+static int json_take_all_fds(const struct json_fds *fds, struct fd_list *out,
+			     struct error *err)
+{
+	json_t *list = json_array();
+	int r;
+
+	for (unsigned int i = 0; i < fds->nr; i++)
+		json_array_append_new(list, json_integer(i));
+	r = json_take_fds(fds, list, out, err);
+	json_decref(list);
+	return r ? error_prefix(err, r, "descriptors of the request") : 0;
+}
+
 /* The command line's name of a JSON choice, for param_assign(). */
 static const char *json_find_choice(const struct param *p, const char *text,
 				    struct error *err)
@@ -227,6 +240,8 @@ static int json_read_param(const struct param *p, void *cfg, const json_t *obj,
 	json_t *value;
 	int r = json_get(obj, path, json_param_type(p), where, &value, err);
 
+	if (!r && !value && p->type == PARAM_FDS && fds && fds->for_one)
+		return json_take_all_fds(fds, json_field(p, cfg), err);
 	if (r || !value)
 		return r;
 	r = json_assign(p, cfg, value, fds, err);

@@ -26,6 +26,9 @@
 struct json_fds {
 	int *fds; /* the caller's, less those that were taken over: -1 */
 	unsigned int nr;
+	/* The request is for one device: if that takes a list of them, these are
+	 * it, in order, unless the body says which are. */
+	bool for_one;
 };
 
 /* Parse a body of len bytes; the caller's reference. NULL with a message that

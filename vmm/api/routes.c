@@ -244,10 +244,12 @@ static int route_add(struct api_call *c)
 {
 	struct device_config dc;
 	struct hotplug_place at = { .id = "" };
+	struct json_fds fds = *c->fds;
 	int r = device_config_init(&dc, c->class, c->err);
 
+	fds.for_one = true;
 	if (!r)
-		r = json_read_device(&dc, c->body, "", c->fds, c->err);
+		r = json_read_device(&dc, c->body, "", &fds, c->err);
 	if (!r)
 		r = machine_add_device(c->machine, &dc, &at, c->err);
 	if (!r && *at.id)

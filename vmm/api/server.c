@@ -177,7 +177,8 @@ static void conn_reply_error(struct server_conn *conn, unsigned int status,
 
 static void conn_run(struct server_conn *conn, struct server_item *item)
 {
-	struct json_fds fds = { item->fds.fds, item->fds.nr };
+	const struct json_fds fds = { .fds = item->fds.fds,
+				      .nr = item->fds.nr };
 	struct api_reply reply;
 
 	api_handle(conn->server->config.api, &item->req, &fds, &reply);
