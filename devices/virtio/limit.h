@@ -73,37 +73,40 @@ struct limits_config {
 		LIMIT_PARAM_SET(params, member, ops, "ops", "requests",        \
 				PARAM_UINT)
 
-#define LIMIT_OVERRIDE(params, way, key, field, value, path, largest, words) \
-	{                                                                    \
-		.name = #way "_" #key "_" value,                             \
-		.json = #way "." path "." value, .type = PARAM_UINT,         \
-		.offset = offsetof(params, field), .def = LIMIT_UNSET,       \
-		.max = largest,                                              \
-		.help = #key "_" value " of what the guest " words           \
+#define LIMIT_OVERRIDE(params, way, key, field, value, path, kind, largest, \
+		       words)                                               \
+	{                                                                   \
+		.name = #way "_" #key "_" value,                            \
+		.json = #way "." path "." value, .type = kind,              \
+		.offset = offsetof(params, field), .def = LIMIT_UNSET,      \
+		.max = largest,                                             \
+		.help = #key "_" value " of what the guest " words          \
 	}
-#define LIMIT_OVERRIDE_SET(params, way, key, member, path, words)         \
+#define LIMIT_OVERRIDE_SET(params, way, key, member, path, kind, words)   \
 	LIMIT_OVERRIDE(params, way, key, member.key##_size, "size", path, \
-		       LIMIT_MAX, words),                                 \
+		       kind, LIMIT_MAX, words),                           \
 		LIMIT_OVERRIDE(params, way, key, member.key##_burst,      \
-			       "one_time_burst", path, LIMIT_MAX, words), \
+			       "one_time_burst", path, kind, LIMIT_MAX,   \
+			       words),                                    \
 		LIMIT_OVERRIDE(params, way, key, member.key##_refill_ms,  \
-			       "refill_time", path, 86400000, words)
+			       "refill_time", path, PARAM_UINT, 86400000, \
+			       words)
 /* The parameters of struct limits_config `member` of the struct `params`: those
  * of both, with the JSON group rate_limiter_config; and of rx and tx. */
 #define LIMITS_PARAMS(params, member)                                         \
 	LIMIT_PARAMS(params, member.both),                                    \
 		LIMIT_OVERRIDE_SET(params, rx, bw,                            \
 				   member.each[VIRTIO_TO_GUEST], "bandwidth", \
-				   "receives"),                               \
+				   PARAM_SIZE, "receives"),                   \
 		LIMIT_OVERRIDE_SET(params, rx, ops,                           \
 				   member.each[VIRTIO_TO_GUEST], "ops",       \
-				   "receives"),                               \
+				   PARAM_UINT, "receives"),                   \
 		LIMIT_OVERRIDE_SET(params, tx, bw,                            \
 				   member.each[VIRTIO_FROM_GUEST],            \
-				   "bandwidth", "sends"),                     \
+				   "bandwidth", PARAM_SIZE, "sends"),         \
 		LIMIT_OVERRIDE_SET(params, tx, ops,                           \
 				   member.each[VIRTIO_FROM_GUEST], "ops",     \
-				   "sends")
+				   PARAM_UINT, "sends")
 /* clang-format on */
 
 /* What holds in one direction. Any thread. */

@@ -73,6 +73,15 @@ def test_vmmctl_devices(context):
         assert "409" in ctl.run("add-disk", f"path={path},id=data", status=1)
         assert "known keys" in ctl.run("add-disk", f"path={path},idd=data", status=2)
         assert "404" in ctl.run("remove-device", "nobody", status=1)
+        ctl.run("set-rate-limit", "data", "--bw_size", "10M", "--bw_refill_time", "100")
+        disk = next(d for d in ctl.json("info")["config"]["disks"] if d["id"] == "data")
+        assert disk["rate_limiter_config"]["bandwidth"] == {
+            "size": 10 * MIB, "one_time_burst": 0, "refill_time": 100}, disk
+        ctl.run("set-rate-limit", "data", "--bw_size", "0")
+        disk = next(d for d in ctl.json("info")["config"]["disks"] if d["id"] == "data")
+        assert "rate_limiter_config" not in disk, disk
+        assert "404" in ctl.run("set-rate-limit", "nobody", "--ops_size", "1", status=1)
+        assert "which device" in ctl.run("set-rate-limit", status=2)
         ctl.run("remove-device", "data", "--force")
         assert [d["id"] for d in ctl.json("info")["config"]["disks"]] == ["root"]
         ctl.run("resize-disk", "root", "--size", "2M")

@@ -122,14 +122,14 @@ static void test_directions(void **state unused_param)
 	assert_int_equal(rx.bw_refill_ms, 1000);
 	/* In any order. */
 	assert_int_equal(param_parse(&set, &c,
-				     "rx_bw_size=1,tx_ops_size=0,bw_size=2K,"
+				     "rx_bw_size=1K,tx_ops_size=0,bw_size=2K,"
 				     "ops_size=5,tx_ops_refill_time=9,"
 				     "rx_bw_one_time_burst=3",
 				     &err),
 			 0);
 	rx = limit_of(&c.limits, VIRTIO_TO_GUEST);
 	tx = limit_of(&c.limits, VIRTIO_FROM_GUEST);
-	assert_int_equal(rx.bw_size, 1);
+	assert_int_equal(rx.bw_size, KIB);
 	assert_int_equal(rx.bw_burst, 3);
 	assert_int_equal(rx.bw_refill_ms, 1000);
 	assert_int_equal(rx.ops_size, 5);

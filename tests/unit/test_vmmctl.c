@@ -70,6 +70,23 @@ static void test_bodies(void **state)
 		0);
 	expect_json(&b, "{\"id\":\"a\",\"desired_size\":2097152}");
 	body_fini(&b);
+	assert_int_equal(make_body(&b, &err,
+				   WORDS("set-rate-limit", "a", "--bw_size",
+					 "0", "--rx_ops_size=2")),
+			 0);
+	expect_json(&b, "{\"id\":\"a\",\"rate_limiter_config\":{"
+			"\"bandwidth\":{\"size\":0}},\"rx\":{\"ops\":{"
+			"\"size\":2}}}");
+	body_fini(&b);
+	assert_int_equal(
+		make_body(&b, &err, WORDS("set-rate-limit", "--bw_size", "0")),
+		-EINVAL);
+	assert_non_null(strstr(err.msg, "which device"));
+	body_fini(&b);
+	assert_int_equal(make_body(&b, &err, WORDS("set-rate-limit", "a")),
+			 -EINVAL);
+	assert_non_null(strstr(err.msg, "--rx_bw_size"));
+	body_fini(&b);
 }
 
 static void test_device(void **state)

@@ -173,7 +173,7 @@ static int body_find(const struct param_set *set, char **argv, int *next,
 {
 	const char *word = argv[(*next)++];
 	size_t len = strcspn(word, "=");
-	char name[40], keys[128];
+	char name[40], keys[384];
 
 	*value = word;
 	if (strncmp(word, "--", 2) != 0) {
@@ -204,18 +204,23 @@ static int body_take_word(struct body *b, const struct param_set *set,
 		uint64_t number;
 		bool on;
 	} field = { NULL };
-	const struct param *p;
+	const struct param *found;
 	const char *value;
-	int r = body_find(set, argv, next, &p, &value, err);
-	const struct param_set one = { .params = p, .nr_params = 1 };
+	int r = body_find(set, argv, next, &found, &value, err);
+	struct param p;
+	const struct param_set one = { .params = &p, .nr_params = 1 };
 
 	if (!r)
-		r = body_check_utf8(p, value, err);
+		r = body_check_utf8(found, value, err);
 	if (r)
 		return r;
-	r = param_assign(p, &field, value, err);
+	/* It is said even where it is the default. */
+	p = *found;
+	p.offset = 0;
+	p.def = UINT64_MAX;
+	r = param_assign(&p, &field, value, err);
 	if (r)
-		return error_prefix(err, r, "--%s %s", p->name,
+		return error_prefix(err, r, "--%s %s", p.name,
 				    error_value(value).text);
 	json_write_set(&one, &field, b->json, true);
 	param_free(&one, &field);
@@ -226,7 +231,7 @@ int body_add_words(struct body *b, const struct param_set *set, int argc,
 		   char **argv, struct error *err)
 {
 	int next = 1, r = 0;
-	char keys[128];
+	char keys[384];
 
 	while (!r && next < argc)
 		r = body_take_word(b, set, argv, &next, err);
@@ -237,7 +242,7 @@ int body_add_words(struct body *b, const struct param_set *set, int argc,
 			r = error_set(err, EINVAL, "give --%s: %s", p->name,
 				      p->help);
 	}
-	if (!r && !json_object_size(b->json)) {
+	if (!r && argc < 2) {
 		param_keys_text(set, ", --", keys, sizeof(keys));
 		r = error_set(err, EINVAL, "give one of --%s, or more", keys);
 	}

@@ -32,8 +32,8 @@ void body_fini(struct body *b);
 /*
  * All return -errno with a message for the user; argv[0] is the verb.
  *
- * "--key value", "--flag", and set->shorthand as a word alone. No parameter has
- * an offset: nothing keeps their values.
+ * "--key value", "--flag", and set->shorthand as a word alone. Nothing keeps the
+ * values; a parameter is no list of descriptors.
  */
 int body_add_words(struct body *b, const struct param_set *set, int argc,
 		   char **argv, struct error *err);

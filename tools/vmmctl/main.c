@@ -20,7 +20,8 @@ static void ctl_help_verb(const struct verb *v)
 	verbs_args_text(v, args, sizeof(args));
 	snprintf(left, sizeof(left), "%s%s%s", v->name, *args ? " " : "", args);
 	param_help_entry(stdout, 2, left, v->help);
-	for (unsigned int i = 0; v->set && i < v->set->nr_params; i++) {
+	for (unsigned int i = 0; v->set && !v->id && i < v->set->nr_params;
+	     i++) {
 		const struct param *p = &v->set->params[i];
 
 		param_value_text(p, args, sizeof(args));
@@ -48,7 +49,7 @@ static void ctl_help(void)
 	puts("\nVerbs:");
 	for (const struct verb *v = verbs_all(); v->name; v++)
 		ctl_help_verb(v);
-	puts("\nvmm --help lists the keys of devices and of create.");
+	puts("\nvmm --help lists the keys of devices and of create, vmmctl(1) those of set-*.");
 }
 
 /* ---- answers ---- */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "devices/virtio/limit.h"
 #include "tools/vmmctl/follow.h"
 #include "tools/vmmctl/table.h"
 #include "tools/vmmctl/top.h"
@@ -66,6 +67,18 @@ static const struct param_set resize_disk_params = {
 	.shorthand = "disk",
 };
 
+struct verbs_limits {
+	struct limits_config limits;
+};
+
+static const struct param limit_table[] = {
+	LIMITS_PARAMS(struct verbs_limits, limits),
+};
+static const struct param_set limit_params = {
+	.params = limit_table,
+	.nr_params = ARRAY_SIZE(limit_table),
+};
+
 /* ---- the table ---- */
 
 #define ASK(n, p, text, ...)                                    \
@@ -89,7 +102,17 @@ static const struct verb verbs_table[] = {
 		  "request's JSON (- is standard input). Without --serial "
 		  "there is no console: the monitor's terminal is not ours." },
 	ASK("boot", "vm.boot", "start the machine"),
-	{ .help = "add a device" }, /* of each class */
+	/* Of each class: */
+	{ .path = "vm.add-", .help = "add a device" },
+	{ .path = "vm.set-", .help = "change a device", .id = true },
+	ASK("set-rate-limit", "vm.set-rate-limit",
+	    "limit what a device moves, from now on", .id = true,
+	    .set = &limit_params, .args = "ID --KEY VALUE...",
+	    .more = "What one word of bw or ops says is the whole limit, "
+		    "which words that are left out add nothing to; a size of "
+		    "0 is none. A disk has one limit; networks and vsock have "
+		    "one for what the guest receives, rx, and one for what it "
+		    "sends, tx."),
 	ASK("remove-device", "vm.remove-device",
 	    "take a device away; an event says when it is gone",
 	    .set = &remove_params, .args = "ID [--force]"),
@@ -130,17 +153,36 @@ static const struct verb verbs_table[] = {
 };
 /* clang-format on */
 
-/* The verb "add-disk", asked for as "vm.add-disk"; path gets both. */
-static void verbs_of_class(struct verb *v, const struct device_class *class,
+/* Something may be changed beside rate limits, which are groups. */
+static bool verbs_has_changes(const struct param_set *set)
+{
+	for (unsigned int i = 0; set && i < set->nr_params; i++)
+		if (!set->params[i].json || !strchr(set->params[i].json, '.'))
+			return true;
+	return false;
+}
+
+/* Make v the verb "add-disk" or "set-net", asked for as "vm.add-disk"; path gets
+ * both. False: the class has no such verb. */
+static bool verbs_of_class(struct verb *v, const struct device_class *class,
 			   char path[48])
 {
-	snprintf(path, 48, "vm.add-%s", class->option);
+	if (!class->option || !class->json_list || !class->params ||
+	    (v->id && !verbs_has_changes(class->set_params)))
+		return false;
+	snprintf(path, 48, "%s%s", v->path, class->option);
 	v->name = path + strlen("vm.");
 	v->path = path;
+	if (v->id) {
+		v->set = class->set_params;
+		v->args = "ID --KEY VALUE...";
+		return true;
+	}
 	if (class->params->help)
 		v->help = class->params->help;
 	v->class = class;
 	v->show = table_show_added;
+	return true;
 }
 
 const struct verb *verbs_all(void)
@@ -148,6 +190,7 @@ const struct verb *verbs_all(void)
 	static struct verb all[ARRAY_SIZE(verbs_table) + CONFIG_MAX_DEVICES];
 	static char paths[CONFIG_MAX_DEVICES][48];
 	struct verb *v = all;
+	unsigned int nr = 0;
 
 	if (v->name)
 		return all;
@@ -158,15 +201,14 @@ const struct verb *verbs_all(void)
 			continue;
 		}
 		for (unsigned int c = 0;
-		     c < ARRAY_SIZE(paths) && device_classes[c]; c++) {
-			const struct device_class *class = device_classes[c];
-
-			if (!class->option || !class->json_list ||
-			    !class->params)
-				continue;
+		     nr < ARRAY_SIZE(paths) && device_classes[c]; c++) {
 			*v = verbs_table[i];
-			verbs_of_class(v++, class, paths[c]);
+			if (verbs_of_class(v, device_classes[c], paths[nr])) {
+				v++;
+				nr++;
+			}
 		}
+		*v = (struct verb){ .name = NULL };
 	}
 	return all;
 }
@@ -199,6 +241,14 @@ int verbs_body(const struct verb *v, struct body *b, int argc, char **argv,
 		return body_add_machine(b, argc, argv, err);
 	if (v->class)
 		return body_add_device(b, v->class, argc, argv, err);
+	if (v->id && (argc < 2 || argv[1][0] == '-'))
+		return error_set(err, EINVAL,
+				 "which device? Its name comes first");
+	if (v->id) {
+		json_object_set_new(b->json, "id", json_string(argv[1]));
+		argc--;
+		argv++;
+	}
 	if (v->set)
 		return body_add_words(b, v->set, argc, argv, err);
 	if (argc > 1)

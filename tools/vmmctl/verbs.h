@@ -25,6 +25,7 @@ struct verb {
 	const char *path; /* of the request; NULL: there is none */
 	bool get; /* GET, else PUT */
 	bool machine; /* takes the options of vmm itself */
+	bool id; /* takes the name of a device first */
 	const struct param_set *set; /* takes --key value */
 	const struct device_class *class; /* takes its option's value */
 	const char *args; /* what stands behind it; NULL: nothing, or class */
