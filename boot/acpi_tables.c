@@ -89,7 +89,7 @@ enum {
 /* PCI Firmware 3.3 section 4.1.2, MCFG. */
 enum {
 	MCFG_BASE = 44,
-	MCFG_FIRST_BUS = 54,
+	/* The first bus is 0. */
 	MCFG_LAST_BUS = 55,
 	MCFG_LEN = 60,
 };
@@ -103,12 +103,12 @@ struct acpi_area {
 	gpa_t gpa;
 	uint64_t room; /* bytes */
 	uint64_t used;
-	gpa_t dsdt;
-	gpa_t tables[ACPI_MAX_TABLES]; /* what the XSDT lists */
+	/* The first is the DSDT: the FADT points to it, the XSDT to the rest. */
+	uint8_t *tables[ACPI_MAX_TABLES];
 	unsigned int nr;
 };
 
-/* Zeroed room for a table, NULL when there is none left. */
+/* Zeroed room, NULL when there is none left. */
 static uint8_t *acpi_alloc(struct acpi_area *area, uint64_t len)
 {
 	uint64_t at = ALIGN_UP(area->used, ACPI_ALIGN);
@@ -124,44 +124,40 @@ static gpa_t acpi_gpa(const struct acpi_area *area, const uint8_t *table)
 	return area->gpa + (uint64_t)(table - area->hva);
 }
 
-/* What makes the sum of all bytes zero. */
-static uint8_t acpi_checksum(const uint8_t *p, uint64_t len)
+/* Have the sum of all bytes be zero. */
+static void acpi_store_checksum(uint8_t *p, uint64_t len, unsigned int at)
 {
 	uint8_t sum = 0;
 
-	while (len--)
-		sum = (uint8_t)(sum + *p++);
-	return (uint8_t)-sum;
+	for (uint64_t i = 0; i < len; i++)
+		sum = (uint8_t)(sum + p[i]);
+	p[at] = (uint8_t)(p[at] - sum);
 }
 
-/* Last step of a table: its header. */
-static void acpi_seal(uint8_t *t, const char *signature, uint8_t revision,
-		      uint64_t len)
+/* Room for a table, with its header but for the checksum. */
+static uint8_t *acpi_table(struct acpi_area *area, const char *signature,
+			   uint8_t revision, uint64_t len)
 {
+	uint8_t *t = acpi_alloc(area, len);
+
+	if (!t)
+		return NULL;
 	memcpy(t, signature, 4);
 	le_store(t + HDR_LENGTH, len, 4);
 	t[HDR_REVISION] = revision;
-	t[HDR_CHECKSUM] = 0;
 	memcpy(t + HDR_OEM, acpi_oem, sizeof(acpi_oem) - 1);
 	memcpy(t + HDR_OEM_TABLE, "VMM     ", 8);
 	le_store(t + HDR_OEM_REVISION, 1, 4);
 	memcpy(t + HDR_CREATOR, "VMM ", 4);
 	le_store(t + HDR_CREATOR_REVISION, 1, 4);
-	t[HDR_CHECKSUM] = acpi_checksum(t, len);
+	area->tables[area->nr++] = t;
+	return t;
 }
 
-/* acpi_seal() and an entry in the XSDT. */
-static void acpi_publish(struct acpi_area *area, uint8_t *t,
-			 const char *signature, uint8_t revision, uint64_t len)
-{
-	acpi_seal(t, signature, revision, len);
-	area->tables[area->nr++] = acpi_gpa(area, t);
-}
-
-/* The DSDT is not in the XSDT: the FADT points to it. */
 static int acpi_write_dsdt(struct acpi_area *area, const struct acpi_config *c)
 {
-	uint8_t *t = acpi_alloc(area, HDR_LEN);
+	/* 2: 64-bit integers */
+	uint8_t *t = acpi_table(area, "DSDT", 2, HDR_LEN);
 	struct aml a;
 	size_t len;
 
@@ -172,8 +168,7 @@ static int acpi_write_dsdt(struct acpi_area *area, const struct acpi_config *c)
 	if (aml_finish(&a, &len))
 		return -ENOSPC;
 	area->used += len;
-	acpi_seal(t, "DSDT", 2, HDR_LEN + len); /* 2: 64-bit integers */
-	area->dsdt = acpi_gpa(area, t);
+	le_store(t + HDR_LENGTH, HDR_LEN + len, 4);
 	return 0;
 }
 
@@ -189,7 +184,7 @@ static void acpi_store_port(uint8_t *gas, unsigned int port)
 
 static int acpi_write_fadt(struct acpi_area *area, const struct acpi_config *c)
 {
-	uint8_t *t = acpi_alloc(area, FADT_LEN);
+	uint8_t *t = acpi_table(area, "FACP", 6, FADT_LEN);
 
 	if (!t)
 		return -ENOSPC;
@@ -203,12 +198,11 @@ static int acpi_write_fadt(struct acpi_area *area, const struct acpi_config *c)
 	acpi_store_port(t + FADT_RESET_REG, c->power_port + ACPI_POWER_RESET);
 	t[FADT_RESET_VALUE] = ACPI_POWER_RESET_VALUE;
 	t[FADT_MINOR] = 5;
-	le_store(t + FADT_X_DSDT, area->dsdt, 8);
+	le_store(t + FADT_X_DSDT, acpi_gpa(area, area->tables[0]), 8);
 	acpi_store_port(t + FADT_SLEEP_CONTROL,
 			c->power_port + ACPI_POWER_SLEEP);
 	acpi_store_port(t + FADT_SLEEP_STATUS,
 			c->power_port + ACPI_POWER_STATUS);
-	acpi_publish(area, t, "FACP", 6, FADT_LEN);
 	return 0;
 }
 
@@ -216,7 +210,7 @@ static int acpi_write_madt(struct acpi_area *area, const struct acpi_config *c)
 {
 	uint64_t len = MADT_LEN + ACPI_LAPIC_LEN * (uint64_t)c->nr_cpus +
 		       MADT_IOAPIC_LEN;
-	uint8_t *t = acpi_alloc(area, len), *e;
+	uint8_t *t = acpi_table(area, "APIC", 6, len), *e;
 
 	if (!t)
 		return -ENOSPC;
@@ -228,20 +222,17 @@ static int acpi_write_madt(struct acpi_area *area, const struct acpi_config *c)
 	e[1] = MADT_IOAPIC_LEN;
 	le_store(e + 4, c->ioapic_gpa, 4);
 	/* Its id is 0 and its interrupts start at GSI 0. */
-	acpi_publish(area, t, "APIC", 6, len);
 	return 0;
 }
 
 static int acpi_write_mcfg(struct acpi_area *area, const struct acpi_config *c)
 {
-	uint8_t *t = acpi_alloc(area, MCFG_LEN);
+	uint8_t *t = acpi_table(area, "MCFG", 1, MCFG_LEN);
 
 	if (!t)
 		return -ENOSPC;
 	le_store(t + MCFG_BASE, c->ecam_gpa, 8);
-	t[MCFG_FIRST_BUS] = 0;
 	t[MCFG_LAST_BUS] = (uint8_t)(c->nr_buses - 1);
-	acpi_publish(area, t, "MCFG", 1, MCFG_LEN);
 	return 0;
 }
 
@@ -273,7 +264,7 @@ static int acpi_write_srat(struct acpi_area *area, const struct gmem *gm,
 		return 0;
 	gmem_for_each (r, gm)
 		len += r->kind == GMEM_RAM ? SRAT_MEMORY_LEN : 0;
-	t = acpi_alloc(area, len);
+	t = acpi_table(area, "SRAT", 3, len);
 	if (!t)
 		return -ENOSPC;
 	t[SRAT_RESERVED_1] = 1;
@@ -288,7 +279,6 @@ static int acpi_write_srat(struct acpi_area *area, const struct gmem *gm,
 		if (r->kind == GMEM_RAM)
 			e = acpi_store_srat_memory(e, r, 0);
 	acpi_store_srat_memory(e, &gm->reserved, SRAT_HOT_PLUGGABLE);
-	acpi_publish(area, t, "SRAT", 3, len);
 	return 0;
 }
 
@@ -316,23 +306,25 @@ static int acpi_write_state(struct gmem *gm, const struct acpi_config *c)
 /* rsdp: room for it, kept at the start of the area. */
 static int acpi_write_roots(struct acpi_area *area, uint8_t *rsdp)
 {
-	uint64_t len = HDR_LEN + 8ULL * area->nr;
-	uint8_t *t = acpi_alloc(area, len);
-	unsigned int i;
+	unsigned int i, nr = area->nr;
+	uint8_t *t = acpi_table(area, "XSDT", 1, HDR_LEN + 8ULL * (nr - 1));
 
 	if (!t)
 		return -ENOSPC;
+	for (i = 1; i < nr; i++)
+		le_store(t + HDR_LEN + 8ULL * (i - 1),
+			 acpi_gpa(area, area->tables[i]), 8);
 	for (i = 0; i < area->nr; i++)
-		le_store(t + HDR_LEN + 8ULL * i, area->tables[i], 8);
-	acpi_seal(t, "XSDT", 1, len);
-
+		acpi_store_checksum(area->tables[i],
+				    le_load(area->tables[i] + HDR_LENGTH, 4),
+				    HDR_CHECKSUM);
 	memcpy(rsdp, acpi_signature, sizeof(acpi_signature) - 1);
 	memcpy(rsdp + RSDP_OEM, acpi_oem, sizeof(acpi_oem) - 1);
 	rsdp[RSDP_REVISION] = 2;
 	le_store(rsdp + RSDP_V1_LEN, RSDP_LEN, 4);
 	le_store(rsdp + RSDP_XSDT, acpi_gpa(area, t), 8);
-	rsdp[RSDP_CHECKSUM] = acpi_checksum(rsdp, RSDP_V1_LEN);
-	rsdp[RSDP_EXT_CHECKSUM] = acpi_checksum(rsdp, RSDP_LEN);
+	acpi_store_checksum(rsdp, RSDP_V1_LEN, RSDP_CHECKSUM);
+	acpi_store_checksum(rsdp, RSDP_LEN, RSDP_EXT_CHECKSUM);
 	return 0;
 }
 

@@ -90,23 +90,6 @@ int aml_finish(const struct aml *a, size_t *len)
 	return a->overflow ? -ENOSPC : 0;
 }
 
-void aml_bytes(struct aml *a, const void *p, size_t len)
-{
-	if (a->overflow || len > a->room - a->len) {
-		a->overflow = true;
-		return;
-	}
-	memcpy(a->buf + a->len, p, len);
-	a->len += len;
-}
-
-static void aml_byte(struct aml *a, unsigned int v)
-{
-	uint8_t b = (uint8_t)v;
-
-	aml_bytes(a, &b, 1);
-}
-
 static void aml_insert(struct aml *a, size_t at, const void *p, size_t len)
 {
 	if (a->overflow || len > a->room - a->len) {
@@ -116,6 +99,18 @@ static void aml_insert(struct aml *a, size_t at, const void *p, size_t len)
 	memmove(a->buf + at + len, a->buf + at, a->len - at);
 	memcpy(a->buf + at, p, len);
 	a->len += len;
+}
+
+void aml_bytes(struct aml *a, const void *p, size_t len)
+{
+	aml_insert(a, a->len, p, len);
+}
+
+static void aml_byte(struct aml *a, unsigned int v)
+{
+	uint8_t b = (uint8_t)v;
+
+	aml_bytes(a, &b, 1);
 }
 
 static void aml_open(struct aml *a, bool resources)
@@ -218,16 +213,6 @@ static void aml_path(struct aml *a, const char *path)
 	}
 }
 
-static unsigned int aml_hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return (unsigned int)(c - '0');
-	if (c >= 'a' && c <= 'f')
-		return (unsigned int)(c - 'a') + 10;
-	assert(c >= 'A' && c <= 'F');
-	return (unsigned int)(c - 'A') + 10;
-}
-
 static void aml_int(struct aml *a, uint64_t value)
 {
 	uint8_t enc[9];
@@ -240,13 +225,11 @@ static void aml_int(struct aml *a, uint64_t value)
 static void aml_eisaid(struct aml *a, const char *id)
 {
 	uint32_t v = 0;
-	unsigned int i;
 
 	assert(strlen(id) == 7);
-	for (i = 0; i < 3; i++)
+	for (unsigned int i = 0; i < 3; i++)
 		v = v << 5 | (uint32_t)((id[i] - '@') & 0x1f);
-	for (; i < 7; i++)
-		v = v << 4 | aml_hex_digit(id[i]);
+	v = v << 16 | (uint32_t)strtoul(id + 3, NULL, 16);
 	aml_int(a, __builtin_bswap32(v));
 }
 
@@ -337,13 +320,15 @@ void aml_uuid(struct aml *a, const char *uuid)
 					   8, 9, 10, 11, 12, 13, 14, 15 };
 	uint8_t out[16];
 	unsigned int i;
+	int n;
 
 	assert(strlen(uuid) == 36);
 	for (i = 0; i < sizeof(out); i++) {
 		if (*uuid == '-')
 			uuid++;
-		out[order[i]] = (uint8_t)(aml_hex_digit(uuid[0]) << 4 |
-					  aml_hex_digit(uuid[1]));
+		n = sscanf(uuid, "%2hhx", &out[order[i]]);
+		assert(n == 1);
+		(void)n;
 		uuid += 2;
 	}
 	aml_buffer(a, out, sizeof(out));

@@ -10,25 +10,19 @@
 /*
  * Resource descriptors (ACPI 6.5 section 6.4), for the inside of `resources` in
  * aml_code(). A producer (bridge) hands its range on to the devices below it, a
- * consumer uses it. Ranges are fixed: neither end can move. Lengths are not 0.
+ * consumer uses it.
  */
-enum aml_role {
-	AML_PRODUCER = 0,
-	AML_CONSUMER = 1,
+enum aml_range {
+	AML_BUSES, /* a bridge's bus numbers */
+	AML_BRIDGE32, /* a bridge's memory below 4 GiB; as the next two: */
+	AML_BRIDGE64, /* its memory anywhere */
+	AML_MEMORY64, /* a consumer's: not cacheable, writable */
+	AML_RAM64, /* a consumer's, which can be cached */
 };
 
-/* Memory of a bridge, below 4 GiB: not cacheable, writable. */
-void aml_memory32(struct aml *a, uint32_t base, uint32_t len);
-
-/* Memory anywhere: not cacheable, writable. */
-void aml_memory64(struct aml *a, enum aml_role role, uint64_t base,
-		  uint64_t len);
-
-/* RAM: a consumer's range that can be cached. */
-void aml_ram64(struct aml *a, uint64_t base, uint64_t len);
-
-/* Bus numbers [base, base + len) of a bridge. */
-void aml_bus_numbers(struct aml *a, uint16_t base, uint16_t len);
+/* [base, base + len) in fields as wide as the kind's name says; both ends are
+ * fixed. len is not 0. */
+void aml_range(struct aml *a, enum aml_range kind, uint64_t base, uint64_t len);
 
 /* Fixed I/O ports of a device, all 16 address bits decoded; len up to 255. */
 void aml_io_ports(struct aml *a, uint16_t base, uint8_t len);

@@ -14,6 +14,8 @@
 #include "boot/format.h"
 #include "vmm/util.h"
 
+#define INITRAMFS_ALIGN 4096
+
 /* Files that people give instead of a kernel, and what to do about it. */
 static const struct boot_mistake {
 	size_t off;
@@ -133,6 +135,40 @@ static int boot_load_cmdline(const struct boot_job *job, struct error *err)
 	return 0;
 }
 
+/* As high as RAM and the kernel allow. */
+static int boot_load_initramfs(struct boot_job *job, struct error *err)
+{
+	struct space_want want = {
+		.align = INITRAMFS_ALIGN,
+		.max = job->initrd_max,
+		.high = true,
+	};
+	struct image img;
+	gpa_t gpa;
+	int r;
+
+	if (job->req->initramfs_fd < 0)
+		return 0;
+	r = image_init(&img, job->req->initramfs_fd, err);
+	if (r)
+		return r;
+	/* A file size is below 2^63: rounding up does not overflow. */
+	want.len = ALIGN_UP(img.size, INITRAMFS_ALIGN);
+	if (space_find(&job->space, &want, &gpa))
+		return error_set(
+			err, ENOSPC,
+			"no room for %llu KiB beside the kernel below %#llx; give more --memory or a smaller file",
+			(unsigned long long)(want.len / KIB),
+			(unsigned long long)want.max);
+	r = space_claim(&job->space, gpa, want.len, "the initramfs", err);
+	if (r)
+		return r;
+	job->initrd = (struct initrd){ gpa, img.size };
+	/* Read, not mapped: the guest reads it once and then writes other
+	 * things there, at two exits for each page that was mapped. */
+	return image_load(&img, 0, img.size, job->req->gm, gpa, false, err);
+}
+
 int boot_load(const struct boot_request *req, struct boot_result *res,
 	      struct error *err)
 {
@@ -152,8 +188,7 @@ int boot_load(const struct boot_request *req, struct boot_result *res,
 	r = boot_load_cmdline(&job, err);
 	if (r)
 		return r;
-	r = initrd_load(req->gm, &job.space, req->initramfs_fd, job.initrd_max,
-			&job.initrd, err);
+	r = boot_load_initramfs(&job, err);
 	if (r)
 		return error_prefix(err, r, "--initramfs %s",
 				    req->initramfs_name);

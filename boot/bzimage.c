@@ -11,129 +11,94 @@
 
 #include "boot/layout_x86.h"
 #include "boot/zero_page.h"
-#include "vmm/byteorder.h"
 #include "vmm/util.h"
 
 #define BZ_SECTOR 512
 #define BZ_ENTRY64 0x200
 #define BZ_MIN_VERSION 0x20c
 #define BZ_END (1ULL << 32) /* the identity map ends there */
+/* The header holds init_size at least. */
+#define BZ_MIN_HDR_END offsetof(struct boot_params, hdr.handover_offset)
 
 _Static_assert(ZP_HDR_END <= BOOT_HEAD_LEN, "the header is in the head");
 
-/* The header's fields that count here, each read once. */
-struct bzimage {
-	uint64_t setup_len; /* bytes of boot sectors */
-	uint64_t payload_len; /* bytes of the kernel behind them */
-	uint64_t init_size; /* bytes it needs to unpack itself */
-	uint64_t pref_address;
-	uint64_t alignment;
-	bool relocatable;
-};
-
-static uint64_t bz_field(const struct boot_job *job, unsigned int off,
-			 unsigned int len)
+static const struct setup_header *bz_header(const struct boot_job *job)
 {
-	return le_load(job->head + off, len);
+	return (const void *)(job->head + ZP_HDR);
 }
 
 static bool bz_probe(const struct boot_job *job)
 {
-	return job->head_len >= ZP_VERSION &&
-	       bz_field(job, ZP_BOOT_FLAG, 2) == ZP_BOOT_FLAG_MAGIC &&
-	       bz_field(job, ZP_HEADER, 4) == ZP_HEADER_MAGIC;
+	const struct setup_header *h = bz_header(job);
+
+	return job->head_len >= offsetof(struct boot_params, hdr.version) &&
+	       h->boot_flag == ZP_BOOT_FLAG && h->header == ZP_HEADER;
 }
 
-/* Where the header ends in the file; less than 256 bytes behind ZP_HEADER. */
+/* Where the header ends in the file: the operand of the jump over it says so,
+ * and counts from its own end. */
 static size_t bz_header_end(const struct boot_job *job)
 {
-	return ZP_HEADER + (size_t)bz_field(job, ZP_JUMP_LEN, 1);
+	return offsetof(struct boot_params, hdr.header) +
+	       (bz_header(job)->jump >> 8);
 }
 
 static int bz_check_header(const struct boot_job *job, struct error *err)
 {
-	uint64_t version;
+	const struct setup_header *h = bz_header(job);
 	size_t end;
 
 	if (job->head_len < ZP_HDR_END)
 		return error_set(
 			err, EINVAL,
-			"is truncated: the file has %zu bytes, its header ends at %d; get it again",
+			"is truncated: the file has %zu bytes, its header ends at %zu; get it again",
 			job->head_len, ZP_HDR_END);
-	version = bz_field(job, ZP_VERSION, 2);
-	if (version < BZ_MIN_VERSION)
+	if (h->version < BZ_MIN_VERSION)
 		return error_set(
 			err, ENOEXEC,
-			"uses boot protocol %llu.%02llu, 2.12 is needed; give Linux 3.8 or later",
-			(unsigned long long)version >> 8,
-			(unsigned long long)version & 0xff);
-	if (!(bz_field(job, ZP_XLOADFLAGS, 2) & ZP_XLF_KERNEL_64))
+			"uses boot protocol %u.%02u, 2.12 is needed; give Linux 3.8 or later",
+			h->version >> 8, h->version & 0xff);
+	if (!(h->xloadflags & XLF_KERNEL_64))
 		return error_set(err, ENOEXEC,
 				 "is a 32-bit kernel; give a kernel for %s",
 				 job->req->machine->name);
-	if (!(bz_field(job, ZP_LOADFLAGS, 1) & ZP_LOADED_HIGH))
+	if (!(h->loadflags & LOADED_HIGH))
 		return error_set(err, ENOEXEC,
 				 "is a zImage; give a bzImage or vmlinux");
 	end = bz_header_end(job);
-	if (end < ZP_INIT_SIZE_END || end > ZP_HDR_END)
+	if (end < BZ_MIN_HDR_END || end > ZP_HDR_END)
 		return error_set(
 			err, EINVAL,
-			"its header ends at %#zx, that must be %#x to %#x; get it again",
-			end, ZP_INIT_SIZE_END, ZP_HDR_END);
-	return 0;
-}
-
-static int bz_read_header(const struct boot_job *job, struct bzimage *bz,
-			  struct error *err)
-{
-	uint64_t sects;
-	int r = bz_check_header(job, err);
-
-	if (r)
-		return r;
-	sects = bz_field(job, ZP_SETUP_SECTS, 1);
-	bz->setup_len = ((sects ? sects : 4) + 1) * BZ_SECTOR;
-	bz->payload_len = bz_field(job, ZP_SYSSIZE, 4) * 16;
-	bz->init_size = bz_field(job, ZP_INIT_SIZE, 4);
-	bz->pref_address = bz_field(job, ZP_PREF_ADDRESS, 8);
-	bz->alignment = bz_field(job, ZP_KERNEL_ALIGNMENT, 4);
-	bz->relocatable = bz_field(job, ZP_RELOCATABLE, 1);
-	if (bz->payload_len <= BZ_ENTRY64)
+			"its header ends at %#zx, that must be %#zx to %#zx; get it again",
+			end, BZ_MIN_HDR_END, ZP_HDR_END);
+	if (h->relocatable_kernel && !IS_POW2(h->kernel_alignment))
 		return error_set(
 			err, EINVAL,
-			"has a kernel of only %llu bytes; get it again",
-			(unsigned long long)bz->payload_len);
-	r = image_check(&job->kernel, bz->setup_len, bz->payload_len,
-			"its kernel is", err);
-	if (r)
-		return r;
-	if (bz->relocatable && !IS_POW2(bz->alignment))
-		return error_set(
-			err, EINVAL,
-			"its alignment %#llx is not a power of two; get it again",
-			(unsigned long long)bz->alignment);
+			"its alignment %#x is not a power of two; get it again",
+			h->kernel_alignment);
 	return 0;
 }
 
 /* Claim room for it, where it wants to be or, if it can move, above. */
-static int bz_place(struct boot_job *job, const struct bzimage *bz, gpa_t *gpa,
+static int bz_place(struct boot_job *job, uint64_t payload_len, gpa_t *gpa,
 		    struct error *err)
 {
-	uint64_t len = MAX(bz->init_size, bz->payload_len);
+	const struct setup_header *h = bz_header(job);
+	uint64_t len = MAX(h->init_size, payload_len);
 	const struct space_want want = {
 		.len = len,
-		.align = bz->alignment,
-		.min = MAX(bz->pref_address, BOOT_HIGH_MEMORY),
+		.align = h->kernel_alignment,
+		.min = MAX(h->pref_address, BOOT_HIGH_MEMORY),
 		.max = BZ_END - 1,
 	};
 
-	*gpa = bz->pref_address;
-	if (bz->relocatable && space_find(&job->space, &want, gpa))
+	*gpa = h->pref_address;
+	if (h->relocatable_kernel && space_find(&job->space, &want, gpa))
 		return error_set(
 			err, ENOSPC,
 			"no room for its %llu MiB between %#llx and 4 GiB; give more --memory",
 			(unsigned long long)(len / MIB + 1),
-			(unsigned long long)bz->pref_address);
+			(unsigned long long)h->pref_address);
 	if (*gpa >= BZ_END || len > BZ_END - *gpa)
 		return error_set(
 			err, ENOSPC,
@@ -144,26 +109,39 @@ static int bz_place(struct boot_job *job, const struct bzimage *bz, gpa_t *gpa,
 
 static int bz_load(struct boot_job *job, struct error *err)
 {
-	struct bzimage bz;
+	const struct setup_header *h = bz_header(job);
+	/* Boot sectors, and behind them the kernel, in units of 16 bytes. */
+	uint64_t setup_len, payload_len;
 	gpa_t gpa;
-	int r = bz_read_header(job, &bz, err);
+	int r = bz_check_header(job, err);
 
+	if (r)
+		return r;
+	setup_len = ((h->setup_sects ? h->setup_sects : 4) + 1ull) * BZ_SECTOR;
+	payload_len = h->syssize * 16ull;
+	if (payload_len <= BZ_ENTRY64)
+		return error_set(
+			err, EINVAL,
+			"has a kernel of only %llu bytes; get it again",
+			(unsigned long long)payload_len);
+	r = image_check(&job->kernel, setup_len, payload_len, "its kernel is",
+			err);
 	if (!r)
-		r = bz_place(job, &bz, &gpa, err);
+		r = bz_place(job, payload_len, &gpa, err);
 	if (r)
 		return r;
 	job->res->kind = BOOT_ENTRY_LINUX64;
 	job->res->entry = gpa + BZ_ENTRY64;
-	job->cmdline_max = bz_field(job, ZP_CMDLINE_SIZE, 4);
-	job->initrd_max = bz_field(job, ZP_INITRD_ADDR_MAX, 4);
+	job->cmdline_max = h->cmdline_size;
+	job->initrd_max = h->initrd_addr_max;
 	/* It unpacks itself over its own place. */
-	return image_load(&job->kernel, bz.setup_len, bz.payload_len,
-			  job->req->gm, gpa, false, err);
+	return image_load(&job->kernel, setup_len, payload_len, job->req->gm,
+			  gpa, false, err);
 }
 
 static int bz_describe(struct boot_job *job, struct error *err)
 {
-	return zero_page_describe(job, job->head + ZP_HDR,
+	return zero_page_describe(job, bz_header(job),
 				  bz_header_end(job) - ZP_HDR, err);
 }
 

@@ -48,7 +48,7 @@ static void dsdt_write_motherboard(struct aml *a, const struct acpi_config *c)
 {
 	aml_code(a, "device MBRD name _HID #PNP0C02 name _UID 0 "
 		    "name _CRS resources");
-	aml_memory64(a, AML_CONSUMER, c->ecam_gpa, c->nr_buses * MIB);
+	aml_range(a, AML_MEMORY64, c->ecam_gpa, c->nr_buses * MIB);
 	aml_io_ports(a, c->power_port, ACPI_POWER_PORTS);
 	aml_io_ports(a, c->hotplug_port, ACPI_HOTPLUG_PORTS);
 	aml_code(a, "end end");
@@ -203,9 +203,9 @@ static void dsdt_write_pci(struct aml *a, const struct acpi_config *c)
 {
 	aml_code(a, "device PCI0 name _HID #PNP0A08 name _CID #PNP0A03 "
 		    "name _UID 0 name _SEG 0 name _BBN 0 name _CRS resources");
-	aml_bus_numbers(a, 0, (uint16_t)c->nr_buses);
-	aml_memory32(a, (uint32_t)c->mmio32.base, (uint32_t)c->mmio32.len);
-	aml_memory64(a, AML_PRODUCER, c->mmio64.base, c->mmio64.len);
+	aml_range(a, AML_BUSES, 0, c->nr_buses);
+	aml_range(a, AML_BRIDGE32, c->mmio32.base, c->mmio32.len);
+	aml_range(a, AML_BRIDGE64, c->mmio64.base, c->mmio64.len);
 	aml_code(a, "end");
 	dsdt_write_osc(a);
 	dsdt_write_slots(a);
@@ -284,7 +284,7 @@ static void dsdt_write_cpus(struct aml *a, const struct acpi_config *c)
 static void dsdt_write_mcrs(struct aml *a)
 {
 	aml_code(a, "name MBUF resources");
-	aml_ram64(a, 0, 1);
+	aml_range(a, AML_RAM64, 0, 1);
 	aml_code(a,
 		 "end method MCRS :10 qword_field MBUF %d MMIN "
 		 "qword_field MBUF %d MMAX qword_field MBUF %d MLEN "

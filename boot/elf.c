@@ -64,6 +64,21 @@ static const struct elf_machine {
 	{ 258, "loongarch" },
 };
 
+/* The next program header of this type behind ph (NULL: the first one); of
+ * PT_LOAD, one that takes memory. NULL: there is none. */
+static const Elf64_Phdr *elf_next(const struct elf *elf, const Elf64_Phdr *ph,
+				  uint32_t type)
+{
+	for (ph = ph ? ph + 1 : elf->ph; ph < elf->ph + elf->eh.e_phnum; ph++)
+		if (ph->p_type == type && (ph->p_memsz || type != PT_LOAD))
+			return ph;
+	return NULL;
+}
+
+#define elf_for_each(ph, elf, type)                  \
+	for ((ph) = elf_next(elf, NULL, type); (ph); \
+	     (ph) = elf_next(elf, ph, type))
+
 static bool elf_probe(const struct boot_job *job)
 {
 	return job->head_len >= SELFMAG && !memcmp(job->head, ELFMAG, SELFMAG);
@@ -130,38 +145,42 @@ static int elf_check_header(const struct boot_job *job, Elf64_Ehdr *eh,
 	return 0;
 }
 
-static int elf_claim_segments(struct boot_job *job, const struct elf *elf,
-			      struct error *err)
+static int elf_claim_segment(struct boot_job *job, const Elf64_Phdr *ph,
+			     unsigned int index, struct error *err)
 {
-	unsigned int i, nr = 0;
 	char what[32];
 	int r;
 
-	for (i = 0; i < elf->eh.e_phnum; i++) {
-		const Elf64_Phdr *ph = &elf->ph[i];
+	if (ph->p_filesz > ph->p_memsz)
+		return error_set(
+			err, EINVAL,
+			"segment %u: %#llx bytes in the file, but %#llx in memory; get it again",
+			index, (unsigned long long)ph->p_filesz,
+			(unsigned long long)ph->p_memsz);
+	snprintf(what, sizeof(what), "segment %u is", index);
+	r = image_check(&job->kernel, ph->p_offset, ph->p_filesz, what, err);
+	return r ? r
+		 : space_claim(&job->space, ph->p_paddr, ph->p_memsz,
+			       "a segment", err);
+}
 
-		if (ph->p_type != PT_LOAD || !ph->p_memsz)
-			continue;
-		if (ph->p_filesz > ph->p_memsz)
-			return error_set(
-				err, EINVAL,
-				"segment %u: %#llx bytes in the file, but %#llx in memory; get it again",
-				i, (unsigned long long)ph->p_filesz,
-				(unsigned long long)ph->p_memsz);
-		snprintf(what, sizeof(what), "segment %u is", i);
-		r = image_check(&job->kernel, ph->p_offset, ph->p_filesz, what,
-				err);
-		if (!r)
-			r = space_claim(&job->space, ph->p_paddr, ph->p_memsz,
-					"a segment", err);
+static int elf_claim_segments(struct boot_job *job, const struct elf *elf,
+			      struct error *err)
+{
+	const Elf64_Phdr *ph;
+	unsigned int nr = 0;
+	int r;
+
+	elf_for_each (ph, elf, PT_LOAD) {
+		r = elf_claim_segment(job, ph, (unsigned int)(ph - elf->ph),
+				      err);
 		if (r)
 			return r;
 		nr++;
 	}
-	if (!nr)
-		return error_set(err, EINVAL,
-				 "has nothing to load; give a vmlinux");
-	return 0;
+	return nr ? 0
+		  : error_set(err, EINVAL,
+			      "has nothing to load; give a vmlinux");
 }
 
 /* RAM reads as zero, but the page with the file's last bytes may not. */
@@ -223,34 +242,9 @@ static void elf_read_sections(const struct boot_job *job, const struct elf *elf,
 
 	sections->nr = 0;
 	if (elf->eh.e_shentsize == sizeof(sections->sh[0]) &&
-	    image_holds(&job->kernel, elf->eh.e_shoff, len) &&
 	    !image_read(&job->kernel, elf->eh.e_shoff, sections->sh, len, NULL))
 		sections->nr = nr;
 	sections->last_written = elf_last_written(sections, ph);
-}
-
-/* Does the kernel leave [off, off + len) of the file, in ph, as it is? */
-static bool elf_is_constant(const struct elf_sections *sections,
-			    const Elf64_Phdr *ph, uint64_t off, uint64_t len)
-{
-	uint64_t last = sections->last_written;
-	unsigned int i;
-
-	if (!sections->nr)
-		return !(ph->p_flags & PF_X);
-	for (i = 0; i < sections->nr; i++)
-		if (sections->sh[i].sh_flags & SHF_EXECINSTR &&
-		    elf_section_touches(&sections->sh[i], off, len))
-			return false;
-	return !last || last - off >= len;
-}
-
-/* Map [at, end) of a segment, or read it? Only whole huge pages are mapped. */
-static bool elf_is_mapped(const struct elf_sections *sections,
-			  const Elf64_Phdr *ph, uint64_t at, uint64_t end)
-{
-	return end - at == ELF_BLOCK &&
-	       elf_is_constant(sections, ph, ph->p_offset + at, end - at);
 }
 
 /* Where the huge page with byte `at` of a segment ends in it. */
@@ -261,25 +255,41 @@ static uint64_t elf_block_end(const Elf64_Phdr *ph, uint64_t at)
 	return at + MIN(left, ph->p_filesz - at);
 }
 
+/* Map what of a segment is in the huge page with byte `at`, or read it? Only
+ * whole huge pages are mapped, that the kernel leaves as they are in the file. */
+static bool elf_is_mapped(const struct elf_sections *sections,
+			  const Elf64_Phdr *ph, uint64_t at)
+{
+	uint64_t last = sections->last_written, off = ph->p_offset + at;
+	unsigned int i;
+
+	if (elf_block_end(ph, at) - at != ELF_BLOCK)
+		return false;
+	if (!sections->nr)
+		return !(ph->p_flags & PF_X);
+	for (i = 0; i < sections->nr; i++)
+		if (sections->sh[i].sh_flags & SHF_EXECINSTR &&
+		    elf_section_touches(&sections->sh[i], off, ELF_BLOCK))
+			return false;
+	return !last || last - off >= ELF_BLOCK;
+}
+
 /* A segment that is not writable, in runs of huge pages of one kind. */
 static int elf_load_constant(struct boot_job *job, const struct elf *elf,
 			     const Elf64_Phdr *ph, struct error *err)
 {
 	struct elf_sections sections;
-	uint64_t at, end, next;
+	uint64_t at, end;
 	int r = 0;
 
 	elf_read_sections(job, elf, ph, &sections);
 	for (at = 0; at < ph->p_filesz && !r; at = end) {
-		bool map;
+		bool map = elf_is_mapped(&sections, ph, at);
 
 		end = elf_block_end(ph, at);
-		map = elf_is_mapped(&sections, ph, at, end);
-		for (; end < ph->p_filesz; end = next) {
-			next = elf_block_end(ph, end);
-			if (elf_is_mapped(&sections, ph, end, next) != map)
-				break;
-		}
+		while (end < ph->p_filesz &&
+		       elf_is_mapped(&sections, ph, end) == map)
+			end = elf_block_end(ph, end);
 		r = image_load(&job->kernel, ph->p_offset + at, end - at,
 			       job->req->gm, ph->p_paddr + at, map, err);
 	}
@@ -290,14 +300,12 @@ static int elf_load_segments(struct boot_job *job, const struct elf *elf,
 			     struct error *err)
 {
 	struct gmem *gm = job->req->gm;
-	unsigned int i;
+	const Elf64_Phdr *ph;
 	int r;
 
-	for (i = 0; i < elf->eh.e_phnum; i++) {
-		const Elf64_Phdr *ph = &elf->ph[i];
+	elf_for_each (ph, elf, PT_LOAD) {
+		unsigned int i = (unsigned int)(ph - elf->ph);
 
-		if (ph->p_type != PT_LOAD || !ph->p_memsz)
-			continue;
 		if (ph->p_flags & PF_W)
 			r = image_load(&job->kernel, ph->p_offset, ph->p_filesz,
 				       gm, ph->p_paddr, false, err);
@@ -312,78 +320,62 @@ static int elf_load_segments(struct boot_job *job, const struct elf *elf,
 	return 0;
 }
 
-/* The entry in one note's content; 32 or 64 bits wide. */
-static int elf_read_pvh_entry(const struct boot_job *job, const Elf64_Nhdr *nh,
-			      uint64_t name_off, uint64_t desc_off,
-			      uint64_t *entry, struct error *err)
-{
-	char name[sizeof("Xen")];
-	int r;
-
-	*entry = 0;
-	if (nh->n_type != XEN_ELFNOTE_PHYS32_ENTRY ||
-	    nh->n_namesz != sizeof(name) ||
-	    (nh->n_descsz != 4 && nh->n_descsz != 8))
-		return 0;
-	r = image_read(&job->kernel, name_off, name, sizeof(name), err);
-	if (r || memcmp(name, "Xen", sizeof(name)) != 0)
-		return r;
-	return image_read(&job->kernel, desc_off, entry, nh->n_descsz, err);
-}
-
 /*
- * Look for the PVH note in one PT_NOTE segment. A note that leaves its segment
- * ends the search: what cannot be read is not there.
+ * Look for the PVH note in one PT_NOTE segment: its entry, 32 or 64 bits wide.
+ * A note that leaves its segment ends the search: what cannot be read is not
+ * there.
  */
 static int elf_scan_notes(const struct boot_job *job, const Elf64_Phdr *ph,
 			  uint64_t *entry, struct error *err)
 {
 	uint64_t align = ph->p_align == 8 ? 8 : 4;
 	uint64_t left = ph->p_filesz, off = ph->p_offset;
+	char name[sizeof("Xen")];
 	unsigned int i;
+	Elf64_Nhdr nh;
+	int r = 0;
 
-	for (i = 0; i < ELF_MAX_NOTES && left >= sizeof(Elf64_Nhdr); i++) {
-		uint64_t name_len, desc_at, note_len;
-		Elf64_Nhdr nh;
-		int r;
+	for (i = 0; i < ELF_MAX_NOTES && left >= sizeof(nh) && !r; i++) {
+		uint64_t desc_at, note_len;
 
 		r = image_read(&job->kernel, off, &nh, sizeof(nh), err);
 		if (r)
 			return r;
 		/* 32-bit sizes in 64-bit sums: no overflow. */
-		name_len = nh.n_namesz;
-		desc_at = ALIGN_UP(sizeof(nh) + name_len, align);
+		desc_at = ALIGN_UP(sizeof(nh) + (uint64_t)nh.n_namesz, align);
 		note_len = desc_at + nh.n_descsz;
 		if (note_len > left)
 			return 0;
-		r = elf_read_pvh_entry(job, &nh, off + sizeof(nh),
-				       off + desc_at, entry, err);
-		if (r || *entry)
-			return r;
+		if (nh.n_type == XEN_ELFNOTE_PHYS32_ENTRY &&
+		    nh.n_namesz == sizeof(name) &&
+		    (nh.n_descsz == 4 || nh.n_descsz == 8)) {
+			r = image_read(&job->kernel, off + sizeof(nh), name,
+				       sizeof(name), err);
+			if (!r && !memcmp(name, "Xen", sizeof(name)))
+				return image_read(&job->kernel, off + desc_at,
+						  entry, nh.n_descsz, err);
+		}
 		note_len = MIN(ALIGN_UP(note_len, align), left);
 		off += note_len;
 		left -= note_len;
 	}
-	return 0;
+	return r;
 }
 
+/* *entry: 0 when there is none. */
 static int elf_find_pvh(const struct boot_job *job, const struct elf *elf,
 			uint64_t *entry, struct error *err)
 {
-	unsigned int i;
+	const Elf64_Phdr *ph;
 	int r;
 
 	*entry = 0;
-	for (i = 0; i < elf->eh.e_phnum && !*entry; i++) {
-		const Elf64_Phdr *ph = &elf->ph[i];
-
-		if (ph->p_type != PT_NOTE)
-			continue;
+	elf_for_each (ph, elf, PT_NOTE) {
 		r = image_check(&job->kernel, ph->p_offset, ph->p_filesz,
 				"notes are", err);
 		if (!r)
 			r = elf_scan_notes(job, ph, entry, err);
-		if (r)
+		if (r || *entry)
 			return r;
 	}
 	return 0;
@@ -396,29 +388,21 @@ static int elf_find_pvh(const struct boot_job *job, const struct elf *elf,
  */
 static uint64_t elf_entry_to_phys(const struct elf *elf, uint64_t entry)
 {
-	unsigned int i;
+	const Elf64_Phdr *ph;
 
-	for (i = 0; i < elf->eh.e_phnum; i++) {
-		const Elf64_Phdr *ph = &elf->ph[i];
-
-		if (ph->p_type == PT_LOAD && (ph->p_flags & PF_X) &&
-		    entry >= ph->p_vaddr && entry - ph->p_vaddr < ph->p_memsz)
+	elf_for_each (ph, elf, PT_LOAD)
+		if (ph->p_flags & PF_X && entry - ph->p_vaddr < ph->p_memsz)
 			return entry - ph->p_vaddr + ph->p_paddr;
-	}
 	return entry;
 }
 
 static bool elf_holds(const struct elf *elf, uint64_t paddr)
 {
-	unsigned int i;
+	const Elf64_Phdr *ph;
 
-	for (i = 0; i < elf->eh.e_phnum; i++) {
-		const Elf64_Phdr *ph = &elf->ph[i];
-
-		if (ph->p_type == PT_LOAD && paddr >= ph->p_paddr &&
-		    paddr - ph->p_paddr < ph->p_memsz)
+	elf_for_each (ph, elf, PT_LOAD)
+		if (paddr - ph->p_paddr < ph->p_memsz)
 			return true;
-	}
 	return false;
 }
 

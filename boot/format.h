@@ -4,11 +4,16 @@
 #define BOOT_FORMAT_H
 
 #include "boot/image.h"
-#include "boot/initrd.h"
 #include "boot/request.h"
 #include "boot/space.h"
 
 #define BOOT_HEAD_LEN 1024
+
+/* Where the initramfs lies; len 0 when there is none. */
+struct initrd {
+	gpa_t gpa;
+	uint64_t len; /* bytes of the file */
+};
 
 /*
  * One boot_load() on its way. Everything is on one stack, that of the thread

@@ -11,12 +11,9 @@ int image_init(struct image *img, int fd, struct error *err)
 	struct stat st;
 
 	*img = (struct image){ .fd = -1 };
-	if (fstat(fd, &st)) {
-		int code = errno;
-
-		return error_set(err, code, "cannot look at it: %s",
-				 strerror(code));
-	}
+	if (fstat(fd, &st))
+		return error_set(err, errno, "cannot look at it: %s",
+				 strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, EINVAL,
 				 "is not a regular file; give a file");
@@ -25,11 +22,6 @@ int image_init(struct image *img, int fd, struct error *err)
 	img->fd = fd;
 	img->size = (uint64_t)st.st_size;
 	return 0;
-}
-
-bool image_holds(const struct image *img, uint64_t off, uint64_t len)
-{
-	return off <= img->size && len <= img->size - off;
 }
 
 static int image_truncated(const struct image *img, uint64_t off, uint64_t len,
@@ -45,9 +37,9 @@ static int image_truncated(const struct image *img, uint64_t off, uint64_t len,
 int image_check(const struct image *img, uint64_t off, uint64_t len,
 		const char *what, struct error *err)
 {
-	return image_holds(img, off, len)
-		       ? 0
-		       : image_truncated(img, off, len, what, err);
+	if (off <= img->size && len <= img->size - off)
+		return 0;
+	return image_truncated(img, off, len, what, err);
 }
 
 int image_read(const struct image *img, uint64_t off, void *buf, size_t len,
@@ -63,12 +55,9 @@ int image_read(const struct image *img, uint64_t off, void *buf, size_t len,
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0) {
-			int code = errno;
-
-			return error_set(err, code, "cannot read: %s",
-					 strerror(code));
-		}
+		if (n < 0)
+			return error_set(err, errno, "cannot read: %s",
+					 strerror(errno));
 		if (n == 0)
 			return image_truncated(img, off, len, "it needs", err);
 		p += n;

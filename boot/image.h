@@ -23,11 +23,9 @@ struct image {
  */
 int image_init(struct image *img, int fd, struct error *err);
 
-/* Is [off, off + len) inside the file? Any 64-bit values, any thread. */
-bool image_holds(const struct image *img, uint64_t off, uint64_t len);
-
-/* The same as an error: -EINVAL with a message when it is not, which has `what`
- * ("notes are") in front of the number of bytes. */
+/* Is [off, off + len), any 64-bit values, inside the file? -EINVAL with a message
+ * when it is not, which has `what` ("notes are") in front of the number of
+ * bytes. Any thread. */
 int image_check(const struct image *img, uint64_t off, uint64_t len,
 		const char *what, struct error *err);
 

@@ -2,77 +2,65 @@
 /* Copyright (c) The vmm authors */
 #include "boot/zero_page.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "boot/layout_x86.h"
-#include "vmm/byteorder.h"
 #include "vmm/util.h"
 
-#define ZP_E820_ENTRY 20
-#define ZP_E820_MAX 128
+#define LOADER_UNDEFINED 0xff
 
-_Static_assert(BOOT_MAX_RANGES <= ZP_E820_MAX, "e820 table");
-_Static_assert(BOOT_ZERO_PAGE + ZP_SIZE <= BOOT_PAGE_TABLES, "layout");
+_Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN,
+	       "struct boot_params is read in host order");
+_Static_assert(BOOT_MAX_RANGES <= E820_MAX_ENTRIES_ZEROPAGE, "e820 table");
+_Static_assert(BOOT_ZERO_PAGE + sizeof(struct boot_params) <= BOOT_PAGE_TABLES,
+	       "layout");
 
 /* A vmlinux has no header; Linux looks at these few fields all the same. */
-static void zero_page_make_header(uint8_t *zp, const struct boot_job *job)
+static struct setup_header zero_page_make_header(const struct boot_job *job)
 {
-	le_store(zp + ZP_BOOT_FLAG, ZP_BOOT_FLAG_MAGIC, 2);
-	le_store(zp + ZP_HEADER, ZP_HEADER_MAGIC, 4);
-	le_store(zp + ZP_VERSION, 0x20f, 2);
-	le_store(zp + ZP_LOADFLAGS, ZP_LOADED_HIGH, 1);
-	le_store(zp + ZP_KERNEL_ALIGNMENT, 2 * MIB, 4);
-	le_store(zp + ZP_INITRD_ADDR_MAX, job->initrd_max, 4);
-	le_store(zp + ZP_CMDLINE_SIZE, job->cmdline_max, 4);
-}
-
-/* le_store() of a 64-bit value whose halves lie apart. */
-static void zero_page_store_split(uint8_t *zp, unsigned int lo, unsigned int hi,
-				  uint64_t v)
-{
-	le_store(zp + lo, v, 4);
-	le_store(zp + hi, v >> 32, 4);
-}
-
-static void zero_page_store_e820(uint8_t *zp, const struct boot_request *req)
-{
-	unsigned int i;
-
-	le_store(zp + ZP_E820_ENTRIES, req->nr_map, 1);
-	for (i = 0; i < req->nr_map; i++) {
-		uint8_t *e = zp + ZP_E820_TABLE + i * ZP_E820_ENTRY;
-
-		le_store(e, req->map[i].gpa, 8);
-		le_store(e + 8, req->map[i].len, 8);
-		le_store(e + 16, req->map[i].type, 4);
-	}
+	return (struct setup_header){
+		.boot_flag = ZP_BOOT_FLAG,
+		.header = ZP_HEADER,
+		.version = 0x20f,
+		.loadflags = LOADED_HIGH,
+		.kernel_alignment = 2 * MIB,
+		.initrd_addr_max = (uint32_t)job->initrd_max,
+		.cmdline_size = (uint32_t)job->cmdline_max,
+	};
 }
 
 int zero_page_describe(struct boot_job *job, const void *hdr, size_t hdr_len,
 		       struct error *err)
 {
 	const struct boot_request *req = job->req;
-	uint8_t *zp = gmem_ptr(req->gm, BOOT_ZERO_PAGE, ZP_SIZE);
+	struct boot_params *bp = gmem_ptr(req->gm, BOOT_ZERO_PAGE, sizeof(*bp));
+	unsigned int i;
 
-	if (!zp)
+	if (!bp)
 		return error_set(err, EFAULT, "no RAM at %#x for the zero page",
 				 BOOT_ZERO_PAGE);
-	memset(zp, 0, ZP_SIZE);
+	memset(bp, 0, sizeof(*bp));
 	if (hdr)
-		memcpy(zp + ZP_HDR, hdr, MIN(hdr_len, ZP_HDR_END - ZP_HDR));
+		memcpy((uint8_t *)bp + ZP_HDR, hdr,
+		       MIN(hdr_len, ZP_HDR_END - ZP_HDR));
 	else
-		zero_page_make_header(zp, job);
-	le_store(zp + ZP_TYPE_OF_LOADER, ZP_LOADER_UNDEFINED, 1);
+		bp->hdr = zero_page_make_header(job);
+	bp->hdr.type_of_loader = LOADER_UNDEFINED;
 	/* A pointer from the file is none of ours. */
-	le_store(zp + ZP_SETUP_DATA, 0, 8);
-	zero_page_store_split(zp, ZP_CMD_LINE_PTR, ZP_EXT_CMD_LINE_PTR,
-			      req->machine->cmdline);
-	zero_page_store_split(zp, ZP_RAMDISK_IMAGE, ZP_EXT_RAMDISK_IMAGE,
-			      job->initrd.gpa);
-	zero_page_store_split(zp, ZP_RAMDISK_SIZE, ZP_EXT_RAMDISK_SIZE,
-			      job->initrd.len);
-	le_store(zp + ZP_ACPI_RSDP_ADDR, req->rsdp, 8);
-	zero_page_store_e820(zp, req);
+	bp->hdr.setup_data = 0;
+	bp->hdr.cmd_line_ptr = (uint32_t)req->machine->cmdline;
+	bp->ext_cmd_line_ptr = (uint32_t)(req->machine->cmdline >> 32);
+	bp->hdr.ramdisk_image = (uint32_t)job->initrd.gpa;
+	bp->ext_ramdisk_image = (uint32_t)(job->initrd.gpa >> 32);
+	bp->hdr.ramdisk_size = (uint32_t)job->initrd.len;
+	bp->ext_ramdisk_size = (uint32_t)(job->initrd.len >> 32);
+	bp->acpi_rsdp_addr = req->rsdp;
+	bp->e820_entries = (uint8_t)req->nr_map;
+	for (i = 0; i < req->nr_map; i++)
+		bp->e820_table[i] = (struct boot_e820_entry){
+			req->map[i].gpa, req->map[i].len, req->map[i].type
+		};
 	job->res->params = BOOT_ZERO_PAGE;
 	return 0;
 }

@@ -155,12 +155,12 @@ static void test_resources(void **state)
 	aml_code(&a, "end");
 	EXPECT(0x11, 0x16, 0x0a, 19, 0x47, 1, 0xf8, 3, 0xf8, 3, 1, 8, 0x89, 6,
 	       0, 3, 1, 4, 0, 0, 0, 0x79, 0);
-	aml_bus_numbers(&a, 0, 256);
+	aml_range(&a, AML_BUSES, 0, 256);
 	EXPECT(0x88, 13, 0, 2, 0x0c, 0, 0, 0, 0, 0, 255, 0, 0, 0, 0, 1);
-	aml_memory32(&a, 0xc0000000, 0x40000000);
+	aml_range(&a, AML_BRIDGE32, 0xc0000000, 0x40000000);
 	EXPECT(0x87, 23, 0, 0, 0x0c, 1, 0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff,
 	       0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0x40);
-	aml_memory64(&a, AML_CONSUMER, 1ULL << 40, 1ULL << 32);
+	aml_range(&a, AML_MEMORY64, 1ULL << 40, 1ULL << 32);
 	EXPECT(0x8a, 43, 0, 0, 0x0d, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 	       1, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 	       0, 0, 0, 0, 0, 1, 0, 0, 0);
@@ -170,7 +170,7 @@ static void write_sample(struct aml *w)
 {
 	aml_code(w, "scope \\_SB device DEV0 name _HID #PNP0C02 "
 		    "name _CRS resources");
-	aml_memory64(w, AML_CONSUMER, 1, 1);
+	aml_range(w, AML_MEMORY64, 1, 1);
 	aml_code(w, "end method _STA :0 return 15 end end end");
 }
 
