@@ -19,6 +19,7 @@
 #define SEL_DATA3	0x1b
 #define SEL_CODE3	0x23
 #define SEL_TSS		0x28
+#define SEL_TSS1	0x38
 
 #define NR_EXCEPTIONS	32
 #define VECTOR_UD	6
@@ -111,6 +112,16 @@ tss_bitmap:
 	.byte	0xff
 tss_end:
 
+/* ---- that of CPU 1, which may use no port ------------------------------ */
+	.balign	16
+tss1:
+	.long	0
+	.quad	cpu1_stack0_top
+	.fill	22, 4, 0
+	.word	0
+	.word	tss1_end - tss1
+tss1_end:
+
 	.balign	16
 gdt:
 	.quad	0
@@ -123,6 +134,12 @@ gdt:
 	.byte	(ADDR_OF(tss) >> 16) & 0xff
 	.byte	0x89, 0
 	.byte	(ADDR_OF(tss) >> 24) & 0xff
+	.quad	0
+	.word	tss1_end - tss1 - 1
+	.word	ADDR_OF(tss1) & 0xffff
+	.byte	(ADDR_OF(tss1) >> 16) & 0xff
+	.byte	0x89, 0
+	.byte	(ADDR_OF(tss1) >> 24) & 0xff
 	.quad	0
 gdt_end:
 
@@ -168,6 +185,45 @@ start64:
 	pushq	$SEL_CODE3
 	pushq	$guest_start
 	movl	%ebx, %edi
+	iretq
+
+/* ---- CPU 1: a copy of this in low memory, in real mode, straight to 64 bits */
+	.code16
+	.globl	cpu1_start, cpu1_start_end
+cpu1_start:
+	cli
+	movl	$CR4_PAE, %eax
+	movl	%eax, %cr4
+	movl	$boot_pml4, %eax
+	movl	%eax, %cr3
+	movl	$MSR_EFER, %ecx
+	movl	$EFER_LME, %eax
+	xorl	%edx, %edx
+	wrmsr
+	lgdtl	%cs:(cpu1_gdt_pointer - cpu1_start)
+	movl	$CR0_PG_ET_PE, %eax
+	movl	%eax, %cr0
+	ljmpl	$SEL_CODE0, $cpu1_start64
+cpu1_gdt_pointer:
+	.word	gdt_end - gdt - 1
+	.long	gdt
+cpu1_start_end:
+
+	.code64
+cpu1_start64:
+	lidt	idt_pointer
+	movb	$0x89, gdt + SEL_TSS1 + 5	/* not busy since the last time */
+	movl	$SEL_TSS1, %eax
+	ltr	%ax
+	movl	$SEL_DATA3, %eax
+	movl	%eax, %ds
+	movl	%eax, %es
+	movl	$cpu1_stack0_top, %esp
+	pushq	$SEL_DATA3
+	pushq	$(cpu1_stack3_top - 8)
+	pushq	$RFLAGS_IOPL3
+	pushq	$SEL_CODE3
+	pushq	$cpu1_main
 	iretq
 
 /* ---- interrupts: count, acknowledge, return ---------------------------- */
@@ -282,5 +338,9 @@ stack0_top:
 stack3_top:
 	.skip	STACK0_SIZE
 fault_stack_top:
+	.skip	STACK0_SIZE
+cpu1_stack0_top:
+	.skip	STACK3_SIZE
+cpu1_stack3_top:
 
 	.section .note.GNU-stack, "", @progbits

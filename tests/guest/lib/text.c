@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 #define UART_THR 0x3f8
+#define UART_RBR 0x3f8
 #define UART_LSR 0x3fd
+#define UART_LSR_DATA 0x01
 #define UART_LSR_THRE 0x20
 #define UART_SPINS 1000000
 
@@ -119,4 +121,20 @@ void say(const char *fmt, ...)
 	for (const char *s = line; *s; s++)
 		text_send(*s);
 	text_send('\n');
+}
+
+void hear(char *line, size_t size)
+{
+	struct text_out out = { line, size, 0 };
+	char c;
+
+	for (;;) {
+		if (!(in8(UART_LSR) & UART_LSR_DATA))
+			continue;
+		c = (char)in8(UART_RBR);
+		if (c == '\n')
+			break;
+		text_put(&out, c);
+	}
+	line[out.len] = '\0';
 }

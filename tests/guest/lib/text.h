@@ -16,4 +16,7 @@ __attribute__((format(printf, 3, 4))) size_t text_format(char *buf, size_t size,
 /* One line; the newline is added. */
 __attribute__((format(printf, 1, 2))) void say(const char *fmt, ...);
 
+/* Waits for a line; what is beyond size is lost. */
+void hear(char *line, size_t size);
+
 #endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "cpu.h"
+
+#include "clock.h"
+#include "guest.h"
+#include "io.h"
+#include "memory.h"
+
+#define CPU1_APIC_ID 1u
+#define CPU1_PAGE 0x70000u /* what CPU 1 runs first, below 1 MiB */
+#define START_MS 5000
+#define INIT_US 1000
+
+#define MSR_APIC_BASE 0x1b
+#define APIC_BASE_X2APIC (1u << 10)
+#define MSR_X2APIC_ICR 0x830
+#define XAPIC_ICR_LOW 0xfee00300
+#define XAPIC_ICR_HIGH 0xfee00310
+#define ICR_INIT 0x4500u
+#define ICR_STARTUP 0x4600u
+
+extern char cpu1_start[], cpu1_start_end[];
+
+/* Entered from start.S, in ring 3. */
+void cpu1_main(void);
+
+volatile bool cpu1_stop;
+
+static void (*volatile cpu1_work)(void);
+static volatile bool cpu1_is_up;
+
+void cpu1_main(void)
+{
+	cpu1_is_up = true;
+	cpu1_work();
+	cpu1_is_up = false;
+	for (;;)
+		ring0_call(RING0_HALT, 0, 0);
+}
+
+static void cpu1_send(uint32_t command)
+{
+	uint64_t base = ring0_call(RING0_RDMSR, MSR_APIC_BASE, 0);
+
+	if (base & APIC_BASE_X2APIC) {
+		ring0_call(RING0_WRMSR, MSR_X2APIC_ICR,
+			   (uint64_t)CPU1_APIC_ID << 32 | command);
+		return;
+	}
+	mmio_write32(XAPIC_ICR_HIGH, CPU1_APIC_ID << 24);
+	mmio_write32(XAPIC_ICR_LOW, command);
+}
+
+static bool cpu1_wait(bool up)
+{
+	uint64_t deadline = clock_after_ms(START_MS);
+
+	while (cpu1_is_up != up) {
+		if (clock_is_past(deadline))
+			return false;
+		cpu_relax();
+	}
+	return true;
+}
+
+/* virtual CPUs need no second start-up message; INIT has to come through */
+bool cpu1_run(void (*work)(void))
+{
+	memcpy((void *)(uint64_t)CPU1_PAGE, cpu1_start,
+	       (size_t)(cpu1_start_end - cpu1_start));
+	cpu1_work = work;
+	cpu1_stop = false;
+	cpu1_send(ICR_INIT);
+	clock_wait_us(INIT_US);
+	cpu1_send(ICR_STARTUP | CPU1_PAGE >> 12);
+	return cpu1_wait(true);
+}
+
+bool cpu1_end(void)
+{
+	cpu1_stop = true;
+	return cpu1_wait(false);
+}
