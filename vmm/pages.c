@@ -88,7 +88,6 @@ void pages_start(struct pages_job *job)
 		return;
 	job->nr_threads = 0;
 	atomic_store(&job->next, 0);
-	atomic_store(&job->result, 0);
 	atomic_store(&job->running, nr);
 	for (i = 0; i < nr; i++) {
 		if (!pthread_create(&job->threads[job->nr_threads], NULL,

@@ -54,8 +54,8 @@ uint64_t pages_len(const struct pages_job *job);
 /* Start the threads, one per CPU of the host at most. When the host refuses
  * even one, the work is done in here. Without pieces nothing happens. */
 void pages_start(struct pages_job *job);
-/* Have the threads leave it unfinished, within milliseconds; a job that is not
- * started yet is done all the same. Any thread. */
+/* Have the threads leave it unfinished, within milliseconds, also when they are
+ * started later. Any thread. */
 void pages_stop(struct pages_job *job);
 /* Wait for the threads; afterwards the job has no pieces. 0, -ECANCELED after
  * pages_stop(), or -errno from madvise(2); with a message. One that was not

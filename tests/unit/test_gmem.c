@@ -317,6 +317,26 @@ static void test_prefault(void **state unused_param)
 }
 
 /* Without pages for it, a place keeps its reservation: no hole is left. */
+/* What is stopped before it starts does nothing, and the next one does. */
+static void test_prefault_stopped(void **state unused_param)
+{
+	const struct gmem_config gc = { .size = 4 * MIB, .prefault = true };
+	struct pages_job job = { .ended = NULL };
+	struct error err;
+	struct gmem g;
+
+	gmem_init(&g, &gc);
+	assert_int_equal(gmem_add(&g, 0, 4 * MIB, NULL), 0);
+	gmem_populate(&g, &job);
+	pages_stop(&job);
+	pages_start(&job);
+	assert_int_equal(pages_end(&job, &err), -ECANCELED);
+	gmem_populate(&g, &job);
+	pages_start(&job);
+	assert_int_equal(pages_end(&job, &err), 0);
+	gmem_fini(&g);
+}
+
 static void test_plug_fails(void **state unused_param)
 {
 	const struct gmem_config gc = { .size = 2 * MIB, .hugepages = true };
@@ -581,6 +601,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_huge_private, huge_teardown),
 		cmocka_unit_test_teardown(test_huge_shared, huge_teardown),
 		cmocka_unit_test(test_prefault),
+		cmocka_unit_test(test_prefault_stopped),
 		cmocka_unit_test(test_plug_fails),
 		cmocka_unit_test(test_first_pages_are_small),
 	};
