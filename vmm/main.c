@@ -200,10 +200,11 @@ static int process_run_vm(struct process *p, struct error *err)
 		loop_run(p->loop);
 	if (*p->error.msg)
 		r = error_set(err, EIO, "%s", p->error.msg);
+	/* Nobody is served while the loop turns on for what the host holds. */
+	api_fini(&p->api);
+	server_close(p->server);
 	held = !machine_fini(&p->machine);
 	events_emit(p->events, "vmm", "shutdown", NULL);
-	server_close(p->server);
-	api_fini(&p->api);
 	events_close(p->events);
 	loop_fd_del(&p->signals);
 	close_fd(&p->signals.fd);

@@ -10,6 +10,8 @@ import tempfile
 import time
 
 from cases import MIB, check, check_chain, state
+from cases_hostile import put
+from client import Wire
 
 SOON = 1.0  # seconds; on a busy machine a bit more
 SLACK = 2.0
@@ -103,6 +105,28 @@ def reader(context, mount, **more):
     line = "rw=randread bs=4K qd=16 warm_ms=600000"
     disk = {"path": mount.disk, "id": "slow", "direct": True}
     return context.config(payload={"kernel": guest, "cmdline": line}, disks=[disk], **more)
+
+
+def test_hung_end(context):
+    """Requests that wait when the process ends are answered, and new clients are not."""
+    with hung() as mount:
+        if not mount:
+            return print("# no FUSE here")
+        with session(context, mount) as (monitor, client):
+            check(client.request("PUT", "vm.create", context.config()), 204)
+            check(client.request("PUT", "vm.boot"), 204)
+            mount.tell("hang")
+            wires = [Wire(monitor.path) for _ in range(3)]
+            wires[0].send(put("vm.add-disk", {"path": mount.disk}) + put("vm.boot"))
+            wires[1].send(put("vm.add-disk", {"path": mount.disk}))
+            mount.wait_held()
+            wires[2].send(put("vmm.shutdown"))
+            check(wires[2].reply(), 200)
+            for wire, nr in ((wires[0], 2), (wires[1], 1)):
+                for _ in range(nr):
+                    check_chain(wire.reply(), 500, "The monitor is ending")
+                assert wire.at_eof()
+            check_ends(monitor)
 
 
 def test_hung_open(context):

@@ -204,14 +204,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			fake_life_turn();
 		fuzz_check(&m);
 	}
-	/* Every operation ends, and with the guest every other wait. The end of
-	 * the process answers nobody: it closes the connections. */
+	/* Every operation ends, and with the guest every other wait. */
 	fake_life_turn();
 	fuzz_guest(&m, 1);
 	fuzz_check(&m);
 	assert(!fuzz_nr_waiting);
-	machine_fini(&m);
 	api_fini(&api);
+	machine_fini(&m);
 	assert(!fake_life.exists);
 	return 0;
 }

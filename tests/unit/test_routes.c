@@ -36,8 +36,8 @@ static int teardown(void **state)
 	struct fixture *fx = *state;
 
 	free(fx->reply.body);
-	machine_fini(&fx->m);
 	api_fini(&fx->api);
+	machine_fini(&fx->m);
 	free(fx);
 	return 0;
 }
@@ -224,6 +224,31 @@ static void test_rate_limit(void **state)
 	check_put(fx, "vm.set-", "{}", 404, "[\"Not Found\"]");
 }
 
+static void on_reply(void *opaque, uint64_t ticket, struct api_reply *reply)
+{
+	struct fixture *fx = opaque;
+
+	assert_int_equal(ticket, fx->reply.ticket);
+	fx->reply = *reply;
+}
+
+/* Who waits at the end of the process is told. */
+static void test_end(void **state)
+{
+	struct fixture *fx = *state;
+
+	fx->api.on_reply = on_reply;
+	fx->api.opaque = fx;
+	check_put(fx, "vm.create", "{\"payload\":{\"kernel\":\"/k\"}}", 204,
+		  NULL);
+	request(fx, HTTP_VERB_PUT, "/api/v1/vm.boot", NULL);
+	assert_true(fx->reply.ticket);
+	api_fini(&fx->api);
+	assert_int_equal(fx->reply.status, 500);
+	assert_string_equal(fx->reply.body, "[\"Error from API\",\"The monitor "
+					    "is ending\"]");
+}
+
 static void test_quit(void **state)
 {
 	struct fixture *fx = *state;
@@ -237,7 +262,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_dispatch),   TEST(test_errors), TEST(test_configure),
-		TEST(test_rate_limit), TEST(test_quit),
+		TEST(test_rate_limit), TEST(test_quit),	  TEST(test_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -621,6 +621,14 @@ void api_handle(struct api *api, const struct http_request *req,
 
 /* ---- replies that come later ---- */
 
+static void api_send(struct api *api, uint64_t ticket, struct api_reply *reply)
+{
+	if (api->on_reply)
+		api->on_reply(api->opaque, ticket, reply);
+	else
+		free(reply->body);
+}
+
 static void api_on_done(void *opaque, uint64_t ticket, int r, struct error *err,
 			const struct hotplug_place *at)
 {
@@ -637,10 +645,7 @@ static void api_on_done(void *opaque, uint64_t ticket, int r, struct error *err,
 			api_reply_place(&reply, at);
 		list_remove(&w->node);
 		free(w);
-		if (api->on_reply)
-			api->on_reply(api->opaque, ticket, &reply);
-		else
-			free(reply.body);
+		api_send(api, ticket, &reply);
 		return;
 	}
 }
@@ -664,9 +669,24 @@ void api_init(struct api *api, struct machine *machine, const char *version)
 	machine->watcher = api;
 }
 
+void api_reply_ending(struct api_reply *reply)
+{
+	memset(reply, 0, sizeof(*reply));
+	api_reply_chain(reply, 500, "Error from API", "The monitor is ending",
+			NULL);
+}
+
 void api_fini(struct api *api)
 {
-	while (!list_is_empty(&api->waiting))
-		free(container_of(list_take(&api->waiting), struct api_waiter,
-				  node));
+	api->machine->on_done = NULL;
+	api->machine->on_idle = NULL;
+	while (!list_is_empty(&api->waiting)) {
+		struct api_waiter *w = container_of(list_take(&api->waiting),
+						    struct api_waiter, node);
+		struct api_reply reply;
+
+		api_reply_ending(&reply);
+		api_send(api, w->ticket, &reply);
+		free(w);
+	}
 }

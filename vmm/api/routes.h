@@ -59,7 +59,11 @@ bool api_must_wait(const struct api *api, const struct http_request *req);
  * NULL: no memory. */
 char *api_error_body(const char *text);
 
-/* Forget the requests that wait: they get no reply. */
+/* To a request that has no chance any more: the process ends. */
+void api_reply_ending(struct api_reply *reply);
+
+/* The process ends: whoever waits for a reply gets that one, and the machine's
+ * on_done and on_idle are not used any more. */
 void api_fini(struct api *api);
 
 #endif

@@ -662,17 +662,31 @@ int server_open(struct server **out, const struct server_config *config,
 	return 0;
 }
 
+/* What it asked for will not be done. */
+static void conn_end(struct server_conn *conn)
+{
+	struct api_reply reply;
+
+	if (!conn->refused)
+		conn_read(conn);
+	while (!list_is_empty(&conn->items)) {
+		item_destroy(container_of(conn->items.next, struct server_item,
+					  node));
+		api_reply_ending(&reply);
+		conn_take_reply(conn, &reply);
+	}
+	conn_flush(conn);
+	conn_destroy(conn);
+}
+
 void server_close(struct server *s)
 {
 	if (!s)
 		return;
 	s->config.api->on_reply = NULL;
 	s->config.api->on_ready = NULL;
-	list_for_each_entry (struct server_conn, conn, &s->conns, node) {
-		/* A reply that the end itself brought. */
-		conn_flush(conn);
-		conn_destroy(conn);
-	}
+	list_for_each_entry (struct server_conn, conn, &s->conns, node)
+		conn_end(conn);
 	loop_fd_del(&s->lf);
 	loop_timer_cancel(&s->retry);
 	listener_close(&s->listener);

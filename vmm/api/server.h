@@ -33,8 +33,9 @@ struct server_config {
  */
 int server_open(struct server **out, const struct server_config *config,
 		struct error *err);
-/* Send what replies there are without waiting, drop all connections, and remove
- * the socket. NULL is accepted. */
+/* Answer what has not been done with an error, send what replies there are
+ * without waiting, drop all connections, and remove the socket. After
+ * api_fini(). NULL is accepted. */
 void server_close(struct server *s);
 
 #endif
