@@ -355,58 +355,6 @@ static int cli_word(struct run_config *rc, struct cli_words *words,
 			 error_value(word).text);
 }
 
-/* ---- descriptors ---- */
-
-struct cli_fds {
-	const struct param_set *set;
-	unsigned int nr; /* 0: none was given */
-	int *fds;
-};
-
-/* The descriptors in cfg, a struct of set. */
-static struct cli_fds cli_fds(const struct param_set *set, void *cfg)
-{
-	struct cli_fds f = { .set = set };
-
-	for (unsigned int i = 0; i < set->nr_params && !f.nr; i++)
-		f.nr = param_fds(&set->params[i], cfg, &f.fds);
-	return f;
-}
-
-static int cli_check_fd(const struct cli_fds *f, int *fd,
-			const struct cli_fds *other, struct error *err)
-{
-	for (unsigned int i = 0; i < other->nr; i++)
-		if (other->fds[i] == *fd)
-			return error_set(
-				err, EINVAL,
-				"--%s fd=%d: --%s has this descriptor already; open the file once more",
-				f->set->option, take_fd(fd),
-				other->set->option);
-	return 0;
-}
-
-/* Each descriptor has one owner, who closes it. */
-static int cli_check_fds(struct run_config *rc, struct error *err)
-{
-	struct cli_fds all[CONFIG_MAX_DEVICES + 2] = {
-		cli_fds(&api_params, &rc->api_socket),
-		cli_fds(&event_params, &rc->event_monitor),
-	};
-	unsigned int i, j, k, nr = 2;
-	int r = 0;
-
-	for (i = 0; i < rc->vm.nr_devices; i++)
-		all[nr++] = cli_fds(rc->vm.devices[i].class->params,
-				    rc->vm.devices[i].config);
-	for (i = 1; i < nr; i++)
-		for (j = 0; j < i; j++)
-			for (k = 0; k < all[i].nr && !r; k++)
-				r = cli_check_fd(&all[i], &all[i].fds[k],
-						 &all[j], err);
-	return r;
-}
-
 /* The machine comes by the control socket; nothing was said of one here. */
 static bool cli_waits(const struct run_config *rc)
 {
@@ -433,9 +381,8 @@ int cli_parse(struct run_config *rc, int argc, char **argv, struct error *err)
 		if (rc->mode == RUN_HELP || rc->mode == RUN_VERSION)
 			return 0;
 	}
-	r = cli_check_fds(rc, err);
-	if (r || rc->mode != RUN_VM || cli_waits(rc))
-		return r;
+	if (rc->mode != RUN_VM || cli_waits(rc))
+		return 0;
 	r = vm_config_check(&rc->vm, err);
 	return r ? r : vm_config_add_rootfs(&rc->vm, err);
 }

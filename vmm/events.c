@@ -74,8 +74,7 @@ int events_open(struct events **out, struct loop *loop, const char *path,
 	if (path)
 		fd = events_open_path(path);
 	flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) ||
-	    fcntl(fd, F_SETFD, FD_CLOEXEC))
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
 		return error_set(
 			err, errno,
 			"--event-monitor %s: %s; give a file or pipe that can be written",

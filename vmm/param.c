@@ -18,9 +18,6 @@
  * (everything else; bool and enum count as 0, 1, ...). Both are checked in one
  * place, param_store_*(), whatever form they came in, so that a range holds
  * for the command line and for JSON alike.
- *
- * param_parse() works on a copy of the struct and swaps it in when all of the
- * text was good.
  */
 
 static void *param_field(const struct param *p, void *cfg)
@@ -214,9 +211,12 @@ static int param_read_number(const struct param *p, const char *text,
 	return rc ? param_not_a_number(p, err) : 0;
 }
 
-/* One that is open now, before the process opens files of its own. */
-static int param_check_fd(const struct param *p, uint64_t v, struct error *err)
+/* Take one that this process was started with. It has one owner, who closes it:
+ * what is to be closed at execve(2) was taken already, or is our own. */
+static int param_take_fd(const struct param *p, uint64_t v, struct error *err)
 {
+	int flags;
+
 	if (v > INT_MAX)
 		return param_not_a_number(p, err);
 	if (v < p->min)
@@ -224,10 +224,17 @@ static int param_check_fd(const struct param *p, uint64_t v, struct error *err)
 			err, EINVAL,
 			"is standard input, output or error; use a descriptor from %llu on",
 			(unsigned long long)p->min);
-	if (fcntl((int)v, F_GETFD) < 0)
+	flags = fcntl((int)v, F_GETFD);
+	if (flags < 0)
 		return error_set(
 			err, EINVAL,
 			"no such descriptor is open; have the process that starts this one pass it on");
+	if (flags & FD_CLOEXEC)
+		return error_set(
+			err, EINVAL,
+			"descriptor %d is in use already; open the file once more for each option",
+			(int)v);
+	fcntl((int)v, F_SETFD, FD_CLOEXEC);
 	return 0;
 }
 
@@ -235,7 +242,7 @@ static int param_store_number(const struct param *p, void *cfg, uint64_t v,
 			      struct error *err)
 {
 	if (p->type == PARAM_FD) {
-		int r = param_check_fd(p, v, err);
+		int r = param_take_fd(p, v, err);
 
 		if (r)
 			return r;
@@ -288,17 +295,13 @@ static int param_store_fds(const struct param *p, struct fd_list *out,
 	for (text += many; more; text += more) {
 		if (param_digits(&text, &v))
 			return param_not_a_number(p, err);
-		r = param_check_fd(p, v, err);
+		r = param_take_fd(p, v, err);
 		if (r)
 			return r;
 		if (list.nr == FD_LIST_MAX)
 			return error_set(err, EINVAL,
 					 "too many; at most %u are possible",
 					 FD_LIST_MAX);
-		for (unsigned int i = 0; i < list.nr; i++)
-			if (list.fds[i] == (int)v)
-				return error_set(err, EINVAL,
-						 "%d is there twice", (int)v);
 		list.fds[list.nr++] = (int)v;
 		more = many && *text == ',';
 	}
@@ -573,30 +576,15 @@ void *param_copy(const struct param_set *set, const void *cfg)
 int param_parse(const struct param_set *set, void *cfg, const char *text,
 		struct error *err)
 {
-	void *copy = param_copy(set, cfg);
 	char *items = strdup(text);
 	int rc;
 
-	if (!copy || !items) {
-		rc = error_set(err, ENOMEM, "--%s: no memory", set->option);
-		goto out;
-	}
-	rc = param_parse_items(set, copy, items, err);
-	if (rc)
-		goto out;
-	rc = param_check(set, copy, err);
-	if (rc) {
-		error_prefix(err, rc, "--%s", set->option);
-		goto out;
-	}
-	param_free(set, cfg);
-	memcpy(cfg, copy, set->size);
-	free(copy);
-	copy = NULL;
-out:
-	if (copy)
-		param_free(set, copy);
-	free(copy);
+	if (!items)
+		return error_set(err, ENOMEM, "--%s: no memory", set->option);
+	rc = param_parse_items(set, cfg, items, err);
 	free(items);
-	return rc;
+	if (rc)
+		return rc;
+	rc = param_check(set, cfg, err);
+	return rc ? error_prefix(err, rc, "--%s", set->option) : 0;
 }

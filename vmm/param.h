@@ -16,7 +16,7 @@ void param_defaults(const struct param_set *set, void *cfg);
  * are stripped (a doubled quote inside quotes is a quote), `key=` means unset,
  * the last one wins, on/off/true/false in any case, sizes are binary K, M, G.
  * Unknown keys are errors that list the known ones; the message starts with
- * the option. On error cfg is as before. -EINVAL, -ENOMEM.
+ * the option. After an error cfg holds what came before it. -EINVAL, -ENOMEM.
  */
 int param_parse(const struct param_set *set, void *cfg, const char *text,
 		struct error *err);

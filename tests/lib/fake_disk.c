@@ -26,7 +26,7 @@ bool fake_disk_init(struct fake_disk *fd, struct fake_vm *fv, uint64_t len,
 	char text[512];
 
 	fd->fv = fv;
-	fd->fd = memfd_create("disk", MFD_CLOEXEC);
+	fd->fd = memfd_create("disk", 0);
 	require(fd->fd >= 0 && !ftruncate(fd->fd, (off_t)len));
 	fd->config = calloc(1, class->params->size);
 	require(fd->config);

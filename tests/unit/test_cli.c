@@ -275,20 +275,25 @@ static void test_bad_values(void **state)
 static void test_descriptors(void **state)
 {
 	struct fixture *fx = *state;
-	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	int fd = fcntl(STDERR_FILENO, F_DUPFD, 3);
 	char text[32], want[128];
 
 	snprintf(text, sizeof(text), "fd=%d", fd);
-	snprintf(want, sizeof(want), "--disk fd=%d: --disk has this", fd);
+	snprintf(want, sizeof(want), "--disk fd=%d: descriptor %d is in use",
+		 fd, fd);
 	parse_bad(fx, want, "--kernel", "FILE", "--disk", text, text);
 	run_config_free(&fx->rc);
 	/* It was closed once, by the first disk. */
 	assert_int_equal(dup2(STDERR_FILENO, fd), fd);
-	snprintf(want, sizeof(want), "--event-monitor fd=%d: --api-socket", fd);
+	snprintf(want, sizeof(want), "--event-monitor fd=%d: descriptor", fd);
 	parse_bad(fx, want, "--api-socket", text, "--event-monitor", text);
-	snprintf(want, sizeof(want), "--disk fd=%d: --event-monitor", fd);
+	assert_int_equal(dup2(STDERR_FILENO, fd), fd);
 	parse_bad(fx, want, "--kernel", "FILE", "--disk", text,
 		  "--event-monitor", text);
+	/* One of our own, which nobody passed on. */
+	run_config_free(&fx->rc);
+	assert_int_equal(dup3(STDERR_FILENO, fd, O_CLOEXEC), fd);
+	parse_bad(fx, want, "--event-monitor", text);
 	close(fd);
 }
 

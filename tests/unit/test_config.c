@@ -155,7 +155,6 @@ static void test_cpus(void **state)
 	assert_message(fx, "--cpus");
 	assert_message(fx, "max=2");
 	assert_message(fx, "boot=4");
-	assert_int_equal(cpus->boot, 2);
 	assert_int_equal(param_parse(&cpus_params, cpus, "0", &fx->err),
 			 -EINVAL);
 	assert_message(fx, "--cpus boot=0: must be between 1 and 254");
@@ -197,13 +196,9 @@ static void test_memory(void **state)
 		param_defaults(&memory_params, &fx->vc.memory);
 		rc = param_parse(&memory_params, &fx->vc.memory, cases[i].text,
 				 &fx->err);
-		if (cases[i].part) {
-			assert_int_equal(rc, -EINVAL);
+		assert_int_equal(rc, cases[i].part ? -EINVAL : 0);
+		if (cases[i].part)
 			assert_message(fx, cases[i].part);
-			assert_int_equal(fx->vc.memory.size, 512 * MIB);
-		} else {
-			assert_int_equal(rc, 0);
-		}
 	}
 }
 
@@ -221,7 +216,6 @@ static void test_serial(void **state)
 		param_parse(&serial_params, serial, "null,file=x", &fx->err),
 		-EINVAL);
 	assert_message(fx, "mode=null");
-	assert_int_equal(serial->mode, SERIAL_PTY);
 	assert_int_equal(
 		param_parse(&serial_params, serial, "file,file=x", NULL), 0);
 	assert_int_equal(serial->mode, SERIAL_FILE);

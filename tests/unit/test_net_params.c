@@ -46,16 +46,29 @@ static int teardown(void **state unused_param)
 	return 0;
 }
 
+/* As this process was started with them. */
+static void fresh_fds(void)
+{
+	dup2(STDERR_FILENO, 20);
+	dup2(STDERR_FILENO, 21);
+}
+
 static void parse(const char *text)
 {
+	fresh_fds();
 	if (param_parse(&net_param_set, config, text, &err))
 		fail_msg("%s: %s", text, err.msg);
 }
 
 static void refuse(const char *text, const char *why)
 {
-	assert_int_equal(param_parse(&net_param_set, config, text, &err),
+	void *copy = param_copy(&net_param_set, config);
+
+	fresh_fds();
+	assert_int_equal(param_parse(&net_param_set, copy, text, &err),
 			 -EINVAL);
+	param_free(&net_param_set, copy);
+	free(copy);
 	if (!strstr(err.msg, why))
 		fail_msg("%s: '%s' lacks '%s'", text, err.msg, why);
 }
