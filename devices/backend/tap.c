@@ -501,7 +501,10 @@ static int tap_set_up(void *arg)
 	r = tap_detach_others(tap, o->err);
 	if (r)
 		return r;
-	return tap_set_interface(o);
+	r = tap_set_interface(o);
+	if (!r && o->sock >= 0)
+		tap_link_open(&tap->link, tap->name);
+	return r;
 }
 
 int tap_open(struct tap *tap, const struct tap_config *config,
@@ -515,6 +518,7 @@ int tap_open(struct tap *tap, const struct tap_config *config,
 	memset(tap, 0, sizeof(*tap));
 	for (i = 0; i < TAP_QUEUES_MAX; i++)
 		tap->fds[i] = -1;
+	tap->link = (struct tap_link){ .fd = -1, .up = true };
 	tap->nr_queues = config->nr_queues;
 	if (config->fds)
 		r = tap_open_fds(tap, config, err);
@@ -536,6 +540,7 @@ void tap_close(struct tap *tap)
 {
 	int le = 0;
 
+	tap_link_close(&tap->link);
 	if (tap->given || (tap->header && !tap->made))
 		tap_clear_filter(tap);
 	if (tap->header && !tap->made) {

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "devices/backend/tap_link.h"
 #include "vmm/error.h"
 
 /*
@@ -49,6 +50,7 @@ struct tap {
 	int fds[TAP_QUEUES_MAX];
 	unsigned int offloads; /* TUN_F_*, TAP_F_*: what can be set */
 	uint32_t mtu; /* 0: unknown */
+	struct tap_link link;
 	bool made; /* by us: it goes with its last descriptor */
 	/* tap's own, and how it was found */
 	bool given;

@@ -3,32 +3,21 @@
 /* Real TAPs, in a network namespace of the test's own. */
 #include "devices/backend/tap.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <linux/ethtool.h>
 #include <linux/filter.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <linux/if_tun.h>
-#include <linux/sockios.h>
 #include <poll.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
 
 #include "devices/backend/netns.h"
-#include "vmm/util.h"
+#include "tests/unit/tap_fixture.h"
 
-#define FLAGS (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
 #define OFFLOADS                                                         \
 	(TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_UFO | TAP_F_USO4 | \
 	 TAP_F_USO6)
@@ -36,22 +25,6 @@
 static bool refused; /* by the host: no namespace, or no TAP in it */
 static struct tap tap;
 static struct error err;
-
-static struct ifreq ifreq_of(const char *name)
-{
-	struct ifreq ifr = { .ifr_flags = 0 };
-
-	strncpy(ifr.ifr_name, name, IFNAMSIZ - 1);
-	return ifr;
-}
-
-/* An ioctl by the name of an interface. */
-static int name_ioctl(unsigned long request, struct ifreq *ifr)
-{
-	cleanup_fd int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-	return ioctl(fd, request, ifr) ? -errno : 0;
-}
 
 static bool is_there(const char *name)
 {
@@ -68,18 +41,6 @@ static uint32_t ethtool(const char *name, uint32_t command)
 	ifr.ifr_data = (char *)&value;
 	assert_int_equal(name_ioctl(SIOCETHTOOL, &ifr), 0);
 	return value.data;
-}
-
-/* A TAP of somebody else's. */
-static int attach(const char *name, int flags)
-{
-	struct ifreq ifr = ifreq_of(name);
-	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-
-	ifr.ifr_flags = (short)flags;
-	if (fd >= 0 && ioctl(fd, TUNSETIFF, &ifr))
-		close_fd(&fd);
-	return fd;
 }
 
 /* One that stays when nobody has it open, as `ip tuntap add` makes them. */
@@ -133,21 +94,6 @@ static void expect_refusal(const struct tap_config *config, int r,
 }
 
 /* ---- frames ---- */
-
-/* A socket on the host's side of the interface. */
-static int host_side(const char *name)
-{
-	struct ifreq ifr = ifreq_of(name);
-	struct sockaddr_ll addr = { .sll_family = AF_PACKET,
-				    .sll_protocol = htons(ETH_P_ALL) };
-	int fd = socket(AF_PACKET, SOCK_RAW, 0);
-
-	assert_true(fd >= 0);
-	assert_int_equal(name_ioctl(SIOCGIFINDEX, &ifr), 0);
-	addr.sll_ifindex = ifr.ifr_ifindex;
-	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	return fd;
-}
 
 static const uint8_t frame[60] = { 2, 0, 0, 0, 0,    1,	   2,  0,
 				   0, 0, 0, 2, 0x88, 0xb5, 'x' };
@@ -451,9 +397,7 @@ static void test_given(void **state unused_param)
 	struct ifreq ifr = ifreq_of("given0");
 
 	assert_int_equal(fcntl(fds[1], F_SETFL, O_RDWR | O_NONBLOCK), 0);
-	assert_int_equal(name_ioctl(SIOCGIFFLAGS, &ifr), 0);
-	ifr.ifr_flags |= IFF_UP;
-	assert_int_equal(name_ioctl(SIOCSIFFLAGS, &ifr), 0);
+	set_up("given0", true);
 	expect_open(&config);
 	assert_string_equal(tap.name, "given0");
 	assert_int_not_equal(tap.fds[0], fds[0]);
@@ -596,12 +540,7 @@ int main(void)
 		cmocka_unit_test_setup(test_namespace, setup),
 		cmocka_unit_test_setup(test_refused_namespaces, setup),
 	};
-	int fd = -1;
 
-	refused = unshare(CLONE_NEWNET) || (fd = attach("", FLAGS)) < 0;
-	if (refused)
-		print_message("no network namespace, or no TAP in it: %s\n",
-			      strerror(errno));
-	close_fd(&fd);
+	refused = !enter_namespace();
 	return cmocka_run_group_tests_name("tap", tests, NULL, NULL);
 }
