@@ -16,20 +16,17 @@
  */
 #define IO_LATENCY_STEPS 16u /* 1 us, 2 us, 4 us, ... */
 
-struct io_latency {
-	uint64_t nr, sum_ns, min_ns, max_ns; /* of the requests timed */
+struct io_direction {
+	uint64_t ops, bytes;
+	/* of the requests that were timed */
+	uint64_t nr, sum_ns, min_ns, max_ns;
 	/* [i]: less than 2^i us; the last one: all others */
 	uint64_t steps[IO_LATENCY_STEPS + 1];
 };
 
-struct io_direction {
-	uint64_t ops, bytes;
-	struct io_latency latency;
-};
-
 struct io_counters {
 	uint64_t begun; /* requests */
-	struct io_direction read, write;
+	struct io_direction directions[2]; /* [write] */
 	uint64_t errors; /* of the host */
 	uint64_t throttled_ns; /* requests were held back by the rate limit */
 };

@@ -95,7 +95,7 @@ static uint64_t vpci_read_register(struct vpci *vp, unsigned int reg)
 	case VIRTIO_PCI_COMMON_NUMQ:
 		return dev->nr_queues;
 	case VIRTIO_PCI_COMMON_STATUS:
-		return virtio_get_status(dev);
+		return dev->status;
 	case VIRTIO_PCI_COMMON_CFGGENERATION:
 		return dev->generation & 0xff;
 	case VIRTIO_PCI_COMMON_Q_SELECT:

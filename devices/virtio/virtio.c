@@ -190,10 +190,8 @@ static void virtio_queue_wake(struct loop_poller *lp)
 		virtqueue_notify_disable(&q->vq);
 }
 
-static void virtio_queue_on_start(struct loop_call *lc)
+static void virtio_queue_start(struct virtio_queue *q)
 {
-	struct virtio_queue *q =
-		container_of(lc, struct virtio_queue, start_call);
 	struct virtio_dev *dev = q->dev;
 	int r;
 
@@ -227,11 +225,8 @@ static void virtio_queue_on_start(struct loop_call *lc)
 	}
 }
 
-static void virtio_queue_on_stop(struct loop_call *lc)
+static void virtio_queue_stop(struct virtio_queue *q)
 {
-	struct virtio_queue *q =
-		container_of(lc, struct virtio_queue, stop_call);
-
 	q->draining = true;
 	virtio_queue_release(q);
 	loop_fd_del(&q->kick);
@@ -241,27 +236,42 @@ static void virtio_queue_on_stop(struct loop_call *lc)
 		virtio_queue_idle(q); /* it never started */
 }
 
-static void virtio_interrupt(struct virtio_queue *q)
+static void virtio_queue_on_state(struct loop_call *lc)
 {
-	struct virtio_dev *dev = q->dev;
+	struct virtio_queue *q =
+		container_of(lc, struct virtio_queue, state_call);
+	bool runs;
 
-	atomic_fetch_or(&dev->isr, VIRTIO_ISR_QUEUE);
-	dev->transport_ops->interrupt(dev->transport, atomic_load(&q->vector));
+	pthread_mutex_lock(&q->dev->lock);
+	runs = q->state == VIRTIO_QUEUE_RUNNING;
+	pthread_mutex_unlock(&q->dev->lock);
+	if (runs)
+		virtio_queue_start(q);
+	else
+		virtio_queue_stop(q);
+}
+
+static void virtio_interrupt(struct virtio_dev *dev, unsigned int isr,
+			     uint16_t vector)
+{
+	atomic_fetch_or(&dev->isr, isr);
+	dev->transport_ops->interrupt(dev->transport, vector);
 }
 
 void virtio_queue_publish(struct virtio_queue *q)
 {
 	if (virtqueue_publish(&q->vq))
-		virtio_interrupt(q);
+		virtio_interrupt(q->dev, VIRTIO_ISR_QUEUE, q->vector);
 }
 
 /* Who serves the ring elsewhere has used chains. */
 static void virtio_on_call(struct loop_fd *lf, uint32_t events unused_param)
 {
+	struct virtio_queue *q = container_of(lf, struct virtio_queue, call);
 	eventfd_t n;
 
 	if (!eventfd_read(lf->fd, &n))
-		virtio_interrupt(container_of(lf, struct virtio_queue, call));
+		virtio_interrupt(q->dev, VIRTIO_ISR_QUEUE, q->vector);
 }
 
 void virtio_queue_returned(struct virtio_queue *q, uint16_t last_avail)
@@ -276,11 +286,8 @@ void virtio_queue_returned(struct virtio_queue *q, uint16_t last_avail)
 
 static void virtio_config_interrupt_locked(struct virtio_dev *dev)
 {
-	if (!(dev->status & VIRTIO_STATUS_DRIVER_OK))
-		return;
-	atomic_fetch_or(&dev->isr, VIRTIO_ISR_CONFIG);
-	dev->transport_ops->interrupt(dev->transport,
-				      atomic_load(&dev->config_vector));
+	if (dev->status & VIRTIO_STATUS_DRIVER_OK)
+		virtio_interrupt(dev, VIRTIO_ISR_CONFIG, dev->config_vector);
 }
 
 void virtio_config_set(struct virtio_dev *dev, uint32_t off, const void *data,
@@ -314,29 +321,26 @@ void virtio_fault(struct virtio_queue *q, const char *what)
 
 /* ---- start and stop, lock held ---- */
 
-static void virtio_queue_start_locked(struct virtio_queue *q)
+/* To the next state, in the order of the enum, when it is in the one before. */
+static void virtio_queue_enter_locked(struct virtio_queue *q,
+				      enum virtio_queue_state state)
 {
-	q->state = VIRTIO_QUEUE_RUNNING;
-	loop_post(q->loop, &q->start_call);
-}
-
-static void virtio_queue_stop_locked(struct virtio_queue *q)
-{
-	if (q->state != VIRTIO_QUEUE_RUNNING)
+	if (q->state + 1 != state)
 		return;
-	q->state = VIRTIO_QUEUE_DRAINING;
-	loop_post(q->loop, &q->stop_call);
+	q->state = state;
+	loop_post(q->loop, &q->state_call);
 }
 
 /* It was stopped by quiesce. One that the guest broke waits for its reset. */
 static void virtio_queue_resume_locked(struct virtio_queue *q)
 {
-	bool start = q->parked && !q->dev->faulted && !q->dev->resetting;
+	const struct virtio_dev *dev = q->dev;
+	bool on = q->enabled && dev->status & VIRTIO_STATUS_DRIVER_OK &&
+		  !q->resetting && !dev->resetting && !dev->faulted;
 
-	q->resumed = start && q->state != VIRTIO_QUEUE_OFF;
-	if (start && !q->resumed)
-		virtio_queue_start_locked(q);
-	q->parked = q->resumed;
+	q->resumed = on && q->state == VIRTIO_QUEUE_DRAINING;
+	if (on)
+		virtio_queue_enter_locked(q, VIRTIO_QUEUE_RUNNING);
 }
 
 static bool virtio_is_idle_locked(const struct virtio_dev *dev)
@@ -354,7 +358,6 @@ static void virtio_queue_clear(struct virtio_queue *q)
 	q->enabled = false;
 	q->was_reset = false;
 	q->resetting = false;
-	q->parked = false;
 	q->resumed = false;
 	virtqueue_clear(&q->vq);
 	atomic_store(&q->vector, VIRTIO_NO_VECTOR);
@@ -393,7 +396,8 @@ static void virtio_reset_locked(struct virtio_dev *dev)
 	unsigned int i;
 
 	for (i = 0; i < dev->nr_queues; i++)
-		virtio_queue_stop_locked(&dev->queues[i]);
+		virtio_queue_enter_locked(&dev->queues[i],
+					  VIRTIO_QUEUE_DRAINING);
 	dev->resetting = true;
 	if (virtio_is_idle_locked(dev))
 		virtio_reset_finish_locked(dev);
@@ -430,11 +434,6 @@ void virtio_queue_idle(struct virtio_queue *q)
 
 /* ---- registers, vCPU threads, lock held ---- */
 
-uint8_t virtio_get_status(const struct virtio_dev *dev)
-{
-	return dev->status;
-}
-
 /* Sections 2.2.2 and 6.1: refuse what was not offered, insist on VERSION_1. */
 static bool virtio_features_are_ok(const struct virtio_dev *dev)
 {
@@ -448,7 +447,8 @@ static void virtio_driver_ok(struct virtio_dev *dev)
 
 	for (i = 0; i < dev->nr_queues; i++)
 		if (dev->queues[i].enabled)
-			virtio_queue_start_locked(&dev->queues[i]);
+			virtio_queue_enter_locked(&dev->queues[i],
+						  VIRTIO_QUEUE_RUNNING);
 }
 
 void virtio_set_status(struct virtio_dev *dev, uint8_t status)
@@ -518,7 +518,7 @@ void virtio_queue_enable(struct virtio_queue *q)
 	q->enabled = true;
 	q->was_reset = false;
 	if (q->dev->status & VIRTIO_STATUS_DRIVER_OK)
-		virtio_queue_start_locked(q);
+		virtio_queue_enter_locked(q, VIRTIO_QUEUE_RUNNING);
 }
 
 /* Section 2.6.1: reads back 1 until the queue has drained. */
@@ -532,7 +532,7 @@ void virtio_queue_reset(struct virtio_queue *q)
 		return;
 	}
 	q->resetting = true;
-	virtio_queue_stop_locked(q);
+	virtio_queue_enter_locked(q, VIRTIO_QUEUE_DRAINING);
 }
 
 void virtio_notify_write(struct virtio_dev *dev, unsigned int qidx)
@@ -558,9 +558,7 @@ static void virtio_device_quiesce(struct device *device)
 		struct virtio_queue *q = &dev->queues[i];
 
 		q->resumed = false;
-		if (q->state == VIRTIO_QUEUE_RUNNING)
-			q->parked = true;
-		virtio_queue_stop_locked(q);
+		virtio_queue_enter_locked(q, VIRTIO_QUEUE_DRAINING);
 	}
 	pthread_mutex_unlock(&dev->lock);
 }
@@ -711,8 +709,7 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 	q->vq.size_max = init->queue_size;
 	q->vq.iov_max = init->iov_max;
 	q->vq.chain_size = init->chain_size;
-	q->start_call.fn = virtio_queue_on_start;
-	q->stop_call.fn = virtio_queue_on_stop;
+	q->state_call.fn = virtio_queue_on_state;
 	q->limit_timer.on_expire = virtio_queue_on_limit;
 	q->poller.poll = virtio_queue_poll;
 	q->poller.sleep = virtio_queue_sleep;

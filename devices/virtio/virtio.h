@@ -78,10 +78,8 @@ struct virtio_queue {
 	bool enabled; /* queue_enable as the driver reads it */
 	bool was_reset; /* by queue_reset: may be set up again */
 	bool resetting; /* queue_reset as the driver reads it */
-	bool parked; /* stopped by quiesce, to run again at resume */
-	bool resumed; /* ... which came before it was off */
-	struct loop_call start_call;
-	struct loop_call stop_call;
+	bool resumed; /* it is to run again as soon as it is off */
+	struct loop_call state_call; /* the loop is to follow `state` */
 
 	/* any thread, atomic */
 	_Atomic uint16_t vector; /* MSI-X vector */
@@ -198,7 +196,7 @@ struct virtio_dev {
 
 	/* any thread, under lock (order: PCI root, this, MSI-X table) */
 	pthread_mutex_t lock;
-	uint8_t status;
+	uint8_t status; /* as the driver reads it: not 0 before a reset's end */
 	uint64_t features; /* the driver's choice */
 	bool alien_features; /* it chose some above bit 63, where none are */
 	bool resetting; /* status 0 was written, queues still drain */
@@ -316,8 +314,6 @@ void virtio_config_set(struct virtio_dev *dev, uint32_t off, const void *data,
 /* The driver writes device_status (section 2.1); 0 asks for a reset, which is
  * acknowledged when all queues are idle. */
 void virtio_set_status(struct virtio_dev *dev, uint8_t status);
-/* device_status as the driver reads it: not 0 while a reset is under way. */
-uint8_t virtio_get_status(const struct virtio_dev *dev);
 /* The driver accepts features: bits 32 * half and up (section 2.2). Without
  * effect after FEATURES_OK. */
 void virtio_set_features(struct virtio_dev *dev, unsigned int half,

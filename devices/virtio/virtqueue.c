@@ -17,6 +17,9 @@
 /* Chains that are not lent take at most this many bytes of the queue's: as many
  * buffers of 4 KiB as fit into it describe 64 MiB. */
 #define VQ_UNUSED_MAX (256 * KIB)
+/* Buffers that a new chain has room for, and how often it grows. */
+#define VQ_ROOM_MIN 4u
+#define VQ_ROOM_GROWS 4u
 
 static uint16_t ring_load(const le16 *p)
 {
@@ -50,16 +53,9 @@ static int vq_fault(struct virtqueue *vq, const char *what)
 	return -EINVAL;
 }
 
-static unsigned int vq_room_entries(const struct virtqueue *vq,
-				    unsigned int room)
+static size_t vq_chain_len(const struct virtqueue *vq, unsigned int room)
 {
-	return room < VIRTQUEUE_ROOMS - 1 ? 4u << 2 * room : vq->iov_max;
-}
-
-static size_t vq_room_len(const struct virtqueue *vq, unsigned int room)
-{
-	return vq->chain_size +
-	       vq_room_entries(vq, room) * sizeof(struct iovec);
+	return vq->chain_size + room * sizeof(struct iovec);
 }
 
 /* Of a bit map of heads. */
@@ -70,16 +66,11 @@ static unsigned int vq_words(const struct virtqueue *vq)
 
 static void vq_free(struct virtqueue *vq)
 {
-	unsigned int room;
+	struct vq_chain *c;
 
-	for (room = 0; room < VIRTQUEUE_ROOMS; room++) {
-		struct vq_chain *c, *next;
-
-		for (c = vq->unused[room]; c; c = next) {
-			next = c->next;
-			free(c);
-		}
-		vq->unused[room] = NULL;
+	while ((c = vq->unused)) {
+		vq->unused = c->next;
+		free(c);
 	}
 	vq->unused_len = 0;
 	free(vq->busy);
@@ -171,54 +162,51 @@ static uint64_t vq_busy_bit(uint16_t head)
 
 static const char vq_no_memory[] = "out of memory on the host";
 
-/* An empty one of this size. NULL: out of memory. */
-static struct vq_chain *vq_chain_get(struct virtqueue *vq, unsigned int room)
+/* An empty one. NULL: out of memory. */
+static struct vq_chain *vq_chain_get(struct virtqueue *vq)
 {
-	struct vq_chain *c = vq->unused[room];
+	unsigned int room = MIN(VQ_ROOM_MIN, vq->iov_max);
+	struct vq_chain *c = vq->unused;
 
 	if (c) {
-		vq->unused[room] = c->next;
-		vq->unused_len -= vq_room_len(vq, room);
+		room = c->room;
+		vq->unused = c->next;
+		vq->unused_len -= vq_chain_len(vq, room);
 	} else {
-		c = calloc(1, vq_room_len(vq, room));
+		c = calloc(1, vq_chain_len(vq, room));
 		if (!c)
 			return NULL;
 	}
 	*c = (struct vq_chain){ .iov = (void *)((char *)c + vq->chain_size),
-				.room = (uint8_t)room };
+				.room = room };
 	return c;
 }
 
 /* For another time. */
 static void vq_chain_keep(struct virtqueue *vq, struct vq_chain *c)
 {
-	size_t len = vq_room_len(vq, c->room);
+	size_t len = vq_chain_len(vq, c->room);
 
 	if (vq->unused_len + len > VQ_UNUSED_MAX) {
 		free(c);
 		return;
 	}
 	vq->unused_len += len;
-	c->next = vq->unused[c->room];
-	vq->unused[c->room] = c;
+	c->next = vq->unused;
+	vq->unused = c;
 }
 
-/* The same chain in the next size; c, which is full, is kept. NULL: out of
- * memory, c is as it was. */
+/* The same chain with more room. NULL: out of memory, c is as it was. */
 static struct vq_chain *vq_chain_grow(struct virtqueue *vq, struct vq_chain *c)
 {
-	struct vq_chain *bigger = vq_chain_get(vq, c->room + 1u), empty;
+	unsigned int room = MIN(c->room * VQ_ROOM_GROWS, vq->iov_max);
 
-	if (!bigger)
+	c = realloc(c, vq_chain_len(vq, room));
+	if (!c)
 		return NULL;
-	empty = *bigger;
-	*bigger = *c;
-	bigger->iov = empty.iov;
-	bigger->room = empty.room;
-	memcpy(bigger->iov, c->iov,
-	       vq_room_entries(vq, c->room) * sizeof(*c->iov));
-	vq_chain_keep(vq, c);
-	return bigger;
+	c->iov = (void *)((char *)c + vq->chain_size);
+	c->room = room;
+	return c;
 }
 
 /* The device is done with it. */
@@ -297,7 +285,7 @@ static int vq_add_buffer(struct virtqueue *vq, struct vq_chain **chain,
 			return vq_fault(vq, "buffer outside memory");
 		if (i == vq->iov_max)
 			return vq_fault(vq, "too many buffers in a chain");
-		if (i == vq_room_entries(vq, c->room)) {
+		if (i == c->room) {
 			c = vq_chain_grow(vq, c);
 			if (!c)
 				return vq_fault(vq, vq_no_memory);
@@ -389,7 +377,7 @@ struct vq_chain *virtqueue_pop(struct virtqueue *vq)
 
 	if (!virtqueue_has_avail(vq))
 		return NULL;
-	c = vq_chain_get(vq, 0);
+	c = vq_chain_get(vq);
 	if (!c) {
 		vq_fault(vq, vq_no_memory);
 		return NULL;

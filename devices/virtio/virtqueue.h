@@ -51,9 +51,6 @@ struct virtq_used_elem {
  */
 #define VIRTQUEUE_LENT_MAX (32ull << 20)
 
-/* Chains are kept in this many sizes: 4, 16, 64, iov_max buffers. */
-#define VIRTQUEUE_ROOMS 4u
-
 /*
  * One chain of descriptors, lent by virtqueue_pop(). iov holds nr_out readable
  * entries, then nr_in writable ones. The device may cut iov while it has the
@@ -77,8 +74,8 @@ struct vq_chain {
 	uint64_t lent_len; /* its part of the queue's */
 	uint16_t avail; /* where it stood in the avail ring, */
 	bool is_next; /* ... unless it is one that was given back */
-	uint8_t room; /* which of the sizes it is */
-	struct vq_chain *next; /* of the same size, while it is not lent */
+	unsigned int room; /* entries that iov can have */
+	struct vq_chain *next; /* while it is not lent */
 };
 
 /* How many of the first nr entries of iov may be read and written here: those in
@@ -133,7 +130,7 @@ struct virtqueue {
 	uint64_t *busy; /* a bit per head: it is lent */
 	uint64_t *marked; /* the same: since virtqueue_mark() */
 	unsigned int nr_marked; /* bits of that */
-	struct vq_chain *unused[VIRTQUEUE_ROOMS]; /* to be lent again */
+	struct vq_chain *unused; /* to be lent again */
 	size_t unused_len; /* bytes of them */
 };
 
@@ -165,7 +162,7 @@ bool virtqueue_has_avail(struct virtqueue *vq);
  * the rules, which includes a chain of more than iov_max buffers (the device
  * announces its limit, e.g. seg_max): then vq->fault says how, and the queue
  * gives no chain before it was stopped and started again. Allocates only until
- * as many chains of that size were in use at once.
+ * as many chains were in use at once, and as large.
  */
 struct vq_chain *virtqueue_pop(struct virtqueue *vq);
 

@@ -51,7 +51,7 @@ void fake_disk_fini(struct fake_disk *fd)
 
 static bool disk_is_reset(void *arg)
 {
-	return virtio_get_status(arg) == 0;
+	return ((struct virtio_dev *)arg)->status == 0;
 }
 
 bool fake_disk_quiesce(struct fake_disk *fd)

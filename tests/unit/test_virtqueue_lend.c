@@ -137,8 +137,8 @@ static void test_chain_storage(void **state)
 		assert_int_equal(pop(f), 1);
 		assert_int_equal(f->chain->nr_out, SIZE);
 		expect_iov(f, SIZE - 1, DATA + SIZE - 1, 1);
-		push(f, SIZE - 1, 0);
 		push(f, 0, 0);
+		push(f, SIZE - 1, 0); /* the next one to be lent */
 	}
 }
 
