@@ -115,28 +115,28 @@ const struct param_set cpus_params = {
 };
 
 static const struct param memory_table[] = {
-	PARAM("size", SIZE, struct memory_config, size,
+	PARAM("size", SIZE, struct gmem_config, size,
 	      "amount, a multiple of 4K (of 2M with huge pages)",
 	      .unit = "bytes", .def = 512 * MIB, .min = 16 * MIB,
 	      .max = 64 * KIB * GIB /* 46 bits of address */),
-	PARAM("hotplug_size", SIZE, struct memory_config, hotplug_size,
+	PARAM("hotplug_size", SIZE, struct gmem_config, hotplug_size,
 	      "amount it can grow by, in steps of 128M", .unit = "bytes",
 	      .max = 64 * KIB * GIB),
-	PARAM("shared", BOOL, struct memory_config, shared,
+	PARAM("shared", BOOL, struct gmem_config, shared,
 	      "in a memfd that other processes can map"),
-	PARAM("hugepages", BOOL, struct memory_config, hugepages,
+	PARAM("hugepages", BOOL, struct gmem_config, hugepages,
 	      "from the host's pool of 2M pages"),
-	PARAM("prefault", BOOL, struct memory_config, prefault,
+	PARAM("prefault", BOOL, struct gmem_config, prefault,
 	      "take all of it before the guest starts"),
-	PARAM("thp", BOOL, struct memory_config, thp,
+	PARAM("thp", BOOL, struct gmem_config, thp,
 	      "ask for transparent huge pages", .def = true),
-	PARAM("mergeable", BOOL, struct memory_config, mergeable,
+	PARAM("mergeable", BOOL, struct gmem_config, mergeable,
 	      "let the host merge equal pages (KSM)"),
 };
 
 static int memory_check(const void *config, struct error *err)
 {
-	const struct memory_config *mem = config;
+	const struct gmem_config *mem = config;
 	uint64_t page = mem->hugepages ? HUGE_PAGE : SMALL_PAGE;
 	char size[32], next[32];
 
@@ -162,7 +162,7 @@ static int memory_check(const void *config, struct error *err)
 const struct param_set memory_params = {
 	.option = "memory",
 	.help = "guest memory",
-	PARAM_TABLE(memory_table, struct memory_config),
+	PARAM_TABLE(memory_table, struct gmem_config),
 	.shorthand = "size",
 	.check = memory_check,
 };

@@ -8,6 +8,7 @@
 
 #include "devices/device.h"
 #include "vmm/error.h"
+#include "vmm/gmem.h"
 #include "vmm/param.h"
 
 /*
@@ -26,16 +27,6 @@ static inline unsigned int cpus_max(const struct cpus_config *cc)
 {
 	return (unsigned int)(cc->max ? cc->max : cc->boot);
 }
-
-struct memory_config {
-	uint64_t size; /* bytes */
-	uint64_t hotplug_size; /* bytes it can grow by */
-	bool shared;
-	bool hugepages;
-	bool prefault;
-	bool thp;
-	bool mergeable;
-};
 
 enum serial_mode {
 	SERIAL_TTY,
@@ -86,7 +77,7 @@ struct vm_config {
 	int on_reset; /* enum reset_action */
 	struct rootfs_config rootfs; /* path NULL: none */
 	struct cpus_config cpus;
-	struct memory_config memory;
+	struct gmem_config memory;
 	struct serial_config serial;
 	struct device_config devices[CONFIG_MAX_DEVICES];
 	unsigned int nr_devices;

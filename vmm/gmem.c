@@ -159,13 +159,12 @@ static void gmem_map_nothing(const struct gmem_range *range)
 
 	if (range->fd >= 0 && madvise(range->hva, range->len, MADV_REMOVE))
 		log_warn("memory: %llu MiB stay with the memfd: %s",
-			 (unsigned long long)(range->len / MIB),
-			 strerror(errno));
+			 mib(range->len), strerror(errno));
 	r = gmem_map_over(range->hva, range->len,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (r)
 		log_warn("memory: %llu MiB are not given back: %s",
-			 (unsigned long long)(range->len / MIB), strerror(-r));
+			 mib(range->len), strerror(-r));
 }
 
 /* Nobody uses a range any more: its place is free. */
@@ -263,16 +262,6 @@ uint64_t gmem_size(const struct gmem *gm)
 
 	gmem_for_each (r, gm)
 		size += r->kind == GMEM_WINDOW ? 0 : r->len;
-	return size;
-}
-
-uint64_t gmem_boot_size(const struct gmem *gm)
-{
-	const struct gmem_range *r;
-	uint64_t size = 0;
-
-	gmem_for_each (r, gm)
-		size += r->kind == GMEM_RAM ? r->len : 0;
 	return size;
 }
 
@@ -408,8 +397,7 @@ static int gmem_check_left(const struct gmem_config *c, uint64_t len,
 	return error_set(
 		err, ENOMEM,
 		"--memory prefault=on: the host has %llu MiB left, not %llu; lower size or free memory on the host",
-		(unsigned long long)(left / MIB),
-		(unsigned long long)(len / MIB));
+		mib(left), mib(len));
 }
 
 static int gmem_memfd(const struct gmem_config *c, uint64_t len,
@@ -428,7 +416,7 @@ static int gmem_memfd(const struct gmem_config *c, uint64_t len,
 		return error_set(
 			err, code,
 			"--memory shared=on: cannot make a memfd of %llu MiB: %s",
-			(unsigned long long)(len / MIB), strerror(code));
+			mib(len), strerror(code));
 	}
 	return fd;
 }
@@ -464,9 +452,7 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 		return error_set(
 			err, r,
 			"--memory: cannot map %llu of its %llu MiB: %s; %s",
-			(unsigned long long)(len / MIB),
-			(unsigned long long)(MAX(c->size, len) / MIB),
-			strerror(r),
+			mib(len), mib(MAX(c->size, len)), strerror(r),
 			c->hugepages
 				? "reserve huge pages in /proc/sys/vm/nr_hugepages or drop hugepages=on"
 				: "lower size");
@@ -499,7 +485,7 @@ int gmem_reserve(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 		return error_set(
 			err, ENOMEM,
 			"--memory hotplug_size: no room for %llu MiB of addresses; lower it",
-			(unsigned long long)(len / MIB));
+			mib(len));
 	gm->reserved = (struct gmem_range){
 		.gpa = gpa, .len = len, .hva = hva, .fd = take_fd(&fd)
 	};
@@ -552,8 +538,7 @@ int gmem_plug_begin(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
 	if (ret) {
 		r->len = 0;
 		return error_set(err, ret, "memory: cannot map %llu MiB: %s",
-				 (unsigned long long)(len / MIB),
-				 strerror(-ret));
+				 mib(len), strerror(-ret));
 	}
 	if (gm->config.prefault)
 		pages_add(job, r->hva, r->len);

@@ -26,9 +26,10 @@ typedef uint64_t gpa_t;
 /* Memory comes and goes in multiples of this: Linux' smallest block. */
 #define GMEM_BLOCK (128ull << 20)
 
-/* How the guest's memory is backed; mirrors --memory. */
+/* How much memory the guest has, and how it is backed: what --memory says. */
 struct gmem_config {
-	uint64_t size; /* bytes, multiple of 4 KiB */
+	uint64_t size; /* bytes at the start, multiple of 4 KiB */
+	uint64_t hotplug_size; /* bytes it can grow by */
 	bool shared; /* memfd, MAP_SHARED */
 	bool hugepages; /* hugetlbfs pages */
 	bool prefault; /* populate all of it before the guest runs */
@@ -217,8 +218,6 @@ void gmem_remove_window(struct gmem *gm, unsigned int slot);
 
 /* Bytes of RAM and DIMMs. */
 uint64_t gmem_size(const struct gmem *gm);
-/* Bytes of RAM that is there from the start. */
-uint64_t gmem_boot_size(const struct gmem *gm);
 
 /* ---- access: any thread ---- */
 

@@ -33,8 +33,7 @@ static int kvm_set_slot(struct gmem_listener *gl,
 	return error_set(
 		err, errno,
 		"--memory: of %llu MiB KVM refuses %llu MiB at %#llx: %s; give less",
-		(unsigned long long)(kvm->board->gmem.config.size / MIB),
-		(unsigned long long)(range->len / MIB),
+		mib(kvm->board->gmem.config.size), mib(range->len),
 		(unsigned long long)range->gpa, strerror(errno));
 }
 

@@ -663,7 +663,7 @@ static int machine_resize_config(struct machine *m,
 				 const struct machine_size *size,
 				 struct error *err)
 {
-	struct memory_config memory = m->config.memory;
+	struct gmem_config memory = m->config.memory;
 	char text[24];
 
 	if (size->has_ram) {

@@ -130,6 +130,6 @@ int pages_end(struct pages_job *job, struct error *err)
 		return error_set(
 			err, r,
 			"--memory prefault=on: cannot populate %llu MiB: %s; lower size or free memory on the host",
-			(unsigned long long)(len / MIB), strerror(-r));
+			mib(len), strerror(-r));
 	return 0;
 }

@@ -311,7 +311,7 @@ static uint64_t memory_held(const struct gmem *gm, uint32_t coming)
 static int memory_fill(struct gmem *gm, uint64_t missing, uint32_t *added,
 		       struct pages_job *job, struct error *err)
 {
-	bool big = gmem_boot_size(gm) >= BIG_GUEST && missing % BIG_BLOCK == 0;
+	bool big = gm->config.size >= BIG_GUEST && missing % BIG_BLOCK == 0;
 	uint64_t unit = big ? BIG_BLOCK : GMEM_BLOCK, len, held;
 	uint64_t piece = memory_piece(gm, missing, unit);
 	unsigned int i, nr = gmem_max_dimms(gm);
@@ -337,11 +337,11 @@ static int memory_fill(struct gmem *gm, uint64_t missing, uint32_t *added,
 		return error_set(
 			err, EBUSY,
 			"memory: I/O that began before %llu MiB went still uses their addresses; try again when it has ended",
-			(unsigned long long)(held / MIB));
+			mib(held));
 	return error_set(
 		err, ENOSPC,
 		"memory: no place for another DIMM of %llu MiB; %u are there",
-		(unsigned long long)(missing / MIB), nr);
+		mib(missing), nr);
 }
 
 /* All that was on its way is there: tell the guest; or, when it cannot be (r),
@@ -434,20 +434,19 @@ static const struct resizer_ops memory_ops = {
 
 int hotplug_resize_memory(struct hotplug *hp, uint64_t bytes, struct error *err)
 {
-	uint64_t boot = gmem_boot_size(&hp->board->gmem);
+	uint64_t boot = hp->board->gmem.config.size;
 	uint64_t max = boot + hp->board->gmem.reserved.len;
 
 	if (bytes < boot || bytes > max)
 		return error_set(
 			err, ERANGE,
 			"memory must be between %llu MiB, the size at start, and %llu MiB, which hotplug_size allows",
-			(unsigned long long)(boot / MIB),
-			(unsigned long long)(max / MIB));
+			mib(boot), mib(max));
 	if ((bytes - boot) % GMEM_BLOCK)
 		return error_set(
 			err, EINVAL,
 			"memory must be %llu MiB, the size at start, and a multiple of 128 MiB",
-			(unsigned long long)(boot / MIB));
+			mib(boot));
 	return resizer_request(&hp->memory, bytes, err);
 }
 

@@ -15,6 +15,12 @@
 #define MIB (1ULL << 20)
 #define GIB (1ULL << 30)
 
+/* For messages. */
+static inline unsigned long long mib(uint64_t bytes)
+{
+	return bytes / MIB;
+}
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define ALIGN_DOWN(v, a) ((v) & ~((uint64_t)(a)-1))
 #define ALIGN_UP(v, a) ALIGN_DOWN((v) + (uint64_t)(a)-1, a)

@@ -212,21 +212,13 @@ static void vm_on_quiet(struct loop_call *lc)
 
 static int vm_add_memory(struct vm *vm, struct error *err)
 {
-	const struct memory_config *mc = &vm->config->memory;
-	const struct gmem_config gc = {
-		.size = mc->size,
-		.shared = mc->shared,
-		.hugepages = mc->hugepages,
-		.prefault = mc->prefault,
-		.thp = mc->thp,
-		.mergeable = mc->mergeable,
-	};
+	const struct gmem_config *mc = &vm->config->memory;
 	uint64_t hot = ALIGN_DOWN(mc->hotplug_size, GMEM_BLOCK);
 	struct arch_ram ram[2];
 	unsigned int i, nr = arch_ram_layout(mc->size, ram);
 	int r;
 
-	gmem_init(&vm->board.gmem, &gc);
+	gmem_init(&vm->board.gmem, mc);
 	for (i = 0; i < nr; i++) {
 		r = gmem_add(&vm->board.gmem, ram[i].gpa, ram[i].len, err);
 		if (r)
@@ -235,7 +227,7 @@ static int vm_add_memory(struct vm *vm, struct error *err)
 	if (hot != mc->hotplug_size)
 		log_warn(
 			"--memory hotplug_size: %llu MiB are used, as memory comes in pieces of 128 MiB",
-			(unsigned long long)(hot / MIB));
+			mib(hot));
 	if (hot) {
 		r = gmem_reserve(&vm->board.gmem, arch_hotplug_base(mc->size),
 				 hot, err);

@@ -203,7 +203,7 @@ static unused_param uint64_t dimm(unsigned int index, unsigned int word)
 
 static unused_param uint64_t blocks(unsigned int nr)
 {
-	return gmem_boot_size(&fv.board.gmem) + nr * GMEM_BLOCK;
+	return fv.board.gmem.config.size + nr * GMEM_BLOCK;
 }
 
 /* ---- fixture ---- */

@@ -90,7 +90,7 @@ static void test_window(void **state unused_param)
 			 -EFAULT);
 	/* It is no RAM, and nobody else's. */
 	assert_int_equal(gmem_size(&gm), 3 * LEN);
-	assert_int_equal(gmem_boot_size(&gm), 3 * LEN);
+	assert_int_equal(gm.config.size, 3 * LEN);
 	*w.hva = 7;
 	assert_int_equal(gmem_clear(&gm, &job), 0);
 	assert_int_equal(*w.hva, 7);

@@ -135,7 +135,7 @@ static void answer(bool ejected)
 
 static unsigned long long in_blocks(uint64_t bytes)
 {
-	return (bytes - gmem_boot_size(&fv.board.gmem)) / GMEM_BLOCK;
+	return (bytes - fv.board.gmem.config.size) / GMEM_BLOCK;
 }
 
 static void on_resized(void *opaque unused_param,
@@ -168,7 +168,7 @@ static void expect_said(const char *text)
 static void want(unsigned int nr)
 {
 	struct error err = { "" };
-	uint64_t size = gmem_boot_size(&fv.board.gmem) + nr * GMEM_BLOCK;
+	uint64_t size = fv.board.gmem.config.size + nr * GMEM_BLOCK;
 
 	if (hotplug_resize_memory(&hp, size, &err))
 		fail_msg("%s", err.msg);
@@ -302,11 +302,10 @@ static void test_held(void **state unused_param)
 	answer(true);
 	assert_int_equal(size_now(), HOT_BLOCKS - 2);
 	said[0] = '\0';
-	assert_int_equal(hotplug_resize_memory(&hp,
-					       gmem_boot_size(gm) +
-						       HOT_BLOCKS * GMEM_BLOCK,
-					       &err),
-			 -EBUSY);
+	assert_int_equal(
+		hotplug_resize_memory(
+			&hp, gm->config.size + HOT_BLOCKS * GMEM_BLOCK, &err),
+		-EBUSY);
 	assert_non_null(strstr(err.msg, "256 MiB"));
 	gmem_release(gm, GMEM_MAX_RAM + HOT_BLOCKS - 1);
 	want(HOT_BLOCKS - 1);
