@@ -358,13 +358,12 @@ static void test_lock(void **state)
 	block_image_close(&a);
 }
 
-/* Also against another process, and only as long as that one lives. */
-static void test_lock_of_process(void **state)
+/* A process that has the image open for so long, if it is not killed. */
+static pid_t hold_lock(const struct block_image_config *config,
+		       unsigned int seconds)
 {
-	struct fixture *f = *state;
-	struct block_image_config config = by_path(f->path);
 	struct block_image img;
-	int ready[2], status;
+	int ready[2];
 	char byte;
 	pid_t pid;
 
@@ -372,20 +371,32 @@ static void test_lock_of_process(void **state)
 	pid = fork();
 	assert_true(pid >= 0);
 	if (!pid) {
-		if (block_image_open(&img, &config, NULL) ||
+		if (block_image_open(&img, config, NULL) ||
 		    write(ready[1], "", 1) != 1)
 			_exit(1);
-		for (;;)
-			pause();
+		sleep(seconds);
+		_exit(0);
 	}
 	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+/* Also against another process, and only as long as that one lives. */
+static void test_lock_of_process(void **state)
+{
+	struct fixture *f = *state;
+	struct block_image_config config = by_path(f->path);
+	struct block_image img;
+	pid_t pid = hold_lock(&config, 1000);
+	int status;
+
 	expect_refusal(&config, -EBUSY, f->path, "another disk or process");
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(block_image_open(&img, &config, NULL), 0);
 	block_image_close(&img);
-	close(ready[0]);
-	close(ready[1]);
 }
 
 /* One that dies while we wait: it is told, and then all is well. */
@@ -393,23 +404,10 @@ static void test_lock_of_dying_process(void **state)
 {
 	struct fixture *f = *state;
 	struct block_image_config config = by_path(f->path);
-	const struct timespec second = { .tv_sec = 1 };
 	struct block_image img;
-	int ready[2], status;
-	char byte;
-	pid_t pid;
+	pid_t pid = hold_lock(&config, 1);
+	int status;
 
-	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (!pid) {
-		if (block_image_open(&img, &config, NULL) ||
-		    write(ready[1], "", 1) != 1)
-			_exit(1);
-		nanosleep(&second, NULL);
-		_exit(0);
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
 	sleeps = true;
 	slept_us = 0;
 	assert_int_equal(block_image_open(&img, &config, NULL), 0);
@@ -417,8 +415,6 @@ static void test_lock_of_dying_process(void **state)
 	assert_true(log_has(f, "is in use: waiting up to 4 s"));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	block_image_close(&img);
-	close(ready[0]);
-	close(ready[1]);
 }
 
 /* Nobody lets go: that is four seconds' work. */

@@ -24,6 +24,7 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/terminal.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -232,13 +233,8 @@ static void test_closed_pipe(void **state unused_param)
  * its other side. */
 static int use_terminal(void)
 {
-	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-	int other;
+	int fd, other = terminal_open(&fd);
 
-	assert_true(fd >= 0);
-	assert_int_equal(unlockpt(fd), 0);
-	other = open(ptsname(fd), O_RDWR | O_NOCTTY | O_CLOEXEC);
-	assert_true(other >= 0);
 	dup2(other, 0);
 	dup2(other, 1);
 	close(other);
@@ -420,16 +416,12 @@ static void test_file(void **state unused_param)
 
 static void test_pty(void **state unused_param)
 {
-	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	int fd, other = terminal_open(&fd);
 	struct termios raw;
 	uint64_t end;
-	int other, i;
 	ssize_t n;
+	int i;
 
-	assert_true(fd >= 0);
-	assert_int_equal(unlockpt(fd), 0);
-	other = open(ptsname(fd), O_RDWR | O_NOCTTY | O_CLOEXEC);
-	assert_true(other >= 0);
 	assert_int_equal(tcgetattr(other, &raw), 0);
 	cfmakeraw(&raw);
 	assert_int_equal(tcsetattr(other, TCSANOW, &raw), 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /* A write that would wait ends the test by SIGALRM. */
+#include "tests/lib/terminal.h"
 #include "vmm/nowait.h"
 
 #include <errno.h>
@@ -23,20 +24,6 @@
 #define WAIT_S 10
 
 static char data[65536];
-
-/* A terminal that others use with blocking writes; *main_fd: the other side. */
-static int open_terminal(int *main_fd)
-{
-	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-	int other;
-
-	assert_true(fd >= 0);
-	assert_int_equal(unlockpt(fd), 0);
-	other = open(ptsname(fd), O_RDWR | O_NOCTTY | O_CLOEXEC);
-	assert_true(other >= 0);
-	*main_fd = fd;
-	return other;
-}
 
 /* Write until nobody takes more. */
 static void fill(const struct nowait *nw)
@@ -72,7 +59,7 @@ static void make_room(int fd, int main_fd)
 
 static void test_terminal(void **state unused_param)
 {
-	int main_fd, fd = open_terminal(&main_fd);
+	int main_fd, fd = terminal_open(&main_fd);
 	struct nowait nw;
 
 	nowait_open(&nw, fd);
@@ -92,7 +79,7 @@ static void test_terminal(void **state unused_param)
 /* As when the terminal is another user's, or there is no /proc. */
 static void test_terminal_shared(void **state unused_param)
 {
-	int main_fd, fd = open_terminal(&main_fd);
+	int main_fd, fd = terminal_open(&main_fd);
 	struct nowait nw = { .fd = fd, .own = -1 };
 
 	assert_int_equal(nowait_fd(&nw), fd);
@@ -121,7 +108,7 @@ static void test_pipe(void **state unused_param)
 /* What is not opened again is written to as it is. */
 static void test_others(void **state unused_param)
 {
-	int main_fd, fd = open_terminal(&main_fd), fds[2];
+	int main_fd, fd = terminal_open(&main_fd), fds[2];
 	struct nowait nw;
 
 	/* It would be another pseudo-terminal. */
