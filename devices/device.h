@@ -146,6 +146,7 @@ enum device_news {
 	DEVICE_FOUND = 1, /* the guest looks at the device */
 	DEVICE_ACTIVATED = 2, /* it drives it from now on */
 	DEVICE_RESET = 4, /* it let go of it again */
+	DEVICE_LINK = 8, /* board_link_news()'s own */
 };
 
 /* First member of every device's own struct. */
@@ -166,11 +167,14 @@ struct device {
 	atomic_uint news; /* any thread: enum device_news, bits */
 	atomic_bool driver_active; /* any thread */
 	atomic_bool coming; /* any thread: it waits for a driver */
+	atomic_bool link_down; /* any thread */
 	/* main thread */
 	bool active; /* as we have seen it last */
 	uint64_t told_ns; /* when nr_told was 0 last */
 	unsigned int nr_told; /* of what drivers did */
 	unsigned int nr_untold; /* there were too many */
+	bool told_link_down;
+	uint64_t link_ns; /* when that was told */
 	uint64_t
 		gone_ns; /* removed: when that is told at the latest; 0: told */
 };

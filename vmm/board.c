@@ -190,6 +190,13 @@ void board_driver_news(struct board *board, struct device *dev,
 	board_post(board, board->on_news);
 }
 
+void board_link_news(struct board *board, struct device *dev, bool up)
+{
+	atomic_store(&dev->link_down, !up);
+	atomic_fetch_or(&dev->news, DEVICE_LINK);
+	board_post(board, board->on_news);
+}
+
 /* ---- hot-plug ---- */
 
 void board_set_hotplug_chip(struct board *board,

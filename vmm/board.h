@@ -152,6 +152,10 @@ bool board_may_destroy(struct board *board, struct device *dev);
 void board_driver_news(struct board *board, struct device *dev,
 		       enum device_news news);
 
+/* What the guest of a network sees of its link; it is up when the device comes.
+ * The main loop will tell. Any thread, with the device's lock or without. */
+void board_link_news(struct board *board, struct device *dev, bool up);
+
 /* The machine's hot-plug chip comes (NULL: goes). Main thread. */
 void board_set_hotplug_chip(struct board *board,
 			    const struct hotplug_chip_ops *ops, void *opaque);

@@ -50,6 +50,9 @@ struct hotplug_listener {
 	 * since the last call, when that was too often to tell. */
 	void (*driver)(void *opaque, const char *id, bool active,
 		       unsigned int nr_untold);
+	/* The link of a network went down or came back; the last of many in a
+	 * short time. */
+	void (*link)(void *opaque, const char *id, bool up);
 	/* Each resize verb that returned 0 ends here. why NULL: as wanted. */
 	void (*resized)(void *opaque, const struct hotplug_size *size,
 			const char *why);

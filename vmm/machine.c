@@ -331,6 +331,14 @@ static void machine_on_plugged(void *opaque, bool add,
 			 add ? at : NULL);
 }
 
+static void machine_on_link(void *opaque, const char *id, bool up)
+{
+	struct machine *m = opaque;
+
+	events_emit(m->events, "virtio-device", up ? "link-up" : "link-down",
+		    "id", id, NULL);
+}
+
 static void machine_on_driver(void *opaque, const char *id, bool active,
 			      unsigned int nr_untold)
 {
@@ -537,6 +545,7 @@ static const struct vm_listener machine_listener = {
 	.hotplug = {
 		.plugged = machine_on_plugged,
 		.driver = machine_on_driver,
+		.link = machine_on_link,
 		.resized = machine_on_resized,
 	},
 };

@@ -18,6 +18,7 @@
 #include "vmm/util.h"
 
 #define PLUG_TOLD_MAX 10u
+#define PLUG_LINK_NS 100000000u
 #define PLUG_TOLD_NS 1000000000u
 
 /* A device whose files are being opened, or that no driver has bound to yet. */
@@ -403,11 +404,31 @@ static void plug_tell(struct hotplug *hp, struct device *dev, bool active)
 	dev->nr_untold = 0;
 }
 
+/* Whoever plays with a link is told of as often; the last change always is. */
+static void plug_tell_link(struct hotplug *hp, struct device *dev)
+{
+	bool down = atomic_load(&dev->link_down);
+	uint64_t now = loop_now_ns();
+
+	if (down == dev->told_link_down)
+		return;
+	if (dev->link_ns && now - dev->link_ns < PLUG_LINK_NS) {
+		if (!hp->untold.armed)
+			loop_timer_set(hp->board->main_loop, &hp->untold,
+				       dev->link_ns + PLUG_LINK_NS);
+		return;
+	}
+	dev->link_ns = now;
+	dev->told_link_down = down;
+	hp->listener->link(hp->opaque, dev->id, !down);
+}
+
 static void plug_on_untold(struct loop_timer *lt)
 {
 	struct hotplug *hp = container_of(lt, struct hotplug, untold);
 
 	list_for_each_entry (struct device, dev, &hp->board->devices, node) {
+		plug_tell_link(hp, dev);
 		if (!dev->nr_untold)
 			continue;
 		dev->nr_untold--;
@@ -421,6 +442,7 @@ static void plug_on_driver(struct hotplug *hp, struct device *dev,
 {
 	struct plug_comer *c = plug_find_comer(hp, dev->id);
 
+	plug_tell_link(hp, dev);
 	if (news & DEVICE_RESET && dev->active)
 		plug_tell(hp, dev, false);
 	if (news & DEVICE_ACTIVATED && !dev->active)

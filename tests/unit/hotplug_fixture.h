@@ -43,7 +43,8 @@ static struct hotplug hp;
 static struct device *chip;
 static char said[256]; /* the last callback */
 static unsigned int nr_said, nr_told, nr_untold;
-static char drivers[64]; /* "+id" and "-id" for each on_driver() */
+static char drivers
+	[64]; /* "+id", "-id" of on_driver(); "^id", "vid" of on_link() */
 static unsigned int cpu_threads; /* bit per vCPU */
 static unsigned int refuse_cpu; /* this one cannot start */
 static unsigned int nr_slots; /* KVM memory slots in use */
@@ -133,6 +134,15 @@ static void on_driver(void *opaque unused_param, const char *id, bool active,
 	nr_untold += nr;
 }
 
+static void on_link(void *opaque unused_param, const char *id, bool up)
+{
+	if (strlen(drivers) > 40)
+		drivers[0] = '\0';
+	strncat(drivers, up ? "^" : "v", 2);
+	strncat(drivers, id, 8);
+	nr_told++;
+}
+
 static void on_resized(void *opaque unused_param,
 		       const struct hotplug_size *size, const char *why)
 {
@@ -150,6 +160,7 @@ static void on_resized(void *opaque unused_param,
 static const struct hotplug_listener listener = {
 	.plugged = on_plugged,
 	.driver = on_driver,
+	.link = on_link,
 	.resized = on_resized,
 };
 

@@ -283,6 +283,38 @@ static void test_bind(void **state unused_param)
 	free_config(config);
 }
 
+/* Changes of a link in a short time are one, and the last one is told. */
+static void test_link(void **state unused_param)
+{
+	void *config = disk_config("one");
+	struct plugged out;
+	struct device *dev;
+	struct error err;
+	uint64_t start;
+
+	assert_int_equal(plug(config, &out, &err), 0);
+	dev = hotplug_find(&hp, "one");
+	nr_told = 0;
+	board_link_news(&fv.board, dev, true); /* as it was */
+	fake_vm_turn(&fv);
+	assert_int_equal(nr_told, 0);
+	board_link_news(&fv.board, dev, false);
+	fake_vm_turn(&fv);
+	assert_string_equal(drivers, "vone");
+	for (unsigned int i = 0; i < 1000; i++) {
+		board_link_news(&fv.board, dev, i % 2 == 0);
+		fake_vm_turn(&fv);
+	}
+	assert_in_range(nr_told, 1, 20);
+	board_link_news(&fv.board, dev, true);
+	for (start = loop_now_ns(); loop_now_ns() - start < 300000000;
+	     usleep(5000))
+		fake_vm_turn(&fv);
+	assert_string_equal(drivers + strlen(drivers) - 4, "^one");
+	assert_int_equal(unplug("one", true, &err), 0);
+	free_config(config);
+}
+
 /* No driver: nothing of it is left, and it can come again. */
 static void test_bind_late(void **state unused_param)
 {
@@ -451,6 +483,7 @@ int main(void)
 		CASE(test_deadline_and_pause),
 		CASE(test_deadline_and_answer),
 		CASE(test_bind),
+		CASE(test_link),
 		CASE(test_bind_late),
 		CASE(test_bind_not),
 		CASE(test_force),

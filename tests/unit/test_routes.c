@@ -122,10 +122,9 @@ static void test_errors(void **state)
 	check_put(fx, "vm.add-device", "{}", 501,
 		  "[\"Error from API\",\"The device could not be added to the "
 		  "VM\",\"VFIO is not supported by this monitor\"]");
-	check_put(
-		fx, "vm.add-net", "{}", 501,
-		"[\"Error from API\",\"The network device could not be added "
-		"to the VM\",\"virtio-net is not supported by this monitor\"]");
+	check_put(fx, "vm.add-fs", "{}", 501,
+		  "[\"Error from API\",\"The fs could not be added to the VM\","
+		  "\"virtio-fs is not supported by this monitor\"]");
 	check_put(fx, "vm.add-", "{}", 404, "[\"Not Found\"]");
 }
 
