@@ -100,62 +100,43 @@ int space_claim(struct space *s, gpa_t gpa, uint64_t len, const char *what,
 	return 0;
 }
 
-/* RAM range r cut to [min, max]; false when nothing of it is left. */
-static bool space_clip(const struct boot_range *r, gpa_t min, gpa_t max,
-		       gpa_t *first, gpa_t *last)
+/* Is [at, at + span] between these, and free? */
+static bool space_fits(const struct space *s, gpa_t first, gpa_t last, gpa_t at,
+		       uint64_t span)
 {
-	if (r->type != BOOT_RANGE_RAM || !r->len)
-		return false;
-	*first = MAX(r->gpa, min);
-	*last = MIN(r->gpa + (r->len - 1), max);
-	return *first <= *last;
-}
-
-/* The lowest or highest place in [first, last]; each step passes one claim for
- * good. */
-static bool space_fit(const struct space *s, const struct space_want *want,
-		      gpa_t first, gpa_t last, gpa_t *gpa)
-{
-	const uint64_t span = want->len - 1;
-
-	while (first <= last && span <= last - first) {
-		/* Rounding up past the end gives 0. */
-		gpa_t at = want->high ? ALIGN_DOWN(last - span, want->align)
-				      : ALIGN_UP(first, want->align);
-		const struct space_claim *c;
-
-		if (at < first || at > last || span > last - at)
-			return false;
-		c = space_clash(s, at, at + span);
-		if (!c) {
-			*gpa = at;
-			return true;
-		}
-		if (want->high ? !c->gpa : c->gpa + (c->len - 1) == UINT64_MAX)
-			return false;
-		if (want->high)
-			last = c->gpa - 1;
-		else
-			first = c->gpa + c->len;
-	}
-	return false;
+	return at >= first && at <= last && span <= last - at &&
+	       !space_clash(s, at, at + span);
 }
 
 int space_find(const struct space *s, const struct space_want *want, gpa_t *gpa)
 {
-	gpa_t first, last, at;
+	const uint64_t span = want->len - 1;
 	bool found = false;
-	unsigned int i;
+	unsigned int i, c;
 
 	if (!want->len || !IS_POW2(want->align))
 		return -ENOSPC;
-	for (i = 0; i < s->nr_map; i++) {
-		if (!space_clip(&s->map[i], want->min, want->max, &first,
-				&last) ||
-		    !space_fit(s, want, first, last, &at))
+	/* The best place is next to a border: of a range, or of a claim. */
+	for (i = 0; i < s->nr_map * (s->nr + 1); i++) {
+		const struct boot_range *r = &s->map[i / (s->nr + 1)];
+		gpa_t first = MAX(r->gpa, want->min);
+		gpa_t last = MIN(r->gpa + (r->len - 1), want->max);
+		gpa_t at = want->high ? last : first;
+
+		c = i % (s->nr + 1);
+		if (c < s->nr && want->high)
+			at = s->claims[c].gpa - 1;
+		else if (c < s->nr)
+			at = s->claims[c].gpa + s->claims[c].len;
+		/* Past the end of addresses it is a place as well, if a free
+		 * one. */
+		at = want->high ? ALIGN_DOWN(at - span, want->align)
+				: ALIGN_UP(at, want->align);
+		if (r->type != BOOT_RANGE_RAM || !r->len ||
+		    !space_fits(s, first, last, at, span) ||
+		    (found && (want->high ? at <= *gpa : at >= *gpa)))
 			continue;
-		if (!found || (want->high ? at > *gpa : at < *gpa))
-			*gpa = at;
+		*gpa = at;
 		found = true;
 	}
 	return found ? 0 : -ENOSPC;

@@ -97,50 +97,10 @@ static int image_open_flags(const struct block_image_config *config)
 	       O_NOCTTY;
 }
 
-static int image_open_path(const struct block_image *img,
-			   const struct block_image_config *config,
-			   struct error *err)
-{
-	int fd = open(config->path, image_open_flags(config)), r;
-
-	if (fd >= 0)
-		return fd;
-	r = -errno;
-	return error_set(err, r, "cannot open disk image %s: %s (%s)",
-			 img->name, strerror(-r), image_open_hint(r, config));
-}
-
-/*
- * Open the same file once more: with an open file description of our own, the
- * lock is ours, and O_DIRECT is no business of who gave us the descriptor.
- * Where the file may not be opened any more, all copies of the descriptor share
- * one lock.
- */
-static int image_open_again(struct block_image *img,
-			    const struct block_image_config *config,
-			    struct error *err)
-{
-	char path[32];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", config->fd);
-	fd = open(path, image_open_flags(config));
-	if (fd >= 0)
-		return fd;
-	log_info(
-		"disk image %s: cannot be opened again (%s): its lock holds for all copies of the descriptor together",
-		img->name, strerror(errno));
-	img->lock_is_shared = true;
-	fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return error_set(err, errno, "cannot copy disk image %s: %s",
-				 img->name, strerror(errno));
-	return fd;
-}
-
-static int image_reopen(struct block_image *img,
-			const struct block_image_config *config,
-			struct error *err)
+/* May the descriptor that was given be used as is asked? */
+static int image_check_given(const struct block_image *img,
+			     const struct block_image_config *config,
+			     struct error *err)
 {
 	int flags = fcntl(config->fd, F_GETFL);
 	int mode = flags & O_ACCMODE;
@@ -163,7 +123,43 @@ static int image_reopen(struct block_image *img,
 				 "moves every write to its end: open it "
 				 "without",
 				 img->name);
-	return image_open_again(img, config, err);
+	return 0;
+}
+
+/*
+ * A file that was given as a descriptor is opened once more: with an open file
+ * description of our own, the lock is ours, and O_DIRECT is no business of who
+ * gave us the descriptor. Where the file may not be opened any more, all copies
+ * of the descriptor share one lock. Returns the descriptor.
+ */
+static int image_open_file(struct block_image *img,
+			   const struct block_image_config *config,
+			   struct error *err)
+{
+	const char *path = config->path;
+	int fd = path ? 0 : image_check_given(img, config, err);
+	char given[32];
+
+	if (fd)
+		return fd;
+	snprintf(given, sizeof(given), "/proc/self/fd/%d", config->fd);
+	fd = open(path ? path : given, image_open_flags(config));
+	if (fd >= 0)
+		return fd;
+	if (path)
+		return error_set(err, errno,
+				 "cannot open disk image %s: %s (%s)",
+				 img->name, strerror(errno),
+				 image_open_hint(-errno, config));
+	log_info(
+		"disk image %s: cannot be opened again (%s): its lock holds for all copies of the descriptor together",
+		img->name, strerror(errno));
+	img->lock_is_shared = true;
+	fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(err, errno, "cannot copy disk image %s: %s",
+				 img->name, strerror(errno));
+	return fd;
 }
 
 /* O_DIRECT as asked; never O_NONBLOCK, which io_uring would obey. */
@@ -193,28 +189,23 @@ static int image_check_type(struct block_image *img, mode_t mode,
 			   : S_ISSOCK(mode) ? "a socket"
 			   : S_ISCHR(mode)  ? "a character device"
 					    : "no file";
-
-	img->is_blockdev = S_ISBLK(mode);
-	if (S_ISREG(mode) || S_ISBLK(mode))
-		return 0;
-	return error_set(err, S_ISDIR(mode) ? EISDIR : ENOTBLK,
-			 "disk image %s is %s: a disk needs a raw image file "
-			 "or a block device",
-			 img->name, what);
-}
-
-/* open(2) for writing does not fail on every device that refuses writes. */
-static int image_check_writable(const struct block_image *img,
-				struct error *err)
-{
 	int ro = 0;
 
-	if (!img->is_blockdev || img->readonly ||
-	    ioctl(img->fd, BLKROGET, &ro) || !ro)
-		return 0;
-	return error_set(err, EROFS,
-			 "disk image %s is a read-only device: use readonly=on",
-			 img->name);
+	img->is_blockdev = S_ISBLK(mode);
+	if (!S_ISREG(mode) && !S_ISBLK(mode))
+		return error_set(err, S_ISDIR(mode) ? EISDIR : ENOTBLK,
+				 "disk image %s is %s: a disk needs a raw "
+				 "image file or a block device",
+				 img->name, what);
+	/* open(2) for writing does not fail on every device that refuses
+	 * writes. */
+	if (img->is_blockdev && !img->readonly &&
+	    !ioctl(img->fd, BLKROGET, &ro) && ro)
+		return error_set(err, EROFS,
+				 "disk image %s is a read-only device: use "
+				 "readonly=on",
+				 img->name);
+	return 0;
 }
 
 static int image_lock(const struct block_image *img, struct error *err)
@@ -243,17 +234,13 @@ static int image_lock(const struct block_image *img, struct error *err)
 			 img->name, strerror(errno));
 		return 0;
 	}
-	if (img->readonly)
-		return error_set(err, EBUSY,
-				 "disk image %s is being written by another "
-				 "disk or process: stop that one, or give it "
-				 "readonly=on too",
-				 img->name);
 	return error_set(err, EBUSY,
-			 "disk image %s is used by another disk or process: "
-			 "stop that one, or share the image with readonly=on "
-			 "on both",
-			 img->name);
+			 "disk image %s is %s by another disk or process: "
+			 "stop that one, or %s",
+			 img->name, img->readonly ? "being written" : "used",
+			 img->readonly ? "give it readonly=on too"
+				       : "share the image with readonly=on "
+					 "on both");
 }
 
 /* ---- geometry ---- */
@@ -493,8 +480,6 @@ static int image_examine(struct block_image *img, struct error *err)
 				 img->name, strerror(errno));
 	r = image_check_type(img, st.st_mode, err);
 	if (!r)
-		r = image_check_writable(img, err);
-	if (!r)
 		r = image_set_flags(img, err);
 	if (!r)
 		r = image_lock(img, err);
@@ -524,8 +509,7 @@ int block_image_open(struct block_image *img,
 		.pool = { .name = img->name, .max = POOL_JOBS },
 	};
 	image_set_name(img, config);
-	r = config->path ? image_open_path(img, config, err)
-			 : image_reopen(img, config, err);
+	r = image_open_file(img, config, err);
 	if (r < 0)
 		return r;
 	img->fd = r;

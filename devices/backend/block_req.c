@@ -60,60 +60,49 @@ bool block_req_is_misaligned(const struct block_image *img,
 
 /* ---- plain calls ---- */
 
-/* What a transfer returned, as the number of bytes or -errno. */
-static ssize_t req_result(ssize_t n)
-{
-	/* No progress: the file is shorter than it was, or is full. */
-	return n > 0 ? n : n == 0 ? -EIO : -errno;
-}
-
-static int req_transfer(int fd, struct block_req *req)
+/* Move some of it. As the call that did. */
+static ssize_t req_move(int fd, const struct block_req *req, off_t pos)
 {
 	const struct iovec *iov;
 	struct iovec one;
 	unsigned int nr;
-	ssize_t n;
 
-	while (req->progress < req->len) {
-		off_t pos = (off_t)(req->offset + req->progress);
-
-		iov = block_req_rest(req, &one, &nr);
-		if (req->op == BLOCK_READ)
-			n = preadv(fd, iov, (int)nr, pos);
-		else
-			n = pwritev(fd, iov, (int)nr, pos);
-		n = req_result(n);
-		if (n == -EINTR)
-			continue;
-		if (n < 0)
-			return (int)n;
-		req->progress += (uint64_t)n;
-	}
-	return 0;
+	iov = block_req_rest(req, &one, &nr);
+	return req->op == BLOCK_READ ? preadv(fd, iov, (int)nr, pos)
+				     : pwritev(fd, iov, (int)nr, pos);
 }
 
 /* By way of a buffer that O_DIRECT accepts. */
-static int req_bounce(int fd, struct block_req *req)
+static ssize_t req_bounce(int fd, const struct block_req *req, off_t pos)
 {
 	char bounce[BLOCK_CHUNK_LEN] __attribute__((aligned(4096)));
-	struct iov_cursor cursor;
+	size_t len = MIN(req->len - req->progress, sizeof(bounce));
+	struct iov_cursor cursor = iov_cursor_init(req->iov, req->nr_iov);
 	ssize_t n;
+
+	iov_skip(&cursor, req->progress);
+	if (req->op == BLOCK_WRITE) {
+		iov_read(&cursor, bounce, len);
+		return pwrite(fd, bounce, len, pos);
+	}
+	n = pread(fd, bounce, len, pos);
+	iov_write(&cursor, bounce, n > 0 ? (size_t)n : 0);
+	return n;
+}
+
+static int req_transfer(const struct block_image *image, struct block_req *req)
+{
+	bool bounce = block_req_is_misaligned(image, req);
 
 	while (req->progress < req->len) {
 		off_t pos = (off_t)(req->offset + req->progress);
-		size_t len = MIN(req->len - req->progress, sizeof(bounce));
+		ssize_t n = bounce ? req_bounce(image->fd, req, pos)
+				   : req_move(image->fd, req, pos);
 
-		cursor = iov_cursor_init(req->iov, req->nr_iov);
-		iov_skip(&cursor, req->progress);
-		if (req->op == BLOCK_READ) {
-			n = req_result(pread(fd, bounce, len, pos));
-			iov_write(&cursor, bounce, n > 0 ? (size_t)n : 0);
-		} else {
-			iov_read(&cursor, bounce, len);
-			n = req_result(pwrite(fd, bounce, len, pos));
-		}
-		if (n < 0 && n != -EINTR)
-			return (int)n;
+		if (!n)
+			return -EIO; /* the file is shorter than it was */
+		if (n < 0 && errno != EINTR)
+			return -errno;
 		req->progress += n > 0 ? (uint64_t)n : 0;
 	}
 	return 0;
@@ -150,16 +139,17 @@ static int req_discard(const struct block_image *image,
 	return req_is_unsupported(r) ? 0 : r;
 }
 
-static int req_write_zeroes(int fd, struct block_req *req)
+static int req_write_zeroes(const struct block_image *image,
+			    struct block_req *req)
 {
-	int r = -EOPNOTSUPP;
+	int r = -EOPNOTSUPP, fd = image->fd;
 
 	if (req->flags & BLOCK_ZERO_MAY_UNMAP)
 		r = req_fallocate(fd, req, FALLOC_FL_PUNCH_HOLE);
 	if (req_is_unsupported(r))
 		r = req_fallocate(fd, req, FALLOC_FL_ZERO_RANGE);
 	if (req_is_unsupported(r))
-		r = req_transfer(fd, req);
+		r = req_transfer(image, req);
 	return r;
 }
 
@@ -168,15 +158,13 @@ int block_req_execute(const struct block_image *image, struct block_req *req)
 	switch (req->op) {
 	case BLOCK_READ:
 	case BLOCK_WRITE:
-		if (block_req_is_misaligned(image, req))
-			return req_bounce(image->fd, req);
-		return req_transfer(image->fd, req);
+		return req_transfer(image, req);
 	case BLOCK_FLUSH:
 		return fdatasync(image->fd) ? -errno : 0;
 	case BLOCK_DISCARD:
 		return req_discard(image, req);
 	case BLOCK_WRITE_ZEROES:
-		return req_write_zeroes(image->fd, req);
+		return req_write_zeroes(image, req);
 	}
 	return -EINVAL;
 }

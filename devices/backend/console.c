@@ -38,8 +38,6 @@ struct console {
 	bool escaped; /* Ctrl-A was typed */
 	uint8_t typed[1024]; /* read, for the port when it has room */
 	size_t nr_typed;
-	bool in_watched;
-	bool out_watched;
 	struct loop_fd in;
 	struct loop_fd out;
 	/* Standard input is a terminal, which jobs of a shell share. */
@@ -86,12 +84,10 @@ static bool console_is_writable(const struct console *con, uint64_t end_ns)
 
 static void console_watch_out(struct console *con, bool on)
 {
-	if (con->out_watched == on)
-		return;
 	if (!on)
 		loop_fd_del(&con->out);
-	con->out_watched = on &&
-			   !loop_fd_add(con->config.loop, &con->out, EPOLLOUT);
+	else if (!con->out.loop)
+		loop_fd_add(con->config.loop, &con->out, EPOLLOUT);
 }
 
 /*
@@ -159,17 +155,13 @@ void console_write(struct console *con, uint8_t byte)
 
 static void console_watch_in(struct console *con, bool on)
 {
-	on = on && (con->raw || !con->is_terminal);
-	if (con->in_fd < 0 || con->in_is_plain || con->in_watched == on)
-		return;
-	if (!on) {
+	if (!on || con->in_fd < 0 || (con->is_terminal && !con->raw)) {
 		loop_fd_del(&con->in);
-	} else if (loop_fd_add(con->config.loop, &con->in, EPOLLIN)) {
-		on = false;
+	} else if (!con->in_is_plain && !con->in.loop &&
+		   loop_fd_add(con->config.loop, &con->in, EPOLLIN)) {
 		con->in_is_plain = true;
 		console_input_wanted(con);
 	}
-	con->in_watched = on;
 }
 
 /* Take Ctrl-A x out of what was typed at a terminal. Returns what is left. */

@@ -87,82 +87,77 @@ static uint8_t serial_msr_locked(const struct serial *s)
 			 (s->state.mcr & 4) << 4 | (s->state.mcr & 8) << 4);
 }
 
-static uint8_t serial_read_locked(struct serial *s, uint64_t off)
+/* A register that reads as what was written, as far as it has the bits; NULL:
+ * there is more to it. */
+static uint8_t *serial_plain_locked(struct serial *s, uint64_t off)
 {
-	uint8_t v;
+	bool divisor = s->state.lcr & UART_LCR_DLAB;
 
 	switch (off) {
+	case UART_DLL:
+		return divisor ? &s->state.dll : NULL;
+	case UART_DLM:
+		return divisor ? &s->state.dlm : &s->state.ier;
+	case UART_LCR:
+		return &s->state.lcr;
+	case UART_MCR:
+		return &s->state.mcr;
+	case UART_SCR:
+		return &s->state.scr;
+	default:
+		return NULL;
+	}
+}
+
+static uint8_t serial_read_locked(struct serial *s, uint64_t off)
+{
+	const uint8_t *plain = serial_plain_locked(s, off);
+	uint8_t v;
+
+	if (plain)
+		return *plain;
+	switch (off) {
 	case UART_RX:
-		return s->state.lcr & UART_LCR_DLAB ? s->state.dll
-						    : serial_take_locked(s);
-	case UART_IER:
-		return s->state.lcr & UART_LCR_DLAB ? s->state.dlm
-						    : s->state.ier;
+		return serial_take_locked(s);
 	case UART_IIR:
 		v = serial_iir_locked(s);
 		if ((v & 0x0f) == UART_IIR_THRI)
 			s->state.tx_pending = false;
 		return v;
-	case UART_LCR:
-		return s->state.lcr;
-	case UART_MCR:
-		return s->state.mcr;
 	case UART_LSR:
 		return LSR_EMPTY | (s->state.count ? UART_LSR_DR : 0);
-	case UART_MSR:
-		return serial_msr_locked(s);
 	default:
-		return s->state.scr;
+		return serial_msr_locked(s);
 	}
-}
-
-static void serial_data_locked(struct serial *s, uint8_t v)
-{
-	if (s->state.lcr & UART_LCR_DLAB) {
-		s->state.dll = v;
-		return;
-	}
-	if (s->state.mcr & UART_MCR_LOOP)
-		serial_receive_locked(s, v);
-	else
-		console_write(s->con, v);
-	s->state.tx_pending = true;
 }
 
 static void serial_write_locked(struct serial *s, uint64_t off, uint8_t v)
 {
-	switch (off) {
-	case UART_RX:
-		serial_data_locked(s, v);
-		break;
-	case UART_IER:
-		if (s->state.lcr & UART_LCR_DLAB) {
-			s->state.dlm = v;
-			break;
-		}
+	uint8_t *plain = serial_plain_locked(s, off);
+
+	if (plain == &s->state.ier) {
 		if (v & ~s->state.ier & UART_IER_THRI)
 			s->state.tx_pending = true;
-		s->state.ier = v & 0x0f;
-		break;
-	case UART_FCR:
+		v &= 0x0f;
+	} else if (plain == &s->state.mcr) {
+		v &= 0x1f;
+	}
+	if (plain) {
+		*plain = v;
+	} else if (off == UART_TX) {
+		if (s->state.mcr & UART_MCR_LOOP)
+			serial_receive_locked(s, v);
+		else
+			console_write(s->con, v);
+		s->state.tx_pending = true;
+	} else if (off == UART_FCR) {
 		if (v & UART_FCR_CLEAR_RCVR) {
 			s->state.count = 0;
 			console_input_wanted(s->con);
 		}
 		s->state.fcr = v & UART_FCR_ENABLE_FIFO;
-		break;
-	case UART_LCR:
-		s->state.lcr = v;
-		break;
-	case UART_MCR:
-		s->state.mcr = v & 0x1f;
-		break;
-	case UART_SCR:
-		s->state.scr = v;
-		break;
-	default:
-		break; /* LSR and MSR are read only */
 	}
+	/* LSR and MSR are read only. */
 }
 
 /* Registers are bytes: a wider access touches the first one. */

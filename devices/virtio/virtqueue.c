@@ -58,12 +58,6 @@ static size_t vq_chain_len(const struct virtqueue *vq, unsigned int room)
 	return vq->chain_size + room * sizeof(struct iovec);
 }
 
-/* Of a bit map of heads. */
-static unsigned int vq_words(const struct virtqueue *vq)
-{
-	return (vq->size + 63u) / 64;
-}
-
 static void vq_free(struct virtqueue *vq)
 {
 	struct vq_chain *c;
@@ -93,7 +87,7 @@ int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 	/* The iovecs follow the device's struct. */
 	vq->chain_size = ALIGN_UP(MAX(vq->chain_size, sizeof(struct vq_chain)),
 				  _Alignof(max_align_t));
-	vq->busy = calloc(2ull * vq_words(vq), sizeof(*vq->busy));
+	vq->busy = calloc((vq->size + 63u) / 64, sizeof(*vq->busy));
 	returned = realloc(vq->returned, vq->size * sizeof(*returned));
 	if (returned)
 		vq->returned = returned;
@@ -101,7 +95,6 @@ int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 		vq_free(vq);
 		return -ENOMEM;
 	}
-	vq->marked = vq->busy + vq_words(vq);
 	vq->nr_marked = 0;
 	vq->gm = gm;
 	vq->event_idx = event_idx;
@@ -215,10 +208,7 @@ static void vq_chain_put(struct virtqueue *vq, struct vq_chain *c)
 	vq->pending--;
 	vq->lent_len -= c->lent_len;
 	vq->busy[c->head / 64] &= ~vq_busy_bit(c->head);
-	if (vq->marked[c->head / 64] & vq_busy_bit(c->head)) {
-		vq->marked[c->head / 64] &= ~vq_busy_bit(c->head);
-		vq->nr_marked--;
-	}
+	vq->nr_marked -= vq->nr_marked && c->age != vq->marks;
 	vq_chain_keep(vq, c);
 }
 
@@ -363,6 +353,7 @@ static void vq_next_head(struct virtqueue *vq, struct vq_chain *c)
 static void vq_lend(struct virtqueue *vq, struct vq_chain *c)
 {
 	vq->busy[c->head / 64] |= vq_busy_bit(c->head);
+	c->age = vq->marks;
 	vq->pending++;
 	virtqueue_weigh(vq, c, c->out_len + c->in_len);
 	if (c->is_next)
@@ -420,7 +411,7 @@ void virtqueue_unpop(struct virtqueue *vq, struct vq_chain *chain)
 
 void virtqueue_mark(struct virtqueue *vq)
 {
-	memcpy(vq->marked, vq->busy, vq_words(vq) * sizeof(*vq->busy));
+	vq->marks++;
 	vq->nr_marked = vq->pending;
 }
 

@@ -74,6 +74,7 @@ struct vq_chain {
 	uint64_t lent_len; /* its part of the queue's */
 	uint16_t avail; /* where it stood in the avail ring, */
 	bool is_next; /* ... unless it is one that was given back */
+	unsigned int age; /* marks of the queue when it was lent */
 	unsigned int room; /* entries that iov can have */
 	struct vq_chain *next; /* while it is not lent */
 };
@@ -128,8 +129,8 @@ struct virtqueue {
 	unsigned int pending; /* chains that are lent */
 	uint64_t lent_len; /* bytes of them */
 	uint64_t *busy; /* a bit per head: it is lent */
-	uint64_t *marked; /* the same: since virtqueue_mark() */
-	unsigned int nr_marked; /* bits of that */
+	unsigned int marks; /* calls of virtqueue_mark(); wraps */
+	unsigned int nr_marked; /* chains that were lent then */
 	struct vq_chain *unused; /* to be lent again */
 	size_t unused_len; /* bytes of them */
 };
