@@ -229,14 +229,42 @@ static void test_controls(void **state)
 	free(text);
 }
 
+static json_t *stats(const char *text)
+{
+	json_t *value = json_loads(text, 0, NULL);
+
+	assert_non_null(value);
+	return value;
+}
+
+/* A line of text begins with name, and has this behind it but for spaces. */
+static void expect_row(const char *text, const char *name, const char *rest)
+{
+	const char *s = strstr(text, name);
+
+	assert_non_null(s);
+	for (s += strlen(name); *rest; s++, rest++) {
+		while (*s == ' ' && (*rest != ' ' || s[1] == ' '))
+			s++;
+		assert_int_equal(*s, *rest);
+	}
+	assert_int_equal(*s, '\n');
+}
+
 static void test_top(void **state)
 {
-	json_t *a = json_pack("{s:{s:{s:i}},s:{s:{s:i}}}", "threads", "vcpu0",
-			      "cpu_ns", 0, "devices", "_disk0", "read_bytes",
-			      1024);
-	json_t *b = json_pack("{s:{s:{s:i}},s:{s:{s:i}}}", "threads", "vcpu0",
-			      "cpu_ns", 500000000, "devices", "_disk0",
-			      "read_bytes", 3072);
+	json_t *a =
+		stats("{\"threads\":{\"vcpu0\":{\"cpu_ns\":0}},\"devices\":{"
+		      "\"_disk0\":{\"read_ops\":0,\"read_bytes\":1024},"
+		      "\"_net1\":{\"rx_frames\":10,\"tx_bytes\":0},"
+		      "\"_vsock2\":{\"rx_packets\":0}}}");
+	json_t *b = stats("{\"threads\":{\"vcpu0\":{\"cpu_ns\":500000000}},"
+			  "\"devices\":{"
+			  "\"_disk0\":{\"read_ops\":4,\"read_bytes\":3072},"
+			  "\"_net1\":{\"rx_frames\":30,\"tx_bytes\":4096,"
+			  "\"rx_drop_full\":3,\"rx_drop_vlan\":4},"
+			  "\"_vsock2\":{\"rx_packets\":2,\"connections\":5,"
+			  "\"resets_sent\":1,\"resets_received\":6}}}");
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
@@ -246,7 +274,12 @@ static void test_top(void **state)
 	fclose(out);
 	assert_non_null(strstr(text, "machine none"));
 	assert_non_null(strstr(text, "vcpu0                   25.0"));
-	assert_non_null(strstr(text, " 1K "));
+	expect_row(text, "DISK",
+		   "READS/s B/s WRITES/s B/s READ us WRITE us "
+		   "ERRORS");
+	expect_row(text, "_disk0", "2 1K 0 0 0 0 0");
+	expect_row(text, "_net1", "10 0 0 2K 7 0 0");
+	expect_row(text, "_vsock2", "1 0 0 0 5 0 7");
 	free(text);
 	json_decref(a);
 	json_decref(b);

@@ -125,57 +125,104 @@ static void top_show_threads(FILE *out, const struct top_span *s)
 				    v) if ((strncmp(name, "vcpu", 4) != 0) ==
 					   others)
 			top_show_thread(out, s, name);
-	fputc('\n', out);
 }
 
-/* Disks count what is read and written, networks what comes and goes. */
-static const struct top_column {
-	const char *disk, *net;
-} top_columns[] = {
-	{ "read_ops", "rx_frames" },
-	{ "read_bytes", "rx_bytes" },
-	{ "write_ops", "tx_frames" },
-	{ "write_bytes", "tx_bytes" },
+/*
+ * What is shown of a kind of device, which is known by its first counter: how
+ * much four counters grew in a second, and the value of three, of which one
+ * with a '*' behind it is the sum of all that begin so.
+ */
+static const struct top_kind {
+	const char *title;
+	const char *heads[7], *rates[4], *levels[3];
+} top_kinds[] = {
+	{ "DISK",
+	  { "READS/s", "B/s", "WRITES/s", "B/s", "READ us", "WRITE us",
+	    "ERRORS" },
+	  { "read_ops", "read_bytes", "write_ops", "write_bytes" },
+	  { "read_latency_avg", "write_latency_avg", "errors" } },
+	{ "NETWORK",
+	  { "RX/s", "RX B/s", "TX/s", "TX B/s", "RX DROPS", "TX DROPS",
+	    "ERRORS" },
+	  { "rx_frames", "rx_bytes", "tx_frames", "tx_bytes" },
+	  { "rx_drop*", "tx_drop*", "errors" } },
+	{ "VSOCK",
+	  { "RX/s", "RX B/s", "TX/s", "TX B/s", "CONNS", "REFUSED", "RESETS" },
+	  { "rx_packets", "rx_bytes", "tx_packets", "tx_bytes" },
+	  { "connections", "refused", "resets_*" } },
 };
-static const char *const top_levels[] = { "read_latency_avg",
-					  "write_latency_avg", "errors" };
 
-static void top_show_device(FILE *out, const struct top_span *s, const char *id,
+static uint64_t top_level(const json_t *device, const char *name)
+{
+	size_t len = strcspn(name, "*");
+	uint64_t sum = 0;
+	const char *key;
+	json_t *v;
+
+	if (!name[len])
+		return (uint64_t)json_integer_value(
+			json_object_get(device, name));
+	json_object_foreach((json_t *)(uintptr_t)device, key,
+			    v) if (strncmp(key, name, len) == 0)
+		sum += (uint64_t)json_integer_value(v);
+	return sum;
+}
+
+static void top_show_device(FILE *out, const struct top_span *s,
+			    const struct top_kind *kind, const char *id,
 			    const json_t *device)
 {
-	bool net = json_object_get(device, "rx_bytes");
 	char text[32];
 
 	top_show_name(out, id);
-	for (unsigned int i = 0; i < ARRAY_SIZE(top_columns); i++) {
-		const char *name = net ? top_columns[i].net
-				       : top_columns[i].disk;
-		double rate = top_rate(s, "devices", id, name);
+	for (unsigned int i = 0; i < ARRAY_SIZE(kind->rates); i++) {
+		double rate = top_rate(s, "devices", id, kind->rates[i]);
 
-		fprintf(out, " %9s",
+		fprintf(out, " %8s",
 			table_bytes_text((uint64_t)(rate + 0.5), text,
 					 sizeof(text)));
 	}
-	for (unsigned int i = 0; i < ARRAY_SIZE(top_levels); i++)
-		fprintf(out, " %7llu",
-			(unsigned long long)top_number(s->now, "devices", id,
-						       top_levels[i]));
+	for (unsigned int i = 0; i < ARRAY_SIZE(kind->levels); i++)
+		fprintf(out, " %8llu",
+			(unsigned long long)top_level(device, kind->levels[i]));
 	fputc('\n', out);
+}
+
+static void top_show_heads(FILE *out, const struct top_kind *kind)
+{
+	fprintf(out, "\n%-20s", kind->title);
+	for (unsigned int i = 0; i < ARRAY_SIZE(kind->heads); i++)
+		fprintf(out, " %8s", kind->heads[i]);
+	fputc('\n', out);
+}
+
+static void top_show_kind(FILE *out, const struct top_span *s,
+			  const struct top_kind *kind)
+{
+	bool any = false;
+	const char *id;
+	json_t *v;
+
+	json_object_foreach(json_object_get(s->now, "devices"), id, v)
+	{
+		if (!json_object_get(v, kind->rates[0]))
+			continue;
+		if (!any)
+			top_show_heads(out, kind);
+		any = true;
+		top_show_device(out, s, kind, id, v);
+	}
 }
 
 void top_show(FILE *out, const json_t *info, const json_t *before,
 	      const json_t *now, uint64_t elapsed_ns)
 {
 	const struct top_span s = { before, now, (double)elapsed_ns / 1e9 };
-	json_t *v;
-	const char *id;
 
 	top_show_head(out, info, now);
 	top_show_threads(out, &s);
-	fprintf(out, "%-20s %9s %9s %9s %9s %7s %7s %7s\n", "DEVICE", "IN/s",
-		"IN B/s", "OUT/s", "OUT B/s", "IN us", "OUT us", "ERRORS");
-	json_object_foreach(json_object_get(now, "devices"), id, v)
-		top_show_device(out, &s, id, v);
+	for (unsigned int i = 0; i < ARRAY_SIZE(top_kinds); i++)
+		top_show_kind(out, &s, &top_kinds[i]);
 }
 
 /* ---- asking ---- */
