@@ -157,7 +157,8 @@ struct device {
 	unsigned int slot; /* on the PCI bus; 0: not there */
 	struct list_node node; /* in one of the board's lists */
 	unsigned int pins; /* who uses it on other threads; main thread */
-	/* board_may_destroy()'s own */
+	/* board.c's own */
+	struct board *board;
 	enum {
 		DEVICE_OPEN,
 		DEVICE_RELEASING,

@@ -100,6 +100,7 @@ int board_add_device(struct board *board, const struct device_class *class,
 
 	if (r)
 		return r;
+	dev->board = board;
 	list_insert(&board->devices, &dev->node);
 	if (out)
 		*out = dev;
@@ -135,7 +136,6 @@ struct device *board_find_busy(struct board *board)
 struct board_release {
 	struct pool_owner owner;
 	struct pool_job job;
-	struct board *board;
 	struct device *dev;
 };
 
@@ -151,11 +151,11 @@ static void board_release_done(struct pool_job *job)
 	struct board_release *br = container_of(job, struct board_release, job);
 
 	br->dev->release = DEVICE_RELEASED;
-	board_device_quiet(br->board);
+	board_device_quiet(br->dev->board);
 	free(br);
 }
 
-bool board_may_destroy(struct board *board, struct device *dev)
+bool board_may_destroy(struct device *dev)
 {
 	struct board_release *br;
 
@@ -166,12 +166,11 @@ bool board_may_destroy(struct board *board, struct device *dev)
 	dev->release = DEVICE_RELEASING;
 	br = calloc(1, sizeof(*br));
 	if (br) {
-		br->board = board;
 		br->dev = dev;
 		br->owner.name = dev->id;
 		br->job.run = board_release_run;
 		br->job.done = board_release_done;
-		br->job.loop = board->main_loop;
+		br->job.loop = dev->board->main_loop;
 		if (!pool_submit(&br->owner, &br->job))
 			return false;
 		free(br);

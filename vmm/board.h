@@ -145,7 +145,7 @@ struct device *board_find_busy(struct board *board);
  * The former begins the latter, and when that is done, board_device_quiet() is
  * called. Main thread.
  */
-bool board_may_destroy(struct board *board, struct device *dev);
+bool board_may_destroy(struct device *dev);
 
 /* A driver did something with dev; the main loop will look into it. Any
  * thread, with the device's lock or without. */

@@ -206,12 +206,17 @@ void kvm_unbuild(struct kvm *kvm)
 
 /* ---- vCPUs ---- */
 
+static void kvm_ask(struct kvm *kvm, enum vcpu_wish wish)
+{
+	for (unsigned int i = 0; i < kvm->nr_vcpus; i++)
+		vcpu_ask(kvm->vcpus[i], wish);
+}
+
 void kvm_stop(struct kvm *kvm)
 {
 	unsigned int i;
 
-	for (i = 0; i < kvm->nr_vcpus; i++)
-		vcpu_request_stop(kvm->vcpus[i]);
+	kvm_ask(kvm, VCPU_STOP);
 	for (i = 0; i < kvm->nr_vcpus; i++)
 		vcpu_join(kvm->vcpus[i]);
 }
@@ -232,8 +237,7 @@ void kvm_hold(struct kvm *kvm)
 {
 	unsigned int i;
 
-	for (i = 0; i < kvm->nr_vcpus; i++)
-		vcpu_request_pause(kvm->vcpus[i]);
+	kvm_ask(kvm, VCPU_PAUSE);
 	for (i = 0; i < kvm->nr_vcpus; i++)
 		vcpu_wait_paused(kvm->vcpus[i]);
 }
@@ -249,10 +253,7 @@ void kvm_release(struct kvm *kvm)
 
 void kvm_nmi(struct kvm *kvm)
 {
-	unsigned int i;
-
-	for (i = 0; i < kvm->nr_vcpus; i++)
-		vcpu_nmi(kvm->vcpus[i]);
+	kvm_ask(kvm, VCPU_NMI);
 }
 
 int kvm_start_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
@@ -271,6 +272,6 @@ void kvm_stop_vcpu(struct kvm *kvm, unsigned int index)
 {
 	if (index >= kvm->nr_vcpus)
 		return;
-	vcpu_request_stop(kvm->vcpus[index]);
+	vcpu_ask(kvm->vcpus[index], VCPU_STOP);
 	vcpu_join(kvm->vcpus[index]);
 }

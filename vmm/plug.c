@@ -75,7 +75,7 @@ static bool plug_reap_one(struct hotplug *hp)
 {
 	list_for_each_entry (struct device, dev, &hp->board->gone, node) {
 		struct hotplug_place was = plug_place(dev);
-		bool ended = board_may_destroy(hp->board, dev);
+		bool ended = board_may_destroy(dev);
 		bool untold = dev->gone_ns;
 
 		if (!ended && (!untold || loop_now_ns() < dev->gone_ns))

@@ -176,7 +176,8 @@ static void vcpu_park(struct vcpu *vcpu)
 {
 	vcpu_set_parked(vcpu, true);
 	pthread_mutex_lock(&vcpu->lock);
-	while (atomic_load(&vcpu->pause) && !atomic_load(&vcpu->stop))
+	while ((atomic_load(&vcpu->asked) & (VCPU_PAUSE | VCPU_STOP)) ==
+	       VCPU_PAUSE)
 		pthread_cond_wait(&vcpu->changed, &vcpu->lock);
 	vcpu->parked = false;
 	pthread_mutex_unlock(&vcpu->lock);
@@ -203,11 +204,11 @@ static void vcpu_inject_nmi(struct vcpu *vcpu)
 static bool vcpu_attend(struct vcpu *vcpu)
 {
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-	if (atomic_load(&vcpu->pause))
+	if (atomic_load(&vcpu->asked) & VCPU_PAUSE)
 		vcpu_park(vcpu);
-	if (atomic_exchange(&vcpu->nmi, false))
+	if (atomic_fetch_and(&vcpu->asked, ~(unsigned int)VCPU_NMI) & VCPU_NMI)
 		vcpu_inject_nmi(vcpu);
-	return !atomic_load(&vcpu->stop);
+	return !(atomic_load(&vcpu->asked) & VCPU_STOP);
 }
 
 static void vcpu_run(struct vcpu *vcpu)
@@ -252,7 +253,9 @@ static void vcpu_pre_fault(struct vcpu *vcpu)
 	const struct gmem *gm = &vcpu->config.board->gmem;
 	unsigned int i;
 
-	for (i = 0; i < gm->nr_mapped && !atomic_load(&vcpu->stop); i++) {
+	for (i = 0;
+	     i < gm->nr_mapped && !(atomic_load(&vcpu->asked) & VCPU_STOP);
+	     i++) {
 		struct vcpu_pre_fault range = { .gpa = gm->mapped[i].gpa,
 						.size = gm->mapped[i].len };
 
@@ -291,8 +294,7 @@ int vcpu_start(struct vcpu *vcpu, bool paused, struct error *err)
 	int r;
 
 	sigaction(VCPU_KICK_SIGNAL, &sa, NULL);
-	atomic_store(&vcpu->stop, false);
-	atomic_store(&vcpu->pause, paused);
+	atomic_store(&vcpu->asked, paused ? VCPU_PAUSE : 0u);
 	vcpu->run->immediate_exit = paused;
 	vcpu->parked = false;
 	r = thread_start(&vcpu->thread, vcpu_thread, vcpu);
@@ -305,36 +307,26 @@ int vcpu_start(struct vcpu *vcpu, bool paused, struct error *err)
 	return 0;
 }
 
-/* Make KVM_RUN return, or not start; vcpu_attend() looks why. */
-static void vcpu_kick(struct vcpu *vcpu)
+/* KVM_RUN returns, or does not start, and vcpu_attend() looks why; one that is
+ * held looks, too. */
+void vcpu_ask(struct vcpu *vcpu, enum vcpu_wish wish)
 {
+	if (!vcpu->has_thread)
+		return;
+	atomic_fetch_or(&vcpu->asked, (unsigned int)wish);
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_kill(vcpu->thread, VCPU_KICK_SIGNAL);
-}
-
-void vcpu_request_stop(struct vcpu *vcpu)
-{
-	if (!vcpu || !vcpu->has_thread)
-		return;
-	atomic_store(&vcpu->stop, true);
-	vcpu_kick(vcpu);
-	vcpu_resume(vcpu);
+	pthread_mutex_lock(&vcpu->lock);
+	pthread_cond_broadcast(&vcpu->changed);
+	pthread_mutex_unlock(&vcpu->lock);
 }
 
 void vcpu_join(struct vcpu *vcpu)
 {
-	if (!vcpu || !vcpu->has_thread)
+	if (!vcpu->has_thread)
 		return;
 	pthread_join(vcpu->thread, NULL);
 	vcpu->has_thread = false;
-}
-
-void vcpu_request_pause(struct vcpu *vcpu)
-{
-	if (!vcpu->has_thread)
-		return;
-	atomic_store(&vcpu->pause, true);
-	vcpu_kick(vcpu);
 }
 
 void vcpu_wait_paused(struct vcpu *vcpu)
@@ -350,17 +342,9 @@ void vcpu_wait_paused(struct vcpu *vcpu)
 void vcpu_resume(struct vcpu *vcpu)
 {
 	pthread_mutex_lock(&vcpu->lock);
-	atomic_store(&vcpu->pause, false);
+	atomic_fetch_and(&vcpu->asked, ~(unsigned int)VCPU_PAUSE);
 	pthread_cond_broadcast(&vcpu->changed);
 	pthread_mutex_unlock(&vcpu->lock);
-}
-
-void vcpu_nmi(struct vcpu *vcpu)
-{
-	if (!vcpu->has_thread)
-		return;
-	atomic_store(&vcpu->nmi, true);
-	vcpu_kick(vcpu);
 }
 
 int vcpu_create(struct vcpu **out, const struct vcpu_config *config,
@@ -402,7 +386,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 {
 	if (!vcpu)
 		return;
-	vcpu_request_stop(vcpu);
+	vcpu_ask(vcpu, VCPU_STOP);
 	vcpu_join(vcpu);
 	if (vcpu->run != MAP_FAILED)
 		munmap(vcpu->run, vcpu->config.mmap_size);

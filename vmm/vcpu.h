@@ -16,6 +16,15 @@ struct board;
 
 #define VCPU_NR_EXITS 64
 
+/* What a vCPU's thread is asked for. */
+enum vcpu_wish {
+	VCPU_STOP = 1, /* end */
+	/* Leave the guest, with the instruction it was at complete, and stay
+	 * out until vcpu_resume(). */
+	VCPU_PAUSE = 2,
+	VCPU_NMI = 4, /* inject a non-maskable interrupt */
+};
+
 struct vcpu_config {
 	struct board *board; /* what exits reach; where its end is raised */
 	int kvm_fd; /* /dev/kvm */
@@ -35,10 +44,8 @@ struct vcpu {
 	pthread_t thread;
 	bool has_thread;
 
-	/* any thread: what the thread is to do when it is kicked */
-	atomic_bool stop;
-	atomic_bool pause;
-	atomic_bool nmi;
+	/* any thread: enum vcpu_wish, bits */
+	atomic_uint asked;
 
 	/* own and main thread, under lock (a leaf) */
 	pthread_mutex_t lock;
@@ -60,23 +67,15 @@ void vcpu_destroy(struct vcpu *vcpu);
  * until vcpu_resume(). Main thread. -errno with a message. */
 int vcpu_start(struct vcpu *vcpu, bool paused, struct error *err);
 
-/* Ask the thread to end. Main thread. */
-void vcpu_request_stop(struct vcpu *vcpu);
+/* Ask its thread, if there is one, for something. Main thread. */
+void vcpu_ask(struct vcpu *vcpu, enum vcpu_wish wish);
 /* Wait until the thread has ended, if there is one. Main thread. */
 void vcpu_join(struct vcpu *vcpu);
 
-/*
- * Ask the vCPU to leave the guest, with the instruction it was at complete, and
- * to stay out. Main thread.
- */
-void vcpu_request_pause(struct vcpu *vcpu);
 /* Wait until the vCPU is held, or its thread has ended. Main thread. */
 void vcpu_wait_paused(struct vcpu *vcpu);
 /* Let the vCPU go on. Main thread. */
 void vcpu_resume(struct vcpu *vcpu);
-
-/* Inject a non-maskable interrupt soon. Main thread. */
-void vcpu_nmi(struct vcpu *vcpu);
 
 /* The name of a KVM_EXIT_*: "io", "mmio", ...; never NULL. Any thread. */
 const char *vcpu_exit_name(uint32_t reason);

@@ -123,7 +123,7 @@ static void vm_remove_device(struct board *board, struct device *dev)
 	if (dev->class->kind == DEVICE_BUS &&
 	    (!list_is_empty(&board->gone) || dev->node.next != &board->devices))
 		return;
-	if (!board_may_destroy(board, dev))
+	if (!board_may_destroy(dev))
 		return;
 	list_remove(&dev->node);
 	dev->ops->destroy(dev);
@@ -187,7 +187,7 @@ static bool vm_is_settled(struct vm *vm)
 	if (!r || vm->settled != vm_on_quiesced)
 		return r;
 	list_for_each_entry (struct device, dev, &vm->board.devices, node) {
-		r &= board_may_destroy(&vm->board, dev);
+		r &= board_may_destroy(dev);
 	}
 	return r;
 }
