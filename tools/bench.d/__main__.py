@@ -12,12 +12,14 @@ import boot
 import control
 import memory
 import monitors
+import net
 import process
 import report
 import startup
+import vsock
 
 BENCHES = {"startup": startup, "memory": memory, "blk": blk, "boot": boot,
-           "control": control}
+           "control": control, "net": net, "vsock": vsock}
 
 
 class Context:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How each monitor is told to run the same guest: one CPU, one disk, nothing
+"""How each monitor is told to run the same guest: one CPU, one device, nothing
 more than that, in the leanest way that its manual knows."""
 
+import ctypes
 import json
 import os
 import shutil
@@ -9,12 +10,28 @@ import sys
 from dataclasses import dataclass
 
 
+MAC = "02:00:00:00:00:02"
+CID = 3
+
+
+def new_namespace():
+    """A network of our own, for this process and all that it starts."""
+    clone_newnet = 0x40000000
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(clone_newnet):
+        sys.exit("bench: no network namespace: "
+                 f"{os.strerror(ctypes.get_errno())}; be root")
+
+
 @dataclass
 class Guest:
     """The machine that is wanted."""
 
     kernel: str
-    disk: str
+    # The device: an image, a TAP, or a vsock's socket.
+    disk: str = ""
+    tap: str = ""
+    vsock: str = ""
     cmdline: str = ""
     initramfs: str = ""
     memory_mib: int = 256
@@ -61,7 +78,13 @@ class Vmm(Monitor):
                 "--cmdline", guest.cmdline, "--cpus", "1",
                 "--memory", f"{guest.memory_mib}M",
                 "--serial", "tty" if guest.serial else "off",
-                "--disk", f"path={guest.disk}", "--on-reset", "exit"]
+                "--on-reset", "exit"]
+        if guest.disk:
+            argv += ["--disk", f"path={guest.disk}"]
+        if guest.tap:
+            argv += ["--net", f"tap={guest.tap},mac={MAC}"]
+        if guest.vsock:
+            argv += ["--vsock", f"cid={CID},socket={guest.vsock}"]
         if guest.initramfs:
             argv += ["--initramfs", guest.initramfs]
         return argv
@@ -85,25 +108,36 @@ class Qemu(Monitor):
     def disk_device(self, guest):
         return "virtio-blk-device"
 
-    def argv(self, guest, tmp):
+    def net_device(self):
+        return "virtio-net-device"
+
+    def device(self, guest):
+        """The words for the guest's device."""
+        if guest.tap:
+            return ["-netdev", f"tap,id=net,ifname={guest.tap},script=no,downscript=no",
+                    "-device", f"{self.net_device()},netdev=net,mac={MAC}"]
+        argv = ["-drive", f"if=none,id=disk,file={guest.disk},format=raw,"
+                          "cache=writeback,aio=io_uring"]
         device = self.disk_device(guest) + ",drive=disk"
+        if self.iothread:
+            argv += ["-object", "iothread,id=io"]
+            device += ",iothread=io"
+        return argv + ["-device", device]
+
+    def argv(self, guest, tmp):
         argv = [self.path, *self.machine(guest),
                 # An MSR that some hosts list and then refuse.
                 "-cpu", "host,arch-capabilities=off", "-smp", "1",
                 "-m", f"{guest.memory_mib}M",
                 "-nodefaults", "-no-user-config", "-display", "none",
+                "-name", "guest,debug-threads=on",
                 "-no-reboot", "-kernel", guest.kernel,
-                "-append", guest.cmdline,
-                "-drive", f"if=none,id=disk,file={guest.disk},format=raw,"
-                          "cache=writeback,aio=io_uring"]
+                "-append", guest.cmdline]
         if guest.serial:
             argv += ["-serial", "stdio"]
         if guest.initramfs:
             argv += ["-initrd", guest.initramfs]
-        if self.iothread:
-            argv += ["-object", "iothread,id=io"]
-            device += ",iothread=io"
-        return argv + ["-device", device]
+        return argv + self.device(guest)
 
 
 class QemuIothread(Qemu):
@@ -124,6 +158,9 @@ class QemuQ35(Qemu):
 
     def disk_device(self, guest):
         return "virtio-blk-pci,disable-legacy=on"
+
+    def net_device(self):
+        return "virtio-net-pci,disable-legacy=on"
 
 
 class QemuPc(QemuQ35):
@@ -147,9 +184,14 @@ class CloudHypervisor(Monitor):
         argv = [self.path, "--kernel", guest.kernel, "--cpus", "boot=1",
                 "--memory", f"size={guest.memory_mib}M",
                 "--serial", "tty" if guest.serial else "off",
-                "--console", "off",
-                # It lets nobody write the first sector of one that it guessed.
-                "--disk", f"path={guest.disk},image_type=raw"]
+                "--console", "off"]
+        if guest.disk:
+            # It lets nobody write the first sector of one that it guessed.
+            argv += ["--disk", f"path={guest.disk},image_type=raw"]
+        if guest.tap:
+            argv += ["--net", f"tap={guest.tap},mac={MAC}"]
+        if guest.vsock:
+            argv += ["--vsock", f"cid={CID},socket={guest.vsock}"]
         if guest.cmdline:
             argv += ["--cmdline", guest.cmdline]
         if guest.initramfs:
@@ -174,10 +216,18 @@ class Firecracker(Monitor):
             "boot-source": source,
             "machine-config": {"vcpu_count": 1,
                                "mem_size_mib": guest.memory_mib},
-            "drives": [{"drive_id": "disk", "path_on_host": guest.disk,
-                        "is_root_device": False, "is_read_only": False,
-                        "cache_type": "Writeback", "io_engine": "Async"}],
+            "drives": [],
         }
+        if guest.disk:
+            config["drives"].append(
+                {"drive_id": "disk", "path_on_host": guest.disk,
+                 "is_root_device": False, "is_read_only": False,
+                 "cache_type": "Writeback", "io_engine": "Async"})
+        if guest.tap:
+            config["network-interfaces"] = [
+                {"iface_id": "net", "guest_mac": MAC, "host_dev_name": guest.tap}]
+        if guest.vsock:
+            config["vsock"] = {"guest_cid": CID, "uds_path": guest.vsock}
         path = os.path.join(tmp, "firecracker.json")
         with open(path, "w", encoding="utf-8") as f:
             json.dump(config, f)

@@ -17,6 +17,7 @@
 #define VIRTIO_PCI_DEVICE(id) (0x1040 + (id))
 #define VIRTIO_ID_NET 1
 #define VIRTIO_ID_BLK 2
+#define VIRTIO_ID_VSOCK 19
 
 #define VIRTIO_S_ACKNOWLEDGE 0x01
 #define VIRTIO_S_DRIVER 0x02
