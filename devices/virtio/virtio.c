@@ -18,7 +18,7 @@
 static bool virtio_queue_takes(const struct virtio_queue *q)
 {
 	return q->vq.busy && !q->draining && !q->held && !q->resting &&
-	       !q->vq.fault && !q->dev->elsewhere;
+	       !q->vq.fault && !q->elsewhere;
 }
 
 void virtio_queue_want(struct virtio_queue *q, bool wanted)
@@ -123,10 +123,10 @@ static void virtio_memory_went(struct memory_hold *mh)
 	unsigned int i;
 
 	pthread_mutex_lock(&dev->lock);
-	for (i = 0; i < dev->nr_queues && !dev->elsewhere; i++) {
+	for (i = 0; i < dev->nr_queues; i++) {
 		struct virtio_queue *q = &dev->queues[i];
 
-		if (q->state == VIRTIO_QUEUE_OFF)
+		if (q->state == VIRTIO_QUEUE_OFF || q->elsewhere)
 			continue;
 		memory_hold_add(mh);
 		if (atomic_exchange(&q->settle, VIRTIO_SETTLE_ASKED))
@@ -213,11 +213,11 @@ static void virtio_queue_start(struct virtio_queue *q)
 			return;
 		}
 	}
-	r = loop_fd_add(q->loop, dev->elsewhere ? &q->call : &q->kick, EPOLLIN);
+	r = loop_fd_add(q->loop, q->elsewhere ? &q->call : &q->kick, EPOLLIN);
 	if (r)
 		virtio_fault(q, "the host watches no more descriptors");
 	/* Kicks from before somebody listened are in the ring. */
-	if (dev->elsewhere) {
+	if (q->elsewhere) {
 		virtio_notify_write(dev, q->index);
 	} else {
 		loop_poller_add(q->loop, &q->poller);
@@ -409,7 +409,7 @@ void virtio_queue_idle(struct virtio_queue *q)
 	struct board *board = dev->board;
 	bool quiet;
 
-	if (q->vq.busy && !dev->elsewhere) {
+	if (q->vq.busy && !q->elsewhere) {
 		loop_poller_del(q->loop, &q->poller);
 		/* What was pushed since: no start makes up for it. */
 		virtio_queue_publish(q);
@@ -706,6 +706,7 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 
 	q->dev = dev;
 	q->index = i;
+	q->elsewhere = i < init->nr_elsewhere;
 	q->vq.size_max = init->queue_size;
 	q->vq.iov_max = init->iov_max;
 	q->vq.chain_size = init->chain_size;
@@ -718,9 +719,9 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 	q->kick.on_event = virtio_on_kick;
 	q->call.on_event = virtio_on_call;
 	q->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (dev->elsewhere)
+	if (q->elsewhere)
 		q->call.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (q->kick.fd < 0 || (dev->elsewhere && q->call.fd < 0))
+	if (q->kick.fd < 0 || (q->elsewhere && q->call.fd < 0))
 		return error_set(err, errno, "eventfd: %s", error_text(errno));
 	virtio_queue_clear(q);
 	q->loop = virtio_queue_loop(dev, i, init, err);
@@ -757,7 +758,6 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 	dev->config = init->config;
 	dev->config_len = init->config_len;
 	dev->nr_io_queues = init->nr_io_queues;
-	dev->elsewhere = init->elsewhere;
 	atomic_store(&dev->config_vector, VIRTIO_NO_VECTOR);
 	for (i = 0; i < VIRTIO_DIRECTIONS; i++) {
 		limit_init(&dev->limits[i]);

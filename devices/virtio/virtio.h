@@ -66,6 +66,7 @@ struct virtio_queue {
 	/* set at creation */
 	struct virtio_dev *dev;
 	unsigned int index;
+	bool elsewhere; /* who serves the ring; see struct virtio_dev */
 	struct loop *loop;
 	struct loop *own_loop; /* the same, when it is the device's, or NULL */
 	struct loop_fd kick; /* eventfd that the guest's notify write wakes */
@@ -167,7 +168,7 @@ struct virtio_transport_ops {
  * First member of every virtio device's own struct.
  *
  * Where rings are served: HERE, by the queue's loop, which waits for kicks and
- * pops chains; or ELSEWHERE (virtio_init.elsewhere), by another thread, process
+ * pops chains; or ELSEWHERE (virtio_init.nr_elsewhere), by another thread, process
  * or the kernel (vhost). Then ops->queue_start() hands over the ring
  * (q->vq: addresses, size, start_avail) with the descriptors q->kick.fd, which
  * the guest writes to, and q->call.fd, which becomes an interrupt by whatever
@@ -187,7 +188,6 @@ struct virtio_dev {
 	void *config; /* config space, little endian; the type's own storage */
 	uint32_t config_len; /* bytes */
 	unsigned int nr_io_queues; /* the first ones, which count their I/O */
-	bool elsewhere; /* who serves the rings; see above */
 	const struct virtio_transport_ops *transport_ops;
 	void *transport;
 
@@ -235,7 +235,8 @@ struct virtio_init {
 	/* The first queues carry I/O: their counters are the device's. */
 	unsigned int nr_io_queues;
 	const struct limit_config *limit; /* of each direction; NULL: none */
-	bool elsewhere; /* rings are served by somebody else; see above */
+	/* The first queues' rings are served by somebody else; see above. */
+	unsigned int nr_elsewhere;
 	/* So many queues in a row share a loop (pairs: 2); 0: each has the
 	 * next one. */
 	unsigned int group_size;

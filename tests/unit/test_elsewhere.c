@@ -149,7 +149,7 @@ static int far_create(struct board *board, const void *config unused_param,
 		.nr_queues = 1,
 		.queue_size = 64,
 		.iov_max = 4,
-		.elsewhere = true,
+		.nr_elsewhere = 1,
 	};
 
 	far = calloc(1, sizeof(*far));
