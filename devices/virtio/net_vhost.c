@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "devices/virtio/net_vhost.h"
+
+#include <string.h>
+
+#include "vmm/board.h"
+#include "vmm/log.h"
+#include "vmm/util.h"
+
+static int net_vhost_change(struct net_vhost *nv,
+			    const struct gmem_range *range, bool there)
+{
+	const struct vhost_memory_region region = {
+		.guest_phys_addr = range->gpa,
+		.memory_size = range->len,
+		.userspace_addr = (uintptr_t)range->hva,
+	};
+
+	return vhost_net_change_memory(nv->host, &region, there);
+}
+
+static int net_vhost_added(struct gmem_listener *gl,
+			   const struct gmem_range *range, struct error *err)
+{
+	struct net_vhost *nv = container_of(gl, struct net_vhost, memory);
+	int r = net_vhost_change(nv, range, true);
+
+	return r ? error_set(err, r, "vhost-net cannot use the memory: %s",
+			     strerror(-r))
+		 : 0;
+}
+
+static void net_vhost_removed(struct gmem_listener *gl,
+			      const struct gmem_range *range)
+{
+	struct net_vhost *nv = container_of(gl, struct net_vhost, memory);
+	int r = net_vhost_change(nv, range, false);
+
+	if (r)
+		log_warn("vhost-net holds on to memory that went: %s",
+			 strerror(-r));
+}
+
+int net_vhost_init(struct net_vhost *nv, struct vhost_net *host,
+		   struct gmem *gm, struct error *err)
+{
+	nv->host = host;
+	nv->memory.added = net_vhost_added;
+	nv->memory.removed = net_vhost_removed;
+	return gmem_listen(gm, &nv->memory, err);
+}
+
+void net_vhost_fini(struct net_vhost *nv)
+{
+	gmem_unlisten(&nv->memory);
+}
+
+int net_vhost_queue_start(struct net_vhost *nv, struct virtio_queue *q,
+			  int tap_fd)
+{
+	const struct gmem *gm = &q->dev->board->gmem;
+	const struct virtqueue *vq = &q->vq;
+	const struct vhost_ring ring = {
+		.queue = q->index,
+		.features = q->dev->features,
+		.size = vq->size,
+		.next_avail = vq->start_avail,
+		/* They are there: virtqueue_start() has looked. */
+		.desc = gmem_ptr(gm, vq->desc_gpa, 1),
+		.avail = gmem_ptr(gm, vq->avail_gpa, 1),
+		.used = gmem_ptr(gm, vq->used_gpa, 1),
+		.kick_fd = q->kick.fd,
+		.call_fd = q->call.fd,
+	};
+
+	return vhost_net_start(nv->host, &ring, tap_fd);
+}
+
+void net_vhost_queue_stop(struct net_vhost *nv, struct virtio_queue *q)
+{
+	virtio_queue_returned(q, vhost_net_stop(nv->host, q->index));
+}
