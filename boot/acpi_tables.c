@@ -17,85 +17,53 @@
 #define ACPI_ALIGN 16
 #define ACPI_MAX_TABLES 8
 
-/* Offsets, lengths and values of 5.2.5, RSDP, and 5.2.6, table header. */
+/* Lengths and places of 5.2.5, RSDP, and 5.2.6, table header. */
 enum {
 	RSDP_CHECKSUM = 8,
-	RSDP_OEM = 9,
-	RSDP_REVISION = 15,
-	RSDP_V1_LEN = 20, /* also where the length stands */
-	RSDP_XSDT = 24,
+	RSDP_V1_LEN = 20,
 	RSDP_EXT_CHECKSUM = 32,
 	RSDP_LEN = 36,
-
 	HDR_LENGTH = 4,
-	HDR_REVISION = 8,
 	HDR_CHECKSUM = 9,
-	HDR_OEM = 10,
-	HDR_OEM_TABLE = 16,
-	HDR_OEM_REVISION = 24,
-	HDR_CREATOR = 28,
-	HDR_CREATOR_REVISION = 32,
 	HDR_LEN = 36,
-};
-
-/* 5.2.9, FADT. */
-enum {
-	FADT_BOOT_ARCH = 109, /* 2 bytes */
-	FADT_FLAGS = 112, /* 4 */
-	FADT_RESET_REG = 116,
-	FADT_RESET_VALUE = 128,
-	FADT_MINOR = 131,
-	FADT_X_DSDT = 140,
-	FADT_SLEEP_CONTROL = 244,
-	FADT_SLEEP_STATUS = 256,
 	FADT_LEN = 276,
-
-	/* No 8042, no legacy device: bits 0 and 1 are clear. */
-	BOOT_ARCH_NO_VGA = 1 << 2,
-	BOOT_ARCH_NO_ASPM = 1 << 4,
-	BOOT_ARCH_NO_CMOS_RTC = 1 << 5,
-
-	FLAG_WBINVD = 1 << 0,
-	FLAG_PROC_C1 = 1 << 2,
-	FLAG_PWR_BUTTON = 1 << 4, /* it is a device, not a fixed feature */
-	FLAG_SLP_BUTTON = 1 << 5,
-	FLAG_RESET_REG_SUP = 1 << 10,
-	FLAG_HW_REDUCED = 1 << 20,
-
-	GAS_SYSTEM_IO = 1,
-	GAS_BYTE_ACCESS = 1,
+	MADT_LEN = 44,
+	MADT_IOAPIC_LEN = 12,
+	MCFG_LEN = 60,
+	SRAT_LEN = 48,
+	SRAT_MEMORY_LEN = 40,
+	SRAT_X2APIC_LEN = 24,
 };
+
+/* 5.2.9, FADT. No 8042, no legacy device: bits 0 and 1 are clear. */
+#define BOOT_ARCH_NO_VGA (1 << 2)
+#define BOOT_ARCH_NO_ASPM (1 << 4)
+#define BOOT_ARCH_NO_CMOS_RTC (1 << 5)
+#define FLAG_WBINVD (1 << 0)
+#define FLAG_PROC_C1 (1 << 2)
+#define FLAG_PWR_BUTTON (1 << 4) /* it is a device, not a fixed feature */
+#define FLAG_SLP_BUTTON (1 << 5)
+#define FLAG_RESET_REG_SUP (1 << 10)
+#define FLAG_HW_REDUCED (1 << 20)
 
 /* 5.2.16, SRAT. */
-enum {
-	SRAT_RESERVED_1 = 36, /* 4 bytes: 1, for old readers */
-	SRAT_LEN = 48,
-	SRAT_MEMORY = 1,
-	SRAT_MEMORY_LEN = 40,
-	SRAT_X2APIC = 2,
-	SRAT_X2APIC_LEN = 24,
-	SRAT_ENABLED = 1 << 0,
-	SRAT_HOT_PLUGGABLE = 1 << 1,
+#define SRAT_ENABLED (1 << 0)
+#define SRAT_HOT_PLUGGABLE (1 << 1)
+
+/* A number in a table, little-endian. */
+struct acpi_field {
+	unsigned int at; /* bytes from the start of the table or entry */
+	unsigned int len; /* 1, 2, 4 or 8 */
+	uint64_t value;
 };
 
-/* 5.2.12, MADT. */
-enum {
-	MADT_LAPIC_GPA = 36,
-	MADT_LEN = 44,
-	MADT_IOAPIC = 1,
-	MADT_IOAPIC_LEN = 12,
-};
-
-/* PCI Firmware 3.3 section 4.1.2, MCFG. */
-enum {
-	MCFG_BASE = 44,
-	/* The first bus is 0. */
-	MCFG_LAST_BUS = 55,
-	MCFG_LEN = 60,
-};
-
-static const char acpi_signature[] = "RSD PTR ";
-static const char acpi_oem[] = "VMM   ";
+/* Generic address structure (5.2.3.2) of a port: system I/O, 8 bits, accessed
+ * as a byte. */
+#define ACPI_PORT(at, port)                \
+	{ (at), 4, 1 | 8 << 8 | 1 << 24 }, \
+	{                                  \
+		(at) + 4, 8, (port)        \
+	}
 
 /* The tables so far. */
 struct acpi_area {
@@ -134,22 +102,30 @@ static void acpi_store_checksum(uint8_t *p, uint64_t len, unsigned int at)
 	p[at] = (uint8_t)(p[at] - sum);
 }
 
-/* Room for a table, with its header but for the checksum. */
+static void acpi_store(uint8_t *t, const struct acpi_field *fields,
+		       unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		le_store(t + fields[i].at, fields[i].value, fields[i].len);
+}
+
+/* Room for a table, with its header but for the checksum, and these fields. */
 static uint8_t *acpi_table(struct acpi_area *area, const char *signature,
-			   uint8_t revision, uint64_t len)
+			   uint8_t revision, uint64_t len,
+			   const struct acpi_field *fields, unsigned int nr)
 {
 	uint8_t *t = acpi_alloc(area, len);
 
 	if (!t)
 		return NULL;
+	/* Behind signature, length, revision and checksum, which follow: OEM,
+	 * OEM table, its revision, creator, its revision. */
+	memcpy(t, "....\0\0\0\0..VMM   VMM     \1\0\0\0VMM \1\0\0\0", HDR_LEN);
 	memcpy(t, signature, 4);
 	le_store(t + HDR_LENGTH, len, 4);
-	t[HDR_REVISION] = revision;
-	memcpy(t + HDR_OEM, acpi_oem, sizeof(acpi_oem) - 1);
-	memcpy(t + HDR_OEM_TABLE, "VMM     ", 8);
-	le_store(t + HDR_OEM_REVISION, 1, 4);
-	memcpy(t + HDR_CREATOR, "VMM ", 4);
-	le_store(t + HDR_CREATOR_REVISION, 1, 4);
+	t[8] = revision;
+	t[HDR_CHECKSUM] = 0;
+	acpi_store(t, fields, nr);
 	area->tables[area->nr++] = t;
 	return t;
 }
@@ -157,7 +133,7 @@ static uint8_t *acpi_table(struct acpi_area *area, const char *signature,
 static int acpi_write_dsdt(struct acpi_area *area, const struct acpi_config *c)
 {
 	/* 2: 64-bit integers */
-	uint8_t *t = acpi_table(area, "DSDT", 2, HDR_LEN);
+	uint8_t *t = acpi_table(area, "DSDT", 2, HDR_LEN, NULL, 0);
 	struct aml a;
 	size_t len;
 
@@ -172,79 +148,87 @@ static int acpi_write_dsdt(struct acpi_area *area, const struct acpi_config *c)
 	return 0;
 }
 
-/* Generic address structure (5.2.3.2) of one byte-wide port. */
-static void acpi_store_port(uint8_t *gas, unsigned int port)
-{
-	gas[0] = GAS_SYSTEM_IO;
-	gas[1] = 8; /* bits */
-	gas[2] = 0;
-	gas[3] = GAS_BYTE_ACCESS;
-	le_store(gas + 4, port, 8);
-}
-
 static int acpi_write_fadt(struct acpi_area *area, const struct acpi_config *c)
 {
-	uint8_t *t = acpi_table(area, "FACP", 6, FADT_LEN);
+	const struct acpi_field fields[] = {
+		{ 109, 2,
+		  BOOT_ARCH_NO_VGA | BOOT_ARCH_NO_ASPM |
+			  BOOT_ARCH_NO_CMOS_RTC },
+		{ 112, 4,
+		  FLAG_WBINVD | FLAG_PROC_C1 | FLAG_PWR_BUTTON |
+			  FLAG_SLP_BUTTON | FLAG_RESET_REG_SUP |
+			  FLAG_HW_REDUCED },
+		ACPI_PORT(116, c->power_port + ACPI_POWER_RESET),
+		{ 128, 1, ACPI_POWER_RESET_VALUE },
+		{ 131, 1, 5 }, /* minor version */
+		{ 140, 8, acpi_gpa(area, area->tables[0]) }, /* X_DSDT */
+		ACPI_PORT(244, c->power_port + ACPI_POWER_SLEEP),
+		ACPI_PORT(256, c->power_port + ACPI_POWER_STATUS),
+	};
 
-	if (!t)
-		return -ENOSPC;
-	le_store(t + FADT_BOOT_ARCH,
-		 BOOT_ARCH_NO_VGA | BOOT_ARCH_NO_ASPM | BOOT_ARCH_NO_CMOS_RTC,
-		 2);
-	le_store(t + FADT_FLAGS,
-		 FLAG_WBINVD | FLAG_PROC_C1 | FLAG_PWR_BUTTON |
-			 FLAG_SLP_BUTTON | FLAG_RESET_REG_SUP | FLAG_HW_REDUCED,
-		 4);
-	acpi_store_port(t + FADT_RESET_REG, c->power_port + ACPI_POWER_RESET);
-	t[FADT_RESET_VALUE] = ACPI_POWER_RESET_VALUE;
-	t[FADT_MINOR] = 5;
-	le_store(t + FADT_X_DSDT, acpi_gpa(area, area->tables[0]), 8);
-	acpi_store_port(t + FADT_SLEEP_CONTROL,
-			c->power_port + ACPI_POWER_SLEEP);
-	acpi_store_port(t + FADT_SLEEP_STATUS,
-			c->power_port + ACPI_POWER_STATUS);
-	return 0;
+	return acpi_table(area, "FACP", 6, FADT_LEN, fields, ARRAY_SIZE(fields))
+		       ? 0
+		       : -ENOSPC;
 }
 
+/* 5.2.12 */
 static int acpi_write_madt(struct acpi_area *area, const struct acpi_config *c)
 {
+	const struct acpi_field lapics = { 36, 4, c->lapic_gpa };
+	/* Type, length, address; its id is 0, its interrupts start at GSI 0. */
+	const struct acpi_field ioapic[] = { { 0, 1, 1 },
+					     { 1, 1, MADT_IOAPIC_LEN },
+					     { 4, 4, c->ioapic_gpa } };
 	uint64_t len = MADT_LEN + ACPI_LAPIC_LEN * (uint64_t)c->nr_cpus +
 		       MADT_IOAPIC_LEN;
-	uint8_t *t = acpi_table(area, "APIC", 6, len), *e;
+	uint8_t *t = acpi_table(area, "APIC", 6, len, &lapics, 1), *e;
 
 	if (!t)
 		return -ENOSPC;
-	le_store(t + MADT_LAPIC_GPA, c->lapic_gpa, 4);
 	e = t + MADT_LEN;
 	for (unsigned int i = 0; i < c->nr_cpus; i++, e += ACPI_LAPIC_LEN)
 		acpi_store_lapic(e, i, i < c->nr_boot_cpus);
-	e[0] = MADT_IOAPIC;
-	e[1] = MADT_IOAPIC_LEN;
-	le_store(e + 4, c->ioapic_gpa, 4);
-	/* Its id is 0 and its interrupts start at GSI 0. */
+	acpi_store(e, ioapic, ARRAY_SIZE(ioapic));
 	return 0;
 }
 
+/* PCI Firmware 3.3 section 4.1.2: base, and the last bus; the first is 0. */
 static int acpi_write_mcfg(struct acpi_area *area, const struct acpi_config *c)
 {
-	uint8_t *t = acpi_table(area, "MCFG", 1, MCFG_LEN);
+	const struct acpi_field fields[] = { { 44, 8, c->ecam_gpa },
+					     { 55, 1, c->nr_buses - 1 } };
 
-	if (!t)
-		return -ENOSPC;
-	le_store(t + MCFG_BASE, c->ecam_gpa, 8);
-	t[MCFG_LAST_BUS] = (uint8_t)(c->nr_buses - 1);
-	return 0;
+	return acpi_table(area, "MCFG", 1, MCFG_LEN, fields, ARRAY_SIZE(fields))
+		       ? 0
+		       : -ENOSPC;
 }
 
+/* Type, length, base, length, flags. */
 static uint8_t *acpi_store_srat_memory(uint8_t *e, const struct gmem_range *r,
 				       uint32_t flags)
 {
-	e[0] = SRAT_MEMORY;
-	e[1] = SRAT_MEMORY_LEN;
-	le_store(e + 8, r->gpa, 8);
-	le_store(e + 16, r->len, 8);
-	le_store(e + 28, SRAT_ENABLED | flags, 4);
+	const struct acpi_field fields[] = {
+		{ 0, 1, 1 },
+		{ 1, 1, SRAT_MEMORY_LEN },
+		{ 8, 8, r->gpa },
+		{ 16, 8, r->len },
+		{ 28, 4, SRAT_ENABLED | flags },
+	};
+
+	acpi_store(e, fields, ARRAY_SIZE(fields));
 	return e + SRAT_MEMORY_LEN;
+}
+
+/* Type, length, APIC id, flags. */
+static uint8_t *acpi_store_srat_x2apic(uint8_t *e, unsigned int id)
+{
+	const struct acpi_field fields[] = { { 0, 1, 2 },
+					     { 1, 1, SRAT_X2APIC_LEN },
+					     { 8, 4, id },
+					     { 12, 4, SRAT_ENABLED } };
+
+	acpi_store(e, fields, ARRAY_SIZE(fields));
+	return e + SRAT_X2APIC_LEN;
 }
 
 /*
@@ -256,6 +240,7 @@ static int acpi_write_srat(struct acpi_area *area, const struct gmem *gm,
 {
 	uint64_t len = SRAT_LEN + SRAT_X2APIC_LEN * (uint64_t)c->nr_cpus +
 		       SRAT_MEMORY_LEN;
+	static const struct acpi_field reserved = { 36, 4, 1 };
 	const struct gmem_range *r;
 	unsigned int i;
 	uint8_t *t, *e;
@@ -264,17 +249,12 @@ static int acpi_write_srat(struct acpi_area *area, const struct gmem *gm,
 		return 0;
 	gmem_for_each (r, gm)
 		len += r->kind == GMEM_RAM ? SRAT_MEMORY_LEN : 0;
-	t = acpi_table(area, "SRAT", 3, len);
+	t = acpi_table(area, "SRAT", 3, len, &reserved, 1);
 	if (!t)
 		return -ENOSPC;
-	t[SRAT_RESERVED_1] = 1;
 	e = t + SRAT_LEN;
-	for (i = 0; i < c->nr_cpus; i++, e += SRAT_X2APIC_LEN) {
-		e[0] = SRAT_X2APIC;
-		e[1] = SRAT_X2APIC_LEN;
-		le_store(e + 8, i, 4);
-		le_store(e + 12, SRAT_ENABLED, 4);
-	}
+	for (i = 0; i < c->nr_cpus; i++)
+		e = acpi_store_srat_x2apic(e, i);
 	gmem_for_each (r, gm)
 		if (r->kind == GMEM_RAM)
 			e = acpi_store_srat_memory(e, r, 0);
@@ -307,7 +287,8 @@ static int acpi_write_state(struct gmem *gm, const struct acpi_config *c)
 static int acpi_write_roots(struct acpi_area *area, uint8_t *rsdp)
 {
 	unsigned int i, nr = area->nr;
-	uint8_t *t = acpi_table(area, "XSDT", 1, HDR_LEN + 8ULL * (nr - 1));
+	uint64_t len = HDR_LEN + 8ULL * (nr - 1);
+	uint8_t *t = acpi_table(area, "XSDT", 1, len, NULL, 0);
 
 	if (!t)
 		return -ENOSPC;
@@ -318,11 +299,10 @@ static int acpi_write_roots(struct acpi_area *area, uint8_t *rsdp)
 		acpi_store_checksum(area->tables[i],
 				    le_load(area->tables[i] + HDR_LENGTH, 4),
 				    HDR_CHECKSUM);
-	memcpy(rsdp, acpi_signature, sizeof(acpi_signature) - 1);
-	memcpy(rsdp + RSDP_OEM, acpi_oem, sizeof(acpi_oem) - 1);
-	rsdp[RSDP_REVISION] = 2;
-	le_store(rsdp + RSDP_V1_LEN, RSDP_LEN, 4);
-	le_store(rsdp + RSDP_XSDT, acpi_gpa(area, t), 8);
+	/* Signature, checksum, OEM, revision 2, length, address. */
+	memcpy(rsdp, "RSD PTR \0VMM   \2", 16);
+	le_store(rsdp + 20, RSDP_LEN, 4);
+	le_store(rsdp + 24, acpi_gpa(area, t), 8);
 	acpi_store_checksum(rsdp, RSDP_V1_LEN, RSDP_CHECKSUM);
 	acpi_store_checksum(rsdp, RSDP_LEN, RSDP_EXT_CHECKSUM);
 	return 0;

@@ -312,24 +312,3 @@ void aml_buffer(struct aml *a, const void *p, size_t len)
 	aml_bytes(a, p, len);
 	aml_end(a);
 }
-
-/* ToUUID macro (19.6.142): the first three groups are little-endian. */
-void aml_uuid(struct aml *a, const char *uuid)
-{
-	static const uint8_t order[16] = { 3, 2, 1,  0,	 5,  4,	 7,  6,
-					   8, 9, 10, 11, 12, 13, 14, 15 };
-	uint8_t out[16];
-	unsigned int i;
-	int n;
-
-	assert(strlen(uuid) == 36);
-	for (i = 0; i < sizeof(out); i++) {
-		if (*uuid == '-')
-			uuid++;
-		n = sscanf(uuid, "%2hhx", &out[order[i]]);
-		assert(n == 1);
-		(void)n;
-		uuid += 2;
-	}
-	aml_buffer(a, out, sizeof(out));
-}

@@ -70,7 +70,4 @@ void aml_bytes(struct aml *a, const void *p, size_t len);
 /* Buffer () with len bytes. */
 void aml_buffer(struct aml *a, const void *p, size_t len);
 
-/* ToUUID() of "33db4d5b-1ff7-401c-9657-7441c03dd766". */
-void aml_uuid(struct aml *a, const char *uuid);
-
 #endif

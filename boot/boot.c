@@ -57,34 +57,14 @@ static int boot_refuse(const struct boot_job *job, struct error *err)
 			 job->req->machine->name);
 }
 
-/* The map is ours, but wrong sums in it would undo every later check. */
-static int boot_check_map(const struct boot_request *req, struct error *err)
-{
-	unsigned int i;
-
-	if (!req->nr_map || req->nr_map > BOOT_MAX_RANGES)
-		return error_set(err, EINVAL,
-				 "memory map: %u ranges, 1 to %d are possible",
-				 req->nr_map, BOOT_MAX_RANGES);
-	for (i = 0; i < req->nr_map; i++)
-		if (!req->map[i].len ||
-		    req->map[i].len - 1 > UINT64_MAX - req->map[i].gpa)
-			return error_set(
-				err, EINVAL,
-				"memory map: range %u is empty or too long", i);
-	return 0;
-}
-
 static int boot_prepare(struct boot_job *job, struct error *err)
 {
 	const struct boot_request *req = job->req;
 	const struct boot_keepout *k;
-	int r = boot_check_map(req, err);
+	int r;
 
-	if (r)
-		return r;
 	space_init(&job->space, req->map, req->nr_map);
-	for (k = job->req->machine->keepouts; k->len; k++) {
+	for (k = req->machine->keepouts; k->len; k++) {
 		r = space_reserve(&job->space, k->gpa, k->len, k->what, err);
 		if (r)
 			return r;

@@ -22,7 +22,6 @@
 #define QWORD_LEN 38
 
 /* _OSC of a PCI root bridge (PCI Firmware 3.3 section 4.5.1). */
-#define OSC_UUID "33db4d5b-1ff7-401c-9657-7441c03dd766"
 #define OSC_REVISION 1
 #define OSC_BAD_UUID 0x04 /* first dword: what went wrong */
 #define OSC_BAD_REVISION 0x08
@@ -32,13 +31,6 @@
 #define OSC_PCIE_CAPABILITY 0x10
 
 /* ---- platform ---- */
-
-/* _S5: the sleep type that ACPI_SLEEP_S5 carries. No other state. */
-static void dsdt_write_s5(struct aml *a)
-{
-	aml_code(a, "name \\_S5 package :4 %d 0 0 0 end",
-		 ACPI_SLEEP_S5 >> 2 & 7);
-}
 
 /*
  * What no other device claims: the ECAM (PCI Firmware 3.3 section 4.1.2 wants
@@ -61,11 +53,6 @@ static void dsdt_write_serial(struct aml *a, const struct acpi_config *c)
 	aml_io_ports(a, c->serial_port, 8);
 	aml_interrupt(a, c->serial_gsi);
 	aml_code(a, "end end");
-}
-
-static void dsdt_write_power_button(struct aml *a)
-{
-	aml_code(a, "device PWRB name _HID #PNP0C0C name _UID 0 end");
 }
 
 /*
@@ -172,7 +159,7 @@ static void dsdt_write_slots(struct aml *a)
 /*
  *	Method (_OSC, 4, Serialized) {
  *		CreateDWordField (Arg3, 0, CDW1)
- *		If ((Arg0 == ToUUID (OSC_UUID))) {
+ *		If ((Arg0 == ToUUID ("33db4d5b-1ff7-401c-9657-7441c03dd766"))) {
  *			CreateDWordField (Arg3, 8, CDW3)
  *			If ((Arg1 != 1)) { CDW1 |= 8 }
  *			Local0 = (CDW3 & 0x10)
@@ -184,8 +171,13 @@ static void dsdt_write_slots(struct aml *a)
  */
 static void dsdt_write_osc(struct aml *a)
 {
+	/* ToUUID() (19.6.142): the first three groups are little-endian. */
+	static const uint8_t uuid[16] = { 0x5b, 0x4d, 0xdb, 0x33, 0xf7, 0x1f,
+					  0x1c, 0x40, 0x96, 0x57, 0x74, 0x41,
+					  0xc0, 0x3d, 0xd7, 0x66 };
+
 	aml_code(a, "method _OSC :12 dword_field a3 0 CDW1 if equal a0");
-	aml_uuid(a, OSC_UUID);
+	aml_buffer(a, uuid, sizeof(uuid));
 	aml_code(a,
 		 "dword_field a3 8 CDW3 "
 		 "if not equal a1 %d or CDW1 %d CDW1 end "
@@ -327,8 +319,9 @@ static void dsdt_write_memory(struct aml *a, const struct acpi_config *c)
 
 void dsdt_write(struct aml *a, const struct acpi_config *c)
 {
-	dsdt_write_s5(a);
-	aml_code(a, "scope \\_SB");
+	/* The sleep type that ACPI_SLEEP_S5 carries. No other state. */
+	aml_code(a, "name \\_S5 package :4 %d 0 0 0 end scope \\_SB",
+		 ACPI_SLEEP_S5 >> 2 & 7);
 	dsdt_write_motherboard(a, c);
 	dsdt_write_hotplug(a, c);
 	dsdt_write_cpus(a, c);
@@ -336,7 +329,7 @@ void dsdt_write(struct aml *a, const struct acpi_config *c)
 	dsdt_write_pci(a, c);
 	if (c->has_serial)
 		dsdt_write_serial(a, c);
-	dsdt_write_power_button(a);
+	aml_code(a, "device PWRB name _HID #PNP0C0C name _UID 0 end");
 	dsdt_write_hotplug_scan(a, c);
 	dsdt_write_ged(a, c);
 	aml_code(a, "end");

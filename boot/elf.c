@@ -88,18 +88,17 @@ static int elf_wrong_machine(const struct boot_job *job, uint16_t machine,
 			     struct error *err)
 {
 	const char *ours = job->req->machine->name;
+	char name[32];
 	unsigned int i;
 
+	snprintf(name, sizeof(name), "ELF machine %u", machine);
 	for (i = 0; i < ARRAY_SIZE(elf_machines); i++)
 		if (elf_machines[i].id == machine)
-			return error_set(
-				err, ENOEXEC,
-				"is for %s, this machine is %s; give a kernel for %s",
-				elf_machines[i].name, ours, ours);
-	return error_set(
-		err, ENOEXEC,
-		"is for ELF machine %u, this machine is %s; give a kernel for %s",
-		machine, ours, ours);
+			snprintf(name, sizeof(name), "%s",
+				 elf_machines[i].name);
+	return error_set(err, ENOEXEC,
+			 "is for %s, this machine is %s; give a kernel for %s",
+			 name, ours, ours);
 }
 
 static int elf_check_header(const struct boot_job *job, Elf64_Ehdr *eh,

@@ -7,6 +7,8 @@
  */
 #include "boot/space.h"
 
+#include <assert.h>
+
 #include "vmm/util.h"
 
 void space_init(struct space *s, const struct boot_range *map,
@@ -15,6 +17,10 @@ void space_init(struct space *s, const struct boot_range *map,
 	s->map = map;
 	s->nr_map = nr_map;
 	s->nr = 0;
+	/* Wrong sums would undo every later check. */
+	assert(nr_map && nr_map <= BOOT_MAX_RANGES);
+	for (unsigned int i = 0; i < nr_map; i++)
+		assert(map[i].len && map[i].len - 1 <= UINT64_MAX - map[i].gpa);
 }
 
 static int space_check(const struct space *s, gpa_t gpa, uint64_t len,
@@ -132,7 +138,7 @@ int space_find(const struct space *s, const struct space_want *want, gpa_t *gpa)
 		 * one. */
 		at = want->high ? ALIGN_DOWN(at - span, want->align)
 				: ALIGN_UP(at, want->align);
-		if (r->type != BOOT_RANGE_RAM || !r->len ||
+		if (r->type != BOOT_RANGE_RAM ||
 		    !space_fits(s, first, last, at, span) ||
 		    (found && (want->high ? at <= *gpa : at >= *gpa)))
 			continue;

@@ -6,26 +6,29 @@
 
 #include "vmm/util.h"
 
-static uint64_t limit_pick(uint64_t both, uint64_t each)
+static struct token_bucket_config
+limit_pick(const struct token_bucket_config *both,
+	   const struct token_bucket_config *each)
 {
-	return each == LIMIT_UNSET ? both : each;
+	struct token_bucket_config c = *each;
+
+	if (c.size == LIMIT_UNSET)
+		c.size = both->size;
+	if (c.one_time_burst == LIMIT_UNSET)
+		c.one_time_burst = both->one_time_burst;
+	if (c.refill_time_ms == LIMIT_UNSET)
+		c.refill_time_ms = both->refill_time_ms;
+	return c;
 }
 
 struct limit_config limit_of(const struct limits_config *limits,
 			     enum virtio_direction direction)
 {
-	const struct limit_config *both = &limits->both;
 	const struct limit_config *each = &limits->each[direction];
 
 	return (struct limit_config){
-		.bw_size = limit_pick(both->bw_size, each->bw_size),
-		.bw_burst = limit_pick(both->bw_burst, each->bw_burst),
-		.bw_refill_ms =
-			limit_pick(both->bw_refill_ms, each->bw_refill_ms),
-		.ops_size = limit_pick(both->ops_size, each->ops_size),
-		.ops_burst = limit_pick(both->ops_burst, each->ops_burst),
-		.ops_refill_ms =
-			limit_pick(both->ops_refill_ms, each->ops_refill_ms),
+		.bw = limit_pick(&limits->both.bw, &each->bw),
+		.ops = limit_pick(&limits->both.ops, &each->ops),
 	};
 }
 
@@ -44,20 +47,14 @@ void limit_fini(struct limit *limit)
 bool limit_set(struct limit *limit, const struct limit_config *config,
 	       uint64_t now_ns)
 {
-	const struct token_bucket_config bytes = { config->bw_size,
-						   config->bw_burst,
-						   config->bw_refill_ms };
-	const struct token_bucket_config ops = { config->ops_size,
-						 config->ops_burst,
-						 config->ops_refill_ms };
 	bool changed;
 
 	pthread_mutex_lock(&limit->lock);
 	changed = memcmp(&limit->config, config, sizeof(*config)) != 0;
 	if (changed) {
 		limit->config = *config;
-		token_bucket_set(&limit->bytes, &bytes, now_ns);
-		token_bucket_set(&limit->ops, &ops, now_ns);
+		token_bucket_set(&limit->bytes, &config->bw, now_ns);
+		token_bucket_set(&limit->ops, &config->ops, now_ns);
 		atomic_store(&limit->active,
 			     limit->bytes.refill_ns || limit->ops.refill_ns);
 	}

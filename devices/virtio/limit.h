@@ -29,8 +29,7 @@ enum virtio_direction {
 
 /* As users write it; a member of the params struct of a class. */
 struct limit_config {
-	uint64_t bw_size, bw_burst, bw_refill_ms;
-	uint64_t ops_size, ops_burst, ops_refill_ms;
+	struct token_bucket_config bw, ops; /* bytes, requests */
 };
 
 /*
@@ -50,19 +49,19 @@ struct limits_config {
 #define LIMIT_PARAM_SET(params, member, key, path, words, size_type)        \
 	{ .name = #key "_size",                                             \
 	  .type = size_type,                                                \
-	  .offset = offsetof(params, member.key##_size),                    \
+	  .offset = offsetof(params, member.key.size),                      \
 	  .json = "rate_limiter_config." path ".size",                      \
 	  .unit = words,                                                    \
 	  .help = words " allowed per " #key "_refill_time; 0: no limit" }, \
 		{ .name = #key "_one_time_burst",                           \
 		  .type = size_type,                                        \
-		  .offset = offsetof(params, member.key##_burst),           \
+		  .offset = offsetof(params, member.key.one_time_burst),    \
 		  .unit = words,                                            \
 		  .json = "rate_limiter_config." path ".one_time_burst",    \
 		  .help = words " allowed once, on top" },                  \
 	{                                                                   \
 		.name = #key "_refill_time", .type = PARAM_UINT,            \
-		.offset = offsetof(params, member.key##_refill_ms),         \
+		.offset = offsetof(params, member.key.refill_time_ms),      \
 		.json = "rate_limiter_config." path ".refill_time",         \
 		.unit = "ms", .def = 1000, .min = 1, .max = 86400000,       \
 		.help = "time in which " #key "_size " words " come back"   \
@@ -82,14 +81,14 @@ struct limits_config {
 		.max = largest,                                             \
 		.help = #key "_" value " of what the guest " words          \
 	}
-#define LIMIT_OVERRIDE_SET(params, way, key, member, path, kind, words)   \
-	LIMIT_OVERRIDE(params, way, key, member.key##_size, "size", path, \
-		       kind, LIMIT_MAX, words),                           \
-		LIMIT_OVERRIDE(params, way, key, member.key##_burst,      \
-			       "one_time_burst", path, kind, LIMIT_MAX,   \
-			       words),                                    \
-		LIMIT_OVERRIDE(params, way, key, member.key##_refill_ms,  \
-			       "refill_time", path, PARAM_UINT, 86400000, \
+#define LIMIT_OVERRIDE_SET(params, way, key, member, path, kind, words)       \
+	LIMIT_OVERRIDE(params, way, key, member.key.size, "size", path, kind, \
+		       LIMIT_MAX, words),                                     \
+		LIMIT_OVERRIDE(params, way, key, member.key.one_time_burst,   \
+			       "one_time_burst", path, kind, LIMIT_MAX,       \
+			       words),                                        \
+		LIMIT_OVERRIDE(params, way, key, member.key.refill_time_ms,   \
+			       "refill_time", path, PARAM_UINT, 86400000,     \
 			       words)
 /* The parameters of struct limits_config `member` of the struct `params`: those
  * of both, with the JSON group rate_limiter_config; and of rx and tx. */

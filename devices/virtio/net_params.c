@@ -231,7 +231,7 @@ static int net_check_vhost(const struct net_config *c, struct error *err)
 		what = "vlan";
 	else if (c->antispoof != NET_ANTISPOOF_OFF)
 		what = "antispoof";
-	else if (in.bw_size || in.ops_size || out.bw_size || out.ops_size)
+	else if (in.bw.size || in.ops.size || out.bw.size || out.ops.size)
 		what = "a rate limit";
 	if (!c->vhost || !what)
 		return 0;

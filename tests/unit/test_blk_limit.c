@@ -75,7 +75,7 @@ static void test_reset_while_held(void **state unused_param)
 /* What is held is carried out once, and charged, when the limit allows it. */
 static void test_set_limit(void **state unused_param)
 {
-	const struct blk_config unlimited = { .limit.ops_size = 0 };
+	const struct blk_config unlimited = { .limit.ops.size = 0 };
 	struct virtio_dev *dev;
 	uint16_t want = 2;
 

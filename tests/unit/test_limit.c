@@ -50,30 +50,30 @@ static void test_parameters(void **state unused_param)
 	struct error err;
 
 	param_defaults(&set, &c);
-	assert_int_equal(c.limit.bw_refill_ms, 1000);
+	assert_int_equal(c.limit.bw.refill_time_ms, 1000);
 	assert_int_equal(param_parse(&set, &c,
 				     "bw_size=2K,bw_one_time_burst=3,"
 				     "bw_refill_time=4,ops_size=5,"
 				     "ops_one_time_burst=6,ops_refill_time=9",
 				     &err),
 			 0);
-	assert_int_equal(c.limit.bw_size, 2 * KIB);
-	assert_int_equal(c.limit.bw_burst, 3);
-	assert_int_equal(c.limit.bw_refill_ms, 4);
-	assert_int_equal(c.limit.ops_size, 5);
-	assert_int_equal(c.limit.ops_burst, 6);
-	assert_int_equal(c.limit.ops_refill_ms, 9);
+	assert_int_equal(c.limit.bw.size, 2 * KIB);
+	assert_int_equal(c.limit.bw.one_time_burst, 3);
+	assert_int_equal(c.limit.bw.refill_time_ms, 4);
+	assert_int_equal(c.limit.ops.size, 5);
+	assert_int_equal(c.limit.ops.one_time_burst, 6);
+	assert_int_equal(c.limit.ops.refill_time_ms, 9);
 	assert_int_equal(c.before, 7);
 	assert_int_equal(c.after, 8);
 }
 
 static void test_takes_both_or_none(void **state unused_param)
 {
-	const struct limit_config none = { .bw_size = 0 };
-	const struct limit_config both = { .bw_size = 10000,
-					   .bw_refill_ms = 25,
-					   .ops_size = 5,
-					   .ops_refill_ms = 25 };
+	const struct limit_config none = { .bw.size = 0 };
+	const struct limit_config both = { .bw.size = 10000,
+					   .bw.refill_time_ms = 25,
+					   .ops.size = 5,
+					   .ops.refill_time_ms = 25 };
 	uint64_t until;
 	int i;
 
@@ -118,8 +118,8 @@ static void test_directions(void **state unused_param)
 
 	param_defaults(&set, &c);
 	rx = limit_of(&c.limits, VIRTIO_TO_GUEST);
-	assert_int_equal(rx.bw_size, 0);
-	assert_int_equal(rx.bw_refill_ms, 1000);
+	assert_int_equal(rx.bw.size, 0);
+	assert_int_equal(rx.bw.refill_time_ms, 1000);
 	/* In any order. */
 	assert_int_equal(param_parse(&set, &c,
 				     "rx_bw_size=1K,tx_ops_size=0,bw_size=2K,"
@@ -129,14 +129,14 @@ static void test_directions(void **state unused_param)
 			 0);
 	rx = limit_of(&c.limits, VIRTIO_TO_GUEST);
 	tx = limit_of(&c.limits, VIRTIO_FROM_GUEST);
-	assert_int_equal(rx.bw_size, KIB);
-	assert_int_equal(rx.bw_burst, 3);
-	assert_int_equal(rx.bw_refill_ms, 1000);
-	assert_int_equal(rx.ops_size, 5);
-	assert_int_equal(rx.ops_refill_ms, 1000);
-	assert_int_equal(tx.bw_size, 2 * KIB);
-	assert_int_equal(tx.ops_size, 0);
-	assert_int_equal(tx.ops_refill_ms, 9);
+	assert_int_equal(rx.bw.size, KIB);
+	assert_int_equal(rx.bw.one_time_burst, 3);
+	assert_int_equal(rx.bw.refill_time_ms, 1000);
+	assert_int_equal(rx.ops.size, 5);
+	assert_int_equal(rx.ops.refill_time_ms, 1000);
+	assert_int_equal(tx.bw.size, 2 * KIB);
+	assert_int_equal(tx.ops.size, 0);
+	assert_int_equal(tx.ops.refill_time_ms, 9);
 	assert_true(param_parse(&set, &c, "tx_bw_size=9223372036854775808",
 				&err) < 0);
 }
@@ -144,9 +144,9 @@ static void test_directions(void **state unused_param)
 /* What is the limit already is not granted anew. */
 static void test_same_again(void **state unused_param)
 {
-	const struct limit_config burst = { .ops_size = 1,
-					    .ops_burst = 2,
-					    .ops_refill_ms = 1000 };
+	const struct limit_config burst = { .ops.size = 1,
+					    .ops.one_time_burst = 2,
+					    .ops.refill_time_ms = 1000 };
 	uint64_t until;
 
 	assert_true(limit_set(&limit, &burst, 0));
@@ -159,8 +159,8 @@ static void test_same_again(void **state unused_param)
 /* A wait that no clock can tell ends at the end of time, not in the past. */
 static void test_absurd_rate(void **state unused_param)
 {
-	const struct limit_config absurd = { .bw_size = 1,
-					     .bw_refill_ms = UINT64_MAX };
+	const struct limit_config absurd = { .bw.size = 1,
+					     .bw.refill_time_ms = UINT64_MAX };
 	uint64_t until;
 
 	limit_set(&limit, &absurd, 5);

@@ -195,9 +195,9 @@ static void test_all(void **state unused_param)
 	assert_int_equal(tap.mask, htonl(0xffff0000));
 	assert_true(tap.offloads & TUN_F_TSO6);
 	assert_false(tap.offloads & TUN_F_UFO);
-	assert_int_equal(limit_of(&config->limits, VIRTIO_TO_GUEST).ops_size,
+	assert_int_equal(limit_of(&config->limits, VIRTIO_TO_GUEST).ops.size,
 			 7);
-	assert_int_equal(limit_of(&config->limits, VIRTIO_FROM_GUEST).bw_size,
+	assert_int_equal(limit_of(&config->limits, VIRTIO_FROM_GUEST).bw.size,
 			 MIB);
 	parse("offload_csum=off,host_mac=,mask=");
 	net_config_tap(config, &tap);
