@@ -260,7 +260,7 @@ static int param_store_text(const struct param *p, void *cfg, const char *text,
 			    struct error *err)
 {
 	char **field = param_text_field(p, cfg);
-	uint64_t max = p->type == PARAM_PATH ? PATH_MAX - 1 : p->max;
+	uint64_t max = p->type == PARAM_PATH && !p->max ? PATH_MAX - 1 : p->max;
 	char *copy;
 
 	if (p->type == PARAM_PATH && !*text)

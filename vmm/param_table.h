@@ -54,7 +54,7 @@ struct param {
 	/* PARAM_UINT, PARAM_SIZE: a default beyond these is unset; PARAM_FD,
 	 * PARAM_FDS */
 	uint64_t min;
-	uint64_t max; /* 0: no bound; PARAM_STRING: longest length, bytes */
+	uint64_t max; /* 0: no bound; of a text: longest length, bytes */
 	bool pow2; /* must be a power of two */
 	bool required; /* must be given */
 	const struct param_choice *choices; /* PARAM_ENUM; ends with {0} */

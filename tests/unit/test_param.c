@@ -723,6 +723,20 @@ static void test_looks(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+/* A path may have to be shorter than the host's longest. */
+static void test_short_path(void **state unused_param)
+{
+	const struct param p = { .name = "path", .type = PARAM_PATH, .max = 4 };
+	char *path = NULL;
+	struct error err;
+
+	assert_int_equal(param_assign(&p, &path, "/abc", &err), 0);
+	assert_int_equal(param_assign(&p, &path, "/abcd", &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "at most 4 bytes"));
+	assert_string_equal(path, "/abc");
+	free(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -746,6 +760,7 @@ int main(void)
 		cmocka_unit_test(test_descriptors),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_looks),
+		cmocka_unit_test(test_short_path),
 	};
 
 	/* The descriptors that tests name. */
