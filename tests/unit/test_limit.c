@@ -156,6 +156,32 @@ static void test_same_again(void **state unused_param)
 	assert_false(limit_take(&limit, 0, 1, &until));
 }
 
+/* Charged when it was done: all who may are, and time pays for it. */
+static void test_halves(void **state unused_param)
+{
+	const struct limit_config rate = {
+		.bw = { .size = 1000, .refill_time_ms = 1000 },
+		.ops = { .size = 1000, .refill_time_ms = 1000 },
+	};
+	uint64_t until;
+
+	limit_set(&limit, &rate, 0);
+	assert_true(limit_may(&limit, 0, &until));
+	assert_true(limit_may(&limit, 0, &until)); /* nothing was charged */
+	assert_true(limit_charge(&limit, 10));
+	assert_false(limit_charge(&limit, 515)); /* 25 were saved up */
+	assert_false(limit_charge(&limit, 1000));
+	assert_false(limit_may(&limit, 0, &until));
+	assert_int_equal(until, 1501000000);
+	assert_false(limit_may(&limit, until - 1, &until));
+	assert_true(limit_may(&limit, 1501000000, &until));
+	/* Debts do not wrap. */
+	limit_charge(&limit, UINT64_MAX);
+	limit_charge(&limit, UINT64_MAX);
+	assert_false(limit_may(&limit, 1501000000, &until));
+	assert_true(until == UINT64_MAX);
+}
+
 /* A wait that no clock can tell ends at the end of time, not in the past. */
 static void test_absurd_rate(void **state unused_param)
 {
@@ -176,7 +202,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		UNIT(test_parameters),	UNIT(test_takes_both_or_none),
 		UNIT(test_absurd_rate), UNIT(test_directions),
-		UNIT(test_same_again),
+		UNIT(test_same_again),	UNIT(test_halves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
