@@ -7,7 +7,6 @@
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>

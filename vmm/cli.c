@@ -3,7 +3,6 @@
 #include "vmm/cli.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/nearest.h"

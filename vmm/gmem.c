@@ -10,7 +10,6 @@
 
 #include <linux/memfd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -4,7 +4,6 @@
 #define VMM_KVM_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "vmm/board.h"
 #include "vmm/error.h"

@@ -3,7 +3,6 @@
 #include "vmm/param_text.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "vmm/util.h"

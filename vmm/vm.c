@@ -10,12 +10,10 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "arch/arch.h"
-#include "vmm/hotplug.h"
 #include "vmm/irq.h"
 #include "vmm/log.h"
+#include "vmm/opening.h"
 #include "vmm/util.h"
 
 /* ---- one operation at a time ---- */

@@ -14,7 +14,6 @@
 #include "vmm/hotplug.h"
 #include "vmm/kvm.h"
 #include "vmm/loop.h"
-#include "vmm/opening.h"
 #include "vmm/pages.h"
 #include "vmm/pool.h"
 
