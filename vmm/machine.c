@@ -668,49 +668,47 @@ int machine_nmi(struct machine *m, struct error *err)
 /* ---- size ---- */
 
 /* Before boot the configuration is all there is. */
-static int machine_resize_config(struct machine *m,
-				 const struct machine_size *size,
-				 struct error *err)
+static int machine_set_memory(struct machine *m, uint64_t bytes,
+			      struct error *err)
 {
 	struct gmem_config memory = m->config.memory;
 	char text[24];
+	int r;
 
-	if (size->has_ram) {
-		snprintf(text, sizeof(text), "%llu",
-			 (unsigned long long)size->ram);
-		if (param_assign(param_find(&memory_params, "size"), &memory,
-				 text, err))
-			return error_prefix(err, EIO, "desired_ram %s", text);
-		if (param_check(&memory_params, &memory, err))
-			return error_prefix(err, EIO, "desired_ram %s", text);
-		m->config.memory.size = memory.size;
-	}
-	if (size->has_vcpus)
-		m->config.cpus.boot = size->vcpus;
-	return 0;
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
+	r = param_assign(param_find(&memory_params, "size"), &memory, text,
+			 err);
+	if (!r)
+		r = param_check(&memory_params, &memory, err);
+	if (!r)
+		m->config.memory.size = bytes;
+	return r ? -EIO : 0;
 }
 
-static int machine_resize_vm(struct machine *m, const struct machine_size *size,
-			     struct error *err)
+/* Not compared with what there is: a request may be under way. Memory first:
+ * the number of vCPUs was found good, and only a host in trouble refuses it. */
+static int machine_resize_parts(struct machine *m,
+				const struct machine_size *size,
+				struct error *err)
 {
 	int r = 0;
 
-	/* Not compared with what there is: a request may be under way. Memory
-	 * first: the number of vCPUs was found good, and only a host in trouble
-	 * refuses it. */
 	if (size->has_ram)
-		r = hotplug_resize_memory(&m->vm->hotplug, size->ram, err);
+		r = m->vm ? hotplug_resize_memory(&m->vm->hotplug, size->ram,
+						  err)
+			  : machine_set_memory(m, size->ram, err);
 	if (r)
 		return error_prefix(err, r == -EINVAL ? EINVAL : EIO,
 				    "desired_ram %llu",
 				    (unsigned long long)size->ram);
-	if (size->has_vcpus)
+	if (size->has_vcpus && !m->vm)
+		m->config.cpus.boot = size->vcpus;
+	else if (size->has_vcpus)
 		r = hotplug_resize_vcpus(&m->vm->hotplug,
 					 (unsigned int)size->vcpus, err);
-	if (r)
-		return error_prefix(err, EIO, "desired_vcpus %llu",
-				    (unsigned long long)size->vcpus);
-	return 0;
+	return r ? error_prefix(err, EIO, "desired_vcpus %llu",
+				(unsigned long long)size->vcpus)
+		 : 0;
 }
 
 int machine_resize(struct machine *m, const struct machine_size *size,
@@ -727,8 +725,7 @@ int machine_resize(struct machine *m, const struct machine_size *size,
 			"desired_vcpus %llu: must be between 1 and max_vcpus, which is %u",
 			(unsigned long long)size->vcpus, max);
 	events_emit(m->events, "vm", "resizing", NULL);
-	r = m->vm ? machine_resize_vm(m, size, err)
-		  : machine_resize_config(m, size, err);
+	r = machine_resize_parts(m, size, err);
 	if (!r)
 		events_emit(m->events, "vm", "resized", NULL);
 	return r;

@@ -42,27 +42,28 @@ static void param_put_number(const struct param *p, void *cfg, uint64_t v)
 	case PARAM_FD:
 		*(int *)field = (int)v;
 		break;
-	case PARAM_FDS:
-		((struct fd_list *)field)->nr = 0;
-		break;
-	case PARAM_MAC:
-		memset(field, 0, PARAM_MAC_LEN);
-		break;
-	case PARAM_IPV4:
-		*(uint32_t *)field = (uint32_t)v;
-		break;
 	default:
 		*(uint64_t *)field = v;
 		break;
 	}
 }
 
+/* Bytes of a field whose values are no numbers, or as good as none: all of them
+ * 0 (of a descriptor 0xff) when it is unset. */
+static const size_t param_field_sizes[PARAM_WORDS + 1] = {
+	[PARAM_STRING] = sizeof(char *),    [PARAM_PATH] = sizeof(char *),
+	[PARAM_WORDS] = sizeof(char *),	    [PARAM_FD] = sizeof(int),
+	[PARAM_FDS] = sizeof(unsigned int), /* its length */
+	[PARAM_MAC] = PARAM_MAC_LEN,	    [PARAM_IPV4] = sizeof(uint32_t),
+};
+
 static void param_put_default(const struct param *p, void *cfg)
 {
-	if (param_is_text(p))
-		*param_text_field(p, cfg) = NULL;
-	else if (p->type == PARAM_FD)
-		*(int *)param_field(p, cfg) = -1;
+	size_t size = param_field_sizes[p->type];
+
+	if (size)
+		memset(param_field(p, cfg), p->type == PARAM_FD ? 0xff : 0,
+		       size);
 	else
 		param_put_number(p, cfg, p->def);
 }
@@ -505,30 +506,19 @@ static int param_parse_items(const struct param_set *set, void *cfg, char *text,
 
 bool param_is_unset(const struct param *p, const void *cfg)
 {
-	static const uint8_t no_mac[PARAM_MAC_LEN];
-	const void *field = (const char *)cfg + p->offset;
+	const uint8_t *field = (const uint8_t *)cfg + p->offset;
+	size_t size = param_field_sizes[p->type];
 	uint64_t v;
 
-	switch (p->type) {
-	case PARAM_STRING:
-	case PARAM_PATH:
-	case PARAM_WORDS:
-		return *(char *const *)field == NULL;
-	case PARAM_FD:
-		return *(const int *)field < 0;
-	case PARAM_FDS:
-		return !((const struct fd_list *)field)->nr;
-	case PARAM_MAC:
-		return !memcmp(field, no_mac, sizeof(no_mac));
-	case PARAM_IPV4:
-		return !*(const uint32_t *)field;
-	case PARAM_UINT:
-	case PARAM_SIZE:
-		v = *(const uint64_t *)field;
-		return v < p->min || (p->max && v > p->max);
-	default:
-		return false;
+	while (size && *field == (p->type == PARAM_FD ? 0xff : 0)) {
+		field++;
+		if (!--size)
+			return true;
 	}
+	if (p->type != PARAM_UINT && p->type != PARAM_SIZE)
+		return false;
+	memcpy(&v, field, sizeof(v));
+	return v < p->min || (p->max && v > p->max);
 }
 
 int param_check(const struct param_set *set, void *cfg, struct error *err)
