@@ -11,7 +11,6 @@
 #include "devices/registry.h"
 #include "devices/virtio/blk_queue.h"
 #include "devices/virtio/transport_pci.h"
-#include "devices/virtio/virtio_limit.h"
 #include "vmm/param.h"
 #include "vmm/board.h"
 
