@@ -174,22 +174,16 @@ static void aml_end(struct aml *a)
 	aml_insert(a, o.at, enc, aml_encode_len(enc, a->len - o.at, true));
 }
 
-static bool aml_is_name_char(char c, bool first)
-{
-	return (c >= 'A' && c <= 'Z') || c == '_' ||
-	       (!first && c >= '0' && c <= '9');
-}
-
 /* NameString (20.2.2): \ or ^s, then a count prefix, then padded segments. */
 static void aml_path(struct aml *a, const char *path)
 {
-	unsigned int nr = 0, i;
+	static const char chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+	unsigned int nr;
 	const char *p;
 
 	while (*path == '\\' || *path == '^')
 		aml_byte(a, (unsigned char)*path++);
-	if (*path)
-		nr = 1;
+	nr = *path != '\0';
 	for (p = path; *p; p++)
 		nr += *p == '.';
 	assert(nr <= UINT8_MAX);
@@ -201,15 +195,14 @@ static void aml_path(struct aml *a, const char *path)
 		aml_byte(a, PREFIX_MULTI);
 		aml_byte(a, nr);
 	}
-	while (nr--) {
-		for (i = 0; i < NAME_SEG && *path && *path != '.'; i++) {
-			assert(aml_is_name_char(*path, i == 0));
-			aml_byte(a, (unsigned char)*path++);
-		}
-		assert(i > 0 && (*path == (nr ? '.' : '\0')));
-		path += nr ? 1 : 0;
-		for (; i < NAME_SEG; i++)
-			aml_byte(a, '_');
+	for (; nr; nr--) {
+		size_t len = strspn(path, chars);
+
+		assert(len && len <= NAME_SEG && (*path < '0' || *path > '9') &&
+		       path[len] == (nr > 1 ? '.' : '\0'));
+		aml_bytes(a, path, len);
+		aml_bytes(a, "___", NAME_SEG - len);
+		path += len + 1;
 	}
 }
 

@@ -102,12 +102,16 @@ static void dsdt_write_hotplug(struct aml *a, const struct acpi_config *c)
 #define DSDT_EJECT "method _EJ0 :1 store %u HPEJ end"
 #define DSDT_STATUS "method _OST :3 HOST %u a0 a1 end"
 
-/* One line of a method that gets an index and what to Notify() of it. */
-static void dsdt_write_notify_if(struct aml *a, char letter, int digits,
-				 unsigned int index)
+/* A method that gets an index and what to Notify() of the device that is called
+ * by the letter and the index. */
+static void dsdt_write_notify(struct aml *a, const char *method, char letter,
+			      int digits, unsigned int first, unsigned int end)
 {
-	aml_code(a, "if equal a0 %u notify %c%0*X a1 end", index, letter,
-		 digits, index);
+	aml_code(a, "method %s :2", method);
+	for (unsigned int i = first; i < end; i++)
+		aml_code(a, "if equal a0 %u notify %c%0*X a1 end", i, letter,
+			 digits, i);
+	aml_code(a, "end");
 }
 
 /* HSCN: take words from the chip, as long as there are any, take them apart,
@@ -150,10 +154,7 @@ static void dsdt_write_slots(struct aml *a)
 			 "device S%02X name _ADR %u name _SUN %u " DSDT_EJECT
 			 " end",
 			 i, i << 16, i, ACPI_HOTPLUG_WORD(HOTPLUG_PCI, i, 0));
-	aml_code(a, "method PNTF :2");
-	for (i = 1; i < PCI_SLOTS; i++)
-		dsdt_write_notify_if(a, 'S', 2, i);
-	aml_code(a, "end");
+	dsdt_write_notify(a, "PNTF", 'S', 2, 1, PCI_SLOTS);
 }
 
 /*
@@ -232,10 +233,8 @@ static void dsdt_write_cpu_state(struct aml *a, const struct acpi_config *c)
 	aml_code(a, "field \\_SB.HPST :1");
 	for (i = 0; i < c->nr_cpus; i++)
 		aml_code(a, "P%03X +8", i);
-	aml_code(a, "end method CNTF :2");
-	for (i = 1; i < c->nr_cpus; i++)
-		dsdt_write_notify_if(a, 'C', 3, i);
 	aml_code(a, "end");
+	dsdt_write_notify(a, "CNTF", 'C', 3, 1, c->nr_cpus);
 }
 
 /*
@@ -311,10 +310,7 @@ static void dsdt_write_memory(struct aml *a, const struct acpi_config *c)
 			" " DSDT_STATUS " end",
 			i, i, i, i, i, word, word);
 	}
-	aml_code(a, "method MNTF :2");
-	for (i = 0; i < c->nr_dimms; i++)
-		dsdt_write_notify_if(a, 'M', 3, i);
-	aml_code(a, "end");
+	dsdt_write_notify(a, "MNTF", 'M', 3, 0, c->nr_dimms);
 }
 
 void dsdt_write(struct aml *a, const struct acpi_config *c)

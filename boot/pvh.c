@@ -6,32 +6,14 @@
 
 _Static_assert(sizeof(struct pvh_start_info) == 56, "ABI");
 _Static_assert(sizeof(struct pvh_module) == 32, "ABI");
-_Static_assert(sizeof(struct pvh_memmap) == 24, "ABI");
+_Static_assert(sizeof(struct boot_range) == 24, "ABI");
 _Static_assert(BOOT_START_INFO + sizeof(struct pvh_start_info) <= BOOT_MODLIST,
 	       "layout");
 _Static_assert(BOOT_MODLIST + sizeof(struct pvh_module) <= BOOT_MEMMAP,
 	       "layout");
-_Static_assert(BOOT_MEMMAP + BOOT_MAX_RANGES * sizeof(struct pvh_memmap) <=
+_Static_assert(BOOT_MEMMAP + BOOT_MAX_RANGES * sizeof(struct boot_range) <=
 		       BOOT_ZERO_PAGE,
 	       "layout");
-
-static int pvh_write_memmap(const struct boot_request *req)
-{
-	unsigned int i;
-
-	for (i = 0; i < req->nr_map; i++) {
-		struct pvh_memmap e = {
-			.gpa = le64_of(req->map[i].gpa),
-			.len = le64_of(req->map[i].len),
-			.type = le32_of(req->map[i].type),
-		};
-
-		if (gmem_write(req->gm, BOOT_MEMMAP + i * sizeof(e), &e,
-			       sizeof(e)))
-			return -EFAULT;
-	}
-	return 0;
-}
 
 int pvh_describe(struct boot_job *job, struct error *err)
 {
@@ -55,7 +37,8 @@ int pvh_describe(struct boot_job *job, struct error *err)
 	}
 	if (gmem_write(req->gm, BOOT_START_INFO, &info, sizeof(info)) ||
 	    gmem_write(req->gm, BOOT_MODLIST, &mod, sizeof(mod)) ||
-	    pvh_write_memmap(req))
+	    gmem_write(req->gm, BOOT_MEMMAP, req->map,
+		       req->nr_map * sizeof(*req->map)))
 		return error_set(err, EFAULT, "no RAM at %#x for start info",
 				 BOOT_START_INFO);
 	job->res->params = BOOT_START_INFO;

@@ -21,7 +21,7 @@ struct pvh_start_info {
 	le64 modlist; /* gpa of nr_modules entries */
 	le64 cmdline; /* gpa of a string with NUL */
 	le64 rsdp; /* gpa, 0 without ACPI */
-	le64 memmap; /* gpa of nr_memmap entries */
+	le64 memmap; /* gpa of nr_memmap struct boot_range */
 	le32 nr_memmap;
 	le32 reserved;
 };
@@ -31,13 +31,6 @@ struct pvh_module {
 	le64 len; /* bytes */
 	le64 cmdline; /* 0: none */
 	le64 reserved;
-};
-
-struct pvh_memmap {
-	le64 gpa;
-	le64 len; /* bytes */
-	le32 type; /* enum boot_range_type */
-	le32 reserved;
 };
 
 /*

@@ -19,11 +19,13 @@ enum boot_range_type {
 	BOOT_RANGE_RESERVED = 2,
 };
 
-/* One line of the memory map that the guest is told. */
+/* One line of the memory map that the guest is told: what PVH calls a
+ * hvm_memmap_table_entry, on a little-endian host. */
 struct boot_range {
 	gpa_t gpa;
 	uint64_t len; /* bytes */
-	uint32_t type; /* enum boot_range_type */
+	uint64_t
+		type; /* enum boot_range_type; PVH: the upper half is reserved */
 };
 
 struct boot_machine;

@@ -58,9 +58,10 @@ int zero_page_describe(struct boot_job *job, const void *hdr, size_t hdr_len,
 	bp->acpi_rsdp_addr = req->rsdp;
 	bp->e820_entries = (uint8_t)req->nr_map;
 	for (i = 0; i < req->nr_map; i++)
-		bp->e820_table[i] = (struct boot_e820_entry){
-			req->map[i].gpa, req->map[i].len, req->map[i].type
-		};
+		bp->e820_table[i] =
+			(struct boot_e820_entry){ req->map[i].gpa,
+						  req->map[i].len,
+						  (uint32_t)req->map[i].type };
 	job->res->params = BOOT_ZERO_PAGE;
 	return 0;
 }

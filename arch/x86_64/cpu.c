@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
+#include <asm/processor-flags.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <string.h>
@@ -19,10 +20,6 @@
 #define MTRR_ENABLE (1u << 11)
 #define MTRR_TYPE_WB 6u
 
-#define CR0_PE 1u
-#define CR0_ET (1u << 4)
-#define CR0_PG (1u << 31)
-#define CR4_PAE (1u << 5)
 #define EFER_LME (1u << 8)
 #define EFER_LMA (1u << 10)
 
@@ -177,11 +174,11 @@ int arch_enter(struct vcpu *vcpu, const struct arch_entry *entry,
 	if (r)
 		return error_set(err, r,
 				 "--memory: too small for the boot structures");
-	sregs.cr0 = CR0_PE | CR0_ET;
+	sregs.cr0 = X86_CR0_PE | X86_CR0_ET;
 	if (long_mode) {
-		sregs.cr0 |= CR0_PG;
+		sregs.cr0 |= X86_CR0_PG;
 		sregs.cr3 = BOOT_PAGE_TABLES;
-		sregs.cr4 = CR4_PAE;
+		sregs.cr4 = X86_CR4_PAE;
 		sregs.efer = EFER_LME | EFER_LMA;
 		regs.rsi = entry->params;
 	} else {

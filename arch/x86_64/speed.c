@@ -20,20 +20,18 @@
 #define SPEED_ROUNDS 3
 
 /* mov $TURNS, %ecx; 1: dec %ecx; jnz 1b; out %al, $0x80  (real mode) */
-static const uint8_t speed_code[] = {
-	0x66,
-	0xb9,
-	SPEED_LOOP_TURNS & 0xff,
-	SPEED_LOOP_TURNS >> 8,
-	0,
-	0,
-	0x66,
-	0x49,
-	0x75,
-	0xfc,
-	0xe6,
-	0x80,
-};
+static const uint8_t speed_code[] = { 0x66,
+				      0xb9,
+				      SPEED_LOOP_TURNS & 0xff,
+				      SPEED_LOOP_TURNS >> 8,
+				      0,
+				      0,
+				      0x66,
+				      0x49,
+				      0x75,
+				      0xfc,
+				      0xe6,
+				      0x80 };
 
 static int speed_set_registers(int vcpu_fd)
 {

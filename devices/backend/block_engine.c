@@ -27,6 +27,7 @@
 
 /* ---- choice of an engine ---- */
 
+/* In the order of their kinds, in which they stand in for each other. */
 static const struct {
 	const struct block_mechanism *mechanism; /* NULL: not built */
 	const char *name;
@@ -53,42 +54,38 @@ static const struct {
 	},
 };
 
-static void engine_say_fallback(enum block_engine_kind from, int r,
-				enum block_engine_kind to)
+static void engine_say_fallback(enum block_engine_kind from, int r)
 {
 	static atomic_flag said[ARRAY_SIZE(engines)];
+	const char *to = engines[from + 1].name;
 
 	if (atomic_flag_test_and_set(&said[from]))
 		return;
 	if (engines[from].mechanism)
-		log_warn("disks use %s: the host refuses %s (%s; %s)",
-			 engines[to].name, engines[from].name, strerror(-r),
-			 engines[from].hint);
+		log_warn("disks use %s: the host refuses %s (%s; %s)", to,
+			 engines[from].name, strerror(-r), engines[from].hint);
 	else
-		log_warn("disks use %s: %s is not built in", engines[to].name,
+		log_warn("disks use %s: %s is not built in", to,
 			 engines[from].name);
 }
 
 int block_engine_create(struct block_engine **out, enum block_engine_kind kind,
 			const struct block_engine_config *config)
 {
-	enum block_engine_kind next;
 	int r;
 
 	assert(config->depth >= 1 && config->depth <= 32768);
 	if (kind == BLOCK_ENGINE_AUTO)
 		kind = config->image->is_local ? BLOCK_ENGINE_URING
 					       : BLOCK_ENGINE_SYNC;
-	for (;; kind = next) {
+	for (;; kind++) {
 		r = engines[kind].mechanism
 			    ? block_engine_make(out, engines[kind].mechanism,
 						config)
 			    : -ENOSYS;
 		if (!r || kind == BLOCK_ENGINE_SYNC)
 			return r;
-		next = kind == BLOCK_ENGINE_URING ? BLOCK_ENGINE_AIO
-						  : BLOCK_ENGINE_SYNC;
-		engine_say_fallback(kind, r, next);
+		engine_say_fallback(kind, r);
 	}
 }
 
