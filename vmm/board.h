@@ -21,6 +21,7 @@
  * without KVM.
  */
 struct board;
+struct irq_msi;
 struct serial_config;
 
 #define BOARD_MAX_IO_LOOPS 8
@@ -49,6 +50,8 @@ struct board_ops {
 	void (*line)(void *opaque, uint32_t gsi, bool level);
 	/* As board_ioeventfd(). */
 	int (*ioeventfd)(void *opaque, gpa_t gpa, int event_fd, bool assign);
+	/* As irq_msi_fd(). NULL: it cannot be had. */
+	int (*msi_fd)(void *opaque, int event_fd, const struct irq_msi *msi);
 };
 
 #define BOARD_ANSWER_WORDS (HOTPLUG_MAX_INDEX / 64u)

@@ -12,6 +12,13 @@ bool irq_msi(struct board *board, uint32_t devid, uint64_t addr, uint32_t data)
 	return true;
 }
 
+int irq_msi_fd(struct board *board, int event_fd, const struct irq_msi *msi)
+{
+	if (!board->ops->msi_fd)
+		return -ENOSYS;
+	return board->ops->msi_fd(board->ops_opaque, event_fd, msi);
+}
+
 void irq_hold(struct board *board, bool on)
 {
 	atomic_store(&board->irqs_held, on);

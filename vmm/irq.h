@@ -20,6 +20,20 @@ struct board;
  */
 bool irq_msi(struct board *board, uint32_t devid, uint64_t addr, uint32_t data);
 
+/* One message, as above. */
+struct irq_msi {
+	uint32_t devid;
+	uint32_t data;
+	uint64_t addr;
+};
+
+/*
+ * Each signal of event_fd from now on sends this message, instead of the one
+ * before, without this process; NULL: none any more. Held or not. -errno: it
+ * sends none, and is for the caller to read.
+ */
+int irq_msi_fd(struct board *board, int event_fd, const struct irq_msi *msi);
+
 /* From now on no message is sent; on false, they are sent again. Main thread,
  * no vCPU runs; devices may still end what they have begun. */
 void irq_hold(struct board *board, bool on);

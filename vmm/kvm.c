@@ -93,10 +93,123 @@ static int kvm_ioeventfd(void *opaque, gpa_t gpa, int event_fd, bool assign)
 	return ioctl(kvm->vm_fd, KVM_IOEVENTFD, &io) ? -errno : 0;
 }
 
+/* ---- messages that eventfds send ---- */
+
+/* The first ones are an I/O APIC's. */
+#define KVM_SENDER_GSI 64u
+#define KVM_MAX_SENDERS 1024u
+
+static int kvm_set_routes_locked(const struct kvm *kvm)
+{
+	struct kvm_irq_routing *all = calloc(
+		1, sizeof(*all) + kvm->nr_senders * sizeof(all->entries[0]));
+	int r;
+
+	if (!all)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < kvm->nr_senders; i++) {
+		const struct irq_msi *msi = &kvm->senders[i].msi;
+
+		if (kvm->senders[i].event_fd < 0)
+			continue;
+		all->entries[all->nr++] = (struct kvm_irq_routing_entry){
+			.gsi = KVM_SENDER_GSI + i,
+			.type = KVM_IRQ_ROUTING_MSI,
+			.flags = arch_msi_has_devid ? KVM_MSI_VALID_DEVID : 0,
+			.u.msi = { .address_lo = (uint32_t)msi->addr,
+				   .address_hi = (uint32_t)(msi->addr >> 32),
+				   .data = msi->data,
+				   .devid = msi->devid },
+		};
+	}
+	r = ioctl(kvm->vm_fd, KVM_SET_GSI_ROUTING, all) ? -errno : 0;
+	free(all);
+	return r;
+}
+
+/* The place of event_fd (-1: a free one); nr_senders: there is none. */
+static unsigned int kvm_find_sender(const struct kvm *kvm, int event_fd)
+{
+	unsigned int i = 0;
+
+	while (i < kvm->nr_senders && kvm->senders[i].event_fd != event_fd)
+		i++;
+	return i;
+}
+
+static int kvm_irqfd(const struct kvm *kvm, unsigned int at, bool assign)
+{
+	const struct kvm_irqfd irqfd = {
+		.fd = (uint32_t)kvm->senders[at].event_fd,
+		.gsi = KVM_SENDER_GSI + at,
+		.flags = assign ? 0 : KVM_IRQFD_FLAG_DEASSIGN,
+	};
+
+	return ioctl(kvm->vm_fd, KVM_IRQFD, &irqfd) ? -errno : 0;
+}
+
+static int kvm_grow_senders(struct kvm *kvm)
+{
+	unsigned int nr = kvm->nr_senders ? 2 * kvm->nr_senders : 16;
+	struct kvm_sender *grown =
+		nr > KVM_MAX_SENDERS
+			? NULL
+			: realloc(kvm->senders, nr * sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	for (unsigned int i = kvm->nr_senders; i < nr; i++)
+		grown[i].event_fd = -1;
+	kvm->senders = grown;
+	kvm->nr_senders = nr;
+	return 0;
+}
+
+static int kvm_add_sender_locked(struct kvm *kvm, int event_fd,
+				 const struct irq_msi *msi)
+{
+	unsigned int at = kvm_find_sender(kvm, event_fd);
+	bool is_new = at == kvm->nr_senders;
+	int r;
+
+	if (is_new)
+		at = kvm_find_sender(kvm, -1);
+	if (at == kvm->nr_senders && kvm_grow_senders(kvm))
+		return -ENOMEM;
+	kvm->senders[at] = (struct kvm_sender){ event_fd, *msi };
+	r = kvm_set_routes_locked(kvm);
+	if (!r && is_new)
+		r = kvm_irqfd(kvm, at, true);
+	if (!r)
+		return 0;
+	kvm_irqfd(kvm, at, false);
+	kvm->senders[at].event_fd = -1;
+	return r;
+}
+
+static int kvm_msi_fd(void *opaque, int event_fd, const struct irq_msi *msi)
+{
+	struct kvm *kvm = opaque;
+	unsigned int at;
+	int r = 0;
+
+	pthread_mutex_lock(&kvm->lock);
+	at = kvm_find_sender(kvm, event_fd);
+	if (msi) {
+		r = kvm_add_sender_locked(kvm, event_fd, msi);
+	} else if (at < kvm->nr_senders) {
+		r = kvm_irqfd(kvm, at, false);
+		kvm->senders[at].event_fd = -1;
+	}
+	pthread_mutex_unlock(&kvm->lock);
+	return r;
+}
+
 static const struct board_ops kvm_board_ops = {
 	.msi = kvm_msi,
 	.line = kvm_line,
 	.ioeventfd = kvm_ioeventfd,
+	.msi_fd = kvm_msi_fd,
 };
 
 /* ---- /dev/kvm ---- */
@@ -111,6 +224,7 @@ void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus)
 		.memory.added = kvm_range_added,
 		.memory.removed = kvm_range_removed,
 	};
+	pthread_mutex_init(&kvm->lock, NULL);
 	board->ops = &kvm_board_ops;
 	board->ops_opaque = kvm;
 }
@@ -201,6 +315,9 @@ void kvm_unbuild(struct kvm *kvm)
 	kvm->vcpus = NULL;
 	kvm->nr_vcpus = 0;
 	gmem_unlisten(&kvm->memory);
+	free(kvm->senders);
+	kvm->senders = NULL;
+	kvm->nr_senders = 0;
 	close_fd(&kvm->vm_fd);
 }
 

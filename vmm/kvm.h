@@ -3,11 +3,13 @@
 #ifndef VMM_KVM_H
 #define VMM_KVM_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "vmm/board.h"
 #include "vmm/error.h"
 #include "vmm/gmem.h"
+#include "vmm/irq.h"
 
 /*
  * The KVM side of a machine: its descriptors, memory slots, vCPUs, ioeventfds
@@ -30,6 +32,15 @@ struct kvm {
 	struct vcpu **vcpus; /* max_vcpus entries */
 	unsigned int max_vcpus;
 	unsigned int nr_vcpus; /* made; some may have no thread */
+
+	/* any thread, under lock, which is a leaf */
+	pthread_mutex_t lock;
+	/* Messages that eventfds send. The place says which GSI it is. */
+	struct kvm_sender {
+		int event_fd; /* -1: free */
+		struct irq_msi msi;
+	} * senders;
+	unsigned int nr_senders; /* places, used or free */
 };
 
 /* kvm: the caller's storage. kvm_close() accepts it from here on. The board's

@@ -48,16 +48,39 @@ void msix_reset(struct msix *m)
 	pthread_mutex_unlock(&m->lock);
 }
 
-static void msix_deliver_locked(struct msix *m, unsigned int vector)
+static bool msix_message_locked(const struct msix *m, unsigned int vector,
+				uint64_t *addr, uint32_t *data)
 {
 	const struct msix_entry *e = &m->state->table[vector];
-	uint64_t bit = 1ull << (vector % 64);
+
+	*addr = (uint64_t)e->addr_hi << 32 | e->addr_lo;
+	*data = e->data;
+	return m->enabled && !m->masked &&
+	       !(e->control & PCI_MSIX_ENTRY_CTRL_MASKBIT);
+}
+
+bool msix_message(struct msix *m, unsigned int vector, uint64_t *addr,
+		  uint32_t *data)
+{
+	bool good;
+
+	if (vector >= m->nr)
+		return false;
+	pthread_mutex_lock(&m->lock);
+	good = msix_message_locked(m, vector, addr, data);
+	pthread_mutex_unlock(&m->lock);
+	return good;
+}
+
+static void msix_deliver_locked(struct msix *m, unsigned int vector)
+{
+	uint64_t bit = 1ull << (vector % 64), addr;
+	uint32_t data;
 
 	if (!m->enabled)
 		return;
-	if (m->masked || e->control & PCI_MSIX_ENTRY_CTRL_MASKBIT ||
-	    !m->send(m->opaque, (uint64_t)e->addr_hi << 32 | e->addr_lo,
-		     e->data))
+	if (!msix_message_locked(m, vector, &addr, &data) ||
+	    !m->send(m->opaque, addr, data))
 		m->state->pending[vector / 64] |= bit;
 	else
 		m->state->pending[vector / 64] &= ~bit;

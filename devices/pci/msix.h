@@ -62,6 +62,10 @@ void msix_set_control(struct msix *m, bool enabled, bool masked);
 /* Send a vector, or mark it pending; one out of range is ignored. Any thread. */
 void msix_notify(struct msix *m, unsigned int vector);
 
+/* What the vector sends now; false: nothing, it is masked. Any thread. */
+bool msix_message(struct msix *m, unsigned int vector, uint64_t *addr,
+		  uint32_t *data);
+
 /* Send what is pending and not masked. Any thread. */
 void msix_flush(struct msix *m);
 

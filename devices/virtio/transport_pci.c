@@ -121,6 +121,36 @@ static uint64_t vpci_read_register(struct vpci *vp, unsigned int reg)
 	}
 }
 
+/* ---- interrupts of rings that are served elsewhere ---- */
+
+static void vpci_route_locked(void *transport, struct virtio_queue *q)
+{
+	struct vpci *vp = transport;
+	struct irq_msi msi = { .devid = vp->pci.slot << 3 };
+	bool on = q->state == VIRTIO_QUEUE_RUNNING &&
+		  msix_message(&vp->pci.msix, atomic_load(&q->vector),
+			       &msi.addr, &msi.data);
+
+	if (on == q->is_direct &&
+	    (!on || (msi.addr == q->direct.addr && msi.data == q->direct.data)))
+		return;
+	q->is_direct =
+		!irq_msi_fd(q->dev->board, q->call.fd, on ? &msi : NULL) && on;
+	q->direct = msi;
+}
+
+/* The guest has changed vectors. */
+static void vpci_route_all(struct vpci *vp)
+{
+	struct virtio_dev *dev = vp->dev;
+
+	pthread_mutex_lock(&dev->lock);
+	for (unsigned int i = 0; i < dev->nr_queues; i++)
+		if (dev->queues[i].elsewhere)
+			vpci_route_locked(vp, &dev->queues[i]);
+	pthread_mutex_unlock(&dev->lock);
+}
+
 static uint16_t vpci_check_vector(const struct vpci *vp, uint64_t vector)
 {
 	return vector < vp->pci.msix.nr ? (uint16_t)vector : VIRTIO_NO_VECTOR;
@@ -137,6 +167,8 @@ static void vpci_write_queue(struct vpci *vp, struct virtio_queue *q,
 
 	if (reg == VIRTIO_PCI_COMMON_Q_MSIX) {
 		atomic_store(&q->vector, vpci_check_vector(vp, v));
+		if (q->elsewhere)
+			vpci_route_locked(vp, q);
 	} else if (reg == VIRTIO_PCI_COMMON_Q_RESET && v == 1) {
 		virtio_queue_reset(q);
 	} else if (reg == VIRTIO_PCI_COMMON_Q_ENABLE && v == 1) {
@@ -283,6 +315,7 @@ static void vpci_bar_write(void *opaque, uint64_t off, const void *data,
 
 	if (off >= VPCI_MSIX) {
 		msix_table_write(&vp->pci.msix, off - VPCI_MSIX, data, len);
+		vpci_route_all(vp);
 		return;
 	}
 	if (vpci_is_in(off, len, VPCI_NOTIFY, VPCI_NOTIFY_LEN)) {
@@ -362,6 +395,7 @@ static void vpci_config_written(struct pci_dev *pci, unsigned int off,
 	uint32_t bar_off, bar_len;
 	uint8_t *data = vpci_cap_access(vp, off, len, &bar_off, &bar_len);
 
+	vpci_route_all(vp); /* it may be MSI-X's control */
 	if (data)
 		vpci_bar_write(pci, bar_off, data, bar_len);
 }
@@ -391,6 +425,7 @@ static void vpci_reset(void *transport)
 	vp->driver_feature_select = 0;
 	vp->queue_select = 0;
 	pci_dev_reset(&vp->pci);
+	vpci_route_all(vp);
 }
 
 static void vpci_unplug(void *transport, bool forced)
@@ -398,6 +433,7 @@ static void vpci_unplug(void *transport, bool forced)
 	struct vpci *vp = transport;
 
 	pci_detach(&vp->pci, forced);
+	vpci_route_all(vp);
 }
 
 static void vpci_destroy(void *transport)
@@ -410,6 +446,7 @@ static void vpci_destroy(void *transport)
 
 static const struct virtio_transport_ops vpci_transport_ops = {
 	.interrupt = vpci_interrupt,
+	.route = vpci_route_locked,
 	.reset = vpci_reset,
 	.unplug = vpci_unplug,
 	.destroy = vpci_destroy,

@@ -328,6 +328,8 @@ static void virtio_queue_enter_locked(struct virtio_queue *q,
 	if (q->state + 1 != state)
 		return;
 	q->state = state;
+	if (q->elsewhere)
+		q->dev->transport_ops->route(q->dev->transport, q);
 	loop_post(q->loop, &q->state_call);
 }
 

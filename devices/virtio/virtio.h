@@ -13,6 +13,7 @@
 #include "devices/virtio/limit.h"
 #include "devices/virtio/memory_hold.h"
 #include "devices/virtio/virtqueue.h"
+#include "vmm/irq.h"
 #include "vmm/loop.h"
 
 /*
@@ -80,6 +81,8 @@ struct virtio_queue {
 	bool was_reset; /* by queue_reset: may be set up again */
 	bool resetting; /* queue_reset as the driver reads it */
 	bool resumed; /* it is to run again as soon as it is off */
+	bool is_direct; /* call sends this, without this process */
+	struct irq_msi direct;
 	struct loop_call state_call; /* the loop is to follow `state` */
 
 	/* any thread, atomic */
@@ -155,6 +158,10 @@ struct virtio_ops {
 struct virtio_transport_ops {
 	/* Interrupt the driver through an MSI-X vector. Any thread. */
 	void (*interrupt)(void *transport, uint16_t vector);
+	/* A ring that is served elsewhere starts or stops: have q->call.fd
+	 * interrupt without this process while it runs, where that can be.
+	 * Lock held. */
+	void (*route)(void *transport, struct virtio_queue *q);
 	/* Power-on state of the transport itself; the VM's KVM side is about
 	 * to be built anew. No vCPU runs. Main thread. */
 	void (*reset)(void *transport);

@@ -70,10 +70,28 @@ static int fake_ioeventfd(void *opaque, gpa_t gpa, int event_fd, bool assign)
 	return -ENOENT;
 }
 
+static int fake_msi_fd(void *opaque, int event_fd, const struct irq_msi *msi)
+{
+	struct fake_vm *fv = opaque;
+	unsigned int i = 0;
+
+	while (i < fv->nr_msi_fds && fv->msi_fds[i].fd != event_fd)
+		i++;
+	if (msi) {
+		require(i < FAKE_MAX_IOEVENTFD);
+		fv->msi_fds[i] = (struct fake_msi_fd){ event_fd, *msi };
+		fv->nr_msi_fds += i == fv->nr_msi_fds;
+	} else if (i < fv->nr_msi_fds) {
+		fv->msi_fds[i] = fv->msi_fds[--fv->nr_msi_fds];
+	}
+	return 0;
+}
+
 static const struct board_ops fake_board_ops = {
 	.msi = fake_msi,
 	.line = fake_line,
 	.ioeventfd = fake_ioeventfd,
+	.msi_fd = fake_msi_fd,
 };
 
 /* ---- life ---- */
@@ -106,7 +124,7 @@ void fake_vm_fini(struct fake_vm *fv)
 	while (!list_is_empty(&fv->board.devices))
 		fake_vm_remove(fv, container_of(fv->board.devices.prev,
 						struct device, node));
-	require(!fv->nr_ioeventfds);
+	require(!fv->nr_ioeventfds && !fv->nr_msi_fds);
 	require(!fv->board.pio.nr && !fv->board.mmio.nr);
 	gmem_fini(&fv->board.gmem);
 	board_fini(&fv->board);

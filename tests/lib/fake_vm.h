@@ -8,6 +8,7 @@
 
 #include "vmm/board.h"
 #include "vmm/config.h"
+#include "vmm/irq.h"
 
 /*
  * A board without KVM for device tests: real memory, buses and loop; what a
@@ -37,6 +38,12 @@ struct fake_ioeventfd {
 	int fd;
 };
 
+/* An eventfd that is to interrupt without the device. Here nobody reads it. */
+struct fake_msi_fd {
+	int fd;
+	struct irq_msi msi;
+};
+
 struct fake_vm {
 	struct board board;
 	struct vm_config config;
@@ -50,6 +57,8 @@ struct fake_vm {
 	struct fake_ioeventfd ioeventfds[FAKE_MAX_IOEVENTFD];
 	unsigned int nr_ioeventfds;
 	bool refuse_ioeventfds;
+	struct fake_msi_fd msi_fds[FAKE_MAX_IOEVENTFD];
+	unsigned int nr_msi_fds;
 	struct loop_call quiet; /* counts calls of board_device_quiet() */
 	unsigned int nr_quiet;
 };

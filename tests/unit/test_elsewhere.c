@@ -288,6 +288,57 @@ static void test_vectors(void **state unused_param)
 	expect_interrupt(1);
 }
 
+/* data of the message that the call sends by itself; -1: none. */
+static void expect_direct(int data)
+{
+	assert_int_equal(fv.nr_msi_fds, data >= 0);
+	if (data < 0)
+		return;
+	assert_int_equal(fv.msi_fds[0].fd, far->dev.queues[0].call.fd);
+	assert_int_equal(fv.msi_fds[0].msi.data, data);
+	assert_int_equal(fv.msi_fds[0].msi.addr, 0xfee00000);
+	assert_int_equal(fv.msi_fds[0].msi.devid, gv.slot << 3);
+}
+
+/* The host interrupts without us while the driver has a vector for it. */
+static void test_direct(void **state unused_param)
+{
+	struct device *device = &far->dev.device;
+
+	expect_direct(1);
+	gv_write(&gv, GV_QUEUE_SELECT, 0, 2);
+	gv_write(&gv, GV_QUEUE_VECTOR, 0, 2);
+	expect_direct(0);
+	gv_write(&gv, GV_QUEUE_VECTOR, VIRTIO_NO_VECTOR, 2);
+	expect_direct(-1);
+	gv_write(&gv, GV_QUEUE_VECTOR, 1, 2);
+	expect_direct(1);
+	fake_mmio_write(&fv, VECTOR_CONTROL(1), 1, 4);
+	expect_direct(-1);
+	fake_mmio_write(&fv, VECTOR_CONTROL(1), 0, 4);
+	expect_direct(1);
+	fake_mmio_write(&fv, VECTOR_CONTROL(1) - 4, 77, 4);
+	expect_direct(77);
+	fake_cfg_write(&fv, gv.slot, gv.cap[GV_MSIX] + 2u, 0xc000, 2);
+	expect_direct(-1);
+	fake_cfg_write(&fv, gv.slot, gv.cap[GV_MSIX] + 2u, 0x8000, 2);
+	expect_direct(77);
+	/* Not while it is paused, and not of a ring that is off. */
+	fake_vm_quiesce(&fv, device);
+	expect_direct(-1);
+	device->ops->resume(device);
+	fake_vm_turn(&fv);
+	expect_direct(77);
+	gv_write(&gv, GV_STATUS, 0, 1);
+	expect_direct(-1);
+	assert_true(fake_vm_turn_until(&fv, is_reset, NULL));
+	bring_up();
+	expect_direct(77);
+	fake_vm_quiesce(&fv, device);
+	device->ops->reset(device);
+	expect_direct(-1);
+}
+
 /* Paused, nobody serves; resumed, they take up where they were. */
 static void test_pause(void **state unused_param)
 {
@@ -357,8 +408,9 @@ static void test_resets(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_serves),	   UNIT(test_vectors), UNIT(test_pause),
-		UNIT(test_last_interrupt), UNIT(test_resets),
+		UNIT(test_serves), UNIT(test_vectors),
+		UNIT(test_pause),  UNIT(test_last_interrupt),
+		UNIT(test_resets), UNIT(test_direct),
 	};
 
 	log_init(STDERR_FILENO, LOG_ERROR); /* warnings are expected */
