@@ -75,8 +75,7 @@ uint64_t token_bucket_wait_ns(struct token_bucket *tb, uint64_t now_ns)
 	tb->refused = !tb->state.burst && !tb->state.tokens;
 	if (!tb->refused)
 		return 0;
-	/* debt + 1 <= 2^64 - 1: a debt comes from a request that found one
-	 * token. missing is not 0, because rest < refill_ns. */
+	/* missing is not 0, because rest < refill_ns. */
 	missing = ((u128)tb->state.debt + 1) * tb->refill_ns - tb->state.rest;
 	missing = (missing - 1) / tb->size + 1;
 	return (uint64_t)MIN(missing, (u128)UINT64_MAX);
@@ -92,6 +91,6 @@ void token_bucket_spend(struct token_bucket *tb, uint64_t n)
 	n -= part;
 	part = MIN(n, tb->state.tokens);
 	tb->state.tokens -= part;
-	/* A request that passes found a token; what follows it may find none. */
+	/* There may be one: several were told at once that they pass. */
 	tb->state.debt += MIN(n - part, UINT64_MAX - tb->state.debt);
 }

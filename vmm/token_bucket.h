@@ -55,8 +55,14 @@ void token_bucket_set(struct token_bucket *tb,
  * request is taken to wait from a call that is not 0 to one that is. */
 uint64_t token_bucket_wait_ns(struct token_bucket *tb, uint64_t now_ns);
 
-/* A request of n tokens passes, as token_bucket_wait_ns() returned 0; or one that
- * passed turns out to need n more. */
+/* A request of n tokens passes, of those to which token_bucket_wait_ns() returned
+ * 0 last. */
 void token_bucket_spend(struct token_bucket *tb, uint64_t n);
+
+/* May another one pass, whatever time it is? */
+static inline bool token_bucket_has(const struct token_bucket *tb)
+{
+	return !tb->refill_ns || tb->state.burst || tb->state.tokens;
+}
 
 #endif

@@ -11,6 +11,7 @@
 #include "devices/registry.h"
 #include "devices/virtio/blk_queue.h"
 #include "devices/virtio/transport_pci.h"
+#include "devices/virtio/virtio_limit.h"
 #include "vmm/param.h"
 #include "vmm/board.h"
 

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/virtio/virtio_limit.h"
 #include "vmm/iov.h"
 #include "vmm/log.h"
 
@@ -271,7 +272,7 @@ bool blk_poll(struct virtio_dev *dev, unsigned int qidx)
 	struct virtqueue *vq = &bq->q->vq;
 	bool work = block_engine_poll(bq->engine);
 
-	if (vq->used_published != vq->used_idx) {
+	if (vq->used_signalled != vq->used_idx) {
 		virtio_queue_publish(bq->q);
 		work = true;
 	}

@@ -29,6 +29,7 @@ struct io_counters {
 	struct io_direction directions[2]; /* [write] */
 	uint64_t errors; /* of the host */
 	uint64_t throttled_ns; /* requests were held back by the rate limit */
+	uint64_t kicks, interrupts;
 };
 
 /* The first requests are all timed, then one in 64: a clock costs more than

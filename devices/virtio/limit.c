@@ -62,31 +62,54 @@ bool limit_set(struct limit *limit, const struct limit_config *config,
 	return changed;
 }
 
+static uint64_t limit_wait_ns_locked(struct limit *limit, uint64_t now_ns,
+				     uint64_t *until_ns)
+{
+	uint64_t bytes = token_bucket_wait_ns(&limit->bytes, now_ns);
+	uint64_t ops = token_bucket_wait_ns(&limit->ops, now_ns);
+	uint64_t wait_ns = MAX(bytes, ops);
+
+	/* A time beyond all clocks is not one in the past. */
+	*until_ns = now_ns + MIN(wait_ns, UINT64_MAX - now_ns);
+	return wait_ns;
+}
+
+static void limit_spend_locked(struct limit *limit, uint64_t len)
+{
+	token_bucket_spend(&limit->bytes, len);
+	token_bucket_spend(&limit->ops, 1);
+}
+
 bool limit_take(struct limit *limit, uint64_t now_ns, uint64_t len,
 		uint64_t *until_ns)
 {
-	uint64_t bytes, ops, wait_ns;
+	bool may;
 
 	pthread_mutex_lock(&limit->lock);
-	bytes = token_bucket_wait_ns(&limit->bytes, now_ns);
-	ops = token_bucket_wait_ns(&limit->ops, now_ns);
-	wait_ns = MAX(bytes, ops);
-	if (!wait_ns) {
-		token_bucket_spend(&limit->bytes, len);
-		token_bucket_spend(&limit->ops, 1);
-	}
+	may = !limit_wait_ns_locked(limit, now_ns, until_ns);
+	if (may)
+		limit_spend_locked(limit, len);
 	pthread_mutex_unlock(&limit->lock);
-	/* A time beyond all clocks is not one in the past. */
-	*until_ns = now_ns + MIN(wait_ns, UINT64_MAX - now_ns);
-	return !wait_ns;
+	return may;
 }
 
-void limit_charge(struct limit *limit, uint64_t ops, uint64_t bytes)
+bool limit_may(struct limit *limit, uint64_t now_ns, uint64_t *until_ns)
 {
-	if (!atomic_load_explicit(&limit->active, memory_order_relaxed))
-		return;
+	bool may;
+
 	pthread_mutex_lock(&limit->lock);
-	token_bucket_spend(&limit->bytes, bytes);
-	token_bucket_spend(&limit->ops, ops);
+	may = !limit_wait_ns_locked(limit, now_ns, until_ns);
 	pthread_mutex_unlock(&limit->lock);
+	return may;
+}
+
+bool limit_charge(struct limit *limit, uint64_t len)
+{
+	bool more;
+
+	pthread_mutex_lock(&limit->lock);
+	limit_spend_locked(limit, len);
+	more = token_bucket_has(&limit->bytes) && token_bucket_has(&limit->ops);
+	pthread_mutex_unlock(&limit->lock);
+	return more;
 }

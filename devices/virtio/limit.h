@@ -143,8 +143,11 @@ bool limit_set(struct limit *limit, const struct limit_config *config,
 bool limit_take(struct limit *limit, uint64_t now_ns, uint64_t len,
 		uint64_t *until_ns);
 
-/* What limit_take() let pass was followed by this much more, as who reads from the
- * host knows afterwards. Any thread. */
-void limit_charge(struct limit *limit, uint64_t ops, uint64_t bytes);
+/* The same in two halves, for what has its length when it was done. May
+ * something go? False: asking again makes sense at *until_ns. Any thread. */
+bool limit_may(struct limit *limit, uint64_t now_ns, uint64_t *until_ns);
+/* It went, with len bytes. False: nothing may go without limit_may(). Any
+ * thread; several that were told that they may are all charged. */
+bool limit_charge(struct limit *limit, uint64_t len);
 
 #endif

@@ -39,27 +39,17 @@ void virtio_kick(struct virtio_dev *dev, unsigned int qidx)
 		virtio_fault(q, q->vq.fault);
 }
 
-/* ---- rate limits ---- */
+/* ---- held queues ---- */
 
-bool virtio_queue_admit(struct virtio_queue *q, enum virtio_direction direction,
-			struct vq_chain *chain, uint64_t len)
+void virtio_queue_hold(struct virtio_queue *q, uint64_t now_ns,
+		       uint64_t until_ns)
 {
-	struct limit *limit = &q->dev->limits[direction];
-	uint64_t now, until;
-
-	if (!atomic_load_explicit(&limit->active, memory_order_relaxed))
-		return true;
-	now = loop_now_ns();
-	if (limit_take(limit, now, len, &until))
-		return true;
-	virtqueue_unpop(&q->vq, chain);
 	q->held = true;
-	q->held_ns = now;
-	loop_timer_set(q->loop, &q->limit_timer, until);
-	return false;
+	q->held_ns = now_ns;
+	loop_timer_set(q->loop, &q->limit_timer, until_ns);
 }
 
-static void virtio_queue_release(struct virtio_queue *q)
+static void virtio_queue_unhold(struct virtio_queue *q)
 {
 	loop_timer_cancel(&q->limit_timer);
 	if (q->held)
@@ -72,31 +62,8 @@ static void virtio_queue_on_limit(struct loop_timer *lt)
 	struct virtio_queue *q =
 		container_of(lt, struct virtio_queue, limit_timer);
 
-	virtio_queue_release(q);
+	virtio_queue_unhold(q);
 	virtio_kick(q->dev, q->index);
-}
-
-void virtio_set_limit(struct virtio_dev *dev, enum virtio_direction direction,
-		      const struct limit_config *config)
-{
-	unsigned int i;
-
-	if (!limit_set(&dev->limits[direction], config, loop_now_ns()))
-		return;
-	for (i = 0; i < dev->nr_queues; i++) {
-		atomic_store(&dev->queues[i].limit_changed, true);
-		virtio_notify_write(dev, i);
-	}
-}
-
-void virtio_set_limits(struct virtio_dev *dev,
-		       const struct limits_config *config)
-{
-	for (unsigned int i = 0; i < VIRTIO_DIRECTIONS; i++) {
-		const struct limit_config limit = limit_of(config, i);
-
-		virtio_set_limit(dev, i, &limit);
-	}
 }
 
 /* ---- memory that goes ---- */
@@ -144,8 +111,9 @@ static void virtio_on_kick(struct loop_fd *lf, uint32_t events unused_param)
 	eventfd_t n;
 
 	(void)!eventfd_read(lf->fd, &n);
+	io_count(&q->counters.kicks, 1);
 	if (atomic_exchange(&q->limit_changed, false))
-		virtio_queue_release(q);
+		virtio_queue_unhold(q);
 	virtio_kick(q->dev, q->index);
 }
 
@@ -228,7 +196,7 @@ static void virtio_queue_start(struct virtio_queue *q)
 static void virtio_queue_stop(struct virtio_queue *q)
 {
 	q->draining = true;
-	virtio_queue_release(q);
+	virtio_queue_unhold(q);
 	loop_fd_del(&q->kick);
 	if (q->vq.busy)
 		q->dev->ops->queue_stop(q->dev, q->index);
@@ -260,8 +228,10 @@ static void virtio_interrupt(struct virtio_dev *dev, unsigned int isr,
 
 void virtio_queue_publish(struct virtio_queue *q)
 {
-	if (virtqueue_publish(&q->vq))
-		virtio_interrupt(q->dev, VIRTIO_ISR_QUEUE, q->vector);
+	if (!virtqueue_publish(&q->vq))
+		return;
+	io_count(&q->counters.interrupts, 1);
+	virtio_interrupt(q->dev, VIRTIO_ISR_QUEUE, q->vector);
 }
 
 /* Who serves the ring elsewhere has used chains. */
@@ -585,6 +555,8 @@ static void virtio_device_resume(struct device *device)
 	for (i = 0; i < dev->nr_queues; i++)
 		virtio_queue_resume_locked(&dev->queues[i]);
 	pthread_mutex_unlock(&dev->lock);
+	if (dev->ops->resume)
+		dev->ops->resume(dev);
 }
 
 static void virtio_device_reset(struct device *device)

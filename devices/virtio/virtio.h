@@ -151,6 +151,8 @@ struct virtio_ops {
 			 void *arg);
 	/* As of struct device_ops; queues are off. NULL: nothing is open. */
 	void (*release)(struct virtio_dev *dev);
+	/* The machine goes on after a pause. Main thread. NULL: no matter. */
+	void (*resume)(struct virtio_dev *dev);
 	/* Free the device type's own state. Main thread. */
 	void (*destroy)(struct virtio_dev *dev);
 };
@@ -269,21 +271,10 @@ void virtio_fini(struct virtio_dev *dev);
 /* Ops for struct device of every virtio device. */
 extern const struct device_ops virtio_device_ops;
 
-/*
- * May a request of len bytes go, by the device's limit? True: it was charged.
- * False: the chain, the last one that was popped, was given back to the ring, and
- * the queue is kicked again when it makes sense to ask; the type takes no more
- * until then. Owner loop, from ops->kick().
- */
-bool virtio_queue_admit(struct virtio_queue *q, enum virtio_direction direction,
-			struct vq_chain *chain, uint64_t len);
-
-/* Limit to what config says from now on (limit.h). Main thread. */
-void virtio_set_limit(struct virtio_dev *dev, enum virtio_direction direction,
-		      const struct limit_config *config);
-/* The same for both directions, also after virtio_init(). Main thread. */
-void virtio_set_limits(struct virtio_dev *dev,
-		       const struct limits_config *config);
+/* Do not kick the queue before until_ns, CLOCK_MONOTONIC; that time counts as
+ * throttled. Owner loop. */
+void virtio_queue_hold(struct virtio_queue *q, uint64_t now_ns,
+		       uint64_t until_ns);
 
 /*
  * Has the type use for chains, so that it wants to be kicked? A queue whose chains

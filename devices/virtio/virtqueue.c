@@ -103,7 +103,6 @@ int virtqueue_start(struct virtqueue *vq, const struct gmem *gm, bool event_idx,
 	vq->last_avail = vq->start_avail;
 	vq->avail_seen = vq->start_avail;
 	vq->used_idx = vq->start_used;
-	vq->used_published = vq->start_used;
 	vq->used_signalled = vq->start_used;
 	return 0;
 }
@@ -419,7 +418,7 @@ void virtqueue_take_over(struct virtqueue *vq, uint16_t last_avail)
 {
 	vq->last_avail = vq->avail_seen = last_avail;
 	vq->used_idx = ring_load_acquire(&vq->used[RING_IDX]);
-	vq->used_published = vq->used_signalled = vq->used_idx;
+	vq->used_signalled = vq->used_idx;
 }
 
 /* Did idx move over event? virtio 1.2 section 2.7.7.2, in 16-bit arithmetic. */
@@ -428,15 +427,19 @@ static bool vq_need_event(uint16_t event, uint16_t now, uint16_t old)
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
 }
 
+void virtqueue_show(struct virtqueue *vq)
+{
+	__atomic_store_n(&vq->used[RING_IDX].v, htole16(vq->used_idx),
+			 __ATOMIC_RELEASE);
+}
+
 bool virtqueue_publish(struct virtqueue *vq)
 {
 	uint16_t old = vq->used_signalled; /* see section 2.7.7.2 */
 
-	if (vq->used_published == vq->used_idx)
+	if (old == vq->used_idx)
 		return false;
-	__atomic_store_n(&vq->used[RING_IDX].v, htole16(vq->used_idx),
-			 __ATOMIC_RELEASE);
-	vq->used_published = vq->used_idx;
+	virtqueue_show(vq);
 	/* The index must be visible before the driver's wish is read. */
 	atomic_thread_fence(memory_order_seq_cst);
 	vq->used_signalled = vq->used_idx;

@@ -124,7 +124,6 @@ struct virtqueue {
 	uint16_t last_avail; /* next entry to take */
 	uint16_t avail_seen; /* avail idx as last read */
 	uint16_t used_idx; /* next entry to fill */
-	uint16_t used_published; /* used idx as the driver sees it */
 	uint16_t used_signalled; /* used idx at the last publish */
 	unsigned int pending; /* chains that are lent */
 	uint64_t lent_len; /* bytes of them */
@@ -190,6 +189,9 @@ void virtqueue_push(struct virtqueue *vq, struct vq_chain *chain, uint32_t len);
  * a chain from before one that was pushed or is still lent comes first.
  */
 void virtqueue_unpop(struct virtqueue *vq, struct vq_chain *chain);
+
+/* Let the driver see pushed chains, if it looks; virtqueue_publish() follows. */
+void virtqueue_show(struct virtqueue *vq);
 
 /*
  * Make pushed chains visible. Returns true when the driver wants an interrupt

@@ -13,6 +13,7 @@
 
 #include "devices/registry.h"
 #include "devices/virtio/transport_pci.h"
+#include "devices/virtio/virtio_limit.h"
 #include "devices/virtio/vsock_rx.h"
 #include "vmm/board.h"
 #include "vmm/iov.h"
@@ -218,7 +219,7 @@ static bool vsock_poll(struct virtio_dev *dev, unsigned int qidx)
 
 	if (qidx == VSOCK_RX)
 		return vsock_rx_run(v);
-	if (qidx != VSOCK_TX || vq->used_published == vq->used_idx)
+	if (qidx != VSOCK_TX || vq->used_signalled == vq->used_idx)
 		return false;
 	virtio_queue_publish(&dev->queues[qidx]);
 	return true;

@@ -8,6 +8,7 @@
  */
 #include "devices/virtio/vsock_rx.h"
 
+#include "devices/virtio/virtio_limit.h"
 #include "vmm/iov.h"
 #include "vmm/util.h"
 
@@ -203,6 +204,7 @@ static unsigned int rx_push_data(struct vsock_conn *c, struct rx_buffers *b,
 		c->credit.sent += (uint32_t)part;
 		h = rx_header(c, VIRTIO_VSOCK_OP_RW, (uint32_t)part);
 		rx_push(c->v, b->chains[i], &h);
+		virtio_queue_charge(b->q, VIRTIO_TO_GUEST, part);
 		n -= part;
 	}
 	return i;
@@ -222,9 +224,7 @@ static bool rx_send_data(struct vsock_conn *c)
 	b.q = rx_queue(v);
 	b.nr_chains = b.nr_iov = 0;
 	b.len = 0;
-	if (!rx_add(v, &b))
-		return false;
-	if (!virtio_queue_admit(b.q, VIRTIO_TO_GUEST, b.chains[0], 0))
+	if (!virtio_queue_may(b.q, VIRTIO_TO_GUEST) || !rx_add(v, &b))
 		return false;
 	while (b.len < want && b.nr_chains < c->batch && rx_add(v, &b))
 		;
@@ -237,8 +237,6 @@ static bool rx_send_data(struct vsock_conn *c)
 		used = rx_push_data(c, &b, (size_t)n);
 		c->batch = all ? used : 2 * used;
 		io_count(&v->counters.rx_bytes, (uint64_t)n);
-		limit_charge(&v->dev.limits[VIRTIO_TO_GUEST], used - 1,
-			     (uint64_t)n);
 	}
 	rx_return(&b, used);
 	if (b.len)

@@ -10,7 +10,7 @@
 
 #include "devices/registry.h"
 #include "devices/virtio/transport_pci.h"
-#include "devices/virtio/virtio.h"
+#include "devices/virtio/virtio_limit.h"
 #include "tests/devices/tape_file.h"
 #include "vmm/util.h"
 

@@ -98,25 +98,6 @@ static void test_takes_both_or_none(void **state unused_param)
 	assert_true(limit_take(&limit, 25 * MS, UINT64_MAX, &until));
 }
 
-/* What is known only afterwards is owed, by whoever asks next. */
-static void test_charge(void **state unused_param)
-{
-	const struct limit_config bytes = { .bw.size = 1000,
-					    .bw.refill_time_ms = 1000 };
-	uint64_t until;
-
-	limit_charge(&limit, 1, UINT64_MAX); /* there is no limit */
-	limit_set(&limit, &bytes, 0);
-	assert_true(limit_take(&limit, 0, 0, &until));
-	limit_charge(&limit, 3, 525);
-	limit_charge(&limit, 3, 1000); /* the other queue of a pair */
-	assert_false(limit_take(&limit, 0, 0, &until));
-	assert_in_range(until, 1501 * MS, 1502 * MS);
-	limit_charge(&limit, 0, UINT64_MAX);
-	limit_charge(&limit, 0, UINT64_MAX);
-	assert_int_equal(limit.bytes.state.debt, UINT64_MAX);
-}
-
 /* The parameters of a class with a limit for each direction. */
 struct pair_config {
 	uint64_t before;
@@ -175,6 +156,32 @@ static void test_same_again(void **state unused_param)
 	assert_false(limit_take(&limit, 0, 1, &until));
 }
 
+/* Charged when it was done: all who may are, and time pays for it. */
+static void test_halves(void **state unused_param)
+{
+	const struct limit_config rate = {
+		.bw = { .size = 1000, .refill_time_ms = 1000 },
+		.ops = { .size = 1000, .refill_time_ms = 1000 },
+	};
+	uint64_t until;
+
+	limit_set(&limit, &rate, 0);
+	assert_true(limit_may(&limit, 0, &until));
+	assert_true(limit_may(&limit, 0, &until)); /* nothing was charged */
+	assert_true(limit_charge(&limit, 10));
+	assert_false(limit_charge(&limit, 515)); /* 25 were saved up */
+	assert_false(limit_charge(&limit, 1000));
+	assert_false(limit_may(&limit, 0, &until));
+	assert_int_equal(until, 1501000000);
+	assert_false(limit_may(&limit, until - 1, &until));
+	assert_true(limit_may(&limit, 1501000000, &until));
+	/* Debts do not wrap. */
+	limit_charge(&limit, UINT64_MAX);
+	limit_charge(&limit, UINT64_MAX);
+	assert_false(limit_may(&limit, 1501000000, &until));
+	assert_true(until == UINT64_MAX);
+}
+
 /* A wait that no clock can tell ends at the end of time, not in the past. */
 static void test_absurd_rate(void **state unused_param)
 {
@@ -193,9 +200,9 @@ static void test_absurd_rate(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_parameters), UNIT(test_takes_both_or_none),
-		UNIT(test_charge),     UNIT(test_absurd_rate),
-		UNIT(test_directions), UNIT(test_same_again),
+		UNIT(test_parameters),	UNIT(test_takes_both_or_none),
+		UNIT(test_absurd_rate), UNIT(test_directions),
+		UNIT(test_same_again),	UNIT(test_halves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,30 @@ static void test_empty(void **state)
 	assert_false(virtqueue_publish(&f->vq));
 }
 
+/* What is shown is announced once, with what comes behind it. */
+static void test_show(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id, len;
+
+	start(f, true);
+	guest_ring_desc(&f->ring, 0, DATA, 16, RING_WRITE, 0);
+	guest_ring_desc(&f->ring, 1, DATA, 16, RING_WRITE, 0);
+	guest_ring_offer(&f->ring, 0);
+	guest_ring_offer(&f->ring, 1);
+	guest_ring_set_used_event(&f->ring, 0);
+	assert_int_equal(pop(f), 1);
+	push(f, 0, 1);
+	virtqueue_show(&f->vq);
+	assert_true(guest_ring_take(&f->ring, &id, &len));
+	assert_int_equal(pop(f), 1);
+	push(f, 1, 1);
+	assert_false(guest_ring_take(&f->ring, &id, &len));
+	assert_true(virtqueue_publish(&f->vq));
+	assert_true(guest_ring_take(&f->ring, &id, &len));
+	assert_false(virtqueue_publish(&f->vq));
+}
+
 static void test_chain(void **state)
 {
 	struct fixture *f = *state;
@@ -609,6 +633,7 @@ int main(void)
 		UNIT(test_start_outside),
 		UNIT(test_empty),
 		UNIT(test_chain),
+		UNIT(test_show),
 		UNIT(test_border),
 		UNIT(test_wrap),
 		UNIT(test_full),

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "devices/virtio/virtio_limit.h"
+
+bool virtio_queue_admit(struct virtio_queue *q, enum virtio_direction direction,
+			struct vq_chain *chain, uint64_t len)
+{
+	struct limit *limit = &q->dev->limits[direction];
+	uint64_t now, until;
+
+	if (!atomic_load_explicit(&limit->active, memory_order_relaxed))
+		return true;
+	now = loop_now_ns();
+	if (limit_take(limit, now, len, &until))
+		return true;
+	virtqueue_unpop(&q->vq, chain);
+	virtio_queue_hold(q, now, until);
+	return false;
+}
+
+bool virtio_queue_may(struct virtio_queue *q, enum virtio_direction direction)
+{
+	struct limit *limit = &q->dev->limits[direction];
+	uint64_t now, until;
+
+	if (!atomic_load_explicit(&limit->active, memory_order_relaxed))
+		return true;
+	now = loop_now_ns();
+	if (limit_may(limit, now, &until))
+		return true;
+	virtio_queue_hold(q, now, until);
+	return false;
+}
+
+bool virtio_queue_charge(struct virtio_queue *q,
+			 enum virtio_direction direction, uint64_t len)
+{
+	struct limit *limit = &q->dev->limits[direction];
+
+	return !atomic_load_explicit(&limit->active, memory_order_relaxed) ||
+	       limit_charge(limit, len);
+}
+
+void virtio_set_limit(struct virtio_dev *dev, enum virtio_direction direction,
+		      const struct limit_config *config)
+{
+	unsigned int i;
+
+	if (!limit_set(&dev->limits[direction], config, loop_now_ns()))
+		return;
+	for (i = 0; i < dev->nr_queues; i++) {
+		atomic_store(&dev->queues[i].limit_changed, true);
+		virtio_notify_write(dev, i);
+	}
+}
+
+void virtio_set_limits(struct virtio_dev *dev,
+		       const struct limits_config *config)
+{
+	for (unsigned int i = 0; i < VIRTIO_DIRECTIONS; i++) {
+		const struct limit_config limit = limit_of(config, i);
+
+		virtio_set_limit(dev, i, &limit);
+	}
+}
