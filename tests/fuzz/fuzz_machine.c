@@ -61,6 +61,12 @@ static const struct {
 	{ "vm.resize", "{\"desired_ram\":1}" },
 	{ "vm.info", "GET" },
 	{ "vm.counters", "GET" },
+	{ "vm.set-rate-limit", "{\"id\":\"a\",\"rx\":{\"ops\":{\"size\":5}}}" },
+	{ "vm.set-rate-limit", "{\"id\":\"_disk0\",\"tx\":{},\"rx\":5}" },
+	{ "vm.add-net", "{\"mac\":\"02:00:00:00:00:01\",\"id\":\"n\"}" },
+	{ "vm.add-vsock", "{\"cid\":3,\"socket\":\"/s\"}" },
+	{ "vm.set-net", "{\"id\":\"n\",\"vlan\":7,\"link\":\"down\"}" },
+	{ "vm.remove-device", "{\"id\":\"n\",\"force\":true}" },
 };
 
 static void fuzz_check_reply(struct api_reply *reply)
