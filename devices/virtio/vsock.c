@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/un.h>
 
 #include "devices/registry.h"
 #include "devices/virtio/transport_pci.h"
@@ -48,7 +49,8 @@ static const struct param vsock_params[] = {
 	      .required = true, .min = 3, .max = UINT32_MAX - 1),
 	PARAM("socket", PATH, struct vsock_config, socket,
 	      "Unix socket for programs of the host: they write CONNECT and a "
-	      "port; port N of the host is the socket with _N behind its path"),
+	      "port; port N of the host is the socket with _N behind its path",
+	      .max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1),
 	PARAM("fd", FD, struct vsock_config, fd,
 	      "descriptor of a listening Unix socket, instead of socket",
 	      .min = STDERR_FILENO + 1),

@@ -15,7 +15,7 @@ class Ctl:
     """vmmctl as a person calls it."""
 
     def __init__(self, context, monitor):
-        self.program = context.vmmctl
+        self.program = os.path.abspath(context.vmmctl)
         self.environ = dict(os.environ, VMM_API_SOCKET=monitor.path)
 
     def run(self, *words, status=0, **popen):
@@ -91,6 +91,31 @@ def test_vmmctl_devices(context):
         ctl.run("resize", "--cpus", "2", "--memory", "192M")
         monitor.wait_for(lambda: monitor.event_names().count(("vm", "resize-done")) == 2)
         assert ctl.json("info")["memory_actual_size"] == 192 * MIB
+
+
+def test_vmmctl_vsock(context):
+    with context.monitor() as monitor:
+        ctl = Ctl(context, monitor)
+        path = monitor.file("v.sock")
+        ctl.run("create", "--kernel", context.guest, "--disk", f"path={context.disk.name}",
+                "--vsock", f"cid=5,socket={path}")
+        assert ctl.json("info")["config"]["vsock"]["cid"] == 5
+        ctl.run("remove-device", "_vsock1")
+        ctl.run("boot")
+        assert re.fullmatch(r"v at 0000:00:\S+\n", ctl.run(
+            "add-vsock", "cid=6,socket=v.sock,id=v", cwd=os.path.dirname(path)))
+        assert ctl.json("info")["config"]["vsock"]["socket"] == path
+        assert "409" in ctl.run("add-vsock", f"cid=7,socket={path}2", status=1)
+        assert "cid=2" in ctl.run("add-vsock", f"cid=2,socket={path}2", status=2)
+        ctl.run("set-rate-limit", "v", "--rx_bw_size", "1M", "--tx_ops_size", "5")
+        vsock = ctl.json("info")["config"]["vsock"]
+        assert vsock["rx"]["bandwidth"]["size"] == MIB and vsock["tx"]["ops"]["size"] == 5
+        assert re.search(r"^VSOCK .*\nv +0 +0 +0 +0 +0 +0 +0$", ctl.run("top", "--once"), re.M)
+        ctl.run("remove-device", "v", "--force")
+        assert "vsock" not in ctl.json("info")["config"] and not os.path.exists(path)
+        assert "machine has one" in ctl.run(
+            "create", "--kernel", context.guest, "--vsock", "cid=5,socket=a", "--vsock",
+            "cid=5,socket=b", status=2)
 
 
 def test_vmmctl_figures(context):

@@ -108,7 +108,6 @@ const struct peer_key json_peer_config[] = {
 	/* Until there is a device class with this list. */
 	NONE("fs", PEER_LIST, "virtio-fs is not there yet"),
 	NONE("net", PEER_LIST, "virtio-net is not there yet"),
-	NONE("vsock", PEER_OBJECT, "virtio-vsock is not there yet"),
 	{ 0 },
 };
 
