@@ -10,7 +10,6 @@
  */
 #include "boot/dsdt.h"
 
-#include "boot/aml_resource.h"
 #include "vmm/hotplug_chip.h"
 #include "vmm/util.h"
 

@@ -46,16 +46,14 @@ static void cpu_set_msrs(struct vcpu *vcpu)
 		{ .index = MSR_MISC_ENABLE,
 		  .data = MSR_MISC_ENABLE_FAST_STRING },
 	};
-	_Alignas(struct kvm_msrs) uint8_t
-		room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
-	struct kvm_msrs *msrs = (struct kvm_msrs *)room;
-	unsigned int i;
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entry;
+	} msrs = { .head.nmsrs = 1 };
 
-	for (i = 0; i < ARRAY_SIZE(wanted); i++) {
-		memset(room, 0, sizeof(room));
-		msrs->nmsrs = 1;
-		msrs->entries[0] = wanted[i];
-		(void)!ioctl(vcpu->fd, KVM_SET_MSRS, msrs);
+	for (unsigned int i = 0; i < ARRAY_SIZE(wanted); i++) {
+		msrs.entry = wanted[i];
+		(void)!ioctl(vcpu->fd, KVM_SET_MSRS, &msrs);
 	}
 }
 

@@ -138,45 +138,33 @@ static int uring_fixed_index(const struct uring_engine *ur,
 
 /* ---- towards the kernel ---- */
 
-static void uring_prep_data(struct uring_engine *ur, struct io_uring_sqe *sqe,
-			    const struct block_req *req)
+static void uring_prep(struct uring_engine *ur, struct io_uring_sqe *sqe,
+		       struct block_req *req)
 {
-	bool read = req->op == BLOCK_READ;
-	const struct iovec *iov;
+	static const int ops[][3] = {
+		[BLOCK_READ] = { IORING_OP_READV, IORING_OP_READ,
+				 IORING_OP_READ_FIXED },
+		[BLOCK_WRITE] = { IORING_OP_WRITEV, IORING_OP_WRITE,
+				  IORING_OP_WRITE_FIXED },
+	};
 	struct iovec one;
 	unsigned int nr;
-	int index;
+	const struct iovec *iov = block_req_rest(req, &one, &nr);
+	int index = nr == 1 ? uring_fixed_index(ur, iov) : -1;
+	const void *addr = nr == 1 ? iov->iov_base : iov;
+	unsigned int len = nr == 1 ? (unsigned int)iov->iov_len : nr;
 
-	sqe->off = req->offset + req->progress;
-	iov = block_req_rest(req, &one, &nr);
-	if (nr != 1) {
-		sqe->opcode = read ? IORING_OP_READV : IORING_OP_WRITEV;
-		sqe->addr = (uintptr_t)iov;
-		sqe->len = nr;
-		return;
-	}
-	sqe->opcode = read ? IORING_OP_READ : IORING_OP_WRITE;
-	sqe->addr = (uintptr_t)iov->iov_base;
-	sqe->len = (uint32_t)iov->iov_len;
-	index = uring_fixed_index(ur, iov);
-	if (index >= 0) {
-		sqe->opcode = read ? IORING_OP_READ_FIXED
-				   : IORING_OP_WRITE_FIXED;
-		sqe->buf_index = (uint16_t)index;
-	}
-}
-
-static void uring_prep(struct uring_engine *ur, struct io_uring_sqe *sqe,
-		       const struct block_req *req)
-{
 	memset(sqe, 0, sizeof(*sqe));
-	sqe->flags = IOSQE_FIXED_FILE; /* fd 0 of the registered ones */
+	/* fd 0 of the registered ones */
+	io_uring_prep_rw(ops[req->op][(nr == 1) + (index >= 0)], sqe, 0, addr,
+			 len, req->offset + req->progress);
+	sqe->buf_index = (uint16_t)MAX(index, 0);
+	sqe->user_data = (uintptr_t)req;
+	sqe->flags = IOSQE_FIXED_FILE;
 	/* Whether it can be done without waiting, the kernel may have to ask a
 	 * server first: not here. */
 	if (req->retries || !ur->be.config.image->is_local)
 		sqe->flags |= IOSQE_ASYNC;
-	sqe->user_data = (uintptr_t)req;
-	uring_prep_data(ur, sqe, req);
 }
 
 /* One call when the kernel takes it all. */

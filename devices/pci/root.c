@@ -139,13 +139,6 @@ static void grave_read(void *opaque unused_param, uint64_t off unused_param,
 
 static const struct bus_ops grave_ops = { .read = grave_read };
 
-static void root_dig_locked(struct pci_root *root, unsigned int slot, gpa_t gpa,
-			    uint64_t len)
-{
-	if (!bus_add(&root->chip.board->mmio, gpa, len, &grave_ops, root))
-		root->graves[slot] = (struct pci_grave){ gpa, len };
-}
-
 static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
 				     uint64_t len)
 {
@@ -189,32 +182,19 @@ static bool pci_bar_wanted(const struct pci_dev *dev, gpa_t *gpa)
 	return dev->bar_size && dev->config[PCI_COMMAND] & PCI_COMMAND_MEMORY;
 }
 
-/* Addresses are free again: there may be a second one that waits for them. */
-static void root_map_waiting_locked(struct pci_root *root)
-{
-	unsigned int i;
-	gpa_t gpa;
-
-	for (i = 0; i < PCI_SLOTS; i++) {
-		struct pci_dev *dev = root->slots[i];
-
-		if (dev && !dev->bar_mapped && pci_bar_wanted(dev, &gpa))
-			pci_bar_map(dev, gpa);
-	}
-}
-
+/* dev's BAR or command register was written. Where it was may be what others
+ * wait for. */
 static void pci_bar_update(struct pci_dev *dev)
 {
+	struct pci_dev *const *slot = dev->root->slots;
 	gpa_t gpa;
-	bool want = pci_bar_wanted(dev, &gpa), moves;
 
-	moves = dev->bar_mapped && (!want || gpa != dev->bar_gpa);
-	if (moves)
+	if (!pci_bar_wanted(dev, &gpa) || gpa != dev->bar_gpa)
 		pci_bar_unmap(dev);
-	if (want && !dev->bar_mapped)
-		pci_bar_map(dev, gpa);
-	if (moves)
-		root_map_waiting_locked(dev->root);
+	for (; slot < dev->root->slots + PCI_SLOTS; slot++)
+		if (*slot && !(*slot)->bar_mapped &&
+		    pci_bar_wanted(*slot, &gpa))
+			pci_bar_map(*slot, gpa);
 }
 
 /* ---- configuration space ---- */
@@ -310,15 +290,17 @@ static void pci_power_on(struct pci_dev *dev)
  * one; PCI_SLOTS when all are taken. */
 static unsigned int root_free_slot_locked(const struct pci_root *root)
 {
-	unsigned int slot, stale = PCI_SLOTS;
+	unsigned int slot, stale = PCI_SLOTS, known = PCI_SLOTS;
 
-	for (slot = PCI_SLOTS - 1; slot > 0; slot--)
-		if (!root->slots[slot] && root->stale >> slot & 1)
+	for (slot = PCI_SLOTS - 1; slot > 0; slot--) {
+		if (root->slots[slot])
+			continue;
+		if (root->stale >> slot & 1)
 			stale = slot;
-	for (slot = 1; slot < PCI_SLOTS; slot++)
-		if (!root->slots[slot] && !(root->stale >> slot & 1))
-			return slot;
-	return stale;
+		else
+			known = slot;
+	}
+	return known < PCI_SLOTS ? known : stale;
 }
 
 /* The slot for a device that wants this one, or any (0). -errno. */
@@ -374,6 +356,7 @@ int pci_plug(struct pci_dev *dev, unsigned int slot, struct error *err)
 
 void pci_detach(struct pci_dev *dev, bool forced)
 {
+	const struct pci_grave grave = { dev->bar_gpa, dev->bar_size };
 	struct pci_root *root = dev->root;
 	bool dig;
 
@@ -382,8 +365,9 @@ void pci_detach(struct pci_dev *dev, bool forced)
 	pthread_mutex_lock(&root->chip.lock);
 	dig = forced && dev->bar_mapped;
 	pci_bar_unmap(dev);
-	if (dig)
-		root_dig_locked(root, dev->slot, dev->bar_gpa, dev->bar_size);
+	if (dig &&
+	    !bus_add(&dev->board->mmio, grave.gpa, grave.len, &grave_ops, root))
+		root->graves[dev->slot] = grave;
 	if (dev->msix_cap)
 		msix_set_control(&dev->msix, false, true);
 	root->slots[dev->slot] = NULL;
@@ -455,6 +439,7 @@ static int root_init(struct chip *chip, struct error *err unused_param)
 	struct pci_root *root = container_of(chip, struct pci_root, chip);
 
 	pci_dev_init(&root->bridge, chip->board, &bridge_ops, &ids, 0);
+	root->bridge.root = root;
 	root->slots[0] = &root->bridge;
 	return 0;
 }

@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include "boot/aml.h"
-#include "boot/aml_resource.h"
 
 #define ROOM (3U << 20)
 
