@@ -190,7 +190,8 @@ static int process_run_vm(struct process *p, struct error *err)
 	p->machine.on_boot = process_on_boot;
 	p->machine.opaque = p;
 	machine_init(&p->machine);
-	api_init(&p->api, &p->machine, VMM_VERSION);
+	p->api.machine = &p->machine;
+	p->api.version = VMM_VERSION;
 	r = process_watch_signals(p, err);
 	if (!r)
 		r = process_open_api(p, err);
@@ -201,7 +202,6 @@ static int process_run_vm(struct process *p, struct error *err)
 	if (*p->error.msg)
 		r = error_set(err, EIO, "%s", p->error.msg);
 	/* Nobody is served while the loop turns on for what the host holds. */
-	api_fini(&p->api);
 	server_close(p->server);
 	held = !machine_fini(&p->machine);
 	events_emit(p->events, "vmm", "shutdown", NULL);

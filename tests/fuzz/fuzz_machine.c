@@ -16,10 +16,14 @@
  * and the machine behind it agree, replies are well formed, no step is lost.
  */
 
+#define FUZZ_STEPS 512u
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool fuzz_ended; /* the guest, for good */
-static unsigned int fuzz_nr_waiting; /* requests whose reply is to come */
+/* Replies that are to come. */
+static struct api_reply fuzz_waiting[FUZZ_STEPS];
+static unsigned int fuzz_nr_waiting;
 
 static void fuzz_on_end(struct machine *m unused_param,
 			enum vm_event event unused_param)
@@ -84,12 +88,18 @@ static void fuzz_check_reply(struct api_reply *reply)
 	free(reply->body);
 }
 
-static void fuzz_on_reply(void *opaque unused_param, uint64_t ticket,
-			  struct api_reply *reply)
+static void fuzz_on_done(void *opaque unused_param, uint64_t ticket, int r,
+			 struct error *err, const struct hotplug_place *at)
 {
-	assert(ticket && fuzz_nr_waiting);
-	fuzz_nr_waiting--;
-	fuzz_check_reply(reply);
+	unsigned int i = 0;
+
+	assert(ticket);
+	while (i < fuzz_nr_waiting && fuzz_waiting[i].ticket != ticket)
+		i++;
+	assert(i < fuzz_nr_waiting);
+	api_reply_done(&fuzz_waiting[i], r, err, at);
+	fuzz_check_reply(&fuzz_waiting[i]);
+	fuzz_waiting[i] = fuzz_waiting[--fuzz_nr_waiting];
 }
 
 static void fuzz_request(struct api *api, unsigned int n)
@@ -112,7 +122,7 @@ static void fuzz_request(struct api *api, unsigned int n)
 	if (!api_must_wait(api, &req)) {
 		api_handle(api, &req, &fds, &reply);
 		if (reply.ticket)
-			fuzz_nr_waiting++;
+			fuzz_waiting[fuzz_nr_waiting++] = reply;
 		else
 			fuzz_check_reply(&reply);
 	}
@@ -189,16 +199,14 @@ static void fuzz_check(const struct machine *m)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct machine m = { .on_end = fuzz_on_end };
-	struct api api;
+	struct machine m = { .on_end = fuzz_on_end, .on_done = fuzz_on_done };
+	struct api api = { .machine = &m, .version = "0" };
 
 	memset(&fake_life, 0, sizeof(fake_life));
 	fuzz_ended = false;
 	fuzz_nr_waiting = 0;
 	machine_init(&m);
-	api_init(&api, &m, "0");
-	api.on_reply = fuzz_on_reply;
-	for (size_t i = 0; i < MIN(size, (size_t)512); i++) {
+	for (size_t i = 0; i < MIN(size, (size_t)FUZZ_STEPS); i++) {
 		unsigned int step = data[i] & 0x7f;
 
 		fake_life.refuse = data[i] & 0x80;
@@ -215,7 +223,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_guest(&m, 1);
 	fuzz_check(&m);
 	assert(!fuzz_nr_waiting);
-	api_fini(&api);
 	machine_fini(&m);
 	assert(!fake_life.exists);
 	return 0;

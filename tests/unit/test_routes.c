@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/fake_life.h"
 #include "vmm/util.h"
 
 /* Requests to replies, as far as no machine has to run. */
@@ -26,7 +27,7 @@ static int setup(void **state)
 	if (!fx)
 		return -1;
 	machine_init(&fx->m);
-	api_init(&fx->api, &fx->m, "1.2.3");
+	fx->api = (struct api){ .machine = &fx->m, .version = "1.2.3" };
 	*state = fx;
 	return 0;
 }
@@ -36,7 +37,6 @@ static int teardown(void **state)
 	struct fixture *fx = *state;
 
 	free(fx->reply.body);
-	api_fini(&fx->api);
 	machine_fini(&fx->m);
 	free(fx);
 	return 0;
@@ -223,12 +223,37 @@ static void test_rate_limit(void **state)
 	check_put(fx, "vm.set-", "{}", 404, "[\"Not Found\"]");
 }
 
-static void on_reply(void *opaque, uint64_t ticket, struct api_reply *reply)
+static void on_done(void *opaque, uint64_t ticket, int r, struct error *err,
+		    const struct hotplug_place *at)
 {
 	struct fixture *fx = opaque;
 
 	assert_int_equal(ticket, fx->reply.ticket);
-	fx->reply = *reply;
+	api_reply_done(&fx->reply, r, err, at);
+}
+
+/* The reply to what takes time is filled when it is done. */
+static void test_later(void **state)
+{
+	struct fixture *fx = *state;
+
+	fx->m.on_done = on_done;
+	fx->m.watcher = fx;
+	check_put(fx, "vm.create", "{\"payload\":{\"kernel\":\"/k\"}}", 204,
+		  NULL);
+	request(fx, HTTP_VERB_PUT, "/api/v1/vm.boot", NULL);
+	assert_true(fx->reply.ticket);
+	fake_life_turn();
+	assert_int_equal(fx->reply.ticket, 0);
+	assert_int_equal(fx->reply.status, 204);
+	fake_life.refuse = true;
+	request(fx, HTTP_VERB_PUT, "/api/v1/vm.pause", NULL);
+	assert_true(fx->reply.ticket);
+	fake_life_turn();
+	assert_int_equal(fx->reply.status, 500);
+	assert_string_equal(fx->reply.body,
+			    "[\"Error from API\",\"The VM could not be "
+			    "paused\",\"the host refuses\"]");
 }
 
 /* Who waits at the end of the process is told. */
@@ -236,13 +261,7 @@ static void test_end(void **state)
 {
 	struct fixture *fx = *state;
 
-	fx->api.on_reply = on_reply;
-	fx->api.opaque = fx;
-	check_put(fx, "vm.create", "{\"payload\":{\"kernel\":\"/k\"}}", 204,
-		  NULL);
-	request(fx, HTTP_VERB_PUT, "/api/v1/vm.boot", NULL);
-	assert_true(fx->reply.ticket);
-	api_fini(&fx->api);
+	api_reply_ending(&fx->reply);
 	assert_int_equal(fx->reply.status, 500);
 	assert_string_equal(fx->reply.body, "[\"Error from API\",\"The monitor "
 					    "is ending\"]");
@@ -261,7 +280,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_dispatch),   TEST(test_errors), TEST(test_configure),
-		TEST(test_rate_limit), TEST(test_quit),	  TEST(test_end),
+		TEST(test_rate_limit), TEST(test_quit),	  TEST(test_later),
+		TEST(test_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

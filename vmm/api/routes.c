@@ -548,25 +548,6 @@ static int api_run(struct api_call *c, const struct http_request *req)
 			     : c->route->verb(c->machine, c->err);
 }
 
-/* A request whose reply comes when the machine has done it. */
-struct api_waiter {
-	struct list_node node;
-	const struct api_route *route;
-	uint64_t ticket;
-};
-
-static int api_wait(struct api_call *c)
-{
-	struct api_waiter *w = calloc(1, sizeof(*w));
-
-	if (!w)
-		return error_set(c->err, EIO, "out of memory");
-	w->route = c->route;
-	w->ticket = c->reply->ticket = c->machine->last_ticket;
-	list_insert(&c->api->waiting, &w->node);
-	return 0;
-}
-
 bool api_must_wait(const struct api *api, const struct http_request *req)
 {
 	struct api_call c = { .route = NULL };
@@ -603,12 +584,14 @@ void api_handle(struct api *api, const struct http_request *req,
 		api_reply_chain(reply, 400, "Bad Request", NULL, NULL);
 	} else {
 		r = api_run(&c, req);
-		if (r == MACHINE_LATER)
-			r = api_wait(&c);
-		if (r)
+		if (r == MACHINE_LATER) {
+			reply->ticket = api->machine->last_ticket;
+			reply->route = c.route;
+		} else if (r) {
 			api_reply_failure(reply, c.route, r, err.msg);
-		else if (!reply->status && !reply->ticket)
+		} else if (!reply->status) {
 			reply->status = 204;
+		}
 	}
 	json_decref(c.body);
 	/* A tree of values is many times as large as its text: give the memory
@@ -620,52 +603,15 @@ void api_handle(struct api *api, const struct http_request *req,
 
 /* ---- replies that come later ---- */
 
-static void api_send(struct api *api, uint64_t ticket, struct api_reply *reply)
+void api_reply_done(struct api_reply *reply, int r, const struct error *err,
+		    const struct hotplug_place *at)
 {
-	if (api->on_reply)
-		api->on_reply(api->opaque, ticket, reply);
-	else
-		free(reply->body);
-}
-
-static void api_on_done(void *opaque, uint64_t ticket, int r, struct error *err,
-			const struct hotplug_place *at)
-{
-	struct api *api = opaque;
-
-	list_for_each_entry (struct api_waiter, w, &api->waiting, node) {
-		struct api_reply reply = { .status = 204 };
-
-		if (w->ticket != ticket)
-			continue;
-		if (r)
-			api_reply_failure(&reply, w->route, r, err->msg);
-		else if (at)
-			api_reply_place(&reply, at);
-		list_remove(&w->node);
-		free(w);
-		api_send(api, ticket, &reply);
-		return;
-	}
-}
-
-static void api_on_idle(void *opaque)
-{
-	struct api *api = opaque;
-
-	if (api->on_ready)
-		api->on_ready(api->opaque);
-}
-
-void api_init(struct api *api, struct machine *machine, const char *version)
-{
-	memset(api, 0, sizeof(*api));
-	api->machine = machine;
-	api->version = version;
-	list_init(&api->waiting);
-	machine->on_done = api_on_done;
-	machine->on_idle = api_on_idle;
-	machine->watcher = api;
+	reply->ticket = 0;
+	reply->status = 204;
+	if (r)
+		api_reply_failure(reply, reply->route, r, err->msg);
+	else if (at)
+		api_reply_place(reply, at);
 }
 
 void api_reply_ending(struct api_reply *reply)
@@ -673,19 +619,4 @@ void api_reply_ending(struct api_reply *reply)
 	memset(reply, 0, sizeof(*reply));
 	api_reply_chain(reply, 500, "Error from API", "The monitor is ending",
 			NULL);
-}
-
-void api_fini(struct api *api)
-{
-	api->machine->on_done = NULL;
-	api->machine->on_idle = NULL;
-	while (!list_is_empty(&api->waiting)) {
-		struct api_waiter *w = container_of(list_take(&api->waiting),
-						    struct api_waiter, node);
-		struct api_reply reply;
-
-		api_reply_ending(&reply);
-		api_send(api, w->ticket, &reply);
-		free(w);
-	}
 }

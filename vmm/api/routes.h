@@ -16,36 +16,25 @@
  * What each request does: one table from method and path to a verb of the
  * machine. No sockets in here. Main thread.
  */
+struct api_route;
+
 struct api_reply {
 	unsigned int status;
 	const char *type; /* Content-Type; NULL: JSON */
 	char *body; /* malloc'd; NULL: none */
 	size_t body_len;
-	/* Not 0: the reply comes later, by on_reply(); the other fields are not
-	 * filled yet. */
+	/* Not 0: it comes when the machine says that it has done this
+	 * (machine.on_done), by api_reply_done(). */
 	uint64_t ticket;
+	const struct api_route *route; /* routes.c's own */
 };
 
 struct api {
 	struct machine *machine; /* borrowed */
 	const char *version; /* of this program */
-	/* The reply to the request that got this ticket; the callee frees its
-	 * body, and does not call api_handle(). NULL: replies are dropped. */
-	void (*on_reply)(void *opaque, uint64_t ticket,
-			 struct api_reply *reply);
-	/* A request for which api_must_wait() said yes may have its turn now. */
-	void (*on_ready)(void *opaque);
-	void *opaque;
-
 	/* vmm.shutdown was asked for; its reply is still to be sent. */
 	bool quit;
-	struct list_node waiting; /* struct api_waiter */
 };
-
-/* Start with no request waiting. api: caller's storage; machine and version are
- * borrowed. The caller sets on_reply and on_ready afterwards; the machine's
- * on_done and on_idle are set here. */
-void api_init(struct api *api, struct machine *machine, const char *version);
 
 /* Do what req asks for and fill *reply, whose body is then the caller's to
  * free. What is kept of fds is taken over. */
@@ -59,11 +48,10 @@ bool api_must_wait(const struct api *api, const struct http_request *req);
  * NULL: no memory. */
 char *api_error_body(const char *text);
 
-/* To a request that has no chance any more: the process ends. */
+/* Fill a reply that had a ticket: the arguments are those of on_done. */
+void api_reply_done(struct api_reply *reply, int r, const struct error *err,
+		    const struct hotplug_place *at);
+/* Fill the reply to a request that has no chance any more: the process ends. */
 void api_reply_ending(struct api_reply *reply);
-
-/* The process ends: whoever waits for a reply gets that one, and the machine's
- * on_done and on_idle are not used any more. */
-void api_fini(struct api *api);
 
 #endif

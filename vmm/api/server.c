@@ -58,7 +58,7 @@ struct server_conn {
 	struct loop_timer stall;
 	struct http *http;
 	struct list_node items; /* in order */
-	uint64_t ticket; /* the reply that is waited for; 0: none */
+	struct api_reply later; /* is waited for when it has a ticket */
 	struct loop_call go_on; /* there is more to answer */
 	struct server_fds fds; /* came since the last whole request */
 	bool expects; /* it waits for "100" before it sends a body */
@@ -179,12 +179,10 @@ static void conn_run(struct server_conn *conn, struct server_item *item)
 {
 	const struct json_fds fds = { .fds = item->fds.fds,
 				      .nr = item->fds.nr };
-	struct api_reply reply;
 
-	api_handle(conn->server->config.api, &item->req, &fds, &reply);
-	conn->ticket = reply.ticket;
-	if (!reply.ticket)
-		conn_take_reply(conn, &reply);
+	api_handle(conn->server->config.api, &item->req, &fds, &conn->later);
+	if (!conn->later.ticket)
+		conn_take_reply(conn, &conn->later);
 }
 
 static bool conn_can_answer(const struct server_conn *conn)
@@ -193,7 +191,7 @@ static bool conn_can_answer(const struct server_conn *conn)
 	const struct server_item *item =
 		container_of(conn->items.next, struct server_item, node);
 
-	if (conn->ticket || conn->out_len >= SERVER_OUT_HIGH || api->quit)
+	if (conn->later.ticket || conn->out_len >= SERVER_OUT_HIGH || api->quit)
 		return false;
 	if (list_is_empty(&conn->items))
 		return conn->expects;
@@ -226,7 +224,7 @@ static void conn_answer_one(struct server_conn *conn)
 
 static bool conn_is_idle(const struct server_conn *conn)
 {
-	return !conn->out_len && !conn->ticket && !conn->fds.nr &&
+	return !conn->out_len && !conn->later.ticket && !conn->fds.nr &&
 	       list_is_empty(&conn->items) && !http_is_partial(conn->http);
 }
 
@@ -344,7 +342,7 @@ static void conn_refuse(struct server_conn *conn, unsigned int status,
 {
 	conn_drop_items(conn);
 	conn_drop_fds(conn);
-	conn->ticket = 0;
+	conn->later.ticket = 0;
 	conn->expects = false;
 	conn->refused = true;
 	conn->server->nr_refused++;
@@ -485,7 +483,7 @@ static void conn_go_on(struct server_conn *conn, bool ok)
 		conn_answer_one(conn);
 		ok = conn_flush(conn) && !conn->failed;
 	}
-	if (ok && (!conn->eof || conn->out_len || conn->ticket ||
+	if (ok && (!conn->eof || conn->out_len || conn->later.ticket ||
 		   !list_is_empty(&conn->items)))
 		conn_wait(conn);
 	else
@@ -499,24 +497,23 @@ static void conn_on_go_on(struct loop_call *lc)
 }
 
 /* Only put it down here: another connection's request may be under way. */
-static void server_on_reply(void *opaque, uint64_t ticket,
-			    struct api_reply *reply)
+static void server_on_done(void *opaque, uint64_t ticket, int r,
+			   struct error *err, const struct hotplug_place *at)
 {
 	struct server *s = opaque;
 
+	/* Its client may have left. */
 	list_for_each_entry (struct server_conn, conn, &s->conns, node) {
-		if (conn->ticket != ticket)
+		if (conn->later.ticket != ticket)
 			continue;
-		conn->ticket = 0;
-		conn_take_reply(conn, reply);
+		api_reply_done(&conn->later, r, err, at);
+		conn_take_reply(conn, &conn->later);
 		loop_post(s->config.loop, &conn->go_on);
-		return;
 	}
-	free(reply->body); /* its client has left */
 }
 
 /* Requests that had to wait for others have their turn. */
-static void server_on_ready(void *opaque)
+static void server_on_machine_idle(void *opaque)
 {
 	struct server *s = opaque;
 
@@ -632,6 +629,7 @@ static void server_check_quit(struct server *s)
 int server_open(struct server **out, const struct server_config *config,
 		struct error *err)
 {
+	struct machine *machine = config->api->machine;
 	struct server *s = calloc(1, sizeof(*s));
 	int r;
 
@@ -655,9 +653,9 @@ int server_open(struct server **out, const struct server_config *config,
 		server_close(s);
 		return error_set(err, r, "--api-socket: %s", strerror(-r));
 	}
-	config->api->on_reply = server_on_reply;
-	config->api->on_ready = server_on_ready;
-	config->api->opaque = s;
+	machine->on_done = server_on_done;
+	machine->on_idle = server_on_machine_idle;
+	machine->watcher = s;
 	*out = s;
 	return 0;
 }
@@ -669,6 +667,10 @@ static void conn_end(struct server_conn *conn)
 
 	if (!conn->refused)
 		conn_read(conn);
+	if (conn->later.ticket) {
+		api_reply_ending(&reply);
+		conn_take_reply(conn, &reply);
+	}
 	while (!list_is_empty(&conn->items)) {
 		item_destroy(container_of(conn->items.next, struct server_item,
 					  node));
@@ -683,8 +685,8 @@ void server_close(struct server *s)
 {
 	if (!s)
 		return;
-	s->config.api->on_reply = NULL;
-	s->config.api->on_ready = NULL;
+	s->config.api->machine->on_done = NULL;
+	s->config.api->machine->on_idle = NULL;
 	list_for_each_entry (struct server_conn, conn, &s->conns, node)
 		conn_end(conn);
 	loop_fd_del(&s->lf);

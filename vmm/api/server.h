@@ -29,7 +29,7 @@ struct server_config {
  * Listen, and answer what comes. Main thread. A socket that no process listens
  * on any more is replaced; "PATH.lock" keeps two processes off the same path.
  * config->path is borrowed for the call, loop and api until server_close();
- * api->on_reply is set. -errno with a message that names --api-socket.
+ * on_done and on_idle of the machine are set. -errno with a message that names --api-socket.
  */
 int server_open(struct server **out, const struct server_config *config,
 		struct error *err);
