@@ -125,7 +125,4 @@ void arch_vcpu_dump(struct vcpu *vcpu, FILE *out);
  * -errno. */
 int arch_kernel_speed(int kvm_fd);
 
-/* A pause in a busy wait. */
-void arch_cpu_relax(void);
-
 #endif

@@ -11,6 +11,7 @@
 #include "vmm/list.h"
 #include "vmm/param.h"
 #include "vmm/peer_key.h"
+#include "vmm/pool.h"
 
 /*
  * The contract between the machine and everything on its buses. vmm/ knows
@@ -164,6 +165,8 @@ struct device {
 		DEVICE_RELEASING,
 		DEVICE_RELEASED,
 	} release;
+	struct pool_owner pool;
+	struct pool_job releasing;
 	/* vmm/plug.c's own */
 	atomic_uint news; /* any thread: enum device_news, bits */
 	atomic_bool driver_active; /* any thread */

@@ -331,7 +331,7 @@ static void doc_bash_value(const struct param *p)
 	} else if (p->type == PARAM_BOOL) {
 		printf("list='on off'");
 	} else if (p->type == PARAM_ENUM) {
-		param_choices_text(p, " ", words, sizeof(words));
+		param_choices_text(p, false, " ", words, sizeof(words));
 		printf("list='%s'", words);
 	} else {
 		printf(":");

@@ -3,10 +3,8 @@
 #include "vmm/board.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "vmm/pool.h"
 #include "vmm/util.h"
 
 void board_init(struct board *board, struct loop *main_loop)
@@ -133,48 +131,34 @@ struct device *board_find_busy(struct board *board)
 	return dev ? dev : board_find_busy_in(&board->gone);
 }
 
-struct board_release {
-	struct pool_owner owner;
-	struct pool_job job;
-	struct device *dev;
-};
-
 static void board_release_run(struct pool_job *job)
 {
-	struct board_release *br = container_of(job, struct board_release, job);
+	struct device *dev = container_of(job, struct device, releasing);
 
-	br->dev->ops->release(br->dev);
+	dev->ops->release(dev);
 }
 
 static void board_release_done(struct pool_job *job)
 {
-	struct board_release *br = container_of(job, struct board_release, job);
+	struct device *dev = container_of(job, struct device, releasing);
 
-	br->dev->release = DEVICE_RELEASED;
-	board_device_quiet(br->dev->board);
-	free(br);
+	dev->release = DEVICE_RELEASED;
+	board_device_quiet(dev->board);
 }
 
 bool board_may_destroy(struct device *dev)
 {
-	struct board_release *br;
-
 	if (!board_is_quiet(dev))
 		return false;
 	if (dev->release != DEVICE_OPEN || !dev->ops->release)
 		return dev->release != DEVICE_RELEASING;
 	dev->release = DEVICE_RELEASING;
-	br = calloc(1, sizeof(*br));
-	if (br) {
-		br->dev = dev;
-		br->owner.name = dev->id;
-		br->job.run = board_release_run;
-		br->job.done = board_release_done;
-		br->job.loop = dev->board->main_loop;
-		if (!pool_submit(&br->owner, &br->job))
-			return false;
-		free(br);
-	}
+	dev->pool.name = dev->id;
+	dev->releasing.run = board_release_run;
+	dev->releasing.done = board_release_done;
+	dev->releasing.loop = dev->board->main_loop;
+	if (!pool_submit(&dev->pool, &dev->releasing))
+		return false;
 	dev->ops->release(dev);
 	dev->release = DEVICE_RELEASED;
 	return true;

@@ -177,7 +177,6 @@ struct hotplug {
 	/* DIMMs on their way: a bit each, and what populates them */
 	uint32_t dimms_coming;
 	struct pages_job pages;
-	struct loop_call populated;
 };
 
 /* hp: the caller's storage; board and kvm are borrowed, and the board's memory

@@ -16,7 +16,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#include "arch/arch.h"
+#include "arch/relax.h"
 
 #define EVENTS_MAX 16
 #define POLL_WINDOW_MIN_NS 4000u

@@ -53,8 +53,8 @@ static void pages_clear(const struct pages_piece *p)
 
 static void pages_leave(struct pages_job *job)
 {
-	if (atomic_fetch_sub(&job->running, 1) == 1 && job->ended)
-		job->ended(job);
+	if (atomic_fetch_sub(&job->running, 1) == 1 && job->loop)
+		loop_post(job->loop, &job->ended);
 }
 
 static void pages_work(struct pages_job *job)

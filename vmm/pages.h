@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "vmm/error.h"
+#include "vmm/loop.h"
 
 /*
  * Gigabytes of pages to allocate or to clear take seconds, and are bound by
@@ -29,9 +30,10 @@ enum pages_op {
  */
 struct pages_job {
 	enum pages_op op;
-	/* All is done, or stopped: pages_end() returns at once. Called on the
-	 * last of the threads. NULL: nobody wants to know. */
-	void (*ended)(struct pages_job *job);
+	/* Posted when all is done, or stopped: then pages_end() returns at
+	 * once. loop NULL: nobody wants to know. */
+	struct loop *loop;
+	struct loop_call ended;
 
 	/* pages.c's own */
 	struct pages_piece {

@@ -170,7 +170,7 @@ static int param_not_a_number(const struct param *p, struct error *err)
 	case PARAM_BOOL:
 		return error_set(err, EINVAL, "must be on or off");
 	case PARAM_ENUM:
-		param_choices_text(p, ", ", text, sizeof(text));
+		param_choices_text(p, false, ", ", text, sizeof(text));
 		return error_set(err, EINVAL, "must be one of %s", text);
 	case PARAM_SIZE:
 		return error_set(

@@ -44,6 +44,12 @@ struct param_choice {
 	const char *json; /* in JSON, when it is spelled otherwise */
 };
 
+static inline const char *param_choice_name(const struct param_choice *c,
+					    bool json)
+{
+	return json && c->json ? c->json : c->name;
+}
+
 struct param {
 	const char *name; /* key on the command line */
 	const char *json; /* path in JSON, dots between levels; NULL: name */

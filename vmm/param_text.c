@@ -48,12 +48,13 @@ void param_number_text(const struct param *p, uint64_t v, char *buf, size_t len)
 	text_add_number(buf, len, p, v);
 }
 
-void param_choices_text(const struct param *p, const char *sep, char *buf,
-			size_t len)
+void param_choices_text(const struct param *p, bool json, const char *sep,
+			char *buf, size_t len)
 {
 	buf[0] = '\0';
-	for (unsigned int i = 0; p->choices[i].name; i++)
-		text_add(buf, len, "%s%s", i ? sep : "", p->choices[i].name);
+	for (const struct param_choice *c = p->choices; c->name; c++)
+		text_add(buf, len, "%s%s", c == p->choices ? "" : sep,
+			 param_choice_name(c, json));
 }
 
 void param_keys_text(const struct param_set *set, const char *sep, char *buf,
@@ -75,7 +76,7 @@ void param_value_text(const struct param *p, char *buf, size_t len)
 	};
 
 	if (p->type == PARAM_ENUM)
-		param_choices_text(p, "|", buf, len);
+		param_choices_text(p, false, "|", buf, len);
 	else
 		snprintf(buf, len, "%s", p->look ? p->look : words[p->type]);
 }

@@ -31,9 +31,9 @@ void param_default_text(const struct param *p, char *buf, size_t len);
 /* A number as a value of p: "513M". */
 void param_number_text(const struct param *p, uint64_t v, char *buf,
 		       size_t len);
-/* The names of an enum's choices, with sep between them. */
-void param_choices_text(const struct param *p, const char *sep, char *buf,
-			size_t len);
+/* The names of an enum's choices, in JSON or not, with sep between them. */
+void param_choices_text(const struct param *p, bool json, const char *sep,
+			char *buf, size_t len);
 /* The names of all keys, with sep between them. */
 void param_keys_text(const struct param_set *set, const char *sep, char *buf,
 		     size_t len);

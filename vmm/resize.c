@@ -371,17 +371,9 @@ static int memory_arrive(struct hotplug *hp, int r, struct error *err)
 	return r;
 }
 
-/* The last one of the threads. */
-static void memory_on_pages(struct pages_job *job)
-{
-	struct hotplug *hp = container_of(job, struct hotplug, pages);
-
-	loop_post(hp->board->main_loop, &hp->populated);
-}
-
 static void memory_on_populated(struct loop_call *lc)
 {
-	struct hotplug *hp = container_of(lc, struct hotplug, populated);
+	struct hotplug *hp = container_of(lc, struct hotplug, pages.ended);
 	struct error err;
 	int r = pages_end(&hp->pages, &err);
 
@@ -469,7 +461,7 @@ static void memory_stop(struct hotplug *hp)
 		return;
 	pages_stop(&hp->pages);
 	pages_end(&hp->pages, NULL);
-	loop_cancel(hp->board->main_loop, &hp->populated);
+	loop_cancel(hp->board->main_loop, &hp->pages.ended);
 	memory_arrive(hp, -ECANCELED, NULL);
 }
 
@@ -487,8 +479,8 @@ void resize_init(struct hotplug *hp)
 {
 	resizer_init(&hp->cpus, hp, &cpus_ops);
 	resizer_init(&hp->memory, hp, &memory_ops);
-	hp->pages.ended = memory_on_pages;
-	hp->populated.fn = memory_on_populated;
+	hp->pages.loop = hp->board->main_loop;
+	hp->pages.ended.fn = memory_on_populated;
 }
 
 void resize_fini(struct hotplug *hp)

@@ -558,7 +558,6 @@ void vm_power_button(struct vm *vm)
 
 struct vm_disk_job {
 	struct pool_job job;
-	struct pool_owner owner;
 	struct loop_timer deadline;
 	struct vm *vm;
 	struct device *dev; /* pinned */
@@ -629,13 +628,13 @@ int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
 		.job = { .run = vm_disk_run,
 			 .done = vm_on_disk_done,
 			 .loop = vm->board.main_loop },
-		.owner.name = "resizing a disk",
 		.deadline.on_expire = vm_on_disk_deadline,
 		.vm = vm,
 		.dev = dev,
 		.bytes = bytes,
 	};
-	r = pool_submit(&dj->owner, &dj->job);
+	dev->pool.name = dev->id;
+	r = pool_submit(&dev->pool, &dj->job);
 	if (r) {
 		free(dj);
 		return error_set(err, r, "id %s: %s", dev->id, error_text(-r));

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "arch/relax.h"
 #include "arch/arch.h"
 #include "arch/x86_64/cpuid.h"
 #include "boot/layout_x86.h"

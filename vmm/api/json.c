@@ -10,6 +10,7 @@
 
 #include "vmm/api/json_peer.h"
 #include "vmm/param_net.h"
+#include "vmm/param_text.h"
 #include "vmm/util.h"
 
 /* ---- text ---- */
@@ -86,11 +87,6 @@ char *json_write_text(const json_t *value)
 static const char *json_param_path(const struct param *p)
 {
 	return p->json ? p->json : p->name;
-}
-
-static const char *json_choice_name(const struct param_choice *c)
-{
-	return c->json ? c->json : c->name;
 }
 
 static enum peer_type json_param_type(const struct param *p)
@@ -176,17 +172,12 @@ static int json_take_all_fds(const struct json_fds *fds, struct fd_list *out,
 static const char *json_find_choice(const struct param *p, const char *text,
 				    struct error *err)
 {
-	char all[256] = "";
-	size_t len = 0;
+	char all[256];
 
-	for (const struct param_choice *c = p->choices; c->name; c++) {
-		if (strcmp(json_choice_name(c), text) == 0)
+	for (const struct param_choice *c = p->choices; c->name; c++)
+		if (strcmp(param_choice_name(c, true), text) == 0)
 			return c->name;
-		if (len < sizeof(all))
-			len += (size_t)snprintf(all + len, sizeof(all) - len,
-						"%s%s", len ? ", " : "",
-						json_choice_name(c));
-	}
+	param_choices_text(p, true, ", ", all, sizeof(all));
 	error_set(err, EINVAL, "'%.40s' is not one of %s",
 		  error_value(text).text, all);
 	return NULL;
@@ -309,7 +300,7 @@ static json_t *json_param_value(const struct param *p, const void *cfg,
 	case PARAM_ENUM:
 		v = (uint64_t) * (const int *)field;
 		*plain = v == p->def;
-		return json_string(json_choice_name(&p->choices[v]));
+		return json_string(param_choice_name(&p->choices[v], true));
 	default:
 		v = *(const uint64_t *)field;
 		*plain = v == p->def;
