@@ -246,20 +246,14 @@ int opening_take_file(struct opening *o, unsigned int n)
 	return take_fd(&o->files[n].fd);
 }
 
-const void *opening_config(const struct opening *o, unsigned int n)
+int opening_make_device(struct opening *o, unsigned int n, struct board *board,
+			struct device **out, struct error *err)
 {
-	return o->devices[n].config.config;
-}
+	struct opening_device *d = &o->devices[n];
+	int r = board_add_device(board, d->config.class, d->config.config,
+				 d->opened, out, err);
 
-void *opening_take_device(struct opening *o, unsigned int n)
-{
-	void *opened = o->devices[n].opened;
-
-	o->devices[n].opened = NULL;
-	return opened;
-}
-
-void opening_give_back(struct opening *o, unsigned int n, void *opened)
-{
-	o->devices[n].opened = opened;
+	if (!r)
+		d->opened = NULL;
+	return r;
 }

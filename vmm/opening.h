@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "vmm/board.h"
 #include "vmm/config.h"
 #include "vmm/error.h"
 #include "vmm/loop.h"
@@ -44,11 +45,9 @@ int opening_start(struct opening *o, uint64_t timeout_ns, struct error *err);
 
 /* The descriptor of the nth file, the caller's from now on; -1: none. */
 int opening_take_file(struct opening *o, unsigned int n);
-/* The configuration of the nth device, good until o goes. */
-const void *opening_config(const struct opening *o, unsigned int n);
-/* What the class of the nth device opened, the caller's from now on; or NULL. */
-void *opening_take_device(struct opening *o, unsigned int n);
-/* Give it back when create() did not take it over; it is closed with o. */
-void opening_give_back(struct opening *o, unsigned int n, void *opened);
+/* Make the nth device of what its class opened, as board_add_device(). What it
+ * does not take over is closed with o. */
+int opening_make_device(struct opening *o, unsigned int n, struct board *board,
+			struct device **out, struct error *err);
 
 #endif

@@ -26,7 +26,6 @@ struct plug_comer {
 	struct hotplug *hp;
 	struct hotplug_place at; /* bdf "": not there yet */
 	struct opening *opening; /* NULL when it is there: */
-	const struct device_class *class;
 	struct device *dev;
 	struct loop_timer deadline;
 	uint64_t end_ns; /* when the deadline moves no further */
@@ -212,14 +211,11 @@ static void comer_on_opened(void *opaque, struct opening *o, int r,
 {
 	struct plug_comer *c = opaque;
 	struct hotplug *hp = c->hp;
-	void *opened = r ? NULL : opening_take_device(o, 0);
 
 	c->opening = NULL;
 	if (!r)
-		r = board_add_device(hp->board, c->class, opening_config(o, 0),
-				     opened, &c->dev, err);
+		r = opening_make_device(o, 0, hp->board, &c->dev, err);
 	if (r) {
-		opening_give_back(o, 0, opened);
 		comer_end(c, err->msg);
 		return;
 	}
@@ -252,7 +248,6 @@ int hotplug_add(struct hotplug *hp, const struct device_config *dc,
 		return error_set(err, ENOMEM, "out of memory");
 	}
 	c->hp = hp;
-	c->class = dc->class;
 	c->deadline.on_expire = comer_on_deadline;
 	snprintf(c->at.id, sizeof(c->at.id), "%s", id && *id ? *id : "");
 	list_insert(&hp->coming, &c->node);

@@ -103,14 +103,9 @@ static int vm_add_devices(struct vm *vm, struct opening *o, struct error *err)
 	int r = 0;
 
 	for (i = 0; i < vc->nr_devices && !r; i++) {
-		void *opened = opening_take_device(o, i);
-
-		r = board_add_device(&vm->board, vc->devices[i].class,
-				     vc->devices[i].config, opened, NULL, err);
-		if (r) {
-			opening_give_back(o, i, opened);
+		r = opening_make_device(o, i, &vm->board, NULL, err);
+		if (r)
 			error_prefix(err, r, "--%s", vm_config_option(vc, i));
-		}
 	}
 	return r;
 }
