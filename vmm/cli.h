@@ -48,8 +48,8 @@ struct run_config {
  * value, reason and fix. Main thread.
  */
 int cli_parse(struct run_config *rc, int argc, char **argv, struct error *err);
-/* Free what rc owns, and close the descriptors of its VM; those of api_socket
- * and event_monitor are their users'. */
+/* Free what rc owns, and close its descriptors: those of api_socket and
+ * event_monitor too, unless they were taken. */
 void run_config_free(struct run_config *rc);
 
 /* Print --help on out. */

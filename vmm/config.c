@@ -219,21 +219,8 @@ void vm_config_init(struct vm_config *vc)
 	vc->serial.fd = vc->serial.pty_fd = -1;
 }
 
-static void config_close_fds(const struct param_set *set, void *config)
-{
-	int *fds;
-
-	for (unsigned int i = 0; i < set->nr_params; i++) {
-		unsigned int nr = param_fds(&set->params[i], config, &fds);
-
-		while (nr)
-			close_fd(&fds[--nr]);
-	}
-}
-
 void vm_config_free(struct vm_config *vc)
 {
-	config_close_fds(&payload_params, vc);
 	param_free(&payload_params, vc);
 	param_free(&rootfs_params, &vc->rootfs);
 	param_free(&cpus_params, &vc->cpus);
@@ -268,28 +255,13 @@ int device_config_copy(struct device_config *to, const struct device_config *dc,
 		       struct error *err)
 {
 	const struct param_set *set = dc->class->params;
-	int *fds, r = 0;
 
 	*to = (struct device_config){ .class = dc->class };
 	to->config = set ? param_copy(set, dc->config) : NULL;
 	if (set && !to->config)
-		return error_set(err, ENOMEM, "--%s: no memory",
-				 dc->class->option);
-	for (unsigned int i = 0; set && i < set->nr_params; i++) {
-		unsigned int nr = param_fds(&set->params[i], to->config, &fds);
-
-		for (; nr; nr--, fds++) {
-			*fds = fcntl(*fds, F_DUPFD_CLOEXEC, 0);
-			if (*fds < 0 && !r)
-				r = error_set(err, errno, "--%s %s: %s",
-					      dc->class->option,
-					      set->params[i].name,
-					      error_text(errno));
-		}
-	}
-	if (r)
-		device_config_free(to);
-	return r;
+		return error_set(err, errno, "--%s: %s", dc->class->option,
+				 error_text(errno));
+	return 0;
 }
 
 void device_config_replace(struct device_config *dc, void *config)
@@ -301,10 +273,8 @@ void device_config_replace(struct device_config *dc, void *config)
 
 void device_config_free(struct device_config *dc)
 {
-	if (dc->config && dc->class->params) {
-		config_close_fds(dc->class->params, dc->config);
+	if (dc->config && dc->class->params)
 		param_free(dc->class->params, dc->config);
-	}
 	free(dc->config);
 	json_decref(dc->echo);
 	dc->config = NULL;

@@ -132,7 +132,7 @@ static int process_watch_signals(struct process *p, struct error *err)
 /* The control socket and the event stream, as far as they are asked for. */
 static int process_open_api(struct process *p, struct error *err)
 {
-	const struct endpoint_config *em = &p->rc->event_monitor;
+	struct endpoint_config *em = &p->rc->event_monitor;
 	const struct server_config sc = {
 		.loop = p->loop,
 		.api = &p->api,
@@ -144,11 +144,14 @@ static int process_open_api(struct process *p, struct error *err)
 	int r = 0;
 
 	if (endpoint_is_set(em))
-		r = events_open(&p->events, p->loop, em->path, em->fd, err);
+		r = events_open(&p->events, p->loop, em->path, take_fd(&em->fd),
+				err);
 	p->machine.events = p->events;
 	events_emit(p->events, "vmm", "starting", NULL);
 	if (!r && endpoint_is_set(&p->rc->api_socket))
 		r = server_open(&p->server, &sc, err);
+	if (p->server)
+		p->rc->api_socket.fd = -1;
 	return r;
 }
 

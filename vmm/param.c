@@ -76,6 +76,11 @@ void param_defaults(const struct param_set *set, void *cfg)
 
 void param_unset(const struct param *p, void *cfg)
 {
+	int *fds;
+	unsigned int nr = param_fds(p, cfg, &fds);
+
+	while (nr)
+		close_fd(&fds[--nr]);
 	if (param_is_text(p))
 		free(*param_text_field(p, cfg));
 	param_put_default(p, cfg);
@@ -540,26 +545,41 @@ int param_check(const struct param_set *set, void *cfg, struct error *err)
 	return set->check ? set->check(cfg, err) : 0;
 }
 
+/* Make what p says of a copied struct its own; what it cannot be is unset. */
+static bool param_make_own(const struct param *p, void *copy)
+{
+	char **text = param_is_text(p) ? param_text_field(p, copy) : NULL;
+	bool good = true;
+	int *fds;
+	unsigned int i, nr = param_fds(p, copy, &fds);
+
+	if (text && *text) {
+		*text = strdup(*text);
+		good = *text;
+	}
+	for (i = 0; i < nr; i++) {
+		fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+		good = good && fds[i] >= 0;
+	}
+	return good;
+}
+
 void *param_copy(const struct param_set *set, const void *cfg)
 {
 	void *copy = malloc(set->size);
-	bool good = true;
+	int code = 0;
 
 	if (!copy)
 		return NULL;
 	memcpy(copy, cfg, set->size);
-	for (unsigned int i = 0; i < set->nr_params; i++) {
-		char **field = param_text_field(&set->params[i], copy);
-
-		if (!param_is_text(&set->params[i]) || !*field)
-			continue;
-		*field = good ? strdup(*field) : NULL;
-		good = good && *field;
-	}
-	if (good)
+	for (unsigned int i = 0; i < set->nr_params; i++)
+		if (!param_make_own(&set->params[i], copy))
+			code = errno;
+	if (!code)
 		return copy;
 	param_free(set, copy);
 	free(copy);
+	errno = code;
 	return NULL;
 }
 

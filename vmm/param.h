@@ -38,11 +38,12 @@ void param_unset(const struct param *p, void *cfg);
  * -EINVAL with a message that leaves out the option. */
 int param_check(const struct param_set *set, void *cfg, struct error *err);
 
-/* A copy of cfg (set->size bytes) on the heap that owns its strings; numbers of
- * descriptors are the same. NULL: no memory. Any thread. */
+/* A copy of cfg (set->size bytes) on the heap that owns its strings and
+ * descriptors. NULL, with errno: no memory, or too many descriptors. Any
+ * thread. */
 void *param_copy(const struct param_set *set, const void *cfg);
 
-/* Release strings; cfg's fields are unset afterwards. fds are not closed. */
+/* Release strings, close descriptors; cfg's fields are unset afterwards. */
 void param_free(const struct param_set *set, void *cfg);
 
 #endif

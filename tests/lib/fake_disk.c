@@ -46,7 +46,7 @@ void fake_disk_fini(struct fake_disk *fd)
 		fake_vm_remove(fd->fv, fd->dev);
 	param_free(device_class_find("blk")->params, fd->config);
 	free(fd->config);
-	close_fd(&fd->fd);
+	fd->fd = -1;
 }
 
 static bool disk_is_reset(void *arg)

@@ -287,6 +287,7 @@ static void test_descriptors(void **state)
 	assert_int_equal(dup2(STDERR_FILENO, fd), fd);
 	snprintf(want, sizeof(want), "--event-monitor fd=%d: descriptor", fd);
 	parse_bad(fx, want, "--api-socket", text, "--event-monitor", text);
+	run_config_free(&fx->rc);
 	assert_int_equal(dup2(STDERR_FILENO, fd), fd);
 	parse_bad(fx, want, "--kernel", "FILE", "--disk", text,
 		  "--event-monitor", text);

@@ -62,8 +62,10 @@ static void parse(const char *text)
 
 static void refuse(const char *text, const char *why)
 {
-	void *copy = param_copy(&net_param_set, config);
+	void *copy;
 
+	fresh_fds();
+	copy = param_copy(&net_param_set, config);
 	fresh_fds();
 	assert_int_equal(param_parse(&net_param_set, copy, text, &err),
 			 -EINVAL);

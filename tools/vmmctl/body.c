@@ -134,7 +134,7 @@ static int body_add_fds(struct body *b, const struct param *p, void *cfg,
 	for (unsigned int i = 0; i < nr && !r; i++) {
 		if (p->type == PARAM_FDS)
 			json_array_append_new(list, json_integer(b->nr_fds));
-		r = body_add_fd(b, fds[i], obj, body_key(p), err);
+		r = body_add_fd(b, take_fd(&fds[i]), obj, body_key(p), err);
 	}
 	if (nr && p->type == PARAM_FDS)
 		json_path_set(obj, body_key(p), list);
