@@ -286,6 +286,8 @@ static int acpi_write_state(struct gmem *gm, const struct acpi_config *c)
 /* rsdp: room for it, kept at the start of the area. */
 static int acpi_write_roots(struct acpi_area *area, uint8_t *rsdp)
 {
+	/* Signature, checksum, OEM, revision; length and address follow. */
+	static const char start[] = "RSD PTR \0VMM   \2";
 	unsigned int i, nr = area->nr;
 	uint64_t len = HDR_LEN + 8ULL * (nr - 1);
 	uint8_t *t = acpi_table(area, "XSDT", 1, len, NULL, 0);
@@ -299,8 +301,7 @@ static int acpi_write_roots(struct acpi_area *area, uint8_t *rsdp)
 		acpi_store_checksum(area->tables[i],
 				    le_load(area->tables[i] + HDR_LENGTH, 4),
 				    HDR_CHECKSUM);
-	/* Signature, checksum, OEM, revision 2, length, address. */
-	memcpy(rsdp, "RSD PTR \0VMM   \2", 16);
+	memcpy(rsdp, start, sizeof(start) - 1);
 	le_store(rsdp + 20, RSDP_LEN, 4);
 	le_store(rsdp + 24, acpi_gpa(area, t), 8);
 	acpi_store_checksum(rsdp, RSDP_V1_LEN, RSDP_CHECKSUM);

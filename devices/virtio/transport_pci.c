@@ -162,8 +162,9 @@ static void vpci_write_queue(struct vpci *vp, struct virtio_queue *q,
 	gpa_t *const addresses[] = { &q->vq.desc_gpa, &q->vq.avail_gpa,
 				     &q->vq.used_gpa };
 	bool open = virtio_queue_is_open(q); /* section 4.1.4.3.2 */
+	unsigned int which = (reg - VIRTIO_PCI_COMMON_Q_DESCLO) / 8;
 	unsigned int shift = (reg & 4) * 8;
-	gpa_t mask = (len == 8 ? UINT64_MAX : UINT32_MAX) << shift, *p;
+	gpa_t mask = (len == 8 ? UINT64_MAX : UINT32_MAX) << shift;
 
 	if (reg == VIRTIO_PCI_COMMON_Q_MSIX) {
 		atomic_store(&q->vector, vpci_check_vector(vp, v));
@@ -176,9 +177,8 @@ static void vpci_write_queue(struct vpci *vp, struct virtio_queue *q,
 	} else if (reg == VIRTIO_PCI_COMMON_Q_SIZE) {
 		if (open && IS_POW2(v) && v <= q->vq.size_max)
 			q->vq.size = (uint16_t)v;
-	} else if (open && vpci_is_address(reg)) {
-		p = addresses[(reg - VIRTIO_PCI_COMMON_Q_DESCLO) / 8];
-		*p = (*p & ~mask) | v << shift;
+	} else if (open && which < ARRAY_SIZE(addresses)) {
+		*addresses[which] = (*addresses[which] & ~mask) | v << shift;
 	}
 }
 
