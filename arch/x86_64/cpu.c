@@ -47,13 +47,13 @@ static void cpu_set_msrs(struct vcpu *vcpu)
 		{ .index = MSR_MISC_ENABLE,
 		  .data = MSR_MISC_ENABLE_FAST_STRING },
 	};
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
+	union {
+		struct kvm_msrs head; /* and behind it, one entry */
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(wanted[0])];
 	} msrs = { .head.nmsrs = 1 };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(wanted); i++) {
-		msrs.entry = wanted[i];
+		msrs.head.entries[0] = wanted[i];
 		(void)!ioctl(vcpu->fd, KVM_SET_MSRS, &msrs);
 	}
 }

@@ -14,6 +14,9 @@
 #include "vmm/vcpu.h"
 
 #define CPUID_MAX_ENTRIES 256u
+#define CPUID_ROOM                   \
+	(sizeof(struct kvm_cpuid2) + \
+	 CPUID_MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2))
 
 /* Leaf 1 */
 #define CPUID_1_ECX_X2APIC (1u << 21)
@@ -169,22 +172,21 @@ struct arch_host {
 	bool has_thread;
 	/* the thread's, until it is joined */
 	int result;
-	struct kvm_cpuid2 *cpuid;
+	union cpuid_room {
+		struct kvm_cpuid2 head; /* and behind it, its entries */
+		uint8_t room[CPUID_ROOM];
+	} cpuid;
 };
-
-static size_t cpuid_bytes(uint32_t nent)
-{
-	return sizeof(struct kvm_cpuid2) +
-	       nent * sizeof(struct kvm_cpuid_entry2);
-}
 
 static void *host_run(void *arg)
 {
 	struct arch_host *host = arg;
 
-	host->result = ioctl(host->kvm_fd, KVM_GET_SUPPORTED_CPUID, host->cpuid)
-			       ? -errno
-			       : 0;
+	host->cpuid.head.nent = CPUID_MAX_ENTRIES;
+	host->result =
+		ioctl(host->kvm_fd, KVM_GET_SUPPORTED_CPUID, &host->cpuid)
+			? -errno
+			: 0;
 	return NULL;
 }
 
@@ -199,14 +201,9 @@ int arch_host_ask(struct arch_host **out, int kvm_fd, struct error *err)
 {
 	struct arch_host *host = calloc(1, sizeof(*host));
 
-	if (host)
-		host->cpuid = calloc(1, cpuid_bytes(CPUID_MAX_ENTRIES));
-	if (!host || !host->cpuid) {
-		free(host);
+	if (!host)
 		return error_set(err, ENOMEM, "out of memory");
-	}
 	host->kvm_fd = kvm_fd;
-	host->cpuid->nent = CPUID_MAX_ENTRIES;
 	host->has_thread = !pthread_create(&host->thread, NULL, host_run, host);
 	if (!host->has_thread)
 		host_run(host);
@@ -219,30 +216,24 @@ void arch_host_free(struct arch_host *host)
 	if (!host)
 		return;
 	host_wait(host);
-	free(host->cpuid);
 	free(host);
 }
 
 int cpuid_init(struct vcpu *vcpu, struct error *err)
 {
 	struct arch_host *host = vcpu->config.host;
-	struct kvm_cpuid2 *cpuid;
-	int r = 0;
+	union cpuid_room cpuid;
 
 	host_wait(host);
 	if (host->result)
 		return error_set(err, host->result,
 				 "KVM_GET_SUPPORTED_CPUID: %s",
 				 strerror(-host->result));
-	cpuid = malloc(cpuid_bytes(CPUID_MAX_ENTRIES));
-	if (!cpuid)
-		return error_set(err, ENOMEM, "out of memory");
-	memcpy(cpuid, host->cpuid, cpuid_bytes(host->cpuid->nent));
-	cpuid_fit(cpuid, CPUID_MAX_ENTRIES, vcpu->config.index,
+	cpuid = host->cpuid;
+	cpuid_fit(&cpuid.head, CPUID_MAX_ENTRIES, vcpu->config.index,
 		  vcpu->config.nr_max);
-	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
-		r = error_set(err, errno, "KVM_SET_CPUID2: %s",
-			      strerror(errno));
-	free(cpuid);
-	return r;
+	if (ioctl(vcpu->fd, KVM_SET_CPUID2, &cpuid))
+		return error_set(err, errno, "KVM_SET_CPUID2: %s",
+				 strerror(errno));
+	return 0;
 }
