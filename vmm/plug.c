@@ -302,13 +302,11 @@ bool hotplug_where(struct hotplug *hp, const char *id, struct hotplug_place *at)
 	return true;
 }
 
-/* dev NULL: of any device. */
 static struct plug_leaver *plug_find_leaver(struct hotplug *hp,
 					    const struct device *dev)
 {
 	list_for_each_entry (struct ask, ask, &hp->asks, node)
-		if (ask->kind == HOTPLUG_PCI &&
-		    (!dev || ask->index == dev->slot))
+		if (ask->kind == HOTPLUG_PCI && ask->index == dev->slot)
 			return container_of(ask, struct plug_leaver, ask);
 	return NULL;
 }
@@ -514,13 +512,12 @@ static void plug_init(struct hotplug *hp)
 
 static void plug_fini(struct hotplug *hp)
 {
-	struct plug_leaver *l;
-
 	while (!list_is_empty(&hp->coming))
 		comer_free(container_of(list_take(&hp->coming),
 					struct plug_comer, node));
-	while ((l = plug_find_leaver(hp, NULL)))
-		leaver_free(l);
+	list_for_each_entry (struct ask, ask, &hp->asks, node)
+		if (ask->kind == HOTPLUG_PCI)
+			leaver_free(container_of(ask, struct plug_leaver, ask));
 	loop_cancel(hp->board->main_loop, &hp->news);
 	loop_timer_cancel(&hp->untold);
 	loop_timer_cancel(&hp->reaper);

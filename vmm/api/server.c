@@ -672,8 +672,8 @@ static void conn_end(struct server_conn *conn)
 		conn_take_reply(conn, &reply);
 	}
 	while (!list_is_empty(&conn->items)) {
-		item_destroy(container_of(conn->items.next, struct server_item,
-					  node));
+		item_destroy(container_of(list_take(&conn->items),
+					  struct server_item, node));
 		api_reply_ending(&reply);
 		conn_take_reply(conn, &reply);
 	}
