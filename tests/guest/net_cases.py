@@ -457,24 +457,3 @@ def test_tap_down(run):
 
 CASES = [(name[5:], function) for name, function in list(globals().items())
          if name.startswith("test_")]
-
-# What only our own monitor has.
-OURS = {"vlan_access", "vlan_trunk", "antispoof", "race", "malformed"}
-
-
-def run_all(run):
-    try:
-        wire.new_namespace()
-    except OSError as why:
-        run.result("net", skip=f"{why.strerror}: {os.strerror(why.errno or 0)}")
-        return
-    for name, function in CASES:
-        if run.monitor.is_qemu and name in OURS:
-            run.result(f"net.{name}", skip="QEMU has no such thing")
-            continue
-        why = None
-        try:
-            function(run)
-        except (Wrong, Lost) as e:
-            why = str(e)
-        run.result(f"net.{name}", why)

@@ -402,12 +402,11 @@ static const char *nic_do_start(void)
 	how.irq = param_number("irq", 0);
 	if (!how.nr_pairs || how.nr_pairs > NET_PAIRS_MAX)
 		return failed("pairs");
-	if (!nic.header || param_number("open", 0))
-		why = net_open(&nic, (unsigned)param_number("open", 0));
-	else
-		why = NULL;
-	if (why)
-		return why;
+	if (!nic.header || param_number("reopen", 0)) {
+		why = net_open(&nic, 0);
+		if (why)
+			return why;
+	}
 	if (how.irq) {
 		irq_start(false);
 		nic_set_vectors();

@@ -11,7 +11,7 @@
  * each with as many buffers, one after the other, as the guest has. And on an
  * interface by packet sockets, as somebody else on the host:
  *
- *   net_limit flood IFACE LEN              frames in, until SIGTERM
+ *   net_limit flood IFACE LEN GSO          frames in, until SIGTERM
  *   net_limit echo IFACE                   what comes out goes in again
  *   net_limit spin                         a core kept busy, as by a guest that polls
  */
@@ -203,17 +203,20 @@ static int packet_open(const char *name, int protocol)
 /* Gives way after each batch: who reads has the same core. */
 static int do_flood(char **argv)
 {
-	static uint8_t frame[UINT16_MAX];
-	int fd = packet_open(argv[0], 0);
-	struct iovec iov = { frame, number(argv[1]) % sizeof(frame) };
+	static uint8_t header[HEADER + UINT16_MAX];
+	int fd = packet_open(argv[0], 0), on = 1;
+	unsigned len = number(argv[1]) % UINT16_MAX, i;
+	struct iovec iov[] = { { header, sizeof(struct virtio_net_hdr) },
+			       { header + HEADER, len } };
 	struct mmsghdr batch[BATCH] = { 0 };
 	uint64_t start = now_ns(), frames = 0, cpu = cpu_ns();
-	unsigned i;
 
+	if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)))
+		err(1, "offloads");
 	for (i = 0; i < BATCH; i++)
 		batch[i].msg_hdr =
-			(struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1 };
-	fill_macs(frame, ETH_TEST);
+			(struct msghdr){ .msg_iov = iov, .msg_iovlen = 2 };
+	fill_frame(header, len, number(argv[2]));
 	signal(SIGTERM, on_term);
 	while (!over) {
 		int sent = sendmmsg(fd, batch, BATCH, 0);
@@ -257,7 +260,7 @@ static const struct {
 	int (*run)(char **argv);
 } modes[] = {
 	{ "tx", 5, do_tx },	{ "rx", 3, do_rx },
-	{ "rtt", 3, do_rtt },	{ "flood", 2, do_flood },
+	{ "rtt", 3, do_rtt },	{ "flood", 3, do_flood },
 	{ "echo", 1, do_echo }, { "spin", 0, do_spin },
 };
 
