@@ -10,6 +10,7 @@
 #include "vmm/loop.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -22,6 +23,8 @@
 #define POLL_WINDOW_MIN_NS 4000u
 /* While polling, look at descriptors and calls this often. */
 #define POLL_TURNS 64u
+/* ... or after so many that found nothing. */
+#define POLL_IN_VAIN 32u
 
 struct loop {
 	/* any thread */
@@ -265,30 +268,34 @@ static void loop_pollers_wake(struct loop *loop)
 }
 
 /*
- * Poll until nothing happened for the window. Returns after POLL_TURNS turns
- * at most, so that the rest of the loop stays alive under load.
- * True: there was work, poll again; false: the window passed in silence.
+ * Poll until nothing happened for the window; without one, until there is nothing
+ * to do. Returns after POLL_TURNS turns at most, so that the rest of the loop
+ * stays alive under load. Who polls in vain gives way: it may be that others need
+ * this CPU for what is waited for.
+ * True: poll again; false: the window passed in silence.
  */
 static bool loop_poll_busy(struct loop *loop, uint64_t *last_work_ns)
 {
+	unsigned int turn, in_vain = 0;
 	bool worked = false;
-	unsigned int turn;
 
-	for (turn = 0; turn < POLL_TURNS; turn++) {
+	for (turn = 0; turn < POLL_TURNS && in_vain < POLL_IN_VAIN; turn++) {
 		bool progress = loop_poll_once(loop);
 
-		worked |= progress;
 		if (atomic_load_explicit(&loop->calls, memory_order_relaxed))
 			return true;
-		if (!progress)
+		worked |= progress;
+		in_vain = progress ? 0 : in_vain + 1;
+		if (in_vain && !loop->window_ns)
+			return false;
+		if (in_vain)
 			arch_cpu_relax();
 	}
-	if (worked) {
+	if (in_vain)
+		sched_yield();
+	if (worked)
 		*last_work_ns = loop_now_ns();
-		return true;
-	}
-	return loop->window_ns &&
-	       loop_now_ns() - *last_work_ns < loop->window_ns;
+	return worked || loop_now_ns() - *last_work_ns < loop->window_ns;
 }
 
 /* How long the sleep took tells whether polling would have paid. */

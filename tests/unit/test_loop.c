@@ -457,6 +457,27 @@ static void test_poller_and_calls(void **state unused_param)
 	loop_poller_del(loop, &p.lp);
 }
 
+/* Without a window a loop that was woken for nothing sleeps again at once: who
+ * brings the next event may need this CPU. */
+static void test_poller_in_vain(void **state unused_param)
+{
+	struct alarm a[8], q = ALARM('q');
+	struct poller p;
+	unsigned int i;
+
+	poller_init(&p, 0);
+	for (i = 0; i < ARRAY_SIZE(a); i++) {
+		a[i] = (struct alarm)ALARM('a');
+		loop_timer_set(loop, &a[i].timer, loop_now_ns() + i * MS);
+	}
+	q.quit = true;
+	loop_timer_set(loop, &q.timer, loop_now_ns() + 10 * MS);
+	loop_run(loop);
+	assert_string_equal(trace, "aaaaaaaaq");
+	assert_true(p.polls <= p.sleeps + 1);
+	loop_poller_del(loop, &p.lp);
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -475,6 +496,7 @@ int main(void)
 		UNIT(test_poller_protocol),
 		UNIT(test_poller_is_fair),
 		UNIT(test_poller_and_calls),
+		UNIT(test_poller_in_vain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
