@@ -62,7 +62,7 @@ static const struct param vsock_params[] = {
 	      .def = 1023, .min = 1, .max = VSOCK_CONNECTIONS_MAX),
 	PARAM("poll_us", UINT, struct vsock_config, poll_us,
 	      "longest busy wait for the guest's next packet", .unit = "us",
-	      .max = 1000),
+	      .def = 32, .max = 1000),
 	LIMITS_PARAMS(struct vsock_config, limits),
 };
 
