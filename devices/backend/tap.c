@@ -213,12 +213,28 @@ static int tap_open_named(struct tap_opening *o)
 
 /* ---- what it is set to ---- */
 
+/*
+ * While the interface counts as one that has a filter, the kernel gives it to a
+ * queue that comes, and forgets to attach the queue (tun_attach()). One that is
+ * none is refused, takes none away from any queue, and ends that; where there is
+ * no queue, it is not refused.
+ */
+static void tap_forget_filter(struct tap *tap)
+{
+	struct sock_fprog none = { .len = 0 };
+
+	if (!ioctl(tap->fds[0], TUNATTACHFILTER, &none))
+		ioctl(tap->fds[0], TUNDETACHFILTER, &none);
+}
+
 int tap_set_queue(struct tap *tap, unsigned int queue, bool attached)
 {
 	struct ifreq ifr = tap_ifreq("");
 
 	if (tap->attached[queue] == attached)
 		return 0;
+	if (attached)
+		tap_forget_filter(tap);
 	ifr.ifr_flags = attached ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE;
 	if (ioctl(tap->fds[queue], TUNSETQUEUE, &ifr))
 		return -errno;

@@ -77,7 +77,8 @@ void tap_close(struct tap *tap);
 int tap_set_offloads(struct tap *tap, unsigned int offloads);
 
 /* Have frames come from this queue, or none any more, when there are several.
- * Those that wait in it are dropped then. Any thread. -errno. */
+ * Those that wait in it are dropped then. One that is attached has the filter of
+ * when it was detached, until tap_set_filter(). Any thread. -errno. */
 int tap_set_queue(struct tap *tap, unsigned int queue, bool attached);
 
 /*

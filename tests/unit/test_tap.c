@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "devices/backend/netns.h"
+#include "devices/backend/tap_filter.h"
 #include "tests/unit/tap_fixture.h"
 
 #define OFFLOADS                                                         \
@@ -326,6 +327,26 @@ static void test_queues(void **state unused_param)
 	persist("many0", FLAGS | IFF_MULTI_QUEUE, false);
 }
 
+/* A queue that comes while there is a filter is attached, too. */
+static void test_queues_and_filter(void **state unused_param)
+{
+	static const struct tap_filter filter = { .broadcast = true };
+	struct tap_config config = by_name("many1");
+	unsigned int round;
+
+	config.nr_queues = 2;
+	expect_open(&config);
+	for (round = 0; round < 3; round++) {
+		assert_int_equal(tap_set_filter(&tap, round ? &filter : NULL),
+				 0);
+		assert_int_equal(tap_set_queue(&tap, 1, true), 0);
+		assert_int_equal(nr_attached("many1"), 2);
+		assert_int_equal(tap_set_queue(&tap, 1, false), 0);
+		assert_int_equal(nr_attached("many1"), 1);
+	}
+	tap_close(&tap);
+}
+
 static void test_refused_names(void **state unused_param)
 {
 	struct tap_config config = by_name("lo");
@@ -533,6 +554,7 @@ int main(void)
 		cmocka_unit_test_setup(test_left_as_found, setup),
 		cmocka_unit_test_setup(test_killed_before, setup),
 		cmocka_unit_test_setup(test_queues, setup),
+		cmocka_unit_test_setup(test_queues_and_filter, setup),
 		cmocka_unit_test_setup(test_refused_names, setup),
 		cmocka_unit_test_setup(test_no_permission, setup),
 		cmocka_unit_test_setup(test_given, setup),
