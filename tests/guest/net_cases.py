@@ -365,7 +365,8 @@ def test_antispoof(run):
         b.quiet()
         check(control(b, 1, 1, OTHER) == 1, "the guest may change its address")
         check(control(b, 1, 1, GUEST) == 0, "the guest may not keep its address")
-        b.echo(5)
+        b.into(frame(IN, 300))
+        b.out(100, 3)
         b.end()
 
 
