@@ -131,8 +131,7 @@ int vhost_net_connect(struct vhost_net *vn, unsigned int queue, int tap_fd)
 									: 0;
 }
 
-int vhost_net_start(struct vhost_net *vn, const struct vhost_ring *ring,
-		    int tap_fd)
+int vhost_net_start(struct vhost_net *vn, const struct vhost_ring *ring)
 {
 	unsigned int n = ring->queue % 2;
 	uint64_t features = ring->features & VHOST_FEATURES;
@@ -155,7 +154,7 @@ int vhost_net_start(struct vhost_net *vn, const struct vhost_ring *ring,
 	    ioctl(fd, VHOST_SET_VRING_CALL, &call) ||
 	    ioctl(fd, VHOST_SET_VRING_KICK, &kick))
 		return -errno;
-	return tap_fd < 0 ? 0 : vhost_net_connect(vn, ring->queue, tap_fd);
+	return 0;
 }
 
 uint16_t vhost_net_stop(struct vhost_net *vn, unsigned int queue)

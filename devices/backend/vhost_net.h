@@ -52,14 +52,13 @@ struct vhost_ring {
 	int kick_fd, call_fd; /* as of struct virtio_queue */
 };
 
-/* Have a ring served from or to the descriptor of a TAP; -1: not yet. The
- * queue's loop. -errno. */
-int vhost_net_start(struct vhost_net *vn, const struct vhost_ring *ring,
-		    int tap_fd);
-/* To another one, or to none any more: -1. What was taken from the ring is used
- * when this returns. The queue's loop. -errno. */
+/* Tell of a ring, which is served once it is connected. Any thread, one at a
+ * time. -errno. */
+int vhost_net_start(struct vhost_net *vn, const struct vhost_ring *ring);
+/* Have the ring's frames go to or come from the descriptor of a TAP; -1: no more.
+ * What was taken from the ring is used when this returns. The same. -errno. */
 int vhost_net_connect(struct vhost_net *vn, unsigned int queue, int tap_fd);
-/* Take the ring back; the next avail entry to be taken. The queue's loop. */
+/* Take the ring back; the next avail entry to be taken. The same. */
 uint16_t vhost_net_stop(struct vhost_net *vn, unsigned int queue);
 
 #endif

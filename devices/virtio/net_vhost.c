@@ -2,6 +2,7 @@
 /* Copyright (c) The vmm authors */
 #include "devices/virtio/net_vhost.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "vmm/board.h"
@@ -43,9 +44,12 @@ static void net_vhost_removed(struct gmem_listener *gl,
 }
 
 int net_vhost_init(struct net_vhost *nv, struct vhost_net *host,
-		   struct gmem *gm, struct error *err)
+		   const struct tap *tap, struct gmem *gm, struct error *err)
 {
+	pthread_mutex_init(&nv->lock, NULL);
 	nv->host = host;
+	nv->tap = tap;
+	nv->link = true;
 	nv->memory.added = net_vhost_added;
 	nv->memory.removed = net_vhost_removed;
 	return gmem_listen(gm, &nv->memory, err);
@@ -53,11 +57,20 @@ int net_vhost_init(struct net_vhost *nv, struct vhost_net *host,
 
 void net_vhost_fini(struct net_vhost *nv)
 {
+	if (!nv->host)
+		return;
 	gmem_unlisten(&nv->memory);
+	pthread_mutex_destroy(&nv->lock);
+}
+
+static int net_vhost_connect_locked(struct net_vhost *nv, unsigned int queue)
+{
+	return vhost_net_connect(nv->host, queue,
+				 nv->link ? nv->tap->fds[queue / 2] : -1);
 }
 
 int net_vhost_queue_start(struct net_vhost *nv, struct virtio_queue *q,
-			  int tap_fd)
+			  bool connect)
 {
 	const struct gmem *gm = &q->dev->board->gmem;
 	const struct virtqueue *vq = &q->vq;
@@ -73,11 +86,38 @@ int net_vhost_queue_start(struct net_vhost *nv, struct virtio_queue *q,
 		.kick_fd = q->kick.fd,
 		.call_fd = q->call.fd,
 	};
+	int r;
 
-	return vhost_net_start(nv->host, &ring, tap_fd);
+	pthread_mutex_lock(&nv->lock);
+	r = vhost_net_start(nv->host, &ring);
+	if (!r && connect)
+		r = net_vhost_connect_locked(nv, q->index);
+	nv->served[q->index] = !r && connect;
+	pthread_mutex_unlock(&nv->lock);
+	return r;
 }
 
 void net_vhost_queue_stop(struct net_vhost *nv, struct virtio_queue *q)
 {
-	virtio_queue_returned(q, vhost_net_stop(nv->host, q->index));
+	uint16_t next_avail;
+
+	pthread_mutex_lock(&nv->lock);
+	nv->served[q->index] = false;
+	next_avail = vhost_net_stop(nv->host, q->index);
+	pthread_mutex_unlock(&nv->lock);
+	virtio_queue_returned(q, next_avail);
+}
+
+int net_vhost_set_link(struct net_vhost *nv, bool up)
+{
+	unsigned int i;
+	int r = 0;
+
+	pthread_mutex_lock(&nv->lock);
+	nv->link = up;
+	for (i = 0; i < 2 * nv->host->nr_pairs; i++)
+		if (nv->served[i] && net_vhost_connect_locked(nv, i))
+			r = -EIO;
+	pthread_mutex_unlock(&nv->lock);
+	return r;
 }

@@ -34,7 +34,7 @@ struct dev {
 	struct virtio_dev virtio;
 	struct net_vhost nv;
 	struct vhost_net host;
-	int taps[PAIRS]; /* the kernel's ends */
+	struct tap tap; /* the kernel's ends */
 };
 
 static struct fake_vm fv;
@@ -52,8 +52,7 @@ static int dev_queue_start(struct virtio_dev *vd, unsigned int qidx)
 
 	return qidx == CONTROL
 		       ? 0
-		       : net_vhost_queue_start(&d->nv, &vd->queues[qidx],
-					       d->taps[qidx / 2]);
+		       : net_vhost_queue_start(&d->nv, &vd->queues[qidx], true);
 }
 
 static void dev_queue_stop(struct virtio_dev *vd, unsigned int qidx)
@@ -118,7 +117,8 @@ static int dev_create(struct board *board, const void *config unused_param,
 	dev = calloc(1, sizeof(*dev));
 	assert_int_equal(vhost_net_open(&dev->host, PAIRS, e), 0);
 	assert_int_equal(virtio_init(&dev->virtio, &init, e), 0);
-	assert_int_equal(net_vhost_init(&dev->nv, &dev->host, &board->gmem, e),
+	assert_int_equal(net_vhost_init(&dev->nv, &dev->host, &dev->tap,
+					&board->gmem, e),
 			 0);
 	assert_int_equal(vpci_attach(&dev->virtio, 0x020000, e), 0);
 	for (unsigned int i = 0; i < PAIRS; i++) {
@@ -127,7 +127,7 @@ static int dev_create(struct board *board, const void *config unused_param,
 		assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK,
 					    0, ends),
 				 0);
-		dev->taps[i] = ends[0];
+		dev->tap.fds[i] = ends[0];
 		far[i] = ends[1];
 	}
 	*out = &dev->virtio.device;
@@ -183,7 +183,7 @@ static int setup(void **state unused_param)
 static int teardown(void **state unused_param)
 {
 	for (unsigned int i = 0; i < PAIRS; i++) {
-		close(dev->taps[i]);
+		close(dev->tap.fds[i]);
 		close(far[i]);
 	}
 	fake_vm_fini(&fv);
@@ -321,18 +321,27 @@ static void test_reset(void **state unused_param)
 	}
 }
 
-/* The control queue says to use fewer pairs, or the link is down. */
-static void test_connect(void **state unused_param)
+/* Without a link nothing moves; it goes on where it was. */
+static void test_link(void **state unused_param)
 {
-	assert_int_equal(vhost_net_connect(&dev->host, 3, -1), 0);
+	assert_int_equal(net_vhost_set_link(&dev->nv, false), 0);
+	assert_int_equal(fake_vhost_nr_connected(), 0);
 	want[3] = 1;
 	guest_ring_offer(&rings[3], 0);
 	gv_kick(&gv, 3);
 	usleep(5000);
 	fake_vm_turn(&fv);
 	assert_int_equal(guest_ring_used_idx(&rings[3]), 0);
-	send_one(0, 0);
-	assert_int_equal(vhost_net_connect(&dev->host, 3, dev->taps[1]), 0);
+	ask_control();
+	/* Nor after a reset. */
+	gv_write(&gv, GV_STATUS, 0, 1);
+	assert_true(fake_vm_turn_until(&fv, is_reset, NULL));
+	bring_up();
+	assert_int_equal(fake_vhost_nr_connected(), 0);
+	guest_ring_offer(&rings[3], 0);
+	gv_kick(&gv, 3);
+	assert_int_equal(net_vhost_set_link(&dev->nv, true), 0);
+	assert_int_equal(fake_vhost_nr_connected(), 2 * PAIRS);
 	gv_kick(&gv, 3);
 	expect_used(3);
 	assert_int_equal(recv(far[1], &(char){ 0 }, 1, 0), 1);
@@ -377,7 +386,7 @@ static void test_memory(void **state unused_param)
 static void test_removal(void **state unused_param)
 {
 	struct device *device = &dev->virtio.device;
-	int taps[PAIRS] = { dev->taps[0], dev->taps[1] };
+	int taps[PAIRS] = { dev->tap.fds[0], dev->tap.fds[1] };
 
 	send_one(0, 0);
 	fake_vm_quiesce(&fv, device);
@@ -389,7 +398,7 @@ static void test_removal(void **state unused_param)
 	/* teardown() needs one. */
 	assert_non_null(fake_vm_add(&fv, &dev_class, NULL));
 	for (unsigned int i = 0; i < PAIRS; i++)
-		assert_true(dev->taps[i] >= 0);
+		assert_true(dev->tap.fds[i] >= 0);
 }
 
 static void test_refused(void **state unused_param)
@@ -429,7 +438,7 @@ int main(void)
 		UNIT(test_serves),
 		UNIT(test_pause),
 		UNIT(test_reset),
-		UNIT(test_connect),
+		UNIT(test_link),
 		UNIT(test_memory),
 		UNIT(test_removal),
 		cmocka_unit_test(test_refused),
