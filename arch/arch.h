@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "devices/device.h"
 #include "vmm/error.h"
@@ -117,8 +116,8 @@ int arch_enter(struct vcpu *first, const struct arch_entry *entry,
  * Returns true when it was one of this arch's. */
 bool arch_vcpu_exit(struct vcpu *vcpu);
 
-/* Print registers and the bytes at the instruction pointer. vCPU thread. */
-void arch_vcpu_dump(struct vcpu *vcpu, FILE *out);
+/* Log registers and the bytes at the instruction pointer. vCPU thread. */
+void arch_vcpu_dump(struct vcpu *vcpu);
 
 /* How fast does guest ring 0 (EL1) run? Runs a loop in a throw-away VM on
  * kvm_fd for up to 50 ms. Returns millions of instructions a second, or

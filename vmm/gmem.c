@@ -325,24 +325,6 @@ static uint8_t *gmem_map_room(uint64_t len)
 	return start;
 }
 
-/* Pages of hugetlbfs are claimed now: running out of them later would be a
- * SIGBUS. */
-static void *gmem_map(const struct gmem_config *c, uint64_t len, int fd)
-{
-	uint8_t *start = gmem_map_room(len);
-	int r;
-
-	if (start == MAP_FAILED)
-		return MAP_FAILED;
-	r = gmem_map_over(start, len, gmem_map_flags(c, fd >= 0), fd, 0);
-	if (r) {
-		munmap(start, len);
-		errno = -r;
-		return MAP_FAILED;
-	}
-	return start;
-}
-
 static void gmem_advise(const struct gmem_config *c, gpa_t gpa, void *hva,
 			uint64_t len)
 {
@@ -363,6 +345,19 @@ static void gmem_advise(const struct gmem_config *c, gpa_t gpa, void *hva,
 		 * start.
 		 */
 		madvise(hva, MIN(len, HUGE_PAGE - gpa), MADV_NOHUGEPAGE);
+}
+
+/* Pages for a range that has addresses. Those of hugetlbfs are claimed now:
+ * running out of them later would be a SIGBUS. */
+static int gmem_map_pages(const struct gmem *gm, const struct gmem_range *range)
+{
+	int r = gmem_map_over(range->hva, range->len,
+			      gmem_map_flags(&gm->config, range->fd >= 0),
+			      range->fd, (off_t)range->offset);
+
+	if (!r)
+		gmem_advise(&gm->config, range->gpa, range->hva, range->len);
+	return r;
 }
 
 /* Bytes that the host could still give away, or all there are if unknown. */
@@ -399,25 +394,23 @@ static int gmem_check_left(const struct gmem_config *c, uint64_t len,
 		mib(left), mib(len));
 }
 
-static int gmem_memfd(const struct gmem_config *c, uint64_t len,
+/* In *fd, where memory is to be shared. */
+static int gmem_memfd(const struct gmem_config *c, uint64_t len, int *fd,
 		      struct error *err)
 {
 	unsigned int flags = MFD_CLOEXEC;
-	int fd;
 
+	if (!c->shared)
+		return 0;
 	if (c->hugepages)
 		flags |= MFD_HUGETLB | MFD_HUGE_2MB;
-	fd = memfd_create("guest-ram", flags);
-	if (fd < 0 || ftruncate(fd, (off_t)len)) {
-		int code = errno;
-
-		close_fd(&fd);
-		return error_set(
-			err, code,
-			"--memory shared=on: cannot make a memfd of %llu MiB: %s",
-			mib(len), strerror(code));
-	}
-	return fd;
+	*fd = memfd_create("guest-ram", flags);
+	if (*fd >= 0 && !ftruncate(*fd, (off_t)len))
+		return 0;
+	return error_set(
+		err, errno,
+		"--memory shared=on: cannot make a memfd of %llu MiB: %s",
+		mib(len), strerror(errno));
 }
 
 static unsigned int gmem_flags(const struct gmem_config *c)
@@ -438,32 +431,29 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 
 	if (!r && !range.slot) /* the first one stands for all */
 		r = gmem_check_left(c, MAX(len, c->size), err);
+	if (!r)
+		r = gmem_memfd(c, len, &fd, err);
 	if (r)
 		return r;
-	if (c->shared) {
-		fd = gmem_memfd(c, len, err);
-		if (fd < 0)
-			return fd;
-	}
-	range.hva = gmem_map(c, len, fd);
-	if (range.hva == MAP_FAILED) {
-		r = errno;
-		return error_set(
+	range.fd = fd;
+	range.hva = gmem_map_room(len);
+	r = range.hva == MAP_FAILED ? -errno : gmem_map_pages(gm, &range);
+	if (r) {
+		error_set(
 			err, r,
 			"--memory: cannot map %llu of its %llu MiB: %s; %s",
-			mib(len), mib(MAX(c->size, len)), strerror(r),
+			mib(len), mib(MAX(c->size, len)), strerror(-r),
 			c->hugepages
 				? "reserve huge pages in /proc/sys/vm/nr_hugepages or drop hugepages=on"
 				: "lower size");
+	} else {
+		gm->ranges[range.slot] = range;
+		r = gmem_put(gm, range.slot, err);
 	}
-	gmem_advise(c, gpa, range.hva, len);
-	range.fd = fd;
-	gm->ranges[range.slot] = range;
-	r = gmem_put(gm, range.slot, err);
-	if (r)
-		munmap(range.hva, len);
-	else
+	if (!r)
 		take_fd(&fd);
+	else if (range.hva != MAP_FAILED)
+		munmap(range.hva, len);
 	return r;
 }
 
@@ -472,13 +462,11 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 int gmem_reserve(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 {
 	cleanup_fd int fd = -1;
+	int r = gmem_memfd(&gm->config, len, &fd, err);
 	uint8_t *hva;
 
-	if (gm->config.shared) {
-		fd = gmem_memfd(&gm->config, len, err);
-		if (fd < 0)
-			return fd;
-	}
+	if (r)
+		return r;
 	hva = gmem_map_room(len);
 	if (hva == MAP_FAILED)
 		return error_set(
@@ -502,18 +490,6 @@ const struct gmem_range *gmem_dimm(const struct gmem *gm, unsigned int i)
 	return &gm->ranges[FIRST_DIMM + i];
 }
 
-/* New pages at a place that is reserved. */
-static int gmem_map_dimm(const struct gmem *gm, const struct gmem_range *range)
-{
-	int r = gmem_map_over(range->hva, range->len,
-			      gmem_map_flags(&gm->config, range->fd >= 0),
-			      range->fd, (off_t)range->offset);
-
-	if (!r)
-		gmem_advise(&gm->config, range->gpa, range->hva, range->len);
-	return r;
-}
-
 int gmem_plug_begin(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
 		    struct pages_job *job, struct error *err)
 {
@@ -533,7 +509,7 @@ int gmem_plug_begin(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
 		.fd = gm->reserved.fd,
 		.offset = gm->config.shared ? off : 0,
 	};
-	ret = gmem_map_dimm(gm, r);
+	ret = gmem_map_pages(gm, r);
 	if (ret) {
 		r->len = 0;
 		return error_set(err, ret, "memory: cannot map %llu MiB: %s",

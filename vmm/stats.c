@@ -302,13 +302,12 @@ static void stats_put_group(FILE *f, const char *group, json_t *members)
 	json_t *value, *v;
 
 	fprintf(f, "# TYPE vmm_%s untyped\n", group);
-	json_object_foreach(members, name, value)
-	{
+	json_object_foreach (members, name, value) {
 		if (!json_is_object(value)) {
 			stats_put(f, group, NULL, name, value);
 			continue;
 		}
-		json_object_foreach(value, inner, v)
+		json_object_foreach (value, inner, v)
 			stats_put(f, group, name, inner, v);
 	}
 }
@@ -325,7 +324,7 @@ char *stats_prometheus(struct vm *vm)
 		json_decref(all);
 		return NULL;
 	}
-	json_object_foreach(all, group, members)
+	json_object_foreach (all, group, members)
 		stats_put_group(f, group, members);
 	json_decref(all);
 	if (fclose(f)) {

@@ -32,10 +32,8 @@
 __attribute__((format(printf, 2, 3))) static bool
 vcpu_report_fault(struct vcpu *vcpu, const char *fmt, ...)
 {
-	char what[96], *text = NULL;
-	size_t len = 0;
+	char what[96];
 	va_list ap;
-	FILE *out;
 	int speed;
 
 	/* One vCPU reports; the others are stopped by the event. */
@@ -46,18 +44,7 @@ vcpu_report_fault(struct vcpu *vcpu, const char *fmt, ...)
 	va_end(ap);
 	log_error("vcpu%u: KVM gave up on the guest: %s", vcpu->config.index,
 		  what);
-	out = open_memstream(&text, &len);
-	if (out) {
-		arch_vcpu_dump(vcpu, out);
-		fclose(out);
-		for (char *line = text, *end; line && *line; line = end) {
-			end = strchr(line, '\n');
-			if (end)
-				*end++ = '\0';
-			log_error("%s", line);
-		}
-		free(text);
-	}
+	arch_vcpu_dump(vcpu);
 	speed = arch_kernel_speed(vcpu->config.kvm_fd);
 	if (speed >= 0 && speed < 20)
 		log_error(

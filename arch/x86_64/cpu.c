@@ -3,15 +3,17 @@
 #include <asm/processor-flags.h>
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "arch/relax.h"
 #include "arch/arch.h"
+#include "arch/relax.h"
 #include "arch/x86_64/cpuid.h"
 #include "boot/layout_x86.h"
 #include "boot/request.h"
 #include "vmm/board.h"
+#include "vmm/log.h"
 #include "vmm/util.h"
 #include "vmm/vcpu.h"
 
@@ -220,52 +222,53 @@ bool arch_vcpu_exit(struct vcpu *vcpu)
 /* ---- reports ---- */
 
 /* Bytes at a guest linear address, as far as KVM can translate it. */
-static void cpu_dump_code(struct vcpu *vcpu, uint64_t linear, FILE *out)
+static void cpu_dump_code(struct vcpu *vcpu, uint64_t linear)
 {
 	struct kvm_translation tr = { .linear_address = linear };
 	const struct gmem *gm = &vcpu->config.board->gmem;
+	char text[16 * 3 + 1] = "";
 	uint64_t i = 0;
 	uint8_t c;
 
-	fprintf(out, "code at %#llx:", (unsigned long long)linear);
 	if (!ioctl(vcpu->fd, KVM_TRANSLATE, &tr) && tr.valid)
 		while (i < 16 &&
 		       !gmem_read(gm, tr.physical_address + i, &c, 1)) {
-			fprintf(out, " %02x", c);
+			sprintf(text + 3 * i, " %02x", c);
 			i++;
 		}
-	fprintf(out, "%s\n", i ? "" : " not in memory");
+	log_error("code at %#llx:%s", (unsigned long long)linear,
+		  i ? text : " not in memory");
 }
 
-void arch_vcpu_dump(struct vcpu *vcpu, FILE *out)
+void arch_vcpu_dump(struct vcpu *vcpu)
 {
 	struct kvm_sregs s;
 	struct kvm_regs r;
 
 	if (ioctl(vcpu->fd, KVM_GET_REGS, &r) ||
 	    ioctl(vcpu->fd, KVM_GET_SREGS, &s)) {
-		fprintf(out, "registers cannot be read: %s\n", strerror(errno));
+		log_error("registers cannot be read: %s", strerror(errno));
 		return;
 	}
 #define R(name) #name "=%016llx"
-	fprintf(out, R(rip) " " R(rflags) "\n", r.rip, r.rflags);
-	fprintf(out, R(rax) " " R(rbx) " " R(rcx) " " R(rdx) "\n", r.rax, r.rbx,
-		r.rcx, r.rdx);
-	fprintf(out, R(rsi) " " R(rdi) " " R(rbp) " " R(rsp) "\n", r.rsi, r.rdi,
-		r.rbp, r.rsp);
-	fprintf(out, R(r8) " " R(r9) " " R(r10) " " R(r11) "\n", r.r8, r.r9,
-		r.r10, r.r11);
-	fprintf(out, R(r12) " " R(r13) " " R(r14) " " R(r15) "\n", r.r12, r.r13,
-		r.r14, r.r15);
-	fprintf(out, R(cr0) " " R(cr2) " " R(cr3) " " R(cr4) " " R(efer) "\n",
-		s.cr0, s.cr2, s.cr3, s.cr4, s.efer);
-	fprintf(out,
-		"cs=%04x base=%llx limit=%x l=%u dpl=%u  ss=%04x ds=%04x gdt=%llx/%x idt=%llx/%x\n",
+	log_error(R(rip) " " R(rflags), r.rip, r.rflags);
+	log_error(R(rax) " " R(rbx) " " R(rcx) " " R(rdx), r.rax, r.rbx, r.rcx,
+		  r.rdx);
+	log_error(R(rsi) " " R(rdi) " " R(rbp) " " R(rsp), r.rsi, r.rdi, r.rbp,
+		  r.rsp);
+	log_error(R(r8) " " R(r9) " " R(r10) " " R(r11), r.r8, r.r9, r.r10,
+		  r.r11);
+	log_error(R(r12) " " R(r13) " " R(r14) " " R(r15), r.r12, r.r13, r.r14,
+		  r.r15);
+	log_error(R(cr0) " " R(cr2) " " R(cr3) " " R(cr4) " " R(efer), s.cr0,
+		  s.cr2, s.cr3, s.cr4, s.efer);
+	log_error(
+		"cs=%04x base=%llx limit=%x l=%u dpl=%u  ss=%04x ds=%04x gdt=%llx/%x idt=%llx/%x",
 		s.cs.selector, s.cs.base, s.cs.limit, s.cs.l, s.cs.dpl,
 		s.ss.selector, s.ds.selector, s.gdt.base, s.gdt.limit,
 		s.idt.base, s.idt.limit);
 #undef R
-	cpu_dump_code(vcpu, s.cs.base + r.rip, out);
+	cpu_dump_code(vcpu, s.cs.base + r.rip);
 }
 
 void arch_cpu_relax(void)

@@ -139,8 +139,7 @@ static void check_same(const json_t *sent, const json_t *shown,
 	json_t *value, *other;
 	char name[128];
 
-	json_object_foreach((json_t *)(uintptr_t)sent, key, value)
-	{
+	json_object_foreach ((json_t *)(uintptr_t)sent, key, value) {
 		snprintf(name, sizeof(name), "%s.%s", path, key);
 		other = json_object_get(shown, key);
 		if (!other)

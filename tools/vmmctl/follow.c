@@ -37,8 +37,7 @@ static void follow_put_line(json_t *event, const char *source, const char *name,
 	table_put_text(out, source);
 	fputc(' ', out);
 	table_put_text(out, name);
-	json_object_foreach(props, key, v)
-	{
+	json_object_foreach (props, key, v) {
 		fputc(' ', out);
 		table_put_text(out, key);
 		fputc('=', out);

@@ -120,8 +120,9 @@ static bool table_is_empty(const struct table *t, json_t *value)
 		return !t->zeros && json_integer_value(value) == 0;
 	if (table_is_plain(value))
 		return false;
-	json_object_foreach(value, key,
-			    v) if (!table_is_empty(t, v)) return false;
+	json_object_foreach (value, key, v)
+		if (!table_is_empty(t, v))
+			return false;
 	return json_array_size(value) == 0;
 }
 
@@ -156,11 +157,10 @@ static void table_tree(const struct table *t, json_t *value, int depth)
 	if (depth > 16)
 		return;
 	for (int plain = 1; plain >= 0; plain--)
-		json_object_foreach(value, key,
-				    v) if (table_is_plain(v) == plain)
-			table_line(t, key, v, depth);
-	json_array_foreach(value, i, v)
-	{
+		json_object_foreach (value, key, v)
+			if (table_is_plain(v) == plain)
+				table_line(t, key, v, depth);
+	json_array_foreach (value, i, v) {
 		snprintf(number, sizeof(number), "%zu", i);
 		key = json_string_value(json_object_get(v, "id"));
 		table_line(t, key ? key : number, v, depth);

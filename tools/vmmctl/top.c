@@ -86,7 +86,7 @@ static uint64_t top_exits(const json_t *stats, const char *vcpu)
 	const char *kind;
 	json_t *v;
 
-	json_object_foreach(kinds, kind, v)
+	json_object_foreach (kinds, kind, v)
 		sum += (uint64_t)json_integer_value(v);
 	return sum;
 }
@@ -121,10 +121,9 @@ static void top_show_threads(FILE *out, const struct top_span *s)
 		"EXITS/s");
 	/* vCPUs first: they are the guest's, the others are our cost. */
 	for (int others = 0; others < 2; others++)
-		json_object_foreach(threads, name,
-				    v) if ((strncmp(name, "vcpu", 4) != 0) ==
-					   others)
-			top_show_thread(out, s, name);
+		json_object_foreach (threads, name, v)
+			if ((strncmp(name, "vcpu", 4) != 0) == others)
+				top_show_thread(out, s, name);
 }
 
 /*
@@ -162,9 +161,9 @@ static uint64_t top_level(const json_t *device, const char *name)
 	if (!name[len])
 		return (uint64_t)json_integer_value(
 			json_object_get(device, name));
-	json_object_foreach((json_t *)(uintptr_t)device, key,
-			    v) if (strncmp(key, name, len) == 0)
-		sum += (uint64_t)json_integer_value(v);
+	json_object_foreach ((json_t *)(uintptr_t)device, key, v)
+		if (strncmp(key, name, len) == 0)
+			sum += (uint64_t)json_integer_value(v);
 	return sum;
 }
 
@@ -203,8 +202,7 @@ static void top_show_kind(FILE *out, const struct top_span *s,
 	const char *id;
 	json_t *v;
 
-	json_object_foreach(json_object_get(s->now, "devices"), id, v)
-	{
+	json_object_foreach (json_object_get(s->now, "devices"), id, v) {
 		if (!json_object_get(v, kind->rates[0]))
 			continue;
 		if (!any)

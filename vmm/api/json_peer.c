@@ -141,10 +141,9 @@ static bool json_is_of_uints(const json_t *list)
 	size_t i;
 	json_t *value;
 
-	json_array_foreach((json_t *)(uintptr_t)list, i,
-			   value) if (!json_is_integer(value) ||
-				      json_integer_value(value) <
-					      0) return false;
+	json_array_foreach ((json_t *)(uintptr_t)list, i, value)
+		if (!json_is_integer(value) || json_integer_value(value) < 0)
+			return false;
 	return true;
 }
 
