@@ -24,7 +24,7 @@
 /* While polling, look at descriptors and calls this often. */
 #define POLL_TURNS 64u
 /* ... or after so many that found nothing. */
-#define POLL_IN_VAIN 32u
+#define POLL_IN_VAIN 16u
 
 struct loop {
 	/* any thread */
