@@ -9,17 +9,6 @@
  * Only reads and writes use it. The kernel makes other calls on threads that all
  * rings of an I/O thread share, and a few that hang would hold up other disks;
  * the pool has threads as well, with a maximum for each disk.
- *
- * Two things are faster without the ring while the page cache serves them, and
- * commit() does them as plain system calls. A batch of one lone read goes by a
- * call that refuses to wait (a fifth less time at depth 1); a miss makes that
- * pause for some requests. Buffered writes to a local image, which most file
- * systems hand to a kernel worker, one wake-up each (three to six times
- * slower), are written at once; when that has to wait for long, because the
- * host throttles writers, the ring does it for sixteen times as long, so that
- * the loop never loses more than a sixteenth of its time. A write can still be
- * the first to meet a local disk that died: it then waits as long as the disk
- * is dead, and with it this I/O thread's other queues; no other thread does.
  */
 #include "devices/backend/block_mechanism.h"
 
