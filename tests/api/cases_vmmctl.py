@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 
+import network
 from cases import MIB
 
 TIMEOUT = 20
@@ -116,6 +117,42 @@ def test_vmmctl_vsock(context):
         assert "machine has one" in ctl.run(
             "create", "--kernel", context.guest, "--vsock", "cid=5,socket=a", "--vsock",
             "cid=5,socket=b", status=2)
+
+
+def test_vmmctl_net(context):
+    with network.namespace() as good, context.monitor() as monitor:
+        if not good:
+            return
+        ctl = Ctl(context, monitor)
+        ctl.run("create", "--kernel", context.guest, "--disk", f"path={context.disk.name}",
+                "--net", "tap=a,id=n,vlan=5", "--net", "id=o", "--cpus", "2")
+        ctl.run("boot")
+        taps = network.tap("b", 2)
+        value = f"fd=[{taps[0]},{taps[1]}],mac=02:00:00:00:00:09,id=m"
+        added = ctl.run("add-net", value, pass_fds=taps)
+        assert re.fullmatch(r"m at 0000:00:\S+\n", added)
+        assert ctl.run("add-net", value, pass_fds=taps) == added
+        network.close(taps)
+
+        def net(name):
+            return next(n for n in ctl.json("info")["config"]["net"] if n["id"] == name)
+
+        assert net("m")["num_queues"] == 4 and net("n")["vlan"] == 5
+        ctl.run("set-net", "n", "--vlan", "trunk:[10,20-29]", "--link=down")
+        assert net("n")["vlan"] == "trunk:[10,20-29]" and net("n")["link"] == "down"
+        ctl.run("set-net", "n", "--link", "up")
+        assert net("n")["vlan"] == "trunk:[10,20-29]" and net("n")["link"] == "up"
+        assert "VLANs 1 to 4094" in ctl.run("set-net", "n", "--vlan", "4095", status=2)
+        assert "404" in ctl.run("set-net", "x", "--vlan", "1", status=1)
+        assert "--vlan" in ctl.run("set-net", "n", status=2)
+        ctl.run("set-rate-limit", "n", "--bw_size", "1M", "--tx_bw_size", "2M")
+        assert net("n")["tx"]["bandwidth"]["size"] == 2 * MIB
+        assert re.search(r"^NETWORK .*(\n[mno] +0( +\d+){6}){3}$", ctl.run("top", "--once"), re.M)
+        with open(monitor.events_path, encoding="ascii") as f:
+            shown = ctl.run("events", "-", input=f.read())
+        assert re.search(r"link-down +id=n", shown) and re.search(r"link-up +id=n", shown), shown
+        ctl.run("remove-device", "m", "--force")
+        assert "b" not in network.links()
 
 
 def test_vmmctl_figures(context):
