@@ -107,7 +107,6 @@ const struct peer_key json_peer_config[] = {
 	NONE("preserved_fds", PEER_LIST, "restoring is not supported yet"),
 	/* Until there is a device class with this list. */
 	NONE("fs", PEER_LIST, "virtio-fs is not there yet"),
-	NONE("net", PEER_LIST, "virtio-net is not there yet"),
 	{ 0 },
 };
 
