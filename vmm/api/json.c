@@ -89,31 +89,19 @@ static const char *json_param_path(const struct param *p)
 	return p->json ? p->json : p->name;
 }
 
-static enum peer_type json_param_type(const struct param *p)
-{
-	switch (p->type) {
-	case PARAM_BOOL:
-		return PEER_BOOL;
-	case PARAM_STRING:
-	case PARAM_PATH:
-	case PARAM_ENUM:
-	case PARAM_MAC:
-	case PARAM_IPV4:
-		return PEER_STRING;
-	case PARAM_WORDS:
-		return PEER_WORD;
-	case PARAM_FDS:
-		return PEER_UINTS;
-	default:
-		return PEER_UINT;
-	}
-}
+static const enum peer_type json_types[] = {
+	[PARAM_BOOL] = PEER_BOOL,   [PARAM_UINT] = PEER_UINT,
+	[PARAM_SIZE] = PEER_UINT,   [PARAM_STRING] = PEER_STRING,
+	[PARAM_PATH] = PEER_STRING, [PARAM_ENUM] = PEER_STRING,
+	[PARAM_FD] = PEER_UINT,	    [PARAM_FDS] = PEER_UINTS,
+	[PARAM_MAC] = PEER_STRING,  [PARAM_IPV4] = PEER_STRING,
+	[PARAM_WORDS] = PEER_WORD,
+};
 
 /* Each one has one owner, and is used once. */
-static int json_take_fd(const struct json_fds *fds, const json_t *value,
-			int *out, struct error *err)
+static int json_take_fd(const struct json_fds *fds, long long n, int *out,
+			struct error *err)
 {
-	long long n = json_integer_value(value);
 	int fd;
 
 	if (!fds || n >= fds->nr)
@@ -134,38 +122,29 @@ static int json_take_fd(const struct json_fds *fds, const json_t *value,
 	return 0;
 }
 
-/* One number, or a list of them. */
+/* One number, or a list of them; NULL: all that came. */
 static int json_take_fds(const struct json_fds *fds, const json_t *value,
 			 struct fd_list *out, struct error *err)
 {
-	size_t nr = json_is_array(value) ? json_array_size(value) : 1;
+	size_t nr = json_is_array(value) ? json_array_size(value)
+		    : value		 ? 1
+					 : fds->nr;
 	int r = 0;
 
 	for (size_t i = 0; i < nr && !r; i++) {
+		const json_t *one =
+			json_is_array(value) ? json_array_get(value, i) : value;
+
 		if (out->nr == FD_LIST_MAX)
 			return error_set(err, EINVAL,
 					 "too many; at most %u are possible",
 					 FD_LIST_MAX);
 		out->fds[out->nr] = -1;
 		r = json_take_fd(fds,
-				 json_is_array(value) ? json_array_get(value, i)
-						      : value,
+				 one ? json_integer_value(one) : (long long)i,
 				 &out->fds[out->nr++], err);
 	}
 	return r;
-}
-
-static int json_take_all_fds(const struct json_fds *fds, struct fd_list *out,
-			     struct error *err)
-{
-	json_t *list = json_array();
-	int r;
-
-	for (unsigned int i = 0; i < fds->nr; i++)
-		json_array_append_new(list, json_integer(i));
-	r = json_take_fds(fds, list, out, err);
-	json_decref(list);
-	return r ? error_prefix(err, r, "descriptors of the request") : 0;
 }
 
 /* The command line's name of a JSON choice, for param_assign(). */
@@ -183,44 +162,27 @@ static const char *json_find_choice(const struct param *p, const char *text,
 	return NULL;
 }
 
-static void *json_field(const struct param *p, void *cfg)
-{
-	return (char *)cfg + p->offset;
-}
-
 /* value has the right type. */
 static int json_assign(const struct param *p, void *cfg, const json_t *value,
 		       const struct json_fds *fds, struct error *err)
 {
 	const char *text = json_string_value(value);
+	void *field = (char *)cfg + p->offset;
 	char number[24];
 
-	switch (p->type) {
-	case PARAM_FD:
-		return json_take_fd(fds, value, json_field(p, cfg), err);
-	case PARAM_FDS:
-		return json_take_fds(fds, value, json_field(p, cfg), err);
-	case PARAM_BOOL:
-		text = json_is_true(value) ? "on" : "off";
-		break;
-	case PARAM_ENUM:
+	if (p->type == PARAM_FD)
+		return json_take_fd(fds, json_integer_value(value), field, err);
+	if (p->type == PARAM_FDS)
+		return json_take_fds(fds, value, field, err);
+	if (p->type == PARAM_ENUM)
 		text = json_find_choice(p, text, err);
-		if (!text)
-			return -EINVAL;
-		break;
-	case PARAM_UINT:
-	case PARAM_SIZE:
-	case PARAM_WORDS:
-		if (text)
-			break;
-		snprintf(number, sizeof(number), "%lld",
-			 (long long)json_integer_value(value));
+	else if (json_is_boolean(value))
+		text = json_is_true(value) ? "on" : "off";
+	snprintf(number, sizeof(number), "%lld",
+		 (long long)json_integer_value(value));
+	if (json_is_integer(value))
 		text = number;
-		break;
-	default:
-		break;
-	}
-	return param_assign(p, cfg, text, err);
+	return text ? param_assign(p, cfg, text, err) : -EINVAL;
 }
 
 static int json_read_param(const struct param *p, void *cfg, const json_t *obj,
@@ -229,10 +191,14 @@ static int json_read_param(const struct param *p, void *cfg, const json_t *obj,
 {
 	const char *path = json_param_path(p);
 	json_t *value;
-	int r = json_get(obj, path, json_param_type(p), where, &value, err);
+	int r = json_get(obj, path, json_types[p->type], where, &value, err);
 
-	if (!r && !value && p->type == PARAM_FDS && fds && fds->for_one)
-		return json_take_all_fds(fds, json_field(p, cfg), err);
+	if (!r && !value && p->type == PARAM_FDS && fds && fds->for_one) {
+		r = json_take_fds(fds, NULL, (void *)((char *)cfg + p->offset),
+				  err);
+		return r ? error_prefix(err, r, "descriptors of the request")
+			 : 0;
+	}
 	if (r || !value)
 		return r;
 	r = json_assign(p, cfg, value, fds, err);
