@@ -362,12 +362,15 @@ static void loop_sleep(struct loop *loop)
 		return;
 	}
 	if (loop_pollers_sleep(loop)) {
+		/* Others have waited while there was work. */
+		loop_turn(loop, false);
 		loop_pollers_wake(loop);
 		return;
 	}
-	start = loop_now_ns();
+	start = loop->poll_max_ns ? loop_now_ns() : 0;
 	loop_turn(loop, true);
-	loop_adapt(loop, loop_now_ns() - start);
+	if (loop->poll_max_ns)
+		loop_adapt(loop, loop_now_ns() - start);
 	loop_pollers_wake(loop);
 }
 
@@ -380,7 +383,7 @@ void loop_run(struct loop *loop)
 	loop_current = loop;
 	loop->events = events;
 	while (!atomic_load(&loop->quit)) {
-		last_work_ns = loop_now_ns();
+		last_work_ns = loop->window_ns ? loop_now_ns() : 0;
 		while (!list_is_empty(&loop->pollers) &&
 		       loop_poll_busy(loop, &last_work_ns) &&
 		       !atomic_load(&loop->quit))

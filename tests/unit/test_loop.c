@@ -348,7 +348,8 @@ static void test_add_fails(void **state unused_param)
 struct poller {
 	struct loop_poller lp;
 	unsigned int work; /* poll() finds something this often */
-	bool late; /* work comes in while going to sleep, once */
+	bool late; /* work comes in while going to sleep, once, */
+	bool always_late; /* ... or each time */
 	bool asleep;
 	unsigned int polls, sleeps, wakes;
 };
@@ -373,7 +374,7 @@ static bool poller_sleep(struct loop_poller *lp)
 	assert_int_equal(p->work, 0); /* not while there is work */
 	p->asleep = true;
 	p->sleeps++;
-	if (!p->late)
+	if (!p->late && !p->always_late)
 		return false;
 	p->late = false;
 	p->work = 1;
@@ -441,6 +442,41 @@ static void test_poller_is_fair(void **state unused_param)
 	loop_poller_del(loop, &p.lp);
 }
 
+/* Nor does one that finds some whenever the loop would sleep. */
+static void test_poller_is_always_late(void **state unused_param)
+{
+	struct poller p;
+	struct step a = STEP('a');
+	struct alarm q = ALARM('q');
+
+	poller_init(&p, 0);
+	p.always_late = true;
+	q.quit = true;
+	loop_post(loop, &a.call);
+	loop_timer_set(loop, &q.timer, loop_now_ns() + 5 * MS);
+	loop_run(loop);
+	assert_string_equal(trace, "aq");
+	assert_true(p.sleeps > 1);
+	loop_poller_del(loop, &p.lp);
+}
+
+/* Where nobody asks for busy waiting, there is none. */
+static void test_poller_without_window(void **state unused_param)
+{
+	struct poller p;
+	struct alarm a = ALARM('a'), q = ALARM('q');
+
+	poller_init(&p, 0);
+	p.work = 10;
+	q.quit = true;
+	loop_timer_set(loop, &a.timer, loop_now_ns() + 5 * MS);
+	loop_timer_set(loop, &q.timer, loop_now_ns() + 10 * MS);
+	loop_run(loop);
+	assert_int_equal(p.work, 0);
+	assert_true(p.polls <= 10 + 2 * p.sleeps);
+	loop_poller_del(loop, &p.lp);
+}
+
 /* Calls from another thread wake a loop that sleeps with its pollers. */
 static void test_poller_and_calls(void **state unused_param)
 {
@@ -495,6 +531,8 @@ int main(void)
 		UNIT(test_add_fails),
 		UNIT(test_poller_protocol),
 		UNIT(test_poller_is_fair),
+		UNIT(test_poller_is_always_late),
+		UNIT(test_poller_without_window),
 		UNIT(test_poller_and_calls),
 		UNIT(test_poller_in_vain),
 	};
