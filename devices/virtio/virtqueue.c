@@ -462,7 +462,10 @@ bool virtqueue_notify_enable(struct virtqueue *vq)
 
 void virtqueue_notify_disable(struct virtqueue *vq)
 {
-	/* With event indices an old avail_event is as good as none. */
+	/* With event indices an old avail_event is as good as none; one that
+	 * waits for the next chain becomes old. */
 	if (!vq->event_idx)
 		ring_store(&vq->used[RING_FLAGS], VIRTQ_USED_F_NO_NOTIFY);
+	else if (ring_load(vq_avail_event(vq)) == vq->last_avail)
+		ring_store(vq_avail_event(vq), (uint16_t)(vq->last_avail - 1));
 }

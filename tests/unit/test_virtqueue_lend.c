@@ -280,6 +280,11 @@ static void test_avail_event(void **state)
 	assert_int_equal(guest_ring_used_flags(&f->ring), 0);
 	assert_false(virtqueue_notify_enable(&f->vq));
 	assert_int_equal(guest_ring_avail_event(&f->ring), 2);
+	/* The next chain is not what the driver is to kick for any more. */
+	virtqueue_notify_disable(&f->vq);
+	assert_int_equal(guest_ring_avail_event(&f->ring), 1);
+	assert_false(virtqueue_notify_enable(&f->vq));
+	assert_int_equal(guest_ring_avail_event(&f->ring), 2);
 	guest_ring_offer(&f->ring, 0);
 	assert_true(virtqueue_notify_enable(&f->vq));
 	assert_int_equal(guest_ring_avail_event(&f->ring), 2);
