@@ -32,6 +32,9 @@
  * and all of guest, device and host have something to do. */
 #define VSOCK_BATCH 16u
 #define VSOCK_BATCH_LEN (128u << 10)
+/* A message that may have an answer soon. */
+#define VSOCK_SHORT_LEN 4096u
+#define VSOCK_ANSWER_MIN_NS 1000u
 
 struct vsock_config {
 	uint64_t cid;
@@ -61,8 +64,8 @@ static const struct param vsock_params[] = {
 	      "64 KiB while the host does not read",
 	      .def = 1023, .min = 1, .max = VSOCK_CONNECTIONS_MAX),
 	PARAM("poll_us", UINT, struct vsock_config, poll_us,
-	      "longest busy wait for the guest's next packet", .unit = "us",
-	      .def = 32, .max = 1000),
+	      "longest busy wait for the guest's answer to a short message",
+	      .unit = "us", .def = 10, .max = 1000),
 	LIMITS_PARAMS(struct vsock_config, limits),
 };
 
@@ -124,12 +127,47 @@ static void vsock_take(struct vsock *v, struct vq_chain *chain)
 	vsock_conn_packet(v, p, &h);
 }
 
+/* ---- answers of the guest ---- */
+
+/* A packet came: would it have paid to wait for it? */
+static void vsock_answered(struct vsock *v)
+{
+	if (!v->asked_ns)
+		return;
+	if (loop_now_ns() - v->asked_ns < v->answer_max_ns)
+		v->answer_ns = v->answer_max_ns;
+	v->asked_ns = 0;
+}
+
+/*
+ * The guest got a short message, and may answer at once: not to sleep saves it a
+ * kick and us a wake-up, which are most of a round trip. Where answers do not come
+ * in time, the wait is half as long the next time.
+ */
+static void vsock_wait_for_answer(struct vsock *v)
+{
+	struct virtio_queue *q = &v->dev.queues[VSOCK_TX];
+	uint64_t now, end;
+
+	if (!v->answer_max_ns || !v->tx_on || q->held || q->resting)
+		return;
+	now = v->asked_ns = loop_now_ns();
+	end = now + v->answer_ns;
+	while (now < end && !virtqueue_has_avail(&q->vq))
+		now = loop_now_ns();
+	if (now >= end)
+		v->answer_ns /= 2;
+	if (v->answer_ns < VSOCK_ANSWER_MIN_NS)
+		v->answer_ns = 0;
+}
+
 static void vsock_tx_run(struct vsock *v)
 {
 	struct virtio_queue *q = &v->dev.queues[VSOCK_TX];
 	unsigned int taken, most = q->vq.size;
 	uint64_t len = 0;
 
+	vsock_answered(v);
 	for (taken = 0; taken < most; taken++) {
 		struct vq_chain *c;
 
@@ -219,8 +257,16 @@ static bool vsock_poll(struct virtio_dev *dev, unsigned int qidx)
 	struct vsock *v = vsock_of(dev);
 	struct virtqueue *vq = &dev->queues[qidx].vq;
 
-	if (qidx == VSOCK_RX)
-		return vsock_rx_run(v);
+	if (qidx == VSOCK_RX) {
+		uint64_t before = v->counters.rx_bytes, n;
+
+		if (!vsock_rx_run(v))
+			return false;
+		n = v->counters.rx_bytes - before;
+		if (n && n <= VSOCK_SHORT_LEN)
+			vsock_wait_for_answer(v);
+		return true;
+	}
 	if (qidx != VSOCK_TX || vq->used_signalled == vq->used_idx)
 		return false;
 	virtio_queue_publish(&dev->queues[qidx]);
@@ -428,6 +474,7 @@ static void vsock_init(struct vsock *v, const struct vsock_config *c)
 	v->cid = (uint32_t)c->cid;
 	v->space.guest_cid = le64_of(c->cid);
 	v->max_conns = (unsigned int)c->connections;
+	v->answer_max_ns = c->poll_us * 1000;
 	v->next_port = VSOCK_PORT_FIRST;
 	v->listener.on_event = vsock_on_client;
 	v->accept_timer.on_expire = vsock_on_accept_retry;
@@ -457,7 +504,6 @@ static int vsock_build(struct vsock *v, struct board *board,
 		.queue_size = VSOCK_QUEUE_SIZE,
 		.iov_max = VSOCK_IOV_MAX,
 		.chain_size = sizeof(struct vsock_packet),
-		.poll_us = (uint32_t)c->poll_us,
 		.group_size = VSOCK_QUEUES,
 		.own_loops = true,
 		.config = &v->space,

@@ -240,6 +240,10 @@ struct vsock {
 	struct list_node *table; /* by ports */
 	unsigned int table_mask;
 
+	uint64_t answer_max_ns; /* set at creation */
+	uint64_t answer_ns; /* longest busy wait now */
+	uint64_t asked_ns; /* the guest got a short message; 0: it did not */
+
 	/* any thread posts them */
 	struct loop_call listen_call;
 	struct loop_call forget_call;

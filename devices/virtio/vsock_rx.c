@@ -216,7 +216,7 @@ static bool rx_send_data(struct vsock_conn *c)
 {
 	struct vsock *v = c->v;
 	struct rx_buffers b;
-	uint64_t want = MIN(vsock_credit_left(&c->credit), RX_TURN);
+	uint64_t credit = vsock_credit_left(&c->credit);
 	unsigned int used = 0;
 	ssize_t n = -EAGAIN;
 	bool all = true;
@@ -226,9 +226,10 @@ static bool rx_send_data(struct vsock_conn *c)
 	b.len = 0;
 	if (!virtio_queue_may(b.q, VIRTIO_TO_GUEST) || !rx_add(v, &b))
 		return false;
-	while (b.len < want && b.nr_chains < c->batch && rx_add(v, &b))
+	while (b.len < MIN(credit, RX_TURN) && b.nr_chains < c->batch &&
+	       rx_add(v, &b))
 		;
-	rx_cut(&b, want);
+	rx_cut(&b, credit);
 	if (b.len)
 		n = vsock_socket_receive(c->lf.fd, b.iov, b.nr_iov, &all);
 	else /* There is room for a header, and no more. */

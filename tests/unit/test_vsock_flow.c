@@ -115,6 +115,31 @@ static void test_odd_buffers(void **state unused_param)
 	close(fd);
 }
 
+/* Answers that come at once are waited for, those that do not are less and less. */
+static void test_wait_for_answer(void **state unused_param)
+{
+	const uint64_t max = 50000000;
+	uint32_t port;
+	int fd = connect_guest(&port);
+
+	gs.v->answer_max_ns = max;
+	assert_int_equal(gs.v->answer_ns, 0);
+	assert_int_equal(write(fd, "ping", 4), 4);
+	guest_vsock_turn(&gs);
+	expect(OP(RW), GUEST_PORT, port);
+	gs.v->asked_ns = loop_now_ns(); /* however slow this machine is */
+	guest_writes("pong", 4, GUEST_PORT, port);
+	assert_int_equal(gs.v->answer_ns, max);
+	assert_int_equal(write(fd, "ping", 4), 4);
+	guest_vsock_turn(&gs);
+	assert_int_equal(gs.v->answer_ns, max / 2);
+	/* It is too late, and makes it no longer. */
+	usleep(60000);
+	guest_writes("pong", 4, GUEST_PORT, port);
+	assert_int_equal(gs.v->answer_ns, max / 2);
+	close(fd);
+}
+
 /* ---- from the guest ---- */
 
 /* Who sends more than its credit is reset, and nobody else is. */
@@ -611,6 +636,7 @@ int main(void)
 		UNIT(test_credit_of_the_guest),
 		UNIT(test_large_data),
 		UNIT(test_odd_buffers),
+		UNIT(test_wait_for_answer),
 		UNIT(test_credit_violated),
 		UNIT(test_credit_is_told_in_time),
 		UNIT(test_hosts_that_do_not_read),
