@@ -19,6 +19,7 @@
 #include "devices/virtio/net_state.h"
 #include "devices/virtio/net_stats.h"
 #include "devices/virtio/net_tx.h"
+#include "devices/virtio/net_vhost.h"
 #include "devices/virtio/transport_pci.h"
 #include "devices/virtio/virtio_limit.h"
 #include "vmm/board.h"
@@ -107,6 +108,11 @@ static int net_queue_start(struct virtio_dev *dev, unsigned int qidx)
 	enum net_role role = net_role(net, qidx);
 	struct net_pair *p = &net->pairs[MIN(qidx / 2, net->nr_pairs - 1)];
 
+	if (dev->queues[qidx].elsewhere) {
+		net_host_apply(net);
+		return net_vhost_queue_start(&net->vhost, &dev->queues[qidx],
+					     role <= NET_ROLE_TX);
+	}
 	if (role == NET_ROLE_NONE)
 		virtio_queue_want(&dev->queues[qidx], false);
 	if (role > NET_ROLE_TX)
@@ -126,6 +132,10 @@ static void net_queue_stop(struct virtio_dev *dev, unsigned int qidx)
 	enum net_role role = net_role(net, qidx);
 	struct net_pair *p = &net->pairs[MIN(qidx / 2, net->nr_pairs - 1)];
 
+	if (dev->queues[qidx].elsewhere) {
+		net_vhost_queue_stop(&net->vhost, &dev->queues[qidx]);
+		return;
+	}
 	if (role == NET_ROLE_RX)
 		net_rx_stop(p);
 	else if (role == NET_ROLE_TX)
@@ -189,6 +199,9 @@ static void net_features_ok(struct virtio_dev *dev)
 
 	if (!virtio_has(dev, NET_F_GUEST_CSUM))
 		offloads = 0;
+	/* That is the control queue of a driver that knows of one pair. */
+	if (net->vhost.host)
+		dev->queues[2].elsewhere = net_ctrl_index(net) != 2;
 	pthread_mutex_lock(&net->lock);
 	net->state.offloads = offloads;
 	pthread_mutex_unlock(&net->lock);
@@ -230,6 +243,9 @@ static int net_set(struct virtio_dev *dev, const void *config,
 	net->state.vlan = vlan;
 	net->state.link = up;
 	pthread_mutex_unlock(&net->lock);
+	if (net->vhost.host && net_vhost_set_link(&net->vhost, up))
+		log_warn("%s: vhost-net does not follow the link",
+			 dev->device.id);
 	net_changed(net);
 	net_tell_status(net, came);
 	return 0;
@@ -237,35 +253,55 @@ static int net_set(struct virtio_dev *dev, const void *config,
 
 /* ---- life ---- */
 
-static int net_open(const void *config, void **opened, struct error *err)
-{
-	const struct net_config *c = config;
-	struct tap *tap = malloc(sizeof(*tap));
-	struct tap_config tc;
-	int r;
+struct net_opened {
+	struct tap tap;
+	struct vhost_net vhost; /* with vhost=on */
+	bool has_vhost;
+};
 
-	if (!tap)
-		return error_set(err, ENOMEM, "out of memory");
-	net_config_tap(c, &tc);
-	r = c->vhost ? error_set(err, EINVAL, "vhost=on: is not there yet")
-		     : tap_open(tap, &tc, err);
-	if (r)
-		free(tap);
-	else
-		*opened = tap;
-	return r;
+static struct net_opened *net_opened(struct net *net)
+{
+	return container_of(net->tap, struct net_opened, tap);
 }
 
 static void net_close(void *opened)
 {
-	if (opened)
-		tap_close(opened);
-	free(opened);
+	struct net_opened *o = opened;
+
+	if (o && o->has_vhost)
+		vhost_net_close(&o->vhost);
+	if (o)
+		tap_close(&o->tap);
+	free(o);
+}
+
+static int net_open(const void *config, void **opened, struct error *err)
+{
+	const struct net_config *c = config;
+	struct net_opened *o = calloc(1, sizeof(*o));
+	struct tap_config tc;
+	int r;
+
+	if (!o)
+		return error_set(err, ENOMEM, "out of memory");
+	net_config_tap(c, &tc);
+	r = tap_open(&o->tap, &tc, err);
+	if (!r && c->vhost)
+		r = vhost_net_open(&o->vhost, net_config_pairs(c), err);
+	o->has_vhost = !r && c->vhost;
+	if (r)
+		net_close(o);
+	else
+		*opened = o;
+	return r;
 }
 
 static void net_release(struct virtio_dev *dev)
 {
-	net_close(net_of(dev)->tap);
+	struct net *net = net_of(dev);
+
+	net_vhost_let_go(&net->vhost);
+	net_close(net_opened(net));
 }
 
 static void net_destroy(struct virtio_dev *dev)
@@ -275,6 +311,7 @@ static void net_destroy(struct virtio_dev *dev)
 
 	tap_link_unwatch(&net->tap_link);
 	tap_link_close(&net->tap_link);
+	net_vhost_fini(&net->vhost);
 	virtio_fini(dev);
 	for (i = 0; net->pairs && i < net->nr_pairs; i++) {
 		net_rx_fini(&net->pairs[i]);
@@ -341,6 +378,7 @@ static int net_build(struct net *net, struct board *board,
 		     const struct net_config *c, struct error *err)
 {
 	uint64_t mtu = c->mtu ? c->mtu : net->tap->mtu;
+	struct net_opened *o = net_opened(net);
 	const struct virtio_init init = {
 		.board = board,
 		.class = &net_class,
@@ -353,6 +391,7 @@ static int net_build(struct net *net, struct board *board,
 		.iov_max = NET_CHAIN_IOV,
 		.poll_us = (uint32_t)c->poll_us,
 		.group_size = 2,
+		.nr_elsewhere = o->has_vhost ? 2 * net->nr_pairs : 0,
 		.config = &net->space,
 		.config_len = sizeof(net->space),
 	};
@@ -365,8 +404,13 @@ static int net_build(struct net *net, struct board *board,
 		r = virtio_init(&net->dev, &init, err);
 	if (!r && net_make_pairs(net))
 		r = error_set(err, ENOMEM, "out of memory");
+	if (!r && o->has_vhost)
+		r = net_vhost_init(&net->vhost, &o->vhost, &o->tap,
+				   &board->gmem, err);
 	if (r)
 		return r;
+	if (o->has_vhost)
+		net_vhost_set_link(&net->vhost, net->state.link);
 	virtio_set_limits(&net->dev, &c->limits);
 	net->space.max_virtqueue_pairs = le16_of((uint16_t)net->nr_pairs);
 	net->space.mtu = le16_of((uint16_t)MIN(mtu, UINT16_MAX));
@@ -402,7 +446,7 @@ static int net_create(struct board *board, const void *config, void *opened,
 		return error_set(err, ENOMEM, "out of memory");
 	pthread_mutex_init(&net->lock, NULL);
 	pthread_mutex_init(&net->host_lock, NULL);
-	net->tap = opened;
+	net->tap = &((struct net_opened *)opened)->tap;
 	net->nr_pairs = net_config_pairs(c);
 	memcpy(net->mac, c->mac, sizeof(net->mac));
 	net->antispoof = c->antispoof == NET_ANTISPOOF_MAC;

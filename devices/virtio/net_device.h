@@ -11,6 +11,7 @@
 #include "devices/backend/tap_filter.h"
 #include "devices/virtio/net_frame.h"
 #include "devices/virtio/net_params.h"
+#include "devices/virtio/net_vhost.h"
 #include "devices/virtio/virtio.h"
 #include "vmm/iov.h"
 #include "vmm/token_bucket.h"
@@ -215,6 +216,9 @@ struct net {
 	bool host_known; /* it was told something */
 	/* It has no filter; read by any thread. */
 	atomic_bool unfiltered;
+
+	/* The host's kernel moves the frames; host NULL: pairs do. */
+	struct net_vhost vhost;
 
 	/* main thread */
 	struct tap_link tap_link;

@@ -17,8 +17,12 @@ static int net_vhost_change(struct net_vhost *nv,
 		.memory_size = range->len,
 		.userspace_addr = (uintptr_t)range->hva,
 	};
+	int r;
 
-	return vhost_net_change_memory(nv->host, &region, there);
+	pthread_mutex_lock(&nv->lock);
+	r = nv->gone ? 0 : vhost_net_change_memory(nv->host, &region, there);
+	pthread_mutex_unlock(&nv->lock);
+	return r;
 }
 
 static int net_vhost_added(struct gmem_listener *gl,
@@ -53,6 +57,15 @@ int net_vhost_init(struct net_vhost *nv, struct vhost_net *host,
 	nv->memory.added = net_vhost_added;
 	nv->memory.removed = net_vhost_removed;
 	return gmem_listen(gm, &nv->memory, err);
+}
+
+void net_vhost_let_go(struct net_vhost *nv)
+{
+	if (!nv->host)
+		return;
+	pthread_mutex_lock(&nv->lock);
+	nv->gone = true;
+	pthread_mutex_unlock(&nv->lock);
 }
 
 void net_vhost_fini(struct net_vhost *nv)

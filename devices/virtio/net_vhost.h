@@ -24,6 +24,7 @@ struct net_vhost {
 	 * needs for one batch of frames */
 	pthread_mutex_t lock;
 	bool link;
+	bool gone; /* host is */
 	bool served[2 * TAP_QUEUES_MAX];
 };
 
@@ -31,7 +32,10 @@ struct net_vhost {
  * Main thread. -errno with a message; net_vhost_fini() then, too. */
 int net_vhost_init(struct net_vhost *nv, struct vhost_net *host,
 		   const struct tap *tap, struct gmem *gm, struct error *err);
-/* Accepts a zeroed one. Queues are off. Main thread. */
+/* host is about to be closed; queues are off for good. Accepts a zeroed one. Any
+ * thread. */
+void net_vhost_let_go(struct net_vhost *nv);
+/* The same, later, or instead. Main thread. */
 void net_vhost_fini(struct net_vhost *nv);
 
 /* The queue's part of virtio_ops, for queues that are served elsewhere. connect:
