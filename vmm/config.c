@@ -264,13 +264,6 @@ int device_config_copy(struct device_config *to, const struct device_config *dc,
 	return 0;
 }
 
-void device_config_replace(struct device_config *dc, void *config)
-{
-	param_free(dc->class->params, dc->config);
-	free(dc->config);
-	dc->config = config;
-}
-
 void device_config_free(struct device_config *dc)
 {
 	if (dc->config && dc->class->params)

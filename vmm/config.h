@@ -106,9 +106,6 @@ int device_config_init(struct device_config *dc,
  * echo. Any thread that owns dc. -errno with a message. */
 int device_config_copy(struct device_config *to, const struct device_config *dc,
 		       struct error *err);
-/* Have config, a changed param_copy() of dc->config, in its place; it is taken
- * over. */
-void device_config_replace(struct device_config *dc, void *config);
 /* Free what dc owns, and close its descriptors; config and echo are NULL
  * afterwards. One that is NULL is fine. */
 void device_config_free(struct device_config *dc);

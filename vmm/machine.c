@@ -429,17 +429,21 @@ int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
 		 : -EIO;
 }
 
-int machine_set_device(struct machine *m, const char *id, void *config,
-		       struct error *err)
+int machine_set_device(struct machine *m, const char *id,
+		       struct device_config *changed, struct error *err)
 {
 	int i = machine_find_device(m, id, err);
 	int r = i < 0 ? i : machine_need_idle(m, err);
+	void *old;
 
 	if (!r && m->vm)
-		r = vm_set_device(m->vm, id, config, err);
-	if (!r)
-		device_config_replace(&m->config.devices[i], config);
-	return machine_host_code(r);
+		r = vm_set_device(m->vm, id, changed->config, err);
+	if (r)
+		return machine_host_code(r);
+	old = m->config.devices[i].config;
+	m->config.devices[i].config = changed->config;
+	changed->config = old;
+	return 0;
 }
 
 /* ---- how operations of the machine end ---- */

@@ -149,10 +149,10 @@ int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
 int machine_find_device(const struct machine *m, const char *id,
 			struct error *err);
 /* Change what may be changed of a device (device_class.set_params), whether the
- * machine runs or not. config: a copy of its params struct with the changes;
- * taken over when 0 is returned. */
-int machine_set_device(struct machine *m, const char *id, void *config,
-		       struct error *err);
+ * machine runs or not. changed: a copy of it with the changes; when 0 is
+ * returned, it has what there was before. */
+int machine_set_device(struct machine *m, const char *id,
+		       struct device_config *changed, struct error *err);
 
 /* What is wanted; has_x false: as it is. */
 struct machine_size {

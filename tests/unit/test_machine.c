@@ -418,16 +418,14 @@ static void test_add_again(void **state)
 static int set(struct fixture *fx, const char *serial)
 {
 	struct device_config *dc = &fx->m.config.devices[0];
-	void *changed = param_copy(dc->class->params, dc->config);
+	struct device_config changed;
 	const struct param *p = param_find(dc->class->params, "serial");
 	int r;
 
-	assert_int_equal(param_assign(p, changed, serial, &fx->err), 0);
-	r = machine_set_device(&fx->m, "a", changed, &fx->err);
-	if (r) {
-		param_free(dc->class->params, changed);
-		free(changed);
-	}
+	assert_int_equal(device_config_copy(&changed, dc, &fx->err), 0);
+	assert_int_equal(param_assign(p, changed.config, serial, &fx->err), 0);
+	r = machine_set_device(&fx->m, "a", &changed, &fx->err);
+	device_config_free(&changed);
 	return r;
 }
 

@@ -242,14 +242,16 @@ static void set(const char *text)
 {
 	const struct device_class *class = device_class_find("tape");
 	json_t *body = json_read_text(text, strlen(text), &fv.err);
-	void *changed = param_copy(class->params, dc.config);
+	struct device_config changed;
 
 	assert_non_null(body);
-	assert_int_equal(
-		json_read_changes(class->set_params, changed, body, &fv.err),
-		0);
-	assert_int_equal(device->ops->set(device, changed, &fv.err), 0);
-	device_config_replace(&dc, changed);
+	assert_int_equal(device_config_copy(&changed, &dc, &fv.err), 0);
+	assert_int_equal(json_read_changes(class->set_params, changed.config,
+					   body, &fv.err),
+			 0);
+	assert_int_equal(device->ops->set(device, changed.config, &fv.err), 0);
+	device_config_free(&dc);
+	dc = changed;
 	json_decref(body);
 }
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -278,7 +277,7 @@ static int api_set(struct api_call *c, const char *id, const json_t *body)
 	struct machine *m = c->machine;
 	int i = machine_find_device(m, id, c->err);
 	const struct device_config *dc = &m->config.devices[i < 0 ? 0 : i];
-	void *changed;
+	struct device_config changed;
 	int r;
 
 	if (i < 0)
@@ -287,18 +286,16 @@ static int api_set(struct api_call *c, const char *id, const json_t *body)
 		return error_set(c->err, EINVAL,
 				 "id %s: is a %s, which has none of that",
 				 error_value(id).text, dc->class->option);
-	changed = param_copy(dc->class->params, dc->config);
-	if (!changed)
-		return error_set(c->err, EIO, "out of memory");
-	r = json_read_changes(dc->class->set_params, changed, body, c->err);
+	r = device_config_copy(&changed, dc, c->err);
+	if (r)
+		return r;
+	r = json_read_changes(dc->class->set_params, changed.config, body,
+			      c->err);
 	if (!r)
-		r = param_check(dc->class->params, changed, c->err);
+		r = param_check(dc->class->params, changed.config, c->err);
 	if (!r)
-		r = machine_set_device(m, id, changed, c->err);
-	if (r) {
-		param_free(dc->class->params, changed);
-		free(changed);
-	}
+		r = machine_set_device(m, id, &changed, c->err);
+	device_config_free(&changed);
 	return r;
 }
 
