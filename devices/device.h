@@ -68,6 +68,10 @@ struct device_class {
 	/* Do two params structs mean the same device? Adding it again is answered
 	 * with what is there. NULL: they never do. */
 	bool (*is_same)(const void *config, const void *other);
+	/* Names of the system calls that its own files make, on all threads,
+	 * beside those that every thread makes; the last one is NULL. NULL: they
+	 * are not listed. */
+	const char *const *syscalls;
 	/* The guest's name of the first one, when --rootfs can be made of this
 	 * class (it has the parameters path and readonly); NULL otherwise. */
 	const char *root_device;

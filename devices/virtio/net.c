@@ -467,6 +467,15 @@ static int net_create(struct board *board, const void *config, void *opened,
 	return 0;
 }
 
+/* Moving frames takes readv and writev; fcntl, setns, socket and others are for
+ * opening a TAP, ioctl is for whatever is changed of it later, too. */
+static const char *const net_syscalls[] = {
+	"bind",	      "clock_nanosleep", "close",      "fcntl",
+	"getrandom",  "ioctl",		 "newfstatat", "openat",
+	"readv",      "recvfrom",	 "sendto",     "setns",
+	"setsockopt", "socket",		 "writev",     NULL,
+};
+
 const struct device_class net_class = {
 	.name = "net",
 	.kind = DEVICE_VIRTIO,
@@ -476,6 +485,7 @@ const struct device_class net_class = {
 	.set_params = &net_set_params,
 	.peer_keys = net_peer_keys,
 	.is_same = net_config_is_same,
+	.syscalls = net_syscalls,
 	.open = net_open,
 	.close = net_close,
 	.create = net_create,

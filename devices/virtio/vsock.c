@@ -548,6 +548,15 @@ static int vsock_create(struct board *board, const void *config, void *opened,
 	return 0;
 }
 
+/* Streams are read and written by the messages; the others are for listening,
+ * connecting, and what is checked of both. */
+static const char *const vsock_syscalls[] = {
+	"accept4", "close",	  "connect",	      "fcntl",
+	"getpid",  "getsockname", "process_vm_readv", "recvfrom",
+	"recvmsg", "sendmsg",	  "sendto",	      "shutdown",
+	"socket",  NULL,
+};
+
 const struct device_class vsock_class = {
 	.name = "vsock",
 	.kind = DEVICE_VIRTIO,
@@ -557,6 +566,7 @@ const struct device_class vsock_class = {
 	.params = &vsock_param_set,
 	.set_params = &vsock_set_param_set,
 	.peer_keys = vsock_peer_keys,
+	.syscalls = vsock_syscalls,
 	.open = vsock_open,
 	.close = vsock_close,
 	.create = vsock_create,
