@@ -6,8 +6,9 @@ import os
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
-                                os.pardir, "api"))
+# Last, for its cases have names that ours have too.
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                             os.pardir, "api"))
 
 import client       # pylint: disable=wrong-import-position
 
