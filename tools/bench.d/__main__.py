@@ -10,6 +10,7 @@ import tempfile
 import blk
 import boot
 import control
+import iperf
 import memory
 import monitors
 import net
@@ -19,7 +20,8 @@ import startup
 import vsock
 
 BENCHES = {"startup": startup, "memory": memory, "blk": blk, "boot": boot,
-           "control": control, "net": net, "vsock": vsock}
+           "control": control, "net": net, "vsock": vsock,
+           "iperf": iperf}
 
 
 class Context:

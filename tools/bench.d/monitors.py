@@ -34,6 +34,9 @@ class Guest:
     vsock: str = ""
     cmdline: str = ""
     initramfs: str = ""
+    # One a vCPU, and whether the host's kernel moves the frames.
+    queue_pairs: int = 1
+    vhost: bool = False
     memory_mib: int = 256
     # On the monitor's stdout, or no port at all.
     serial: bool = True
@@ -75,14 +78,16 @@ class Vmm(Monitor):
 
     def argv(self, guest, tmp):
         argv = [self.path, "--kernel", guest.kernel,
-                "--cmdline", guest.cmdline, "--cpus", "1",
+                "--cmdline", guest.cmdline, "--cpus", str(guest.queue_pairs),
                 "--memory", f"{guest.memory_mib}M",
                 "--serial", "tty" if guest.serial else "off",
                 "--on-reset", "exit"]
         if guest.disk:
             argv += ["--disk", f"path={guest.disk}"]
         if guest.tap:
-            argv += ["--net", f"tap={guest.tap},mac={MAC}"]
+            argv += ["--net", f"tap={guest.tap},mac={MAC},"
+                     f"num_queues={2 * guest.queue_pairs},"
+                     f"vhost={'on' if guest.vhost else 'off'}"]
         if guest.vsock:
             argv += ["--vsock", f"cid={CID},socket={guest.vsock}"]
         if guest.initramfs:
@@ -113,10 +118,19 @@ class Qemu(Monitor):
 
     def device(self, guest):
         """The words for the guest's device."""
+        argv = []
         if guest.tap:
-            return ["-netdev", f"tap,id=net,ifname={guest.tap},script=no,downscript=no",
-                    "-device", f"{self.net_device()},netdev=net,mac={MAC}"]
-        argv = ["-drive", f"if=none,id=disk,file={guest.disk},format=raw,"
+            netdev = f"tap,id=net,ifname={guest.tap},script=no,downscript=no"
+            device = f"{self.net_device()},netdev=net,mac={MAC}"
+            if guest.vhost:
+                netdev += ",vhost=on"
+            if guest.queue_pairs > 1:
+                netdev += f",queues={guest.queue_pairs}"
+                device += f",mq=on,vectors={2 * guest.queue_pairs + 2}"
+            argv = ["-netdev", netdev, "-device", device]
+        if not guest.disk:
+            return argv
+        argv += ["-drive", f"if=none,id=disk,file={guest.disk},format=raw,"
                           "cache=writeback,aio=io_uring"]
         device = self.disk_device(guest) + ",drive=disk"
         if self.iothread:
@@ -127,7 +141,8 @@ class Qemu(Monitor):
     def argv(self, guest, tmp):
         argv = [self.path, *self.machine(guest),
                 # An MSR that some hosts list and then refuse.
-                "-cpu", "host,arch-capabilities=off", "-smp", "1",
+                "-cpu", "host,arch-capabilities=off",
+                "-smp", str(guest.queue_pairs),
                 "-m", f"{guest.memory_mib}M",
                 "-nodefaults", "-no-user-config", "-display", "none",
                 "-name", "guest,debug-threads=on",
