@@ -127,7 +127,7 @@ static void take_ports(struct stream *s, struct vsock_header *h)
 
 static void guest_sends(struct stream *s)
 {
-	static const uint8_t data[GVS_DATA];
+	static const uint8_t data[GVS_DATA + 1];
 	struct vsock_header h = guest_vsock_header(0, 0, 0);
 	unsigned int odd = (unsigned int)stream_take(s, 1);
 	uint32_t len = 0;
