@@ -127,7 +127,7 @@ static int vsock_parse_connect(const char *line, uint32_t *port)
 	uint64_t value = 0;
 
 	line += strspn(line, blanks);
-	if (strncasecmp(line, word, sizeof(word) - 1))
+	if (strncasecmp(line, word, sizeof(word) - 1) != 0)
 		return -EPROTO;
 	line += sizeof(word) - 1;
 	if (!strspn(line, blanks))

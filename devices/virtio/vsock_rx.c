@@ -97,7 +97,7 @@ static bool rx_add(struct vsock *v, struct rx_buffers *b)
 /* Read no more than len bytes into what there is. */
 static void rx_cut(struct rx_buffers *b, uint64_t len)
 {
-	while (b->len > len) {
+	while (b->len > len && b->nr_iov) {
 		struct iovec *last = &b->iov[b->nr_iov - 1];
 		uint64_t n = MIN(b->len - len, last->iov_len);
 
