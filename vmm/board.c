@@ -198,3 +198,48 @@ void board_eject_answer(struct board *board, enum hotplug_kind kind,
 	atomic_fetch_or(&bits[index / 64], 1ull << index % 64);
 	board_post(board, board->on_answer);
 }
+
+/* ---- interrupts ---- */
+
+bool board_msi(struct board *board, uint32_t devid, uint64_t addr,
+	       uint32_t data)
+{
+	if (atomic_load(&board->irqs_held))
+		return false;
+	board->ops->msi(board->ops_opaque, devid, addr, data);
+	return true;
+}
+
+int board_msi_fd(struct board *board, int event_fd, const struct board_msi *msi)
+{
+	if (!board->ops->msi_fd)
+		return -ENOSYS;
+	return board->ops->msi_fd(board->ops_opaque, event_fd, msi);
+}
+
+void board_hold_irqs(struct board *board, bool on)
+{
+	atomic_store(&board->irqs_held, on);
+}
+
+void board_set_line(struct board *board, uint32_t gsi, bool level)
+{
+	if (board->line_sink)
+		board->line_sink(board->line_opaque, gsi, level);
+	else
+		board->ops->line(board->ops_opaque, gsi, level);
+}
+
+void board_pulse_line(struct board *board, uint32_t gsi)
+{
+	board_set_line(board, gsi, true);
+	board_set_line(board, gsi, false);
+}
+
+void board_set_line_sink(struct board *board,
+			 void (*sink)(void *opaque, uint32_t gsi, bool level),
+			 void *opaque)
+{
+	board->line_opaque = opaque;
+	board->line_sink = sink;
+}

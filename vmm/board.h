@@ -21,7 +21,6 @@
  * without KVM.
  */
 struct board;
-struct irq_msi;
 struct serial_config;
 
 #define BOARD_MAX_IO_LOOPS 8
@@ -42,16 +41,23 @@ enum board_run {
 	BOARD_PAUSED, /* vCPUs and devices are held */
 };
 
+/* One message-signalled interrupt, as for board_msi(). */
+struct board_msi {
+	uint32_t devid;
+	uint32_t data;
+	uint64_t addr;
+};
+
 /* What runs the guest (KVM, or a test's double) does this for the board. Any
  * thread. */
 struct board_ops {
-	/* Send a message (irq_msi(), not held), set a line (irq_line()). */
+	/* Send a message (board_msi(), not held), set a line (board_set_line()). */
 	void (*msi)(void *opaque, uint32_t devid, uint64_t addr, uint32_t data);
 	void (*line)(void *opaque, uint32_t gsi, bool level);
 	/* As board_ioeventfd(). */
 	int (*ioeventfd)(void *opaque, gpa_t gpa, int event_fd, bool assign);
-	/* As irq_msi_fd(). NULL: it cannot be had. */
-	int (*msi_fd)(void *opaque, int event_fd, const struct irq_msi *msi);
+	/* As board_msi_fd(). NULL: it cannot be had. */
+	int (*msi_fd)(void *opaque, int event_fd, const struct board_msi *msi);
 };
 
 #define BOARD_ANSWER_WORDS (HOTPLUG_MAX_INDEX / 64u)
@@ -76,7 +82,7 @@ struct board {
 	/* enum vm_event: the first one counts, but any other replaces a reset */
 	_Atomic int event;
 
-	atomic_bool irqs_held; /* irq_hold() */
+	atomic_bool irqs_held; /* board_hold_irqs() */
 	/* What the guest answered, until it is taken: bits, by index */
 	_Atomic uint64_t ejected[HOTPLUG_KINDS][BOARD_ANSWER_WORDS];
 	_Atomic uint64_t refused[HOTPLUG_KINDS][BOARD_ANSWER_WORDS];
@@ -167,5 +173,45 @@ void board_set_hotplug_chip(struct board *board,
  * not. Any thread. */
 void board_eject_answer(struct board *board, enum hotplug_kind kind,
 			unsigned int index, bool ejected);
+
+/* ---- interrupts ---- */
+
+/*
+ * Interrupts to the guest's interrupt controllers. Any thread, no lock needed.
+ * Errors can only come from a machine that is going away; they are logged.
+ */
+
+/*
+ * Send one message-signalled interrupt, of the PCI function with this
+ * requester id (bus, slot and function; an ITS asks for it). False: interrupts
+ * are held; the caller keeps it, and sends it when its device resumes.
+ */
+bool board_msi(struct board *board, uint32_t devid, uint64_t addr,
+	       uint32_t data);
+
+/*
+ * Each signal of event_fd from now on sends this message, instead of the one
+ * before, without this process; NULL: none any more. Held or not. -errno: it
+ * sends none, and is for the caller to read.
+ */
+int board_msi_fd(struct board *board, int event_fd,
+		 const struct board_msi *msi);
+
+/* From now on no message is sent; on false, they are sent again. Main thread,
+ * no vCPU runs; devices may still end what they have begun. */
+void board_hold_irqs(struct board *board, bool on);
+
+/* Set the level of an interrupt line: of a controller in this process when
+ * there is one, else of KVM's. */
+void board_set_line(struct board *board, uint32_t gsi, bool level);
+
+/* One pulse of a line: what an edge-triggered interrupt takes. */
+void board_pulse_line(struct board *board, uint32_t gsi);
+
+/* A controller in this process takes the lines, from any thread; NULL: KVM's
+ * again. Main thread, before the devices that use lines. */
+void board_set_line_sink(struct board *board,
+			 void (*sink)(void *opaque, uint32_t gsi, bool level),
+			 void *opaque);
 
 #endif

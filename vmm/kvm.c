@@ -108,7 +108,7 @@ static int kvm_set_routes_locked(const struct kvm *kvm)
 	if (!all)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < kvm->nr_senders; i++) {
-		const struct irq_msi *msi = &kvm->senders[i].msi;
+		const struct board_msi *msi = &kvm->senders[i].msi;
 
 		if (kvm->senders[i].event_fd < 0)
 			continue;
@@ -166,7 +166,7 @@ static int kvm_grow_senders(struct kvm *kvm)
 }
 
 static int kvm_add_sender_locked(struct kvm *kvm, int event_fd,
-				 const struct irq_msi *msi)
+				 const struct board_msi *msi)
 {
 	unsigned int at = kvm_find_sender(kvm, event_fd);
 	bool is_new = at == kvm->nr_senders;
@@ -187,7 +187,7 @@ static int kvm_add_sender_locked(struct kvm *kvm, int event_fd,
 	return r;
 }
 
-static int kvm_msi_fd(void *opaque, int event_fd, const struct irq_msi *msi)
+static int kvm_msi_fd(void *opaque, int event_fd, const struct board_msi *msi)
 {
 	struct kvm *kvm = opaque;
 	unsigned int at;

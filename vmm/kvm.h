@@ -9,7 +9,6 @@
 #include "vmm/board.h"
 #include "vmm/error.h"
 #include "vmm/gmem.h"
-#include "vmm/irq.h"
 
 /*
  * The KVM side of a machine: its descriptors, memory slots, vCPUs, ioeventfds
@@ -38,7 +37,7 @@ struct kvm {
 	/* Messages that eventfds send. The place says which GSI it is. */
 	struct kvm_sender {
 		int event_fd; /* -1: free */
-		struct irq_msi msi;
+		struct board_msi msi;
 	} * senders;
 	unsigned int nr_senders; /* places, used or free */
 };

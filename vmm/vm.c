@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-#include "vmm/irq.h"
 #include "vmm/log.h"
 #include "vmm/opening.h"
 #include "vmm/util.h"
@@ -311,7 +310,7 @@ static int vm_start(struct vm *vm, struct error *err)
 		return r;
 	atomic_store(&vm->board.event, VM_EVENT_NONE);
 	vm->board.run = vm->start_paused ? BOARD_PAUSED : BOARD_RUNNING;
-	irq_hold(&vm->board, vm->start_paused);
+	board_hold_irqs(&vm->board, vm->start_paused);
 	r = kvm_start(&vm->kvm, vm->board.nr_cpus, err);
 	if (r)
 		vm->board.run = BOARD_STOPPED;
@@ -460,7 +459,7 @@ void vm_stop(struct vm *vm)
 	if (vm->board.run == BOARD_STOPPED)
 		return;
 	kvm_stop(&vm->kvm);
-	irq_hold(&vm->board, false);
+	board_hold_irqs(&vm->board, false);
 	vm->board.run = BOARD_STOPPED;
 	hotplug_on_run(&vm->hotplug);
 }
@@ -468,7 +467,7 @@ void vm_stop(struct vm *vm)
 /* The guest runs on, from a pause or from what was to become one. */
 static void vm_go_on(struct vm *vm)
 {
-	irq_hold(&vm->board, false);
+	board_hold_irqs(&vm->board, false);
 	list_for_each_entry (struct device, dev, &vm->board.devices, node) {
 		if (dev->ops->resume)
 			dev->ops->resume(dev);
@@ -495,7 +494,7 @@ static void vm_on_paused(struct vm *vm, struct device *late)
 void vm_pause(struct vm *vm, vm_done_fn done)
 {
 	kvm_hold(&vm->kvm);
-	irq_hold(&vm->board, true);
+	board_hold_irqs(&vm->board, true);
 	vm_settle(vm, VM_PAUSE_NS, done, vm_on_paused);
 }
 

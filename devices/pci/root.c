@@ -15,7 +15,6 @@
 #include "devices/pci/pci.h"
 #include "devices/registry.h"
 #include "vmm/byteorder.h"
-#include "vmm/irq.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -93,7 +92,7 @@ static bool pci_msix_send(void *opaque, uint64_t addr, uint32_t data)
 {
 	struct pci_dev *dev = opaque;
 
-	return irq_msi(dev->board, dev->slot << 3, addr, data);
+	return board_msi(dev->board, dev->slot << 3, addr, data);
 }
 
 int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,

@@ -12,7 +12,6 @@
 #include "boot/acpi.h"
 #include "devices/chip.h"
 #include "devices/registry.h"
-#include "vmm/irq.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -39,7 +38,7 @@ struct acpi_hotplug {
 
 static void ahp_pulse(const struct acpi_hotplug *ahp)
 {
-	irq_pulse(ahp->chip.board, ahp->chip.place.gsi);
+	board_pulse_line(ahp->chip.board, ahp->chip.place.gsi);
 }
 
 /* ---- guest: vCPU threads ---- */

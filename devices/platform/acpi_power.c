@@ -11,7 +11,6 @@
 #include "boot/acpi.h"
 #include "devices/chip.h"
 #include "devices/registry.h"
-#include "vmm/irq.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -48,7 +47,7 @@ static void acpi_power_button(struct device *device)
 		container_of(device, struct acpi_power, chip.device);
 
 	atomic_fetch_or(&ap->events, ACPI_GED_POWER_BUTTON);
-	irq_pulse(ap->chip.board, ap->chip.place.gsi);
+	board_pulse_line(ap->chip.board, ap->chip.place.gsi);
 }
 
 static void acpi_power_reset(struct device *device)

@@ -10,7 +10,6 @@
  */
 #include "devices/chip.h"
 #include "devices/registry.h"
-#include "vmm/irq.h"
 #include "vmm/util.h"
 
 #define IOAPIC_MAX_PINS 24u
@@ -61,10 +60,11 @@ static void ioapic_send_locked(struct ioapic *io, unsigned int pin)
 	uint32_t bit = 1u << pin;
 
 	if (e & ENTRY_MASKED ||
-	    !irq_msi(io->chip.board, 0,
-		     MSI_ADDRESS | (e >> ENTRY_DESTINATION) << MSI_DESTINATION |
-			     (e & ENTRY_LOGICAL ? MSI_LOGICAL : 0),
-		     (uint32_t)(e & (ENTRY_VECTOR | ENTRY_DELIVERY))))
+	    !board_msi(io->chip.board, 0,
+		       MSI_ADDRESS |
+			       (e >> ENTRY_DESTINATION) << MSI_DESTINATION |
+			       (e & ENTRY_LOGICAL ? MSI_LOGICAL : 0),
+		       (uint32_t)(e & (ENTRY_VECTOR | ENTRY_DELIVERY))))
 		io->state.pending |= bit;
 	else
 		io->state.pending &= ~bit;
@@ -177,7 +177,7 @@ static void ioapic_destroy(struct device *device)
 {
 	struct ioapic *io = container_of(device, struct ioapic, chip.device);
 
-	irq_set_line_sink(io->chip.board, NULL, NULL);
+	board_set_line_sink(io->chip.board, NULL, NULL);
 	chip_destroy(device);
 }
 
@@ -186,7 +186,7 @@ static int ioapic_init(struct chip *chip, struct error *err unused_param)
 	struct ioapic *io = container_of(chip, struct ioapic, chip);
 
 	io->nr_pins = MIN(chip->place.nr_pins, IOAPIC_MAX_PINS);
-	irq_set_line_sink(chip->board, ioapic_line, io);
+	board_set_line_sink(chip->board, ioapic_line, io);
 	return 0;
 }
 

@@ -11,7 +11,6 @@
 #include "devices/chip.h"
 #include "devices/registry.h"
 #include "vmm/config.h"
-#include "vmm/irq.h"
 #include "vmm/util.h"
 
 #define UART_PORTS 8
@@ -55,7 +54,7 @@ static void serial_update_irq_locked(struct serial *s)
 	if (line == s->line)
 		return;
 	s->line = line;
-	irq_line(s->chip.board, s->chip.place.gsi, line);
+	board_set_line(s->chip.board, s->chip.place.gsi, line);
 }
 
 static void serial_receive_locked(struct serial *s, uint8_t byte)

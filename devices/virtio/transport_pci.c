@@ -126,7 +126,7 @@ static uint64_t vpci_read_register(struct vpci *vp, unsigned int reg)
 static void vpci_route_locked(void *transport, struct virtio_queue *q)
 {
 	struct vpci *vp = transport;
-	struct irq_msi msi = { .devid = vp->pci.slot << 3 };
+	struct board_msi msi = { .devid = vp->pci.slot << 3 };
 	bool on = q->state == VIRTIO_QUEUE_RUNNING &&
 		  msix_message(&vp->pci.msix, atomic_load(&q->vector),
 			       &msi.addr, &msi.data);
@@ -135,7 +135,8 @@ static void vpci_route_locked(void *transport, struct virtio_queue *q)
 	    (!on || (msi.addr == q->direct.addr && msi.data == q->direct.data)))
 		return;
 	q->is_direct =
-		!irq_msi_fd(q->dev->board, q->call.fd, on ? &msi : NULL) && on;
+		!board_msi_fd(q->dev->board, q->call.fd, on ? &msi : NULL) &&
+		on;
 	q->direct = msi;
 }
 

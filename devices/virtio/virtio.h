@@ -13,7 +13,7 @@
 #include "devices/virtio/limit.h"
 #include "devices/virtio/memory_hold.h"
 #include "devices/virtio/virtqueue.h"
-#include "vmm/irq.h"
+#include "vmm/board.h"
 #include "vmm/loop.h"
 
 /*
@@ -82,7 +82,7 @@ struct virtio_queue {
 	bool resetting; /* queue_reset as the driver reads it */
 	bool resumed; /* it is to run again as soon as it is off */
 	bool is_direct; /* call sends this, without this process */
-	struct irq_msi direct;
+	struct board_msi direct;
 	struct loop_call state_call; /* the loop is to follow `state` */
 
 	/* any thread, atomic */

@@ -70,7 +70,7 @@ static int fake_ioeventfd(void *opaque, gpa_t gpa, int event_fd, bool assign)
 	return -ENOENT;
 }
 
-static int fake_msi_fd(void *opaque, int event_fd, const struct irq_msi *msi)
+static int fake_msi_fd(void *opaque, int event_fd, const struct board_msi *msi)
 {
 	struct fake_vm *fv = opaque;
 	unsigned int i = 0;

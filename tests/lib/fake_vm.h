@@ -8,7 +8,6 @@
 
 #include "vmm/board.h"
 #include "vmm/config.h"
-#include "vmm/irq.h"
 
 /*
  * A board without KVM for device tests: real memory, buses and loop; what a
@@ -41,7 +40,7 @@ struct fake_ioeventfd {
 /* An eventfd that is to interrupt without the device. Here nobody reads it. */
 struct fake_msi_fd {
 	int fd;
-	struct irq_msi msi;
+	struct board_msi msi;
 };
 
 struct fake_vm {

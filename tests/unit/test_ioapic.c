@@ -9,7 +9,6 @@
 
 #include "boot/acpi.h"
 #include "tests/lib/fake_vm.h"
-#include "vmm/irq.h"
 #include "vmm/util.h"
 
 #define BASE 0xfec00000u
@@ -87,36 +86,36 @@ static void test_registers(void **state unused_param)
 	set_reg(REG_TABLE, 0xffffffff);
 	assert_int_equal(reg(REG_TABLE), 0xffffffff & ~(1u << 12 | 1u << 14));
 	set_reg(REG_TABLE + 2 * pins, 0); /* nothing is there */
-	irq_pulse(&fv.board, pins);
+	board_pulse_line(&fv.board, pins);
 	assert_int_equal(fv.nr_msi, 0);
 }
 
 static void test_edge(void **state unused_param)
 {
 	set_pin(GSI, 0x31, 2);
-	irq_line(&fv.board, GSI, true);
+	board_set_line(&fv.board, GSI, true);
 	expect_msi(1, 0xfee02000, 0x31);
-	irq_line(&fv.board, GSI, true);
+	board_set_line(&fv.board, GSI, true);
 	assert_int_equal(fv.nr_msi, 1);
-	irq_line(&fv.board, GSI, false);
-	irq_pulse(&fv.board, GSI);
+	board_set_line(&fv.board, GSI, false);
+	board_pulse_line(&fv.board, GSI);
 	assert_int_equal(fv.nr_msi, 2);
 	set_pin(GSI, LOGICAL | 0x32, 1);
-	irq_pulse(&fv.board, GSI);
+	board_pulse_line(&fv.board, GSI);
 	expect_msi(3, 0xfee01004, 0x32);
 }
 
 static void test_masked(void **state unused_param)
 {
 	set_pin(GSI, MASKED | 0x31, 0);
-	irq_pulse(&fv.board, GSI);
-	irq_pulse(&fv.board, GSI);
+	board_pulse_line(&fv.board, GSI);
+	board_pulse_line(&fv.board, GSI);
 	assert_int_equal(fv.nr_msi, 0);
 	set_pin(GSI, 0x31, 0);
 	expect_msi(1, 0xfee00000, 0x31);
-	irq_pulse(&fv.board, GSI);
+	board_pulse_line(&fv.board, GSI);
 	set_pin(GSI, MASKED, 0);
-	irq_pulse(&fv.board, GSI);
+	board_pulse_line(&fv.board, GSI);
 	io->ops->reset(io);
 	set_pin(GSI, 0x31, 0);
 	assert_int_equal(fv.nr_msi, 2);
@@ -126,11 +125,11 @@ static void test_masked(void **state unused_param)
 static void test_held(void **state unused_param)
 {
 	set_pin(GSI, 0x31, 0);
-	irq_hold(&fv.board, true);
+	board_hold_irqs(&fv.board, true);
 	power->ops->power_button(power);
 	power->ops->power_button(power);
 	assert_int_equal(fv.nr_msi, 0);
-	irq_hold(&fv.board, false);
+	board_hold_irqs(&fv.board, false);
 	io->ops->resume(io);
 	expect_msi(1, 0xfee00000, 0x31);
 	assert_int_equal(fake_pio_read(&fv, PORT + ACPI_POWER_EVENT, 1),
@@ -138,10 +137,10 @@ static void test_held(void **state unused_param)
 	io->ops->resume(io);
 	assert_int_equal(fv.nr_msi, 1);
 	/* What is masked as well waits for that too. */
-	irq_hold(&fv.board, true);
-	irq_pulse(&fv.board, GSI);
+	board_hold_irqs(&fv.board, true);
+	board_pulse_line(&fv.board, GSI);
 	set_pin(GSI, MASKED | 0x31, 0);
-	irq_hold(&fv.board, false);
+	board_hold_irqs(&fv.board, false);
 	io->ops->resume(io);
 	assert_int_equal(fv.nr_msi, 1);
 	set_pin(GSI, 0x31, 0);

@@ -54,14 +54,14 @@ static int teardown(void **state unused_param)
 
 static void sends(unsigned int i, uint32_t data)
 {
-	const struct irq_msi msi = { .data = data, .addr = 0xfee00000 };
+	const struct board_msi msi = { .data = data, .addr = 0xfee00000 };
 
-	assert_int_equal(irq_msi_fd(&board, fds[i], &msi), 0);
+	assert_int_equal(board_msi_fd(&board, fds[i], &msi), 0);
 }
 
 static void ends(unsigned int i)
 {
-	assert_int_equal(irq_msi_fd(&board, fds[i], NULL), 0);
+	assert_int_equal(board_msi_fd(&board, fds[i], NULL), 0);
 }
 
 /* Somebody takes the signal, and it is not left to be read. */
@@ -122,10 +122,10 @@ static void test_rebuilt(void **state unused_param)
 
 static void test_refused(void **state unused_param)
 {
-	const struct irq_msi msi = { .data = 0x41, .addr = 0xfee00000 };
+	const struct board_msi msi = { .data = 0x41, .addr = 0xfee00000 };
 	int not_an_eventfd = dup(STDERR_FILENO);
 
-	assert_true(irq_msi_fd(&board, not_an_eventfd, &msi) < 0);
+	assert_true(board_msi_fd(&board, not_an_eventfd, &msi) < 0);
 	close(not_an_eventfd);
 	sends(0, 0x41);
 	assert_true(takes(0));

@@ -15,7 +15,6 @@
 #include "tests/lib/guest_virtio.h"
 #include "vmm/byteorder.h"
 #include "vmm/log.h"
-#include "vmm/irq.h"
 #include "vmm/util.h"
 
 #define DISK_LEN (1 * MIB)
@@ -294,11 +293,11 @@ static void test_held_interrupt(void **state unused_param)
 	gv_enable_msix(&gv, QUEUES + 1);
 	offer_request();
 	gv_kick(&gv, 0);
-	irq_hold(&fv.board, true);
+	board_hold_irqs(&fv.board, true);
 	fake_vm_turn(&fv);
 	assert_int_equal(guest_ring_used_idx(&ring), 1);
 	assert_int_equal(fv.nr_msi, 0);
-	irq_hold(&fv.board, false);
+	board_hold_irqs(&fv.board, false);
 	root->ops->resume(root);
 	assert_int_equal(fv.nr_msi, 1);
 	assert_int_equal(fv.msi[0].data, 1);
