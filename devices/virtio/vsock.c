@@ -161,6 +161,12 @@ static void vsock_wait_for_answer(struct vsock *v)
 		v->answer_ns = 0;
 }
 
+/* Bytes behind the header. */
+static uint64_t vsock_payload(const struct vq_chain *c)
+{
+	return c->out_len - MIN(c->out_len, sizeof(struct vsock_header));
+}
+
 static void vsock_tx_run(struct vsock *v)
 {
 	struct virtio_queue *q = &v->dev.queues[VSOCK_TX];
@@ -177,8 +183,8 @@ static void vsock_tx_run(struct vsock *v)
 			break;
 		}
 		c = virtqueue_pop(&q->vq);
-		if (!c ||
-		    !virtio_queue_admit(q, VIRTIO_FROM_GUEST, c, c->out_len))
+		if (!c || !virtio_queue_admit(q, VIRTIO_FROM_GUEST, c,
+					      vsock_payload(c)))
 			break;
 		len += c->out_len;
 		vsock_take(v, c);

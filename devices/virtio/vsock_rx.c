@@ -251,10 +251,11 @@ static bool rx_send_data(struct vsock_conn *c)
  * gone. */
 static bool rx_serve(struct vsock_conn *c)
 {
+	bool data = vsock_conn_has_data(c) && !rx_queue(c->v)->held;
 	bool sent = true;
 
 	/* Data brings news of credit with it. */
-	if (c->owes & ~VSOCK_OWES_NEWS || !vsock_conn_has_data(c)) {
+	if (c->owes & ~VSOCK_OWES_NEWS || !data) {
 		sent = rx_send_owed(c);
 	} else if (vsock_credit_left(&c->credit)) {
 		sent = rx_send_data(c);
@@ -269,27 +270,34 @@ static bool rx_serve(struct vsock_conn *c)
 	return sent;
 }
 
+/* Whose turn it is. The rate limit is for data: beyond it, only those have one that
+ * owe the guest something. */
+static struct vsock_conn *rx_next(struct vsock *v)
+{
+	list_for_each_entry (struct vsock_conn, c, &v->ready, ready)
+		if (c->owes || !rx_queue(v)->held)
+			return c;
+	return NULL;
+}
+
 bool vsock_rx_run(struct vsock *v)
 {
 	struct virtio_queue *q = rx_queue(v);
 	unsigned int turns, most = q->vq.size;
+	struct vsock_conn *c;
 	bool sent = true;
 
-	if (!v->rx_on || v->reset_pending || q->held ||
-	    (!v->nr_strays && list_is_empty(&v->ready)))
+	if (!v->rx_on || v->reset_pending || (!v->nr_strays && !rx_next(v)))
 		return false;
 	/* It found too few the last time. */
 	if (!q->resting && !virtqueue_has_avail(&q->vq))
 		return false;
 	virtio_queue_want(q, false);
 	for (turns = 0; turns < most && sent; turns++) {
-		if (v->nr_strays)
-			sent = rx_send_stray(v);
-		else if (!list_is_empty(&v->ready))
-			sent = rx_serve(container_of(v->ready.next,
-						     struct vsock_conn, ready));
-		else
+		c = v->nr_strays ? NULL : rx_next(v);
+		if (!c && !v->nr_strays)
 			break;
+		sent = c ? rx_serve(c) : rx_send_stray(v);
 	}
 	virtio_queue_publish(q);
 	return turns > 1 || sent;

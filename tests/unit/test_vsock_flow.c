@@ -418,6 +418,12 @@ static void test_limit(void **state unused_param)
 	guest_writes("free", 4, GUEST_PORT, port);
 	assert_int_equal(host_read(fd, pattern, 8), 4);
 	expect_nothing();
+	assert_true(gs.v->dev.queues[VSOCK_RX].held);
+	guest_says(OP(REQUEST), 2000, HOST_PORT);
+	expect(OP(RST), 2000, HOST_PORT);
+	guest_says(OP(CREDIT_REQUEST), GUEST_PORT, port);
+	expect(OP(CREDIT_UPDATE), GUEST_PORT, port);
+	expect_nothing();
 	virtio_set_limits(&gs.v->dev, &none);
 	guest_vsock_turn(&gs);
 	expect(OP(RW), GUEST_PORT, port);
