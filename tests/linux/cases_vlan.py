@@ -57,7 +57,7 @@ def answers(t, guest, host, words="-c 3 -i 0.1 -W 1"):
 
 
 def listen(guest):
-    guest.do("tcpdump -n -e -l -i eth0 >/tmp/heard 2>/tmp/tcpdump & listener=$!; "
+    guest.do("tcpdump -Z root -n -e -l -i eth0 >/tmp/heard 2>/tmp/tcpdump & listener=$!; "
              "until grep -q listening /tmp/tcpdump; do usleep 50000; done")
 
 

@@ -95,7 +95,7 @@ class Capture:
 
     def __enter__(self):
         self.process = self.ns.start(
-            ["tcpdump", "-U", "-s", "128", "-w", self.path, "-i",
+            ["tcpdump", "-Z", "root", "-U", "-s", "128", "-w", self.path, "-i",
              self.interface] + self.words, self.log)
         deadline = time.monotonic() + 30
         while b"listening" not in open(self.log, "rb").read():
