@@ -292,7 +292,7 @@ def limits(t, rates, seconds):
 @case("net-limits")
 def net_limits(t):
     """Limits that are set while a stream runs are kept within 5 percent."""
-    limits(t, (4, 1), 4)
+    limits(t, (2, 1), 4)
 
 
 @case("net-limits-long", long=True)
