@@ -34,11 +34,16 @@ def rate(client, seconds=1.0):
     return (more - ops) / (end - start)
 
 
+def settles(monitor, client, low, high):
+    """So many requests a second, once what the host had in its way is over."""
+    monitor.wait_for(lambda: low < rate(client) < high)
+
+
 def set_limit(client, status=204, **body):
     return check(client.request("PUT", "vm.set-rate-limit", {"id": "d", **body}), status)
 
 
-def test_rate_limit_is_changed(context, profile):
+def test_rate_limit_is_changed(context):
     """It holds at once, stays over a reset and a new start, and goes again."""
     limit = {"ops": {"size": 500, "refill_time": 1000}}
     shown = {"size": 500, "one_time_burst": 0, "refill_time": 1000}
@@ -48,23 +53,22 @@ def test_rate_limit_is_changed(context, profile):
         assert "rate_limiter_config" not in disk_of(client)
         set_limit(client, rate_limiter_config=limit)
         assert disk_of(client)["rate_limiter_config"]["ops"] == shown
-        assert 400 < rate(client) < 600
+        settles(monitor, client, 400, 600)
         for verbs in (("reboot",), ("shutdown", "boot"), ("pause", "resume")):
             for verb in verbs:
                 check(client.request("PUT", "vm." + verb), 204)
-            monitor.wait_for(lambda: rate(client, 0.1) > 0)
-            assert 400 < rate(client) < 600, verbs
+            settles(monitor, client, 400, 600)
             assert disk_of(client)["rate_limiter_config"]["ops"] == shown
         # A slower one, while requests wait for the one before.
         set_limit(client, rx={"bandwidth": {"size": 100 * 4096, "refill_time": 1000}})
         assert "ops" not in disk_of(client)["rate_limiter_config"]
-        assert 70 < rate(client) < 130
+        settles(monitor, client, 70, 130)
         set_limit(client, tx={})
         monitor.wait_for(lambda: rate(client, 0.1) > 1000)
         check(client.request("PUT", "vm.pause"), 204)
         set_limit(client, rate_limiter_config=limit)
         check(client.request("PUT", "vm.resume"), 204)
-        assert 400 < rate(client) < 600
+        settles(monitor, client, 400, 600)
 
 
 def test_rate_limit_refused(context, profile):
