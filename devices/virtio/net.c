@@ -217,7 +217,7 @@ static void net_reset(struct virtio_dev *dev)
 	memcpy(s->mac, net->mac, sizeof(s->mac));
 	s->pairs = 1;
 	s->offloads = 0;
-	s->mode = (struct net_rx_mode){ .promisc = true };
+	s->mode = (struct net_rx_mode){ .on[NET_RX_PROMISC] = true };
 	s->announce = false;
 	pthread_mutex_unlock(&net->lock);
 	atomic_fetch_add(&net->generation, 1);

@@ -46,16 +46,11 @@ static bool net_ctrl_take(struct net_ctrl_args *a, void *buf, size_t len)
 /* VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_EXTRA, section 5.1.6.5.1 */
 static bool net_ctrl_rx(struct net_ctrl_args *a)
 {
-	struct net_rx_mode *mode = &a->s->mode;
-	bool *const flags[] = {
-		&mode->promisc, &mode->allmulti, &mode->alluni,
-		&mode->nomulti, &mode->nouni,	 &mode->nobcast
-	};
 	uint8_t on;
 
 	if (!net_ctrl_take(a, &on, sizeof(on)) || on > 1)
 		return false;
-	*flags[a->command] = on;
+	a->s->mode.on[a->command] = on;
 	return true;
 }
 
@@ -63,7 +58,7 @@ static bool net_ctrl_rx(struct net_ctrl_args *a)
 static bool net_ctrl_table(struct net_ctrl_args *a, bool multi)
 {
 	struct net_rx_mode *mode = &a->s->mode;
-	bool *more = multi ? &mode->more_multi : &mode->more_uni;
+	bool *more = &mode->on[multi ? NET_RX_MORE_MULTI : NET_RX_MORE_UNI];
 	uint8_t mac[NET_MAC_LEN];
 	le32 entries;
 	uint32_t nr;
@@ -102,7 +97,7 @@ static bool net_ctrl_mac(struct net_ctrl_args *a)
 
 	if (!net_ctrl_take(a, mac, sizeof(mac)) || mac[0] & 1)
 		return false;
-	if (a->net->antispoof && memcmp(mac, a->net->mac, sizeof(mac)))
+	if (a->net->antispoof && memcmp(mac, a->net->mac, sizeof(mac)) != 0)
 		return false;
 	memcpy(a->s->mac, mac, sizeof(mac));
 	return true;
@@ -187,7 +182,7 @@ static void net_ctrl_store(struct net *net, const struct net_state *s)
 static void net_ctrl_show(struct net *net, const struct net_state *was,
 			  const struct net_state *s)
 {
-	if (memcmp(was->mac, s->mac, sizeof(s->mac)))
+	if (memcmp(was->mac, s->mac, sizeof(s->mac)) != 0)
 		virtio_config_set(&net->dev,
 				  offsetof(struct net_config_space, mac),
 				  s->mac, sizeof(s->mac));

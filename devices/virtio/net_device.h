@@ -83,12 +83,24 @@ struct net_config_space {
 };
 _Static_assert(sizeof(struct net_config_space) == 12, "section 5.1.4");
 
-/* Which frames the driver wants, section 5.1.6.5.1 and .2 */
+/* Which frames the driver wants, section 5.1.6.5.1; in the order of its commands,
+ * then that it has more addresses than fit the table. */
+enum net_rx_flag {
+	NET_RX_PROMISC,
+	NET_RX_ALLMULTI,
+	NET_RX_ALLUNI,
+	NET_RX_NOMULTI,
+	NET_RX_NOUNI,
+	NET_RX_NOBCAST,
+	NET_RX_MORE_UNI,
+	NET_RX_MORE_MULTI,
+	NET_RX_FLAGS,
+};
+
 struct net_rx_mode {
-	bool promisc, allmulti, alluni, nomulti, nouni, nobcast;
-	bool more_uni, more_multi; /* than fit the table */
+	bool on[NET_RX_FLAGS];
 	unsigned int nr_macs;
-	uint8_t macs[NET_MACS_MAX][NET_MAC_LEN];
+	uint8_t macs[NET_MACS_MAX][NET_MAC_LEN]; /* zero behind nr_macs */
 };
 
 /* No pointers: what a snapshot keeps, with features and rings. */

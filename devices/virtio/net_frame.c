@@ -133,7 +133,7 @@ enum net_drop net_frame_out(const struct net_port *port, struct net_head *head,
 	if (*len < NET_ETH_LEN || *len > NET_FRAME_MAX)
 		return NET_DROP_LENGTH;
 	if (port->antispoof &&
-	    memcmp(frame + NET_MAC_LEN, port->mac, NET_MAC_LEN))
+	    memcmp(frame + NET_MAC_LEN, port->mac, NET_MAC_LEN) != 0)
 		return NET_DROP_SPOOF;
 	if (vlan->mode == VLAN_ACCESS && net_is_tag(frame + NET_TAG_AT))
 		return NET_DROP_VLAN;

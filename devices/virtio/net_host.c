@@ -57,24 +57,25 @@ static void net_host_destinations(const struct net_state *s,
 				  struct tap_filter *f, uint8_t (*macs)[6])
 {
 	const struct net_rx_mode *mode = &s->mode;
+	const bool *on = mode->on;
 	unsigned int i;
 
-	f->all_unicast = mode->promisc || mode->alluni || mode->more_uni;
-	f->all_multicast = mode->promisc || mode->allmulti || mode->more_multi;
-	f->broadcast = mode->promisc || !mode->nobcast;
+	f->broadcast = on[NET_RX_PROMISC] || !on[NET_RX_NOBCAST];
+	f->all_unicast = on[NET_RX_PROMISC] ||
+			 (!on[NET_RX_NOUNI] &&
+			  (on[NET_RX_ALLUNI] || on[NET_RX_MORE_UNI]));
+	f->all_multicast = on[NET_RX_PROMISC] ||
+			   (!on[NET_RX_NOMULTI] &&
+			    (on[NET_RX_ALLMULTI] || on[NET_RX_MORE_MULTI]));
 	f->macs = (const uint8_t(*)[6])macs;
-	if (!mode->nouni)
+	if (!on[NET_RX_NOUNI])
 		memcpy(macs[f->nr_macs++], s->mac, NET_MAC_LEN);
 	for (i = 0; i < mode->nr_macs; i++) {
 		bool multi = mode->macs[i][0] & 1;
 
-		if (!(multi ? mode->nomulti : mode->nouni))
+		if (!on[multi ? NET_RX_NOMULTI : NET_RX_NOUNI])
 			memcpy(macs[f->nr_macs++], mode->macs[i], NET_MAC_LEN);
 	}
-	if (!mode->promisc && mode->nouni)
-		f->all_unicast = false;
-	if (!mode->promisc && mode->nomulti)
-		f->all_multicast = false;
 }
 
 static int net_host_filter(struct net *net, const struct net_state *s)
@@ -83,7 +84,7 @@ static int net_host_filter(struct net *net, const struct net_state *s)
 	uint64_t one[TAP_FILTER_VLANS] = { 0 };
 	struct tap_filter f = { .vlans = NULL };
 
-	if (s->mode.promisc && s->vlan.mode == VLAN_OFF)
+	if (s->mode.on[NET_RX_PROMISC] && s->vlan.mode == VLAN_OFF)
 		return tap_set_filter(net->tap, NULL);
 	net_host_destinations(s, &f, macs);
 	if (s->vlan.mode == VLAN_TRUNK)
@@ -99,11 +100,16 @@ static bool net_host_filter_changed(const struct net *net,
 				    const struct net_state *s)
 {
 	const struct net_state *was = &net->host;
+	const struct net_rx_mode *a = &was->mode, *b = &s->mode;
 
-	return !net->host_known ||
-	       memcmp(&was->vlan, &s->vlan, sizeof(s->vlan)) ||
-	       memcmp(&was->mode, &s->mode, sizeof(s->mode)) ||
-	       memcmp(was->mac, s->mac, sizeof(s->mac));
+	return !net->host_known || was->vlan.mode != s->vlan.mode ||
+	       was->vlan.access != s->vlan.access ||
+	       memcmp(was->vlan.trunk, s->vlan.trunk, sizeof(s->vlan.trunk)) !=
+		       0 ||
+	       memcmp(a->on, b->on, sizeof(a->on)) != 0 ||
+	       a->nr_macs != b->nr_macs ||
+	       memcmp(a->macs, b->macs, sizeof(a->macs)) != 0 ||
+	       memcmp(was->mac, s->mac, sizeof(s->mac)) != 0;
 }
 
 /* Only those in use are attached. */

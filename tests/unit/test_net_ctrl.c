@@ -33,7 +33,7 @@ static void test_unknown(void **state unused_param)
 			expect_err(class, number, zeroes, 9);
 			expect_err(class, number, zeroes, 2000);
 		}
-	assert_true(net->state.mode.promisc);
+	assert_true(net->state.mode.on[NET_RX_PROMISC]);
 }
 
 /* Commands of features that the driver did not take. */
@@ -81,7 +81,7 @@ static void test_rx_mode(void **state unused_param)
 	expect_err(0, 0, "\2", 1);
 	expect_err(0, 0, "\0\0", 2);
 	start(ALL_CTRL);
-	assert_true(net->state.mode.promisc);
+	assert_true(net->state.mode.on[NET_RX_PROMISC]);
 	assert_int_equal(net->state.mode.nr_macs, 0);
 }
 
