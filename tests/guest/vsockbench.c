@@ -17,6 +17,7 @@
 #define SLOTS_MAX 128
 #define CLOCK_EVERY 64
 #define SILENCE_MS 5000
+#define END_US 200000
 #define RTT_STEP_NS 50
 #define RTT_STEPS 40000
 
@@ -254,6 +255,7 @@ void guest_main(const struct guest_info *info)
 					      : bench_stream(&bench);
 	if (why)
 		power_off_failed(why);
+	clock_wait_us(END_US); /* the host looks at the monitor once more */
 	vdev_reset(&bench.vs.dev);
 	say("DONE");
 }

@@ -58,7 +58,7 @@ class Figure:
     def start_helper(self, context):
         if not self.helper:
             return None
-        words = [self.helper, TAP] + [str(self.length), "0"] * (self.helper == "flood")
+        words = [self.helper, TAP] + [str(self.length), "0", "0"] * (self.helper == "flood")
         return Helper(context, context.program("net_limit"), *words)
 
 

@@ -11,7 +11,7 @@
  * each with as many buffers, one after the other, as the guest has. And on an
  * interface by packet sockets, as somebody else on the host:
  *
- *   net_limit flood IFACE LEN GSO          frames in, until SIGTERM
+ *   net_limit flood IFACE LEN GSO US       64 frames in, then a pause, until SIGTERM
  *   net_limit echo IFACE                   what comes out goes in again
  *   net_limit spin                         a core kept busy, as by a guest that polls
  */
@@ -200,12 +200,12 @@ static int packet_open(const char *name, int protocol)
 	return fd;
 }
 
-/* Gives way after each batch: who reads has the same core. */
+/* Gives way after each batch, even with no pause: who reads has the same core. */
 static int do_flood(char **argv)
 {
 	static uint8_t header[HEADER + UINT16_MAX];
 	int fd = packet_open(argv[0], 0), on = 1;
-	unsigned len = number(argv[1]) % UINT16_MAX, i;
+	unsigned len = number(argv[1]) % UINT16_MAX, pause = number(argv[3]), i;
 	struct iovec iov[] = { { header, sizeof(struct virtio_net_hdr) },
 			       { header + HEADER, len } };
 	struct mmsghdr batch[BATCH] = { 0 };
@@ -223,7 +223,10 @@ static int do_flood(char **argv)
 
 		if (sent > 0)
 			frames += (unsigned)sent;
-		sched_yield();
+		if (pause)
+			usleep(pause);
+		else
+			sched_yield();
 	}
 	say_stream("frames", frames, start, cpu);
 	return 0;
@@ -260,7 +263,7 @@ static const struct {
 	int (*run)(char **argv);
 } modes[] = {
 	{ "tx", 5, do_tx },	{ "rx", 3, do_rx },
-	{ "rtt", 3, do_rtt },	{ "flood", 3, do_flood },
+	{ "rtt", 3, do_rtt },	{ "flood", 4, do_flood },
 	{ "echo", 1, do_echo }, { "spin", 0, do_spin },
 };
 

@@ -14,9 +14,12 @@
 
 #define MSR_APIC_BASE 0x1b
 #define APIC_BASE_X2APIC (1u << 10)
+#define MSR_X2APIC_SVR 0x80f
 #define MSR_X2APIC_ICR 0x830
+#define XAPIC_SVR 0xfee000f0
 #define XAPIC_ICR_LOW 0xfee00300
 #define XAPIC_ICR_HIGH 0xfee00310
+#define SVR_ENABLE_SPURIOUS_FF 0x1ff
 #define ICR_INIT 0x4500u
 #define ICR_STARTUP 0x4600u
 
@@ -39,11 +42,23 @@ void cpu1_main(void)
 		ring0_call(RING0_HALT, 0, 0);
 }
 
+static bool apic_is_x2apic(void)
+{
+	return ring0_call(RING0_RDMSR, MSR_APIC_BASE, 0) & APIC_BASE_X2APIC;
+}
+
+/* KVM finds other CPUs by a map that it makes when an APIC gets enabled. */
+static void apic_enable(void)
+{
+	if (apic_is_x2apic())
+		ring0_call(RING0_WRMSR, MSR_X2APIC_SVR, SVR_ENABLE_SPURIOUS_FF);
+	else
+		mmio_write32(XAPIC_SVR, SVR_ENABLE_SPURIOUS_FF);
+}
+
 static void cpu1_send(uint32_t command)
 {
-	uint64_t base = ring0_call(RING0_RDMSR, MSR_APIC_BASE, 0);
-
-	if (base & APIC_BASE_X2APIC) {
+	if (apic_is_x2apic()) {
 		ring0_call(RING0_WRMSR, MSR_X2APIC_ICR,
 			   (uint64_t)CPU1_APIC_ID << 32 | command);
 		return;
@@ -71,6 +86,7 @@ bool cpu1_run(void (*work)(void))
 	       (size_t)(cpu1_start_end - cpu1_start));
 	cpu1_work = work;
 	cpu1_stop = false;
+	apic_enable();
 	cpu1_send(ICR_INIT);
 	clock_wait_us(INIT_US);
 	cpu1_send(ICR_STARTUP | CPU1_PAGE >> 12);
