@@ -43,7 +43,7 @@ static struct ifreq tap_ifreq(const char *name)
 {
 	struct ifreq ifr = { .ifr_flags = 0 };
 
-	strncpy(ifr.ifr_name, name, IFNAMSIZ - 1);
+	memcpy(ifr.ifr_name, name, strnlen(name, IFNAMSIZ - 1));
 	return ifr;
 }
 
