@@ -7,7 +7,9 @@
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "devices/backend/tap_link.h"
 #include "vmm/error.h"
@@ -89,7 +91,7 @@ int tap_set_queue(struct tap *tap, unsigned int queue, bool attached);
 static inline ssize_t tap_read(const struct tap *tap, unsigned int queue,
 			       const struct iovec *iov, unsigned int nr)
 {
-	ssize_t n = readv(tap->fds[queue], iov, (int)nr);
+	ssize_t n = syscall(SYS_readv, tap->fds[queue], iov, nr);
 
 	return n < 0 ? -errno : n;
 }
@@ -98,7 +100,7 @@ static inline ssize_t tap_read(const struct tap *tap, unsigned int queue,
 static inline ssize_t tap_write(const struct tap *tap, unsigned int queue,
 				const struct iovec *iov, unsigned int nr)
 {
-	ssize_t n = writev(tap->fds[queue], iov, (int)nr);
+	ssize_t n = syscall(SYS_writev, tap->fds[queue], iov, nr);
 
 	return n < 0 ? -errno : n;
 }
