@@ -67,9 +67,11 @@ static void *translate(const struct fake *f, uint64_t gpa, uint64_t len)
 	return NULL;
 }
 
+/* Without a backend, the ring's memory may be gone. */
 static bool has_avail(const struct ring *r)
 {
-	return __atomic_load_n(&r->avail[1], __ATOMIC_ACQUIRE) != r->last;
+	return r->backend >= 0 &&
+	       __atomic_load_n(&r->avail[1], __ATOMIC_ACQUIRE) != r->last;
 }
 
 /* The buffers of the next chain. 0: some are nowhere, and nothing goes on. */
