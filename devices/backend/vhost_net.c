@@ -89,7 +89,7 @@ void vhost_net_close(struct vhost_net *vn)
 static bool vhost_find_region(const struct vhost_net *vn, uint64_t gpa,
 			      uint32_t *at)
 {
-	for (*at = 0; *at < vn->memory.head.nregions; (*at)++)
+	for (*at = 0; *at < vn->memory.nregions; (*at)++)
 		if (vn->memory.regions[*at].guest_phys_addr == gpa)
 			return true;
 	return false;
@@ -99,19 +99,18 @@ int vhost_net_change_memory(struct vhost_net *vn,
 			    const struct vhost_memory_region *region,
 			    bool there)
 {
-	struct vhost_memory *head = &vn->memory.head;
-	struct vhost_memory_region *regions = vn->memory.regions;
+	struct vhost_table *table = &vn->memory;
 	uint32_t at;
 	int r = 0;
 
 	if (vhost_find_region(vn, region->guest_phys_addr, &at))
-		regions[at] = regions[--head->nregions];
-	if (there && head->nregions == VHOST_NET_REGIONS)
+		table->regions[at] = table->regions[--table->nregions];
+	if (there && table->nregions == VHOST_NET_REGIONS)
 		return -ENOSPC;
 	if (there)
-		regions[head->nregions++] = *region;
+		table->regions[table->nregions++] = *region;
 	for (unsigned int i = 0; i < vn->nr_pairs; i++)
-		if (ioctl(vn->fds[i], VHOST_SET_MEM_TABLE, head))
+		if (ioctl(vn->fds[i], VHOST_SET_MEM_TABLE, table))
 			r = -errno;
 	return r;
 }

@@ -5,6 +5,7 @@
 
 #include <linux/vhost_types.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "devices/backend/tap.h"
@@ -21,12 +22,16 @@
 struct vhost_net {
 	unsigned int nr_pairs;
 	int fds[TAP_QUEUES_MAX]; /* one a pair of queues; -1: not open */
-	/* main thread */
-	struct {
-		struct vhost_memory head;
+	/* main thread: struct vhost_memory with its regions */
+	struct vhost_table {
+		uint32_t nregions;
+		uint32_t padding;
 		struct vhost_memory_region regions[VHOST_NET_REGIONS];
 	} memory;
 };
+_Static_assert(offsetof(struct vhost_table, regions) ==
+		       offsetof(struct vhost_memory, regions),
+	       "as the kernel has it");
 
 /* Open nr_pairs. Any thread. On failure nothing is open; -errno with a message
  * that starts with the parameter. */

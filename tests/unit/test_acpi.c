@@ -296,7 +296,7 @@ static void run_in(const char *dir, const char *command)
 
 static void plug(struct state *s, unsigned int i, gpa_t gpa, uint64_t len)
 {
-	struct pages_job job = { .ended = NULL };
+	struct pages_job job = { .ended.fn = NULL };
 
 	assert_int_equal(gmem_plug_begin(&s->gm, i, gpa, len, &job, &s->err),
 			 0);

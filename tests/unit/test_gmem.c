@@ -30,7 +30,7 @@ static struct gmem gm;
 /* With what threads have to do for it. */
 static void clear(struct gmem *g)
 {
-	struct pages_job job = { .ended = NULL };
+	struct pages_job job = { .ended.fn = NULL };
 
 	assert_int_equal(gmem_clear(g, &job), 0);
 	pages_start(&job);
@@ -299,7 +299,7 @@ static void test_prefault(void **state unused_param)
 {
 	const struct gmem_config gc = { .size = 4 * MIB, .prefault = true };
 	unsigned char resident[1024];
-	struct pages_job job = { .ended = NULL };
+	struct pages_job job = { .ended.fn = NULL };
 	struct gmem g;
 	unsigned int i;
 
@@ -321,7 +321,7 @@ static void test_prefault(void **state unused_param)
 static void test_prefault_stopped(void **state unused_param)
 {
 	const struct gmem_config gc = { .size = 4 * MIB, .prefault = true };
-	struct pages_job job = { .ended = NULL };
+	struct pages_job job = { .ended.fn = NULL };
 	struct error err;
 	struct gmem g;
 
@@ -341,7 +341,7 @@ static void test_plug_fails(void **state unused_param)
 {
 	const struct gmem_config gc = { .size = 2 * MIB, .hugepages = true };
 	const uint64_t len = 1ull << 40; /* more than any pool has */
-	struct pages_job job = { .ended = NULL };
+	struct pages_job job = { .ended.fn = NULL };
 	struct gmem g;
 
 	gmem_init(&g, &gc);
@@ -384,7 +384,7 @@ static bool is_whole(const struct gmem *g)
  * to take it away again. */
 static void test_no_hole(void **state unused_param)
 {
-	struct pages_job job = { .ended = NULL };
+	struct pages_job job = { .ended.fn = NULL };
 	int fd = make_file(8 * PAGE);
 
 	refuse_maps = true;
@@ -479,7 +479,7 @@ static void check_huge(bool shared)
 	const struct gmem_config gc = { .size = len,
 					.hugepages = true,
 					.shared = shared };
-	struct pages_job job = { .ended = NULL };
+	struct pages_job job = { .ended.fn = NULL };
 	unsigned int turn;
 	struct gmem g;
 

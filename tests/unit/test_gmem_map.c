@@ -73,7 +73,7 @@ static void test_window(void **state unused_param)
 	struct error err = { "" };
 	uint64_t len = UINT64_MAX;
 	enum gmem_kind kind;
-	struct pages_job job = { .ended = NULL };
+	struct pages_job job = { .ended.fn = NULL };
 	char c;
 
 	assert_int_equal(gmem_add_window(&gm, &w, &err), 0);
@@ -233,7 +233,7 @@ static void holder_removed(struct gmem_listener *gl,
 
 static void plug(unsigned int i, gpa_t gpa)
 {
-	struct pages_job job = { .ended = NULL };
+	struct pages_job job = { .ended.fn = NULL };
 
 	assert_int_equal(gmem_plug_begin(&hot, i, gpa, GMEM_BLOCK, &job, NULL),
 			 0);

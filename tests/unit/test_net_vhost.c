@@ -200,7 +200,7 @@ static void test_link(void **state unused_param)
 static void test_released(void **state unused_param)
 {
 	struct gmem *gm = &fv.board.gmem;
-	struct pages_job job = { .ended = NULL };
+	struct pages_job job = { .ended.fn = NULL };
 	struct error err;
 
 	assert_int_equal(gmem_reserve(gm, DIMM_GPA, GMEM_BLOCK, &err), 0);

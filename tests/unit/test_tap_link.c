@@ -67,6 +67,7 @@ static void test_up_and_down(void **state unused_param)
 {
 	cleanup_fd int fd = attach("l0", FLAGS), beside = attach("l1", FLAGS);
 
+	assert_int_not_equal(fd, beside);
 	tap_link_open(&ln, "l0");
 	assert_true(ln.fd >= 0);
 	assert_false(ln.up);
@@ -121,6 +122,7 @@ static void expect_overrun(bool end)
 	cleanup_fd int fd = attach("l0", FLAGS);
 	int small = 1;
 
+	assert_true(fd >= 0);
 	tap_link_open(&ln, "l0");
 	assert_int_equal(
 		setsockopt(ln.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)),

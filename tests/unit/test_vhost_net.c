@@ -352,7 +352,7 @@ static void test_link(void **state unused_param)
 static void test_memory(void **state unused_param)
 {
 	struct gmem *gm = &fv.board.gmem;
-	struct pages_job job = { .ended = NULL };
+	struct pages_job job = { .ended.fn = NULL };
 	unsigned int before = fake_vhost_nr_regions();
 	uint8_t got[DATA_LEN];
 

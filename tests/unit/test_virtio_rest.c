@@ -296,7 +296,7 @@ static void test_quiesce_slow(void **state unused_param)
 
 static void plug(unsigned int i)
 {
-	struct pages_job job = { .ended = NULL };
+	struct pages_job job = { .ended.fn = NULL };
 	struct gmem *gm = &fv.board.gmem;
 
 	assert_int_equal(gmem_plug_begin(gm, i, DIMM_GPA + i * GMEM_BLOCK,
