@@ -23,8 +23,8 @@
 #define POLL_WINDOW_MIN_NS 4000u
 /* While polling, look at descriptors and calls this often. */
 #define POLL_TURNS 64u
-/* ... or after so many that found nothing. */
-#define POLL_IN_VAIN 16u
+/* Who has polled in vain for so long gives way; a fast disk answers before. */
+#define POLL_GIVE_WAY_NS 3000u
 
 struct loop {
 	/* any thread */
@@ -276,26 +276,27 @@ static void loop_pollers_wake(struct loop *loop)
  */
 static bool loop_poll_busy(struct loop *loop, uint64_t *last_work_ns)
 {
-	unsigned int turn, in_vain = 0;
 	bool worked = false;
+	unsigned int turn;
+	uint64_t now;
 
-	for (turn = 0; turn < POLL_TURNS && in_vain < POLL_IN_VAIN; turn++) {
+	for (turn = 0; turn < POLL_TURNS; turn++) {
 		bool progress = loop_poll_once(loop);
 
 		if (atomic_load_explicit(&loop->calls, memory_order_relaxed))
 			return true;
 		worked |= progress;
-		in_vain = progress ? 0 : in_vain + 1;
-		if (in_vain && !loop->window_ns)
+		if (!progress && !loop->window_ns)
 			return false;
-		if (in_vain)
+		if (!progress)
 			arch_cpu_relax();
 	}
-	if (in_vain)
-		sched_yield();
+	now = loop_now_ns();
 	if (worked)
-		*last_work_ns = loop_now_ns();
-	return worked || loop_now_ns() - *last_work_ns < loop->window_ns;
+		*last_work_ns = now;
+	else if (now - *last_work_ns >= POLL_GIVE_WAY_NS)
+		sched_yield();
+	return worked || now - *last_work_ns < loop->window_ns;
 }
 
 /* How long the sleep took tells whether polling would have paid. */
