@@ -128,9 +128,9 @@ void limit_fini(struct limit *limit);
 
 /*
  * Limit to what config says from now_ns on; a size or time of 0 is no limit.
- * What it says already is not begun anew, nor is a burst. What was taken ahead of time before (token_bucket.h: debt) still has to be
- * waited for. config is copied. False: nothing
- * changed. Any thread.
+ * What it says already is not begun anew, nor is a burst. What was taken ahead
+ * of time before (token_bucket.h: debt) still has to be waited for. config is
+ * copied. False: nothing changed. Any thread.
  */
 bool limit_set(struct limit *limit, const struct limit_config *config,
 	       uint64_t now_ns);
