@@ -10,6 +10,7 @@
 
 #include "vmm/nearest.h"
 #include "vmm/param_net.h"
+#include "vmm/param_ranges.h"
 #include "vmm/param_text.h"
 #include "vmm/util.h"
 
@@ -50,11 +51,12 @@ static void param_put_number(const struct param *p, void *cfg, uint64_t v)
 
 /* Bytes of a field whose values are no numbers, or as good as none: all of them
  * 0 (of a descriptor 0xff) when it is unset. */
-static const size_t param_field_sizes[PARAM_WORDS + 1] = {
-	[PARAM_STRING] = sizeof(char *),    [PARAM_PATH] = sizeof(char *),
-	[PARAM_WORDS] = sizeof(char *),	    [PARAM_FD] = sizeof(int),
+static const size_t param_field_sizes[PARAM_RANGES + 1] = {
+	[PARAM_STRING] = sizeof(char *),       [PARAM_PATH] = sizeof(char *),
+	[PARAM_WORDS] = sizeof(char *),	       [PARAM_FD] = sizeof(int),
 	[PARAM_FDS] = sizeof(unsigned int), /* its length */
-	[PARAM_MAC] = PARAM_MAC_LEN,	    [PARAM_IPV4] = sizeof(uint32_t),
+	[PARAM_MAC] = PARAM_MAC_LEN,	       [PARAM_IPV4] = sizeof(uint32_t),
+	[PARAM_RANGES] = sizeof(unsigned int), /* its length */
 };
 
 static void param_put_default(const struct param *p, void *cfg)
@@ -93,25 +95,6 @@ void param_free(const struct param_set *set, void *cfg)
 }
 
 /* ---- numbers ---- */
-
-/* Decimal digits from *text on, which is moved behind them. */
-static int param_digits(const char **text, uint64_t *out)
-{
-	const char *s = *text;
-	uint64_t v = 0;
-	bool fits = true;
-
-	for (; *s >= '0' && *s <= '9'; s++) {
-		if (__builtin_mul_overflow(v, 10, &v) ||
-		    __builtin_add_overflow(v, (uint64_t)(*s - '0'), &v))
-			fits = false;
-	}
-	if (s == *text)
-		return -EINVAL;
-	*text = s;
-	*out = v;
-	return fits ? 0 : -ERANGE;
-}
 
 /* units: K, M or G may stand behind the digits. */
 static int param_parse_number(const char *text, bool units, uint64_t *out)
@@ -331,6 +314,8 @@ int param_assign(const struct param *p, void *cfg, const char *text,
 		return param_read_mac(text, param_field(p, cfg), err);
 	if (p->type == PARAM_IPV4)
 		return param_read_ipv4(text, param_field(p, cfg), err);
+	if (p->type == PARAM_RANGES)
+		return param_read_ranges(text, param_field(p, cfg), err);
 	rc = param_read_number(p, text, &v, err);
 	return rc ? rc : param_store_number(p, cfg, v, err);
 }

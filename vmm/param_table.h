@@ -30,6 +30,7 @@ enum param_type {
 	/* As PARAM_STRING, in words that p->check_text() knows; in JSON a number
 	 * is as good as its digits. */
 	PARAM_WORDS,
+	PARAM_RANGES, /* struct id_ranges: "0:100000:65536;..." */
 };
 
 /* Descriptors of one thing; each as PARAM_FD's. */
@@ -37,6 +38,18 @@ enum param_type {
 struct fd_list {
 	unsigned int nr; /* 0: unset */
 	int fds[FD_LIST_MAX];
+};
+
+/* Ids of the guest and what they are on the host: guest + n is host + n. As
+ * many as the map of a user namespace can have. */
+#define ID_RANGES_MAX 340u
+struct id_ranges {
+	unsigned int nr; /* 0: unset */
+	struct id_range {
+		uint32_t guest;
+		uint32_t host;
+		uint32_t count;
+	} ranges[ID_RANGES_MAX];
 };
 
 struct param_choice {

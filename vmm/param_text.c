@@ -2,6 +2,7 @@
 /* Copyright (c) The vmm authors */
 #include "vmm/param_text.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -48,6 +49,24 @@ void param_number_text(const struct param *p, uint64_t v, char *buf, size_t len)
 	text_add_number(buf, len, p, v);
 }
 
+int param_digits(const char **text, uint64_t *out)
+{
+	const char *s = *text;
+	uint64_t v = 0;
+	bool fits = true;
+
+	for (; *s >= '0' && *s <= '9'; s++) {
+		if (__builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, (uint64_t)(*s - '0'), &v))
+			fits = false;
+	}
+	if (s == *text)
+		return -EINVAL;
+	*text = s;
+	*out = v;
+	return fits ? 0 : -ERANGE;
+}
+
 void param_choices_text(const struct param *p, bool json, const char *sep,
 			char *buf, size_t len)
 {
@@ -68,11 +87,17 @@ void param_keys_text(const struct param_set *set, const char *sep, char *buf,
 void param_value_text(const struct param *p, char *buf, size_t len)
 {
 	static const char *const words[] = {
-		[PARAM_BOOL] = "on|off", [PARAM_UINT] = "N",
-		[PARAM_SIZE] = "SIZE",	 [PARAM_STRING] = "TEXT",
-		[PARAM_PATH] = "PATH",	 [PARAM_ENUM] = "",
-		[PARAM_FD] = "N",	 [PARAM_FDS] = "N|[N,N...]",
-		[PARAM_MAC] = "MAC",	 [PARAM_IPV4] = "IP",
+		[PARAM_BOOL] = "on|off",
+		[PARAM_UINT] = "N",
+		[PARAM_SIZE] = "SIZE",
+		[PARAM_STRING] = "TEXT",
+		[PARAM_PATH] = "PATH",
+		[PARAM_ENUM] = "",
+		[PARAM_FD] = "N",
+		[PARAM_FDS] = "N|[N,N...]",
+		[PARAM_MAC] = "MAC",
+		[PARAM_IPV4] = "IP",
+		[PARAM_RANGES] = "GUEST:HOST:COUNT[;...]",
 	};
 
 	if (p->type == PARAM_ENUM)

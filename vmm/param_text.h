@@ -40,4 +40,8 @@ void param_keys_text(const struct param_set *set, const char *sep, char *buf,
 /* The value of an option that has this set: "SIZE[,KEY=VALUE...]". */
 void param_set_text(const struct param_set *set, char *buf, size_t len);
 
+/* The other way round: decimal digits from *text on, which is moved behind them.
+ * -EINVAL: there are none; -ERANGE: it is more than 64 bits. */
+int param_digits(const char **text, uint64_t *out);
+
 #endif

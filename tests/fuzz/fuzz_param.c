@@ -8,6 +8,7 @@
 
 #include "vmm/config.h"
 #include "vmm/param.h"
+#include "vmm/param_ranges.h"
 #include "vmm/util.h"
 
 /*
@@ -18,14 +19,29 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#define FUZZ_SETS_MAX 16u
+
 static const struct param_set *const fuzz_sets[] = {
 	&cpus_params,	&memory_params,	 &serial_params,
 	&rootfs_params, &payload_params,
 };
 
-/* Set n of those above and of all device classes; NULL: there are fewer. */
+static const struct param fuzz_ids_table[] = {
+	{ .name = "ids", .type = PARAM_RANGES },
+};
+
+static const struct param_set fuzz_ids = {
+	.option = "ids",
+	PARAM_TABLE(fuzz_ids_table, struct id_ranges),
+	.shorthand = "ids",
+};
+
+/* Set n of those above and of all device classes, or the last one, of ranges;
+ * NULL: there are fewer. */
 static const struct param_set *fuzz_select(unsigned int n)
 {
+	if (n == FUZZ_SETS_MAX - 1)
+		return &fuzz_ids;
 	if (n < ARRAY_SIZE(fuzz_sets))
 		return fuzz_sets[n];
 	n -= (unsigned int)ARRAY_SIZE(fuzz_sets);
@@ -43,6 +59,23 @@ static void fuzz_check_number(const struct param *p, uint64_t v)
 	assert(v >= p->min);
 	assert(!p->max || v <= p->max);
 	assert(!p->pow2 || IS_POW2(v));
+}
+
+/* They are what their own text says. */
+static void fuzz_check_ranges(const struct id_ranges *ranges)
+{
+	static struct id_ranges again;
+	char *text = param_ranges_text(ranges);
+
+	assert(text);
+	assert(ranges->nr <= ID_RANGES_MAX);
+	if (ranges->nr) {
+		assert(!param_read_ranges(text, &again, NULL));
+		assert(again.nr == ranges->nr);
+		assert(!memcmp(again.ranges, ranges->ranges,
+			       again.nr * sizeof(again.ranges[0])));
+	}
+	free(text);
 }
 
 static void fuzz_check_value(const struct param *p, const void *field)
@@ -80,6 +113,9 @@ static void fuzz_check_value(const struct param *p, const void *field)
 		break;
 	case PARAM_IPV4:
 		break;
+	case PARAM_RANGES:
+		fuzz_check_ranges(field);
+		break;
 	case PARAM_BOOL:
 		assert(*(const uint8_t *)field <= 1);
 		break;
@@ -107,7 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	set = fuzz_select(data[0] % 16);
+	set = fuzz_select(data[0] % FUZZ_SETS_MAX);
 	if (!set)
 		return 0;
 	cfg = calloc(1, set->size);

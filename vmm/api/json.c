@@ -10,6 +10,7 @@
 
 #include "vmm/api/json_peer.h"
 #include "vmm/param_net.h"
+#include "vmm/param_ranges.h"
 #include "vmm/param_text.h"
 #include "vmm/util.h"
 
@@ -95,7 +96,7 @@ static const enum peer_type json_types[] = {
 	[PARAM_PATH] = PEER_STRING, [PARAM_ENUM] = PEER_STRING,
 	[PARAM_FD] = PEER_UINT,	    [PARAM_FDS] = PEER_UINTS,
 	[PARAM_MAC] = PEER_STRING,  [PARAM_IPV4] = PEER_STRING,
-	[PARAM_WORDS] = PEER_WORD,
+	[PARAM_WORDS] = PEER_WORD,  [PARAM_RANGES] = PEER_STRING,
 };
 
 /* Each one has one owner, and is used once. */
@@ -236,6 +237,15 @@ static json_t *json_words(const char *text)
 	return json_integer(strtoll(text, NULL, 10));
 }
 
+static json_t *json_ranges(const struct id_ranges *ranges)
+{
+	char *text = param_ranges_text(ranges);
+	json_t *value = text ? json_string(text) : NULL;
+
+	free(text);
+	return value;
+}
+
 /* The value of a field; *plain: it is the default. NULL: nothing to show. */
 static json_t *json_param_value(const struct param *p, const void *cfg,
 				bool *plain)
@@ -255,6 +265,8 @@ static json_t *json_param_value(const struct param *p, const void *cfg,
 		return NULL;
 	case PARAM_WORDS:
 		return json_words(*(char *const *)field);
+	case PARAM_RANGES:
+		return json_ranges(field);
 	case PARAM_MAC:
 		return json_string(param_mac_text(field).text);
 	case PARAM_IPV4:
