@@ -33,6 +33,9 @@ struct arch_pci_layout {
 	uint64_t mmio32_len; /* bytes */
 };
 extern const struct arch_pci_layout arch_pci;
+/* Where the memory BARs above 4 GiB are: base, behind all RAM there may be, and
+ * *len bytes. Main thread. */
+gpa_t arch_pci_mmio64(const struct gmem *gm, uint64_t *len);
 
 struct arch_ram {
 	gpa_t gpa;

@@ -102,7 +102,7 @@ int arch_irqchip_create(int vm_fd, struct error *err)
 }
 
 /* First byte behind RAM, at or above 4 GiB, on a 1 GiB border. */
-static gpa_t machine_mmio64_base(const struct gmem *gm)
+gpa_t arch_pci_mmio64(const struct gmem *gm, uint64_t *len)
 {
 	gpa_t end = MAX(X86_HOLE_END, gm->reserved.gpa + gm->reserved.len);
 	const struct gmem_range *r;
@@ -110,6 +110,7 @@ static gpa_t machine_mmio64_base(const struct gmem *gm)
 	gmem_for_each (r, gm)
 		if (r->kind == GMEM_RAM)
 			end = MAX(end, r->gpa + r->len);
+	*len = X86_PCI_MMIO64_LEN;
 	return ALIGN_UP(end, GIB);
 }
 
@@ -118,7 +119,8 @@ static gpa_t machine_mmio64_base(const struct gmem *gm)
  * another instruction that may trap. */
 int arch_check_memory(const struct gmem *gm, struct error *err)
 {
-	gpa_t end = machine_mmio64_base(gm) + X86_PCI_MMIO64_LEN;
+	uint64_t len;
+	gpa_t end = arch_pci_mmio64(gm, &len) + len;
 	unsigned int eax, ebx, ecx, edx, bits;
 
 	__cpuid(0x80000008, eax, ebx, ecx, edx);
@@ -128,7 +130,7 @@ int arch_check_memory(const struct gmem *gm, struct error *err)
 	return error_set(
 		err, EINVAL,
 		"--memory: size and hotplug_size, with %llu GiB for devices, end at %llu GiB, but this host's processors address %llu GiB; ask for less",
-		(unsigned long long)(X86_PCI_MMIO64_LEN / GIB),
+		(unsigned long long)(len / GIB),
 		(unsigned long long)(end / GIB),
 		(unsigned long long)((1ull << bits) / GIB));
 }
@@ -159,6 +161,8 @@ static unsigned int machine_memory_map(const struct gmem *gm,
 static int machine_acpi(const struct arch_boot *boot, struct error *err)
 {
 	const struct gmem *gm = boot->gmem;
+	uint64_t mmio64_len;
+	gpa_t mmio64 = arch_pci_mmio64(gm, &mmio64_len);
 	const struct acpi_config ac = {
 		.nr_cpus = boot->max_cpus,
 		.nr_boot_cpus = boot->nr_cpus,
@@ -167,7 +171,7 @@ static int machine_acpi(const struct arch_boot *boot, struct error *err)
 		.ecam_gpa = X86_ECAM_BASE,
 		.nr_buses = X86_ECAM_BUSES,
 		.mmio32 = { X86_PCI_MMIO32_BASE, X86_PCI_MMIO32_LEN },
-		.mmio64 = { machine_mmio64_base(gm), X86_PCI_MMIO64_LEN },
+		.mmio64 = { mmio64, mmio64_len },
 		.has_serial = boot->has_serial,
 		.serial_port = X86_COM1_PORT,
 		.serial_gsi = X86_COM1_GSI,

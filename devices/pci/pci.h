@@ -14,11 +14,10 @@
 
 /*
  * PCI functions on the one root bus (PCI Local Bus 3.0, PCIe base). Every
- * device is function 0 of its own slot and has at most one BAR: 64-bit memory,
- * not prefetchable. Configuration accesses are serialised by the root's lock,
- * which is held while a function looks at one; it may take its own lock then,
- * so nobody may take the root's with that of a device held. MSI-X tables have
- * their own locks, inside both.
+ * device is function 0 of its own slot; its BARs are memory. Configuration
+ * accesses are serialised by the root's lock, which is held while a function
+ * looks at one; it may take its own lock then, so nobody may take the root's
+ * with that of a device held. MSI-X tables have their own locks, inside both.
  */
 #define PCI_SLOTS 32
 #define PCI_CONFIG_SIZE 256
@@ -28,11 +27,10 @@ struct pci_root;
 struct pci_dev;
 
 struct pci_dev_ops {
-	/* BAR 0, off relative to it. vCPU thread, no lock held. */
-	struct bus_ops bar;
-	/* BAR 0 now answers at gpa (mapped), or does not any more. vCPU or
+	/* BAR `bar` now answers at gpa (mapped), or does not any more. vCPU or
 	 * main thread, the root's lock held. NULL: nothing to do. */
-	void (*bar_moved)(struct pci_dev *dev, gpa_t gpa, bool mapped);
+	void (*bar_moved)(struct pci_dev *dev, unsigned int bar, gpa_t gpa,
+			  bool mapped);
 	/* Configuration bytes [off, off+len) are about to be read / were
 	 * written. The root's lock held. NULL: nothing to do. */
 	void (*config_read)(struct pci_dev *dev, unsigned int off,
@@ -41,11 +39,22 @@ struct pci_dev_ops {
 			       unsigned int len);
 };
 
+struct pci_bar {
+	/* set at creation */
+	uint64_t size; /* bytes, power of two; 0: none */
+	uint8_t type; /* what the register says in its low bits */
+	const struct bus_ops *ops;
+
+	/* under the root's lock once plugged */
+	gpa_t home; /* address given at power-on */
+	gpa_t gpa; /* where it is mapped */
+	bool mapped;
+};
+
 struct pci_dev {
 	/* set at creation, the same for all of a kind */
 	const struct pci_dev_ops *ops;
 	struct board *board;
-	uint64_t bar_size; /* bytes, power of two; 0: none */
 	uint8_t msix_cap; /* offset of the capability, 0: none */
 	uint8_t next_cap; /* where the next capability goes */
 	uint8_t last_cap; /* its predecessor's offset, 0: none */
@@ -57,9 +66,7 @@ struct pci_dev {
 	uint8_t config[PCI_CONFIG_SIZE]; /* the state: all else follows */
 	struct pci_root *root; /* NULL: off the bus */
 	unsigned int slot;
-	gpa_t bar_home; /* address given at power-on */
-	gpa_t bar_gpa; /* where it is mapped */
-	bool bar_mapped;
+	struct pci_bar bars[PCI_STD_NUM_BARS];
 };
 
 struct pci_ids {
@@ -71,13 +78,19 @@ struct pci_ids {
 	uint32_t class_code; /* 24 bits: class, subclass, interface */
 };
 
-/*
- * Fill a zeroed dev, which is the caller's storage. board and ops are borrowed.
- * bar_size: bytes of BAR 0, a power of two up to 1 MiB; 0: no BAR. Main thread.
- */
+/* Fill a zeroed dev, which is the caller's storage. board and ops are borrowed.
+ * It has no BARs. Main thread. */
 void pci_dev_init(struct pci_dev *dev, struct board *board,
-		  const struct pci_dev_ops *ops, const struct pci_ids *ids,
-		  uint64_t bar_size);
+		  const struct pci_dev_ops *ops, const struct pci_ids *ids);
+
+/*
+ * Add a BAR of size bytes, a power of two from 16 up. type: of
+ * PCI_BASE_ADDRESS_MEM_TYPE_64, which takes the next BAR's register as well,
+ * and PCI_BASE_ADDRESS_MEM_PREFETCH. ops are borrowed, their opaque is dev.
+ * Main thread, before pci_plug().
+ */
+void pci_add_bar(struct pci_dev *dev, unsigned int bar, uint64_t size,
+		 uint8_t type, const struct bus_ops *ops);
 
 /*
  * Append a capability of len bytes, of which the first two are filled in here
@@ -98,17 +111,18 @@ int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
 		 uint32_t table_off, uint32_t pba_off);
 
 /*
- * Put dev on the machine's bus, with its BAR assigned. slot: 1 to 31, or 0 for
+ * Put dev on the machine's bus, with its BARs assigned. slot: 1 to 31, or 0 for
  * the lowest free one. The guest may use dev before this returns. Main thread.
- * With a message: -EEXIST when the slot is taken, -ENOSPC when all are, -EINVAL
- * when there is no such slot; dev is as before then.
+ * With a message: -EEXIST when the slot is taken, -ENOSPC when all are or there
+ * are no addresses for a BAR, -EINVAL when there is no such slot; dev is as
+ * before then.
  */
 int pci_plug(struct pci_dev *dev, unsigned int slot, struct error *err);
 /*
  * Take dev off the bus, but keep what accesses under way on vCPU threads may
  * need until pci_unplug(). It sends no interrupts from now on. forced: the
  * guest may not know yet, so the slot is used again only when no other is left,
- * and the BAR's addresses read as zero. Nothing for one that is off. Main
+ * and the BARs' addresses read as zero. Nothing for one that is off. Main
  * thread.
  */
 void pci_detach(struct pci_dev *dev, bool forced);
@@ -116,7 +130,7 @@ void pci_detach(struct pci_dev *dev, bool forced);
  * made; dev may be freed then. Main thread, no vCPU inside an access. */
 void pci_unplug(struct pci_dev *dev);
 
-/* Configuration space, BAR and MSI-X as at power-on; nothing for one that is
+/* Configuration space, BARs and MSI-X as at power-on; nothing for one that is
  * off the bus. Main thread, no vCPU runs. */
 void pci_dev_reset(struct pci_dev *dev);
 

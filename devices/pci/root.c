@@ -2,8 +2,9 @@
 /* Copyright (c) The vmm authors */
 /*
  * The root bus: 32 slots behind an ECAM window (PCIe base section 7.2.2).
- * There is no firmware, so BARs are assigned at plug time from the 32-bit PCI
- * window; the guest may move them.
+ * There is no firmware, so BARs are assigned at plug time, prefetchable ones
+ * from the 64-bit PCI window, others from the 32-bit one; the guest may move
+ * them.
  */
 #include <assert.h>
 #include <errno.h>
@@ -18,8 +19,8 @@
 #include "vmm/log.h"
 #include "vmm/util.h"
 
-/* Every slot has its own piece of the window, so plugging never searches. */
-#define ROOT_SLOT_WINDOW (1 * MIB)
+/* BARs share no page, so that a guest can hand one to its user space. */
+#define ROOT_BAR_ALIGN 4096u
 
 #define ROOT_HOST_BRIDGE_VENDOR 0x1b36
 #define ROOT_HOST_BRIDGE_DEVICE 0x0008
@@ -37,20 +38,18 @@ struct pci_root {
 	struct pci_dev bridge; /* slot 0 */
 	struct pci_dev *slots[PCI_SLOTS];
 	uint32_t stale; /* free, but the guest may not know: bit per slot */
-	struct pci_grave graves[PCI_SLOTS]; /* by slot */
+	struct pci_grave graves[PCI_SLOTS][PCI_STD_NUM_BARS]; /* by slot */
 };
 
 /* ---- capabilities and MSI-X ---- */
 
 void pci_dev_init(struct pci_dev *dev, struct board *board,
-		  const struct pci_dev_ops *ops, const struct pci_ids *ids,
-		  uint64_t bar_size)
+		  const struct pci_dev_ops *ops, const struct pci_ids *ids)
 {
 	uint8_t *c = dev->config, *w = dev->writable;
 
 	dev->board = board;
 	dev->ops = ops;
-	dev->bar_size = bar_size;
 	dev->next_cap = PCI_STD_HEADER_SIZEOF;
 	le_store(c + PCI_VENDOR_ID, ids->vendor, 2);
 	le_store(c + PCI_DEVICE_ID, ids->device, 2);
@@ -63,11 +62,38 @@ void pci_dev_init(struct pci_dev *dev, struct board *board,
 			 PCI_COMMAND_INTX_DISABLE,
 		 2);
 	w[0x3c] = 0xff; /* interrupt line: a scratch byte for the guest */
-	if (!bar_size)
-		return;
-	assert(IS_POW2(bar_size) && bar_size <= ROOT_SLOT_WINDOW);
-	c[PCI_BASE_ADDRESS_0] = PCI_BASE_ADDRESS_MEM_TYPE_64;
-	le_store(w + PCI_BASE_ADDRESS_0, ~(bar_size - 1), 8);
+}
+
+static bool pci_bar_is_64(const struct pci_bar *bar)
+{
+	return bar->type & PCI_BASE_ADDRESS_MEM_TYPE_64;
+}
+
+/* Bytes of its register, or of both. */
+static unsigned int pci_bar_width(const struct pci_bar *bar)
+{
+	return pci_bar_is_64(bar) ? 8 : 4;
+}
+
+static unsigned int pci_bar_register(unsigned int i)
+{
+	return PCI_BASE_ADDRESS_0 + 4 * i;
+}
+
+void pci_add_bar(struct pci_dev *dev, unsigned int bar, uint64_t size,
+		 uint8_t type, const struct bus_ops *ops)
+{
+	struct pci_bar *b = &dev->bars[bar];
+
+	b->size = size;
+	b->type = type;
+	b->ops = ops;
+	assert(IS_POW2(size) && size >= 16 && !(bar && pci_bar_is_64(b - 1)));
+	assert(pci_bar_is_64(b) ? bar + 1 < PCI_STD_NUM_BARS && !b[1].size
+				: size <= 2 * GIB);
+	dev->config[pci_bar_register(bar)] = type;
+	le_store(dev->writable + pci_bar_register(bar), ~(size - 1),
+		 pci_bar_width(b));
 }
 
 uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body,
@@ -113,20 +139,31 @@ int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
 	return 0;
 }
 
-/* ---- BAR ---- */
+/* ---- BARs ---- */
 
-static void pci_bar_unmap(struct pci_dev *dev)
+/* Both may end where addresses do. */
+static bool pci_overlap(gpa_t a, uint64_t a_len, gpa_t b, uint64_t b_len)
 {
-	if (!dev->bar_mapped)
-		return;
-	bus_remove(&dev->board->mmio, dev->bar_gpa);
-	dev->bar_mapped = false;
+	return b - a < a_len || a - b < b_len;
+}
+
+static void pci_bar_moved(struct pci_dev *dev, unsigned int i, bool mapped)
+{
+	dev->bars[i].mapped = mapped;
 	if (dev->ops->bar_moved)
-		dev->ops->bar_moved(dev, dev->bar_gpa, false);
+		dev->ops->bar_moved(dev, i, dev->bars[i].gpa, mapped);
+}
+
+static void pci_bar_unmap(struct pci_dev *dev, unsigned int i)
+{
+	if (!dev->bars[i].mapped)
+		return;
+	bus_remove(&dev->board->mmio, dev->bars[i].gpa);
+	pci_bar_moved(dev, i, false);
 }
 
 /*
- * Where a device was taken away by force, its BAR reads as zero, not as ones,
+ * Where a device was taken away by force, its BARs read as zero, not as ones,
  * until the guest has another use for the addresses: Linux' driver waits for a
  * status of 0 before it lets go.
  */
@@ -138,62 +175,82 @@ static void grave_read(void *opaque unused_param, uint64_t off unused_param,
 
 static const struct bus_ops grave_ops = { .read = grave_read };
 
+static void root_clear_grave_locked(struct pci_root *root, struct pci_grave *g)
+{
+	if (g->len)
+		bus_remove(&root->chip.board->mmio, g->gpa);
+	g->len = 0;
+}
+
+/* Those that overlap. */
 static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
 				     uint64_t len)
 {
-	unsigned int i;
+	struct pci_grave *g = &root->graves[0][0];
 
-	for (i = 0; i < PCI_SLOTS; i++) {
-		struct pci_grave *g = &root->graves[i];
-
-		/* Either may end where addresses do. */
-		if (!g->len || (gpa - g->gpa >= g->len && g->gpa - gpa >= len))
-			continue;
-		bus_remove(&root->chip.board->mmio, g->gpa);
-		g->len = 0;
-	}
+	for (; g < root->graves[PCI_SLOTS]; g++)
+		if (g->len && pci_overlap(gpa, len, g->gpa, g->len))
+			root_clear_grave_locked(root, g);
 }
 
-static void pci_bar_map(struct pci_dev *dev, gpa_t gpa)
+static void pci_bar_map(struct pci_dev *dev, unsigned int i, gpa_t gpa)
 {
+	struct pci_bar *bar = &dev->bars[i];
 	int r;
 
-	root_clear_graves_locked(dev->root, gpa, dev->bar_size);
-	r = bus_add(&dev->board->mmio, gpa, dev->bar_size, &dev->ops->bar, dev);
-
+	root_clear_graves_locked(dev->root, gpa, bar->size);
+	r = bus_add(&dev->board->mmio, gpa, bar->size, bar->ops, dev);
 	if (r) {
 		/* As on real hardware, two devices at one address is the
 		 * guest's affair; the second one does not answer. */
-		log_debug("slot %u: BAR at %#llx: %s", dev->slot,
+		log_debug("slot %u: BAR %u at %#llx: %s", dev->slot, i,
 			  (unsigned long long)gpa, strerror(-r));
 		return;
 	}
-	dev->bar_gpa = gpa;
-	dev->bar_mapped = true;
-	if (dev->ops->bar_moved)
-		dev->ops->bar_moved(dev, gpa, true);
+	bar->gpa = gpa;
+	pci_bar_moved(dev, i, true);
 }
 
-/* What command register and BAR say. */
-static bool pci_bar_wanted(const struct pci_dev *dev, gpa_t *gpa)
+/* What command register and BAR say. False: it answers nowhere. */
+static bool pci_bar_wanted(const struct pci_dev *dev, unsigned int i,
+			   gpa_t *gpa)
 {
-	*gpa = le_load(dev->config + PCI_BASE_ADDRESS_0, 8) & ~0xfull;
-	return dev->bar_size && dev->config[PCI_COMMAND] & PCI_COMMAND_MEMORY;
+	const struct pci_bar *bar = &dev->bars[i];
+
+	*gpa = le_load(dev->config + pci_bar_register(i), pci_bar_width(bar)) &
+	       ~0xfull;
+	return bar->size && dev->config[PCI_COMMAND] & PCI_COMMAND_MEMORY;
 }
 
-/* dev's BAR or command register was written. Where it was may be what others
- * wait for. */
-static void pci_bar_update(struct pci_dev *dev)
+/* Those that have to move, or off. */
+static void pci_bars_unmap(struct pci_dev *dev)
 {
-	struct pci_dev *const *slot = dev->root->slots;
 	gpa_t gpa;
 
-	if (!pci_bar_wanted(dev, &gpa) || gpa != dev->bar_gpa)
-		pci_bar_unmap(dev);
+	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++)
+		if (!pci_bar_wanted(dev, i, &gpa) || gpa != dev->bars[i].gpa)
+			pci_bar_unmap(dev, i);
+}
+
+static void pci_bars_map(struct pci_dev *dev)
+{
+	gpa_t gpa;
+
+	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++)
+		if (!dev->bars[i].mapped && pci_bar_wanted(dev, i, &gpa))
+			pci_bar_map(dev, i, gpa);
+}
+
+/* dev's BARs or command register were written. Where one was may be what others
+ * wait for. */
+static void pci_bars_update(struct pci_dev *dev)
+{
+	struct pci_dev *const *slot = dev->root->slots;
+
+	pci_bars_unmap(dev);
 	for (; slot < dev->root->slots + PCI_SLOTS; slot++)
-		if (*slot && !(*slot)->bar_mapped &&
-		    pci_bar_wanted(*slot, &gpa))
-			pci_bar_map(*slot, gpa);
+		if (*slot)
+			pci_bars_map(*slot);
 }
 
 /* ---- configuration space ---- */
@@ -216,8 +273,8 @@ static void pci_config_write(struct pci_dev *dev, unsigned int off,
 		*c = (uint8_t)((*c & ~w) | (value >> 8 * i & w));
 	}
 	if (pci_touches(off, len, PCI_COMMAND, 1) ||
-	    pci_touches(off, len, PCI_BASE_ADDRESS_0, 8))
-		pci_bar_update(dev);
+	    pci_touches(off, len, PCI_BASE_ADDRESS_0, 4 * PCI_STD_NUM_BARS))
+		pci_bars_update(dev);
 	if (dev->msix_cap && pci_touches(off, len, dev->msix_cap + 3u, 1)) {
 		uint8_t control = dev->config[dev->msix_cap + 3];
 
@@ -270,6 +327,94 @@ static void root_ecam_write(struct chip *chip, uint64_t off, uint64_t value,
 		pci_config_write(dev, reg, value, len);
 }
 
+/* ---- addresses for BARs ---- */
+
+/* What dev's BARs may use of [gpa, gpa + len): the byte behind the one in the
+ * way, or 0. Homes count, which a reset returns to, and where the guest put
+ * them. */
+static gpa_t pci_bars_end(const struct pci_dev *dev, gpa_t gpa, uint64_t len)
+{
+	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++) {
+		const struct pci_bar *bar = &dev->bars[i];
+
+		if (bar->home && pci_overlap(gpa, len, bar->home, bar->size))
+			return bar->home + bar->size;
+		if (bar->mapped && pci_overlap(gpa, len, bar->gpa, bar->size))
+			return bar->gpa + bar->size;
+	}
+	return 0;
+}
+
+/* The byte behind what is in the way of [gpa, gpa + len); 0: nothing is. A
+ * grave is: its slot's driver may believe in it. */
+static gpa_t root_taken_end_locked(const struct pci_root *root,
+				   const struct pci_dev *dev, gpa_t gpa,
+				   uint64_t len)
+{
+	const struct pci_grave *g = &root->graves[0][0];
+	gpa_t end = pci_bars_end(dev, gpa, len);
+
+	for (unsigned int i = 0; i < PCI_SLOTS && !end; i++)
+		if (root->slots[i])
+			end = pci_bars_end(root->slots[i], gpa, len);
+	for (; g < root->graves[PCI_SLOTS] && !end; g++)
+		if (g->len && pci_overlap(gpa, len, g->gpa, g->len))
+			end = g->gpa + g->len;
+	return end;
+}
+
+/* The lowest free addresses for size bytes in the window. False: there are
+ * none. */
+static bool root_find_room_locked(const struct pci_root *root,
+				  const struct pci_dev *dev, gpa_t base,
+				  uint64_t window_len, struct pci_bar *bar)
+{
+	uint64_t align = MAX(bar->size, (uint64_t)ROOT_BAR_ALIGN);
+	gpa_t gpa, taken = base;
+
+	do {
+		gpa = ALIGN_UP(taken, align);
+		if (gpa < taken || gpa - base >= window_len ||
+		    window_len - (gpa - base) < bar->size)
+			return false;
+		taken = root_taken_end_locked(root, dev, gpa, bar->size);
+	} while (taken > gpa);
+	bar->home = gpa;
+	return true;
+}
+
+/* Prefetchable memory goes above 4 GiB, as real firmware has it. */
+static bool root_give_home_locked(const struct pci_root *root,
+				  const struct pci_dev *dev,
+				  struct pci_bar *bar)
+{
+	bool is_64 = pci_bar_is_64(bar);
+	uint64_t len64;
+	gpa_t base64 = arch_pci_mmio64(&dev->board->gmem, &len64);
+
+	if (!(is_64 && bar->type & PCI_BASE_ADDRESS_MEM_PREFETCH) &&
+	    root_find_room_locked(root, dev, arch_pci.mmio32_base,
+				  arch_pci.mmio32_len, bar))
+		return true;
+	return is_64 && root_find_room_locked(root, dev, base64, len64, bar);
+}
+
+static int root_give_homes_locked(const struct pci_root *root,
+				  struct pci_dev *dev, struct error *err)
+{
+	struct pci_bar *bar = dev->bars;
+
+	for (; bar < dev->bars + PCI_STD_NUM_BARS; bar++)
+		bar->home = 0;
+	for (bar = dev->bars; bar < dev->bars + PCI_STD_NUM_BARS; bar++)
+		if (bar->size && !root_give_home_locked(root, dev, bar))
+			return error_set(
+				err, ENOSPC,
+				"the guest has no addresses left for %llu MiB of a device; make it smaller, or remove another",
+				mib(bar->size));
+	return 0;
+}
+
 /* ---- plug, unplug, reset ---- */
 
 static void pci_power_on(struct pci_dev *dev)
@@ -280,9 +425,11 @@ static void pci_power_on(struct pci_dev *dev)
 		dev->config[i] &= (uint8_t)~dev->writable[i];
 	if (dev->msix_cap)
 		msix_reset(&dev->msix);
-	if (dev->bar_size)
-		le_store(dev->config + PCI_BASE_ADDRESS_0,
-			 dev->bar_home | PCI_BASE_ADDRESS_MEM_TYPE_64, 8);
+	for (i = 0; i < PCI_STD_NUM_BARS; i++)
+		if (dev->bars[i].size)
+			le_store(dev->config + pci_bar_register(i),
+				 dev->bars[i].home | dev->bars[i].type,
+				 pci_bar_width(&dev->bars[i]));
 }
 
 /* The lowest free slot that the guest knows to be free, else the lowest free
@@ -325,17 +472,22 @@ static int root_choose_slot_locked(const struct pci_root *root,
 	return (int)slot;
 }
 
-static void root_plug_locked(struct pci_root *root, struct pci_dev *dev,
-			     unsigned int slot)
+static int root_plug_locked(struct pci_root *root, struct pci_dev *dev,
+			    unsigned int slot, struct error *err)
 {
+	int r;
+
+	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++)
+		root_clear_grave_locked(root, &root->graves[slot][i]);
+	r = root_give_homes_locked(root, dev, err);
+	if (r)
+		return r;
 	dev->root = root;
 	dev->slot = slot;
-	dev->bar_home = arch_pci.mmio32_base + slot * ROOT_SLOT_WINDOW;
 	pci_power_on(dev);
 	root->slots[slot] = dev;
 	root->stale &= ~(1u << slot);
-	root_clear_graves_locked(root, root->graves[slot].gpa,
-				 root->graves[slot].len);
+	return 0;
 }
 
 int pci_plug(struct pci_dev *dev, unsigned int slot, struct error *err)
@@ -348,25 +500,34 @@ int pci_plug(struct pci_dev *dev, unsigned int slot, struct error *err)
 	pthread_mutex_lock(&root->chip.lock);
 	r = root_choose_slot_locked(root, slot, err);
 	if (r > 0)
-		root_plug_locked(root, dev, (unsigned int)r);
+		r = root_plug_locked(root, dev, (unsigned int)r, err);
 	pthread_mutex_unlock(&root->chip.lock);
-	return MIN(r, 0);
+	return r;
+}
+
+/* A BAR that the guest may believe in leaves a grave. */
+static void pci_bury_locked(struct pci_dev *dev, unsigned int i, bool forced)
+{
+	struct pci_grave *g = &dev->root->graves[dev->slot][i];
+	bool dig = forced && dev->bars[i].mapped;
+
+	pci_bar_unmap(dev, i);
+	if (!dig)
+		return;
+	*g = (struct pci_grave){ dev->bars[i].gpa, dev->bars[i].size };
+	if (bus_add(&dev->board->mmio, g->gpa, g->len, &grave_ops, dev->root))
+		g->len = 0;
 }
 
 void pci_detach(struct pci_dev *dev, bool forced)
 {
-	const struct pci_grave grave = { dev->bar_gpa, dev->bar_size };
 	struct pci_root *root = dev->root;
-	bool dig;
 
 	if (!root)
 		return;
 	pthread_mutex_lock(&root->chip.lock);
-	dig = forced && dev->bar_mapped;
-	pci_bar_unmap(dev);
-	if (dig &&
-	    !bus_add(&dev->board->mmio, grave.gpa, grave.len, &grave_ops, root))
-		root->graves[dev->slot] = grave;
+	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++)
+		pci_bury_locked(dev, i, forced);
 	if (dev->msix_cap)
 		msix_set_control(&dev->msix, false, true);
 	root->slots[dev->slot] = NULL;
@@ -387,7 +548,8 @@ void pci_dev_reset(struct pci_dev *dev)
 	if (!dev->root)
 		return;
 	pthread_mutex_lock(&dev->root->chip.lock);
-	pci_bar_unmap(dev);
+	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++)
+		pci_bar_unmap(dev, i);
 	pci_power_on(dev);
 	pthread_mutex_unlock(&dev->root->chip.lock);
 }
@@ -437,7 +599,7 @@ static int root_init(struct chip *chip, struct error *err unused_param)
 	};
 	struct pci_root *root = container_of(chip, struct pci_root, chip);
 
-	pci_dev_init(&root->bridge, chip->board, &bridge_ops, &ids, 0);
+	pci_dev_init(&root->bridge, chip->board, &bridge_ops, &ids);
 	root->bridge.root = root;
 	root->slots[0] = &root->bridge;
 	return 0;

@@ -337,7 +337,8 @@ static void vpci_bar_write(void *opaque, uint64_t off, const void *data,
  * driver is up: a kick to a queue that is off is just an unread eventfd, and
  * activation saves a system call per queue.
  */
-static void vpci_bar_moved(struct pci_dev *pci, gpa_t gpa, bool mapped)
+static void vpci_bar_moved(struct pci_dev *pci, unsigned int bar unused_param,
+			   gpa_t gpa, bool mapped)
 {
 	struct virtio_dev *dev = container_of(pci, struct vpci, pci)->dev;
 	unsigned int i;
@@ -401,8 +402,10 @@ static void vpci_config_written(struct pci_dev *pci, unsigned int off,
 		vpci_bar_write(pci, bar_off, data, bar_len);
 }
 
+static const struct bus_ops vpci_bar_ops = { .read = vpci_bar_read,
+					     .write = vpci_bar_write };
+
 static const struct pci_dev_ops vpci_pci_ops = {
-	.bar = { .read = vpci_bar_read, .write = vpci_bar_write },
 	.bar_moved = vpci_bar_moved,
 	.config_read = vpci_config_read,
 	.config_written = vpci_config_written,
@@ -505,7 +508,9 @@ int vpci_attach(struct virtio_dev *dev, uint32_t class_code, struct error *err)
 	if (!vp)
 		return error_set(err, ENOMEM, "out of memory");
 	vp->dev = dev;
-	pci_dev_init(&vp->pci, dev->board, &vpci_pci_ops, &ids, VPCI_BAR_SIZE);
+	pci_dev_init(&vp->pci, dev->board, &vpci_pci_ops, &ids);
+	pci_add_bar(&vp->pci, 0, VPCI_BAR_SIZE, PCI_BASE_ADDRESS_MEM_TYPE_64,
+		    &vpci_bar_ops);
 	/* one vector per queue and one for configuration changes */
 	r = pci_add_msix(&vp->pci, dev->nr_queues + 1, VPCI_MSIX, VPCI_PBA);
 	if (r) {

@@ -55,10 +55,13 @@ static void card_write(void *opaque, uint64_t off, const void *data,
 	card->accesses++;
 }
 
-static void card_moved(struct pci_dev *pci, gpa_t gpa, bool mapped)
+static void card_moved(struct pci_dev *pci, unsigned int bar, gpa_t gpa,
+		       bool mapped)
 {
 	struct card *card = container_of(pci, struct card, pci);
 
+	if (bar)
+		return;
 	card->mapped_at = mapped ? gpa : 0;
 	card->moves++;
 }
@@ -76,14 +79,16 @@ static void card_config_written(struct pci_dev *pci,
 	container_of(pci, struct card, pci)->config_writes++;
 }
 
+static const struct bus_ops card_bar_ops = { .read = card_read,
+					     .write = card_write };
+
 static const struct pci_dev_ops card_ops = {
-	.bar = { .read = card_read, .write = card_write },
 	.bar_moved = card_moved,
 	.config_read = card_config_read,
 	.config_written = card_config_written,
 };
 
-static int card_plug_at(struct card *card, unsigned int slot, struct error *err)
+static void card_make(struct card *card)
 {
 	static const struct pci_ids ids = {
 		.vendor = 0x1234,
@@ -96,9 +101,16 @@ static int card_plug_at(struct card *card, unsigned int slot, struct error *err)
 	const uint8_t cap[CAP_LEN] = { 0, 0, CAP_LEN, 1, 2, 3, 4, 5 };
 
 	memset(card, 0, sizeof(*card));
-	pci_dev_init(&card->pci, &fv.board, &card_ops, &ids, BAR_SIZE);
+	pci_dev_init(&card->pci, &fv.board, &card_ops, &ids);
+	pci_add_bar(&card->pci, 0, BAR_SIZE, PCI_BASE_ADDRESS_MEM_TYPE_64,
+		    &card_bar_ops);
 	assert_int_equal(pci_add_msix(&card->pci, 4, 0x1000, 0x2000), 0);
 	pci_add_capability(&card->pci, PCI_CAP_ID_VNDR, cap, CAP_LEN);
+}
+
+static int card_plug_at(struct card *card, unsigned int slot, struct error *err)
+{
+	card_make(card);
 	return pci_plug(&card->pci, slot, err);
 }
 
@@ -475,6 +487,185 @@ static void test_forced(void **state unused_param)
 	forget(-(uint64_t)BAR_SIZE, 0x10000);
 }
 
+/* ---- several BARs ---- */
+
+/* BAR 1's register is the upper half of BAR 0's. */
+#define LOW_BAR 2u
+#define HIGH_BAR 3u
+#define LOW_SIZE 16u
+
+static void card_make_wide(struct card *card, uint64_t high_size)
+{
+	card_make(card);
+	pci_add_bar(&card->pci, LOW_BAR, LOW_SIZE, 0, &card_bar_ops);
+	pci_add_bar(&card->pci, HIGH_BAR, high_size,
+		    PCI_BASE_ADDRESS_MEM_TYPE_64 |
+			    PCI_BASE_ADDRESS_MEM_PREFETCH,
+		    &card_bar_ops);
+}
+
+static int card_plug_wide(struct card *card, uint64_t high_size,
+			  struct error *err)
+{
+	card_make_wide(card, high_size);
+	return pci_plug(&card->pci, 0, err);
+}
+
+static unsigned int bar_reg(unsigned int bar)
+{
+	return PCI_BASE_ADDRESS_0 + 4 * bar;
+}
+
+static gpa_t bar_at(unsigned int slot, unsigned int bar, unsigned int width)
+{
+	return fake_cfg_read(&fv, slot, bar_reg(bar), width) & ~0xfull;
+}
+
+static void test_bars_sizing(void **state unused_param)
+{
+	uint64_t len;
+	gpa_t base = arch_pci_mmio64(&fv.board.gmem, &len);
+	gpa_t low, high;
+
+	assert_int_equal(card_plug_wide(&cards[2], 8 * GIB, NULL), 0);
+	low = bar_at(2, LOW_BAR, 4);
+	high = bar_at(2, HIGH_BAR, 8);
+	assert_int_equal(cfg(2, bar_reg(LOW_BAR), 1) & 0xf, 0);
+	assert_int_equal(cfg(2, bar_reg(HIGH_BAR), 1) & 0xf, 0xc);
+	assert_true(low >= arch_pci.mmio32_base &&
+		    low < arch_pci.mmio32_base + arch_pci.mmio32_len);
+	assert_true(high >= base && high + 8 * GIB <= base + len);
+	assert_int_equal(high % (8 * GIB), 0);
+
+	fake_cfg_write(&fv, 2, bar_reg(LOW_BAR), 0xffffffff, 4);
+	fake_cfg_write(&fv, 2, bar_reg(HIGH_BAR), 0xffffffff, 4);
+	fake_cfg_write(&fv, 2, bar_reg(HIGH_BAR) + 4, 0xffffffff, 4);
+	assert_int_equal(cfg(2, bar_reg(LOW_BAR), 4), 0xfffffff0);
+	assert_int_equal(cfg(2, bar_reg(HIGH_BAR), 4), 0xc);
+	assert_int_equal(cfg(2, bar_reg(HIGH_BAR) + 4, 4), 0xfffffffe);
+	fake_cfg_write(&fv, 2, bar_reg(5), 0xffffffff, 4);
+	assert_int_equal(cfg(2, bar_reg(5), 4), 0);
+	pci_dev_reset(&cards[2].pci);
+	assert_int_equal(bar_at(2, LOW_BAR, 4), low);
+	assert_int_equal(bar_at(2, HIGH_BAR, 8), high);
+	pci_unplug(&cards[2].pci);
+}
+
+static void test_bars_access(void **state unused_param)
+{
+	gpa_t high;
+
+	assert_int_equal(card_plug_wide(&cards[2], 2 * MIB, NULL), 0);
+	high = bar_at(2, HIGH_BAR, 8);
+	assert_int_equal(fake_mmio_read(&fv, high, 1), 0xff);
+	enable(2, true);
+	fake_mmio_read(&fv, bar_at(2, LOW_BAR, 4) + 8, 4);
+	assert_int_equal(cards[2].last_off, 8);
+	fake_mmio_write(&fv, high + 2 * MIB - 8, 5, 8);
+	assert_int_equal(cards[2].last_off, 2 * MIB - 8);
+	assert_int_equal(fake_mmio_read(&fv, high + 2 * MIB, 1), 0xff);
+	/* One that moves takes no other along. */
+	cards[2].moves = 0;
+	fake_cfg_write(&fv, 2, bar_reg(HIGH_BAR), high + 4 * MIB, 8);
+	assert_int_equal(cards[2].moves, 0);
+	assert_int_equal(fake_mmio_read(&fv, high, 1), 0xff);
+	assert_int_equal(fake_mmio_read(&fv, high + 4 * MIB, 1), 0x5a);
+	/* Onto another of the same function: the second does not answer. */
+	fake_cfg_write(&fv, 2, bar_reg(HIGH_BAR), bar_at(2, 0, 8), 8);
+	assert_int_equal(fake_mmio_read(&fv, bar_at(2, 0, 8), 1), 0x5a);
+	assert_false(cards[2].pci.bars[HIGH_BAR].mapped);
+	enable(2, false);
+	assert_int_equal(fake_mmio_read(&fv, bar_at(2, LOW_BAR, 4), 1), 0xff);
+	pci_unplug(&cards[2].pci);
+}
+
+/* Each has addresses of its own, and they go back when a device goes; the guest
+ * is given none that it uses already. */
+static void test_bars_room(void **state unused_param)
+{
+	struct error err = { "" };
+	struct card extra;
+	uint64_t len;
+	gpa_t base = arch_pci_mmio64(&fv.board.gmem, &len), second;
+
+	assert_int_equal(len, 64 * GIB);
+	assert_int_equal(card_plug_wide(&cards[2], 16 * GIB, NULL), 0);
+	assert_int_equal(card_plug_wide(&cards[3], 16 * GIB, NULL), 0);
+	second = bar_at(3, HIGH_BAR, 8);
+	assert_true(second >= bar_at(2, HIGH_BAR, 8) + 16 * GIB);
+	assert_int_equal(card_plug_wide(&cards[4], 16 * GIB, NULL), 0);
+	/* The window does not begin where 64 GiB can. */
+	card_make_wide(&extra, 16 * GIB);
+	assert_int_equal(pci_plug(&extra.pci, 0, &err), -ENOSPC);
+	assert_non_null(strstr(err.msg, "16384 MiB"));
+	assert_null(extra.pci.root);
+	pci_unplug(&extra.pci);
+	assert_int_equal(cfg(5, PCI_VENDOR_ID, 2), 0xffff);
+	pci_unplug(&cards[3].pci);
+	assert_int_equal(card_plug_wide(&cards[3], GIB, NULL), 0);
+	assert_int_equal(bar_at(3, HIGH_BAR, 8), base);
+	/* The guest puts it where the next one would go. */
+	fake_cfg_write(&fv, 3, bar_reg(HIGH_BAR), second, 8);
+	enable(3, true);
+	assert_int_equal(card_plug_wide(&cards[5], 16 * GIB, &err), -ENOSPC);
+	pci_unplug(&cards[5].pci);
+	assert_int_equal(card_plug_wide(&cards[5], GIB, NULL), 0);
+	assert_int_equal(bar_at(5, HIGH_BAR, 8), base + GIB);
+	pci_unplug(&cards[5].pci);
+	pci_unplug(&cards[4].pci);
+	pci_unplug(&cards[3].pci);
+	pci_unplug(&cards[2].pci);
+}
+
+/* What is too large for the low window goes up if it can. */
+static void test_bars_large(void **state unused_param)
+{
+	struct error err = { "" };
+	uint64_t len;
+	gpa_t base = arch_pci_mmio64(&fv.board.gmem, &len);
+
+	card_make(&cards[2]);
+	pci_add_bar(&cards[2].pci, 4, GIB, PCI_BASE_ADDRESS_MEM_TYPE_64,
+		    &card_bar_ops);
+	assert_int_equal(pci_plug(&cards[2].pci, 0, &err), 0);
+	assert_int_equal(bar_at(2, 4, 8), base);
+	card_make(&cards[3]);
+	pci_add_bar(&cards[3].pci, 5, GIB, PCI_BASE_ADDRESS_MEM_PREFETCH,
+		    &card_bar_ops);
+	assert_int_equal(pci_plug(&cards[3].pci, 0, &err), -ENOSPC);
+	pci_unplug(&cards[3].pci);
+	pci_unplug(&cards[2].pci);
+}
+
+/* Each BAR that goes by force leaves zeroes, and its addresses are nobody
+ * else's while others are free. */
+static void test_bars_forced(void **state unused_param)
+{
+	struct device *root = board_find_class(&fv.board, "pci_root");
+	unsigned int nr = fv.board.mmio.nr;
+	gpa_t low, high;
+
+	assert_int_equal(card_plug_wide(&cards[2], 2 * MIB, NULL), 0);
+	low = bar_at(2, LOW_BAR, 4);
+	high = bar_at(2, HIGH_BAR, 8);
+	enable(2, true);
+	pci_detach(&cards[2].pci, true);
+	pci_unplug(&cards[2].pci);
+	assert_int_equal(fake_mmio_read(&fv, low, 4), 0);
+	assert_int_equal(fake_mmio_read(&fv, high, 4), 0);
+	assert_int_equal(card_plug_wide(&cards[3], 2 * MIB, NULL), 0);
+	assert_int_equal(cards[3].pci.slot, 3);
+	assert_int_not_equal(bar_at(3, LOW_BAR, 4), low);
+	assert_int_not_equal(bar_at(3, HIGH_BAR, 8), high);
+	/* The slot's next device has them again. */
+	assert_int_equal(card_plug_at(&cards[2], 2, NULL), 0);
+	assert_int_equal(fake_mmio_read(&fv, low, 4), 0xffffffff);
+	pci_unplug(&cards[2].pci);
+	pci_unplug(&cards[3].pci);
+	root->ops->reset(root);
+	assert_int_equal(fv.board.mmio.nr, nr);
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -487,6 +678,9 @@ int main(void)
 		UNIT(test_bar_overlap),	 UNIT(test_slots),
 		UNIT(test_msix_control), UNIT(test_reset),
 		UNIT(test_unplug),	 UNIT(test_forced),
+		UNIT(test_bars_sizing),	 UNIT(test_bars_access),
+		UNIT(test_bars_room),	 UNIT(test_bars_large),
+		UNIT(test_bars_forced),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
