@@ -47,6 +47,15 @@ struct chip_place {
 	uint64_t memory; /* guest memory that the chip fills; 0: none */
 };
 
+/* A root file system made of a class, which has the parameters path and
+ * readonly, and is the machine's first device. Of the classes that take such a
+ * path it is the first one. */
+struct device_root {
+	bool is_dir; /* path is a directory; else a file or block device */
+	const char *tag; /* its parameter "tag"; NULL: it has none */
+	const char *cmdline; /* the kernel's words for it, without rw or ro */
+};
+
 struct device_class {
 	const char *name; /* spec's short name: "blk"; or part number */
 	enum device_kind kind;
@@ -72,9 +81,8 @@ struct device_class {
 	 * beside those that every thread makes; the last one is NULL. NULL: they
 	 * are not listed. */
 	const char *const *syscalls;
-	/* The guest's name of the first one, when --rootfs can be made of this
-	 * class (it has the parameters path and readonly); NULL otherwise. */
-	const char *root_device;
+	/* How --rootfs is made of this class; NULL: it is not. */
+	const struct device_root *root;
 	/*
 	 * Open what config (a params struct, borrowed for the call) names on
 	 * the host, for create(). Takes as long as the host likes. Any thread.

@@ -412,14 +412,15 @@ int vm_config_assign_ids(struct vm_config *vc, unsigned int first,
 
 /* ---- root file system ---- */
 
-/* There is one: tests see to it. */
-static const struct device_class *config_root_class(void)
+/* The one for a directory, or for anything else; NULL: there is none. */
+static const struct device_class *config_root_class(bool is_dir)
 {
-	unsigned int i = 0;
+	const struct device_class *class;
 
-	while (!device_classes[i]->root_device)
-		i++;
-	return device_classes[i];
+	for (unsigned int i = 0; (class = device_classes[i]); i++)
+		if (class->root && class->root->is_dir == is_dir)
+			break;
+	return class;
 }
 
 /* access(2) does not know of a device that refuses writes. */
@@ -436,43 +437,57 @@ static bool config_is_writable(const char *path, bool is_blockdev)
 	return fd < 0 || ioctl(fd, BLKROGET, &ro) || !ro;
 }
 
-/* The path can be a disk. *writable: by this process. */
-static int config_probe_rootfs(const char *path, bool *writable,
-			       struct error *err)
+/* *class: what the path can be the root of. *writable: by this process. */
+static int config_probe_rootfs(const char *path,
+			       const struct device_class **class,
+			       bool *writable, struct error *err)
 {
 	struct error_value shown = error_value(path);
+	bool is_dir, is_blockdev;
 	struct stat st;
 
-	if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+	if (stat(path, &st) < 0 ||
+	    access(path, S_ISDIR(st.st_mode) ? R_OK | X_OK : R_OK) < 0)
 		return error_set(
 			err, errno,
-			"--rootfs %s: %s; give a disk image or block device that can be read",
+			"--rootfs %s: %s; give a disk image, block device or directory that can be read",
 			shown.text, strerror(errno));
-	if (S_ISDIR(st.st_mode))
+	is_dir = S_ISDIR(st.st_mode);
+	is_blockdev = S_ISBLK(st.st_mode);
+	if (!is_dir && !is_blockdev && !S_ISREG(st.st_mode))
+		return error_set(
+			err, EINVAL,
+			"--rootfs %s: is neither a file, a block device nor a directory; give a disk image or a directory",
+			shown.text);
+	*class = config_root_class(is_dir);
+	if (!*class)
 		return error_set(
 			err, EISDIR,
 			"--rootfs %s: is a directory, which cannot be shared yet; make an image of it: mke2fs -t ext4 -d DIR root.img 1G",
 			shown.text);
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
-		return error_set(
-			err, EINVAL,
-			"--rootfs %s: is neither a file nor a block device; give a disk image",
-			shown.text);
-	*writable = config_is_writable(path, S_ISBLK(st.st_mode));
+	*writable = config_is_writable(path, is_blockdev);
 	return 0;
 }
 
-/* The config of a root disk, through the class's own table. */
+/* The config of a root device, through the class's own table. */
 static int config_fill_root(const struct device_class *class, void *config,
 			    const struct rootfs_config *rootfs,
 			    struct error *err)
 {
-	int rc = param_assign(param_find(class->params, "path"), config,
-			      rootfs->path, err);
+	const struct {
+		const char *key, *value;
+	} fields[] = {
+		{ "path", rootfs->path },
+		{ "readonly", rootfs->readonly ? "on" : "off" },
+		{ "tag", class->root->tag },
+	};
+	int rc = 0;
 
-	if (!rc)
-		rc = param_assign(param_find(class->params, "readonly"), config,
-				  rootfs->readonly ? "on" : "off", err);
+	for (unsigned int i = 0; !rc && i < ARRAY_SIZE(fields); i++)
+		if (fields[i].value)
+			rc = param_assign(
+				param_find(class->params, fields[i].key),
+				config, fields[i].value, err);
 	if (!rc)
 		rc = param_check(class->params, config, err);
 	if (rc)
@@ -483,14 +498,14 @@ static int config_fill_root(const struct device_class *class, void *config,
 
 int vm_config_add_rootfs(struct vm_config *vc, struct error *err)
 {
-	const struct device_class *class = config_root_class();
+	const struct device_class *class;
 	struct device_config root;
-	bool writable = false;
+	bool writable;
 	int rc;
 
 	if (!vc->rootfs.path)
 		return 0;
-	rc = config_probe_rootfs(vc->rootfs.path, &writable, err);
+	rc = config_probe_rootfs(vc->rootfs.path, &class, &writable, err);
 	if (rc)
 		return rc;
 	if (!writable)
@@ -561,8 +576,8 @@ char *vm_config_cmdline(const struct vm_config *vc, const char *console)
 	size_t len;
 
 	if (vc->rootfs.path && vc->nr_devices)
-		snprintf(root, sizeof(root), "root=%s %s",
-			 vc->devices[0].class->root_device,
+		snprintf(root, sizeof(root), "%s %s",
+			 vc->devices[0].class->root->cmdline,
 			 vc->rootfs.readonly ? "ro" : "rw");
 	if (vc->cmdline)
 		rest = vc->cmdline;

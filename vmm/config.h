@@ -137,10 +137,10 @@ int vm_config_assign_ids(struct vm_config *vc, unsigned int first,
 			 unsigned int *next, struct error *err);
 
 /*
- * Make the first device of vc->rootfs, if there is one: of the class that can
- * hold a root file system. A path that this process cannot write to becomes
- * read-only (rootfs.readonly says so afterwards). -errno with a message when
- * there is no such file, or it is none that a disk can be made of.
+ * Make the first device of vc->rootfs, if there is one: of the class whose root
+ * file systems are what the path is. A path that this process cannot write to
+ * becomes read-only (rootfs.readonly says so afterwards). -errno with a message
+ * when there is no such file, or it is none that a device can be made of.
  */
 int vm_config_add_rootfs(struct vm_config *vc, struct error *err);
 
@@ -156,9 +156,9 @@ int config_check_file(const char *option, const char *path, int fd,
 int vm_config_check(const struct vm_config *vc, struct error *err);
 
 /*
- * The guest's command line: root=... of --rootfs in front, then the user's, or
- * without one "console=" and the name of the architecture's serial console (if
- * there is a console to see). Result is malloc'd, NULL: no memory.
+ * The guest's command line: what the class says of --rootfs in front, then the
+ * user's, or without one "console=" and the name of the architecture's serial
+ * console (if there is a console to see). Result is malloc'd, NULL: no memory.
  */
 char *vm_config_cmdline(const struct vm_config *vc, const char *console);
 

@@ -249,6 +249,8 @@ static int blk_create(struct board *board, const void *config, void *opened,
 	return 0;
 }
 
+static const struct device_root blk_root = { .cmdline = "root=/dev/vda" };
+
 const struct device_class blk_class = {
 	.name = "blk",
 	.kind = DEVICE_VIRTIO,
@@ -257,7 +259,7 @@ const struct device_class blk_class = {
 	.params = &blk_param_set,
 	.set_params = &blk_set_param_set,
 	.peer_keys = blk_peer_keys,
-	.root_device = "/dev/vda",
+	.root = &blk_root,
 	.open = blk_open,
 	.close = blk_close,
 	.create = blk_create,

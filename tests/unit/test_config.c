@@ -78,10 +78,12 @@ static void assert_message(const struct fixture *fx, const char *part)
 static const struct device_class *disk_class(void)
 {
 	for (unsigned int i = 0; device_classes[i]; i++) {
-		if (device_classes[i]->root_device)
+		const struct device_root *root = device_classes[i]->root;
+
+		if (root && !root->is_dir)
 			return device_classes[i];
 	}
-	fail_msg("no class has a root_device");
+	fail_msg("no class has root file systems in images");
 	return NULL;
 }
 
@@ -300,7 +302,7 @@ static void test_rootfs_refused(void **state)
 	assert_message(fx, "mke2fs");
 	set_rootfs(fx, "/dev/null", false);
 	assert_int_equal(vm_config_add_rootfs(&fx->vc, &fx->err), -EINVAL);
-	assert_message(fx, "--rootfs /dev/null");
+	assert_message(fx, "--rootfs /dev/null: is neither a file");
 	set_rootfs(fx, "/nonexistent/x.img", false);
 	assert_int_equal(vm_config_add_rootfs(&fx->vc, &fx->err), -ENOENT);
 	assert_message(fx, "--rootfs /nonexistent/x.img: No such file");
