@@ -23,7 +23,9 @@
 #define POLL_WINDOW_MIN_NS 4000u
 /* While polling, look at descriptors and calls this often. */
 #define POLL_TURNS 64u
-/* Who has polled in vain for so long gives way; a fast disk answers before. */
+/* ... or after so many in vain, when what is waited for is another process's. */
+#define POLL_IN_VAIN 16u
+/* All others give way after so long; a fast disk answers before. */
 #define POLL_GIVE_WAY_NS 3000u
 
 struct loop {
@@ -40,6 +42,8 @@ struct loop {
 	struct list_node pollers;
 	uint64_t window_ns;
 	uint64_t poll_max_ns;
+	bool gives_way; /* who worked last waits for other processes, */
+	bool gave_way; /* ... and they had their turn since */
 	struct epoll_event *events; /* of the turn under way */
 	int nr_events;
 
@@ -243,12 +247,24 @@ void loop_poller_del(struct loop *loop, struct loop_poller *lp)
 	loop_set_poll_max(loop);
 }
 
+static void loop_worked(struct loop *loop, bool gives_way)
+{
+	loop->gives_way = gives_way;
+	loop->gave_way = false;
+}
+
 static bool loop_poll_once(struct loop *loop)
 {
 	bool progress = false;
 
-	list_for_each_entry (struct loop_poller, lp, &loop->pollers, node)
-		progress |= lp->poll(lp);
+	list_for_each_entry (struct loop_poller, lp, &loop->pollers, node) {
+		bool gives_way = lp->gives_way;
+
+		if (!lp->poll(lp))
+			continue;
+		loop_worked(loop, gives_way);
+		progress = true;
+	}
 	return progress;
 }
 
@@ -267,35 +283,48 @@ static void loop_pollers_wake(struct loop *loop)
 		lp->wake(lp);
 }
 
+/* How many looks in vain are enough before the next thing is done. */
+static unsigned int loop_patience(const struct loop *loop)
+{
+	if (!loop->gives_way)
+		return POLL_TURNS;
+	return loop->gave_way ? POLL_IN_VAIN : 1;
+}
+
 /*
  * Poll until nothing happened for the window; without one, until there is nothing
  * to do. Returns after POLL_TURNS turns at most, so that the rest of the loop
- * stays alive under load. Who polls in vain gives way: it may be that others need
- * this CPU for what is waited for.
+ * stays alive under load. Who polls in vain gives way, as others may need this CPU
+ * for what is waited for: at once when these are other processes.
  * True: poll again; false: the window passed in silence.
  */
 static bool loop_poll_busy(struct loop *loop, uint64_t *last_work_ns)
 {
+	unsigned int turn, in_vain = 0;
 	bool worked = false;
-	unsigned int turn;
 	uint64_t now;
 
-	for (turn = 0; turn < POLL_TURNS; turn++) {
+	for (turn = 0; turn < POLL_TURNS && in_vain < loop_patience(loop);
+	     turn++) {
 		bool progress = loop_poll_once(loop);
 
 		if (atomic_load_explicit(&loop->calls, memory_order_relaxed))
 			return true;
 		worked |= progress;
-		if (!progress && !loop->window_ns)
+		in_vain = progress ? 0 : in_vain + 1;
+		if (in_vain && !loop->window_ns)
 			return false;
-		if (!progress)
+		if (in_vain)
 			arch_cpu_relax();
 	}
 	now = loop_now_ns();
 	if (worked)
 		*last_work_ns = now;
-	else if (now - *last_work_ns >= POLL_GIVE_WAY_NS)
+	if (in_vain &&
+	    (loop->gives_way || now - *last_work_ns >= POLL_GIVE_WAY_NS)) {
 		sched_yield();
+		loop->gave_way = true;
+	}
 	return worked || now - *last_work_ns < loop->window_ns;
 }
 
@@ -336,11 +365,16 @@ static int loop_wait(struct loop *loop, bool block)
 			    NULL);
 }
 
-static void loop_turn(struct loop *loop, bool block)
+/* True: there were events. */
+static bool loop_turn(struct loop *loop, bool block)
 {
+	bool worked;
 	int i;
 
 	loop->nr_events = loop_wait(loop, block);
+	worked = loop->nr_events > 0;
+	if (worked)
+		loop_worked(loop, true);
 	for (i = 0; i < loop->nr_events; i++) {
 		struct loop_fd *lf = loop->events[i].data.ptr;
 
@@ -352,6 +386,7 @@ static void loop_turn(struct loop *loop, bool block)
 	loop->nr_events = 0;
 	loop_run_calls(loop);
 	loop_run_timers(loop);
+	return worked;
 }
 
 static void loop_sleep(struct loop *loop)
@@ -388,7 +423,8 @@ void loop_run(struct loop *loop)
 		while (!list_is_empty(&loop->pollers) &&
 		       loop_poll_busy(loop, &last_work_ns) &&
 		       !atomic_load(&loop->quit))
-			loop_turn(loop, false);
+			if (loop_turn(loop, false))
+				last_work_ns = loop_now_ns();
 		if (!atomic_load(&loop->quit))
 			loop_sleep(loop);
 	}

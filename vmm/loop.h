@@ -66,6 +66,9 @@ struct loop_poller {
 	/* The loop is awake and polls: events are not needed. */
 	void (*wake)(struct loop_poller *lp);
 	uint32_t poll_us; /* longest busy wait this one asks for, 0: none */
+	/* What it waits for comes from other processes, which may have to share
+	 * this CPU: they get it as soon as there is nothing to do. */
+	bool gives_way;
 	struct list_node node;
 };
 

@@ -690,6 +690,7 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 	q->poller.sleep = virtio_queue_sleep;
 	q->poller.wake = virtio_queue_wake;
 	q->poller.poll_us = init->poll_us;
+	q->poller.gives_way = init->gives_way;
 	q->kick.on_event = virtio_on_kick;
 	q->call.on_event = virtio_on_call;
 	q->kick.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -241,6 +241,7 @@ struct virtio_init {
 	unsigned int iov_max; /* buffers of a chain, as in virtqueue.h */
 	size_t chain_size; /* as in virtqueue.h */
 	uint32_t poll_us;
+	bool gives_way; /* as of struct loop_poller */
 	/* The first queues carry I/O: their counters are the device's. */
 	unsigned int nr_io_queues;
 	const struct limit_config *limit; /* of each direction; NULL: none */

@@ -350,9 +350,22 @@ struct poller {
 	unsigned int work; /* poll() finds something this often */
 	bool late; /* work comes in while going to sleep, once, */
 	bool always_late; /* ... or each time */
+	bool late_on_wake; /* ... or when the loop is awake again */
 	bool asleep;
 	unsigned int polls, sleeps, wakes;
+	unsigned int in_vain; /* polls, since work was found */
 };
+
+static struct poller *watched;
+static unsigned int least_in_vain; /* of watched, when the loop gave way */
+
+/* Instead of libc's. */
+int sched_yield(void)
+{
+	if (watched)
+		least_in_vain = MIN(least_in_vain, watched->in_vain);
+	return 0;
+}
 
 static bool poller_poll(struct loop_poller *lp)
 {
@@ -360,8 +373,10 @@ static bool poller_poll(struct loop_poller *lp)
 
 	assert_false(p->asleep);
 	p->polls++;
+	p->in_vain++;
 	if (!p->work)
 		return false;
+	p->in_vain = 0;
 	p->work--;
 	return true;
 }
@@ -387,6 +402,7 @@ static void poller_wake(struct loop_poller *lp)
 
 	p->asleep = false;
 	p->wakes++;
+	p->work += p->late_on_wake;
 }
 
 static void poller_init(struct poller *p, unsigned int poll_us)
@@ -514,6 +530,39 @@ static void test_poller_in_vain(void **state unused_param)
 	loop_poller_del(loop, &p.lp);
 }
 
+/* How soon does a poller that found work and finds no more give way? */
+static unsigned int gives_way_after(bool gives_way)
+{
+	struct alarm a[10], q = ALARM('q');
+	struct poller p;
+	unsigned int i;
+
+	poller_init(&p, 1000000);
+	p.lp.gives_way = gives_way;
+	p.late_on_wake = true;
+	watched = &p;
+	least_in_vain = UINT32_MAX;
+	for (i = 0; i < ARRAY_SIZE(a); i++) {
+		a[i] = (struct alarm)ALARM('a');
+		loop_timer_set(loop, &a[i].timer, loop_now_ns() + i * MS);
+	}
+	q.quit = true;
+	loop_timer_set(loop, &q.timer, loop_now_ns() + i * MS);
+	loop_run(loop);
+	watched = NULL;
+	loop_poller_del(loop, &p.lp);
+	return least_in_vain;
+}
+
+/* At once, when what it waits for is another process's; not so soon else: what
+ * does not need this CPU may come at any moment. */
+static void test_poller_gives_way(void **state unused_param)
+{
+	assert_int_equal(gives_way_after(true), 1);
+	trace[0] = '\0';
+	assert_in_range(gives_way_after(false), 64, UINT32_MAX - 1);
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -535,6 +584,7 @@ int main(void)
 		UNIT(test_poller_without_window),
 		UNIT(test_poller_and_calls),
 		UNIT(test_poller_in_vain),
+		UNIT(test_poller_gives_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
