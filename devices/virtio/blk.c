@@ -192,7 +192,6 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 		.chain_size = sizeof(struct blk_req),
 		.poll_us = (uint32_t)c->poll_us,
 		.nr_io_queues = (unsigned int)c->num_queues,
-		.limit = &c->limit,
 		.config = &blk->space,
 		.config_len = sizeof(blk->space),
 	};
@@ -212,6 +211,7 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 	r = virtio_init(&blk->dev, &init, err);
 	if (r)
 		return r;
+	virtio_set_limit(&blk->dev, VIRTIO_TO_GUEST, &c->limit);
 	for (i = 0; i < c->num_queues; i++) {
 		blk->queues[i].blk = blk;
 		blk->queues[i].q = &blk->dev.queues[i];

@@ -62,45 +62,18 @@ bool limit_set(struct limit *limit, const struct limit_config *config,
 	return changed;
 }
 
-static uint64_t limit_wait_ns_locked(struct limit *limit, uint64_t now_ns,
-				     uint64_t *until_ns)
-{
-	uint64_t bytes = token_bucket_wait_ns(&limit->bytes, now_ns);
-	uint64_t ops = token_bucket_wait_ns(&limit->ops, now_ns);
-	uint64_t wait_ns = MAX(bytes, ops);
-
-	/* A time beyond all clocks is not one in the past. */
-	*until_ns = now_ns + MIN(wait_ns, UINT64_MAX - now_ns);
-	return wait_ns;
-}
-
-static void limit_spend_locked(struct limit *limit, uint64_t len)
-{
-	token_bucket_spend(&limit->bytes, len);
-	token_bucket_spend(&limit->ops, 1);
-}
-
-bool limit_take(struct limit *limit, uint64_t now_ns, uint64_t len,
-		uint64_t *until_ns)
-{
-	bool may;
-
-	pthread_mutex_lock(&limit->lock);
-	may = !limit_wait_ns_locked(limit, now_ns, until_ns);
-	if (may)
-		limit_spend_locked(limit, len);
-	pthread_mutex_unlock(&limit->lock);
-	return may;
-}
-
 bool limit_may(struct limit *limit, uint64_t now_ns, uint64_t *until_ns)
 {
-	bool may;
+	uint64_t bytes, ops, wait_ns;
 
 	pthread_mutex_lock(&limit->lock);
-	may = !limit_wait_ns_locked(limit, now_ns, until_ns);
+	bytes = token_bucket_wait_ns(&limit->bytes, now_ns);
+	ops = token_bucket_wait_ns(&limit->ops, now_ns);
 	pthread_mutex_unlock(&limit->lock);
-	return may;
+	wait_ns = MAX(bytes, ops);
+	/* A time beyond all clocks is not one in the past. */
+	*until_ns = now_ns + MIN(wait_ns, UINT64_MAX - now_ns);
+	return !wait_ns;
 }
 
 bool limit_charge(struct limit *limit, uint64_t len)
@@ -108,7 +81,8 @@ bool limit_charge(struct limit *limit, uint64_t len)
 	bool more;
 
 	pthread_mutex_lock(&limit->lock);
-	limit_spend_locked(limit, len);
+	token_bucket_spend(&limit->bytes, len);
+	token_bucket_spend(&limit->ops, 1);
 	more = token_bucket_has(&limit->bytes) && token_bucket_has(&limit->ops);
 	pthread_mutex_unlock(&limit->lock);
 	return more;

@@ -44,68 +44,56 @@ struct limits_config {
 
 #define LIMIT_UNSET UINT64_MAX
 #define LIMIT_MAX ((uint64_t)INT64_MAX) /* JSON has no larger numbers */
+#define LIMIT_MAX_MS 86400000u
 
 /* clang-format off: one line, one thing to say */
-#define LIMIT_PARAM_SET(params, member, key, path, words, size_type)        \
-	{ .name = #key "_size",                                             \
-	  .type = size_type,                                                \
-	  .offset = offsetof(params, member.key.size),                      \
-	  .json = "rate_limiter_config." path ".size",                      \
-	  .unit = words,                                                    \
-	  .help = words " allowed per " #key "_refill_time; 0: no limit" }, \
-		{ .name = #key "_one_time_burst",                           \
-		  .type = size_type,                                        \
-		  .offset = offsetof(params, member.key.one_time_burst),    \
-		  .unit = words,                                            \
-		  .json = "rate_limiter_config." path ".one_time_burst",    \
-		  .help = words " allowed once, on top" },                  \
-	{                                                                   \
-		.name = #key "_refill_time", .type = PARAM_UINT,            \
-		.offset = offsetof(params, member.key.refill_time_ms),      \
-		.json = "rate_limiter_config." path ".refill_time",         \
-		.unit = "ms", .def = 1000, .min = 1, .max = 86400000,       \
-		.help = "time in which " #key "_size " words " come back"   \
-	}
+#define LIMIT_PARAM_SET(params, member, key, path, words, kind)              \
+	PARAM(#key "_size", kind, params, member.key.size,                   \
+	      words " allowed per " #key "_refill_time; 0: no limit",        \
+	      .json = "rate_limiter_config." path ".size", .unit = words),   \
+		PARAM(#key "_one_time_burst", kind, params,                  \
+		      member.key.one_time_burst,                             \
+		      words " allowed once, on top",                         \
+		      .json = "rate_limiter_config." path ".one_time_burst", \
+		      .unit = words),                                        \
+		PARAM(#key "_refill_time", UINT, params,                     \
+		      member.key.refill_time_ms,                             \
+		      "time in which " #key "_size " words " come back",     \
+		      .json = "rate_limiter_config." path ".refill_time",    \
+		      .unit = "ms", .def = 1000, .min = 1,                   \
+		      .max = LIMIT_MAX_MS)
 /* The parameters of struct limit_config `member` of the struct `params`. */
-#define LIMIT_PARAMS(params, member)                                           \
-	LIMIT_PARAM_SET(params, member, bw, "bandwidth", "bytes", PARAM_SIZE), \
-		LIMIT_PARAM_SET(params, member, ops, "ops", "requests",        \
-				PARAM_UINT)
+#define LIMIT_PARAMS(params, member)                                     \
+	LIMIT_PARAM_SET(params, member, bw, "bandwidth", "bytes", SIZE), \
+		LIMIT_PARAM_SET(params, member, ops, "ops", "requests", UINT)
 
-#define LIMIT_OVERRIDE(params, way, key, field, value, path, kind, largest, \
+#define LIMIT_OVERRIDE(params, way, key, value, field, path, kind, largest, \
 		       words)                                               \
-	{                                                                   \
-		.name = #way "_" #key "_" value,                            \
-		.json = #way "." path "." value, .type = kind,              \
-		.offset = offsetof(params, field), .def = LIMIT_UNSET,      \
-		.max = largest,                                             \
-		.help = #key "_" value " of what the guest " words          \
-	}
-#define LIMIT_OVERRIDE_SET(params, way, key, member, path, kind, words)       \
-	LIMIT_OVERRIDE(params, way, key, member.key.size, "size", path, kind, \
+	PARAM(#way "_" #key "_" value, kind, params, field,                 \
+	      #key "_" value " of what the guest " words,                   \
+	      .json = #way "." path "." value, .def = LIMIT_UNSET,          \
+	      .max = largest)
+#define LIMIT_OVERRIDE_SET(params, way, member, key, path, kind, words)       \
+	LIMIT_OVERRIDE(params, way, key, "size", member.key.size, path, kind, \
 		       LIMIT_MAX, words),                                     \
-		LIMIT_OVERRIDE(params, way, key, member.key.one_time_burst,   \
-			       "one_time_burst", path, kind, LIMIT_MAX,       \
-			       words),                                        \
-		LIMIT_OVERRIDE(params, way, key, member.key.refill_time_ms,   \
-			       "refill_time", path, PARAM_UINT, 86400000,     \
-			       words)
+		LIMIT_OVERRIDE(params, way, key, "one_time_burst",            \
+			       member.key.one_time_burst, path, kind,         \
+			       LIMIT_MAX, words),                             \
+		LIMIT_OVERRIDE(params, way, key, "refill_time",               \
+			       member.key.refill_time_ms, path, UINT,         \
+			       LIMIT_MAX_MS, words)
+#define LIMIT_OVERRIDES(params, way, member, words)                            \
+	LIMIT_OVERRIDE_SET(params, way, member, bw, "bandwidth", SIZE, words), \
+		LIMIT_OVERRIDE_SET(params, way, member, ops, "ops", UINT,      \
+				   words)
 /* The parameters of struct limits_config `member` of the struct `params`: those
  * of both, with the JSON group rate_limiter_config; and of rx and tx. */
-#define LIMITS_PARAMS(params, member)                                         \
-	LIMIT_PARAMS(params, member.both),                                    \
-		LIMIT_OVERRIDE_SET(params, rx, bw,                            \
-				   member.each[VIRTIO_TO_GUEST], "bandwidth", \
-				   PARAM_SIZE, "receives"),                   \
-		LIMIT_OVERRIDE_SET(params, rx, ops,                           \
-				   member.each[VIRTIO_TO_GUEST], "ops",       \
-				   PARAM_UINT, "receives"),                   \
-		LIMIT_OVERRIDE_SET(params, tx, bw,                            \
-				   member.each[VIRTIO_FROM_GUEST],            \
-				   "bandwidth", PARAM_SIZE, "sends"),         \
-		LIMIT_OVERRIDE_SET(params, tx, ops,                           \
-				   member.each[VIRTIO_FROM_GUEST], "ops",     \
-				   PARAM_UINT, "sends")
+#define LIMITS_PARAMS(params, member)                                       \
+	LIMIT_PARAMS(params, member.both),                                  \
+		LIMIT_OVERRIDES(params, rx, member.each[VIRTIO_TO_GUEST],   \
+				"receives"),                                \
+		LIMIT_OVERRIDES(params, tx, member.each[VIRTIO_FROM_GUEST], \
+				"sends")
 /* clang-format on */
 
 /* What holds in one direction. Any thread. */
@@ -136,15 +124,9 @@ bool limit_set(struct limit *limit, const struct limit_config *config,
 	       uint64_t now_ns);
 
 /*
- * May a request of len bytes go? True: it was charged. False: it was not, and
- * asking again makes sense at *until_ns. Times are in nanoseconds of
- * CLOCK_MONOTONIC. Any thread.
+ * May something go? False: asking again makes sense at *until_ns. Times are in
+ * nanoseconds of CLOCK_MONOTONIC. Any thread.
  */
-bool limit_take(struct limit *limit, uint64_t now_ns, uint64_t len,
-		uint64_t *until_ns);
-
-/* The same in two halves, for what has its length when it was done. May
- * something go? False: asking again makes sense at *until_ns. Any thread. */
 bool limit_may(struct limit *limit, uint64_t now_ns, uint64_t *until_ns);
 /* It went, with len bytes. False: nothing may go without limit_may(). Any
  * thread; several that were told that they may are all charged. */

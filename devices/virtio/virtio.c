@@ -734,11 +734,8 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 	dev->config_len = init->config_len;
 	dev->nr_io_queues = init->nr_io_queues;
 	atomic_store(&dev->config_vector, VIRTIO_NO_VECTOR);
-	for (i = 0; i < VIRTIO_DIRECTIONS; i++) {
+	for (i = 0; i < VIRTIO_DIRECTIONS; i++)
 		limit_init(&dev->limits[i]);
-		if (init->limit)
-			limit_set(&dev->limits[i], init->limit, loop_now_ns());
-	}
 	pthread_mutex_init(&dev->lock, NULL);
 	dev->queues = calloc(init->nr_queues, sizeof(*dev->queues));
 	if (!dev->queues)

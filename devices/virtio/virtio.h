@@ -244,7 +244,6 @@ struct virtio_init {
 	bool gives_way; /* as of struct loop_poller */
 	/* The first queues carry I/O: their counters are the device's. */
 	unsigned int nr_io_queues;
-	const struct limit_config *limit; /* of each direction; NULL: none */
 	/* The first queues' rings are served by somebody else; see above. */
 	unsigned int nr_elsewhere;
 	/* So many queues in a row share a loop (pairs: 2); 0: each has the

@@ -2,22 +2,6 @@
 /* Copyright (c) The vmm authors */
 #include "devices/virtio/virtio_limit.h"
 
-bool virtio_queue_admit(struct virtio_queue *q, enum virtio_direction direction,
-			struct vq_chain *chain, uint64_t len)
-{
-	struct limit *limit = &q->dev->limits[direction];
-	uint64_t now, until;
-
-	if (!atomic_load_explicit(&limit->active, memory_order_relaxed))
-		return true;
-	now = loop_now_ns();
-	if (limit_take(limit, now, len, &until))
-		return true;
-	virtqueue_unpop(&q->vq, chain);
-	virtio_queue_hold(q, now, until);
-	return false;
-}
-
 bool virtio_queue_may(struct virtio_queue *q, enum virtio_direction direction)
 {
 	struct limit *limit = &q->dev->limits[direction];
@@ -39,6 +23,17 @@ bool virtio_queue_charge(struct virtio_queue *q,
 
 	return !atomic_load_explicit(&limit->active, memory_order_relaxed) ||
 	       limit_charge(limit, len);
+}
+
+bool virtio_queue_admit(struct virtio_queue *q, enum virtio_direction direction,
+			struct vq_chain *chain, uint64_t len)
+{
+	if (virtio_queue_may(q, direction)) {
+		virtio_queue_charge(q, direction, len);
+		return true;
+	}
+	virtqueue_unpop(&q->vq, chain);
+	return false;
 }
 
 void virtio_set_limit(struct virtio_dev *dev, enum virtio_direction direction,

@@ -27,10 +27,11 @@ bool virtio_queue_may(struct virtio_queue *q, enum virtio_direction direction);
 bool virtio_queue_charge(struct virtio_queue *q,
 			 enum virtio_direction direction, uint64_t len);
 
-/* Limit to what config says from now on (limit.h). Main thread. */
+/* Limit to what config says from now on (limit.h), also after virtio_init().
+ * Main thread. */
 void virtio_set_limit(struct virtio_dev *dev, enum virtio_direction direction,
 		      const struct limit_config *config);
-/* The same for both directions, also after virtio_init(). Main thread. */
+/* The same for both directions. Main thread. */
 void virtio_set_limits(struct virtio_dev *dev,
 		       const struct limits_config *config);
 

@@ -67,6 +67,17 @@ static void test_parameters(void **state unused_param)
 	assert_int_equal(c.after, 8);
 }
 
+/* What virtio_queue_admit() does. */
+static bool limit_take(struct limit *l, uint64_t now_ns, uint64_t len,
+		       uint64_t *until_ns)
+{
+	bool may = limit_may(l, now_ns, until_ns);
+
+	if (may)
+		limit_charge(l, len);
+	return may;
+}
+
 static void test_takes_both_or_none(void **state unused_param)
 {
 	const struct limit_config none = { .bw.size = 0 };
