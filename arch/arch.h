@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "boot/request.h"
 #include "devices/device.h"
 #include "vmm/error.h"
 #include "vmm/gmem.h"
@@ -86,33 +87,21 @@ int arch_vcpu_rest(struct vcpu *vcpu, struct error *err);
 
 /* What a guest is started with. All borrowed. */
 struct arch_boot {
-	struct gmem *gmem;
-	int kernel_fd;
-	const char *kernel_name; /* for messages */
-	int initramfs_fd; /* -1: none */
-	const char *initramfs_name;
-	const char *cmdline;
+	struct boot_request req; /* without what the port knows */
 	unsigned int nr_cpus; /* there at the start */
 	unsigned int max_cpus; /* that there may be */
 	bool has_serial; /* there is a serial port */
 };
 
-/* How the kernel in memory is entered; the port's own. */
-struct arch_entry {
-	uint64_t pc;
-	uint64_t params; /* guest address that it is told */
-	int mode;
-};
-
 /* Put kernel, initramfs, command line and tables into memory, which nobody else
  * uses meanwhile, and say how to enter it. Takes as long as the files do. Any
  * thread. -errno with a message. */
-int arch_load(const struct arch_boot *boot, struct arch_entry *entry,
+int arch_load(const struct arch_boot *boot, struct boot_result *entry,
 	      struct error *err);
 
 /* Point the first vCPU, fresh, at the entry. Main thread. -errno with a
  * message. */
-int arch_enter(struct vcpu *first, const struct arch_entry *entry,
+int arch_enter(struct vcpu *first, const struct boot_result *entry,
 	       struct error *err);
 
 /* Handle an exit reason that vmm/vcpu.c does not know. vCPU thread.

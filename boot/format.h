@@ -70,4 +70,7 @@ struct boot_machine {
 extern const struct boot_format boot_format_elf;
 extern const struct boot_format boot_format_bzimage;
 
+/* vmlinux and bzImage, laid out as boot/layout_x86.h says. */
+extern const struct boot_machine boot_machine_x86;
+
 #endif

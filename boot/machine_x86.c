@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#include "boot/machine_x86.h"
+#include "boot/format.h"
 
 #include <elf.h>
 

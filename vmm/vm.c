@@ -321,7 +321,7 @@ static int vm_start(struct vm *vm, struct error *err)
 static void vm_load_run(struct pool_job *job)
 {
 	struct vm_load *load = container_of(job, struct vm_load, job);
-	struct gmem *gm = load->boot.gmem;
+	struct gmem *gm = load->boot.req.gm;
 	struct error *err = &load->err;
 	int r = 0;
 
@@ -371,12 +371,12 @@ static int vm_load_begin(struct vm *vm, bool clear, struct error *err)
 	load->clear = clear;
 	load->pages = (struct pages_job){ .op = PAGES_POPULATE };
 	load->boot = (struct arch_boot){
-		.gmem = &vm->board.gmem,
-		.kernel_fd = vm->kernel_fd,
-		.kernel_name = vc->kernel ? vc->kernel : "fd",
-		.initramfs_fd = vm->initramfs_fd,
-		.initramfs_name = vc->initramfs ? vc->initramfs : "fd",
-		.cmdline = load->cmdline,
+		.req = { .gm = &vm->board.gmem,
+			 .kernel_fd = vm->kernel_fd,
+			 .kernel_name = vc->kernel ? vc->kernel : "fd",
+			 .initramfs_fd = vm->initramfs_fd,
+			 .initramfs_name = vc->initramfs ? vc->initramfs : "fd",
+			 .cmdline = load->cmdline },
 		.nr_cpus = vm->board.nr_cpus,
 		.max_cpus = vm->kvm.max_vcpus,
 		.has_serial = vc->serial.mode != SERIAL_OFF,

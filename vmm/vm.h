@@ -58,7 +58,7 @@ struct vm_load {
 	struct pages_job pages;
 	char *cmdline;
 	struct arch_boot boot;
-	struct arch_entry entry;
+	struct boot_result entry;
 	int result;
 	struct error err;
 };

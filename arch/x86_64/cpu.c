@@ -157,12 +157,12 @@ static int cpu_page_tables(struct gmem *gm)
 	return 0;
 }
 
-int arch_enter(struct vcpu *vcpu, const struct arch_entry *entry,
+int arch_enter(struct vcpu *vcpu, const struct boot_result *entry,
 	       struct error *err)
 {
 	struct gmem *gm = &vcpu->config.board->gmem;
-	bool long_mode = entry->mode == BOOT_ENTRY_LINUX64;
-	struct kvm_regs regs = { .rip = entry->pc, .rflags = 2 };
+	bool long_mode = entry->kind == BOOT_ENTRY_LINUX64;
+	struct kvm_regs regs = { .rip = entry->entry, .rflags = 2 };
 	struct kvm_sregs sregs;
 	int r;
 

@@ -14,8 +14,8 @@
 #include "arch/x86_64/layout.h"
 #include "boot/acpi_tables.h"
 #include "boot/boot.h"
+#include "boot/format.h"
 #include "boot/layout_x86.h"
-#include "boot/machine_x86.h"
 #include "vmm/util.h"
 
 const char arch_console[] = "ttyS0";
@@ -160,7 +160,7 @@ static unsigned int machine_memory_map(const struct gmem *gm,
 
 static int machine_acpi(const struct arch_boot *boot, struct error *err)
 {
-	const struct gmem *gm = boot->gmem;
+	const struct gmem *gm = boot->req.gm;
 	uint64_t mmio64_len;
 	gpa_t mmio64 = arch_pci_mmio64(gm, &mmio64_len);
 	const struct acpi_config ac = {
@@ -183,7 +183,7 @@ static int machine_acpi(const struct arch_boot *boot, struct error *err)
 		.nr_dimms = gmem_max_dimms(gm),
 	};
 
-	return acpi_build(boot->gmem, BOOT_ACPI, BOOT_ACPI_ROOM, &ac, err);
+	return acpi_build(boot->req.gm, BOOT_ACPI, BOOT_ACPI_ROOM, &ac, err);
 }
 
 /*
@@ -204,34 +204,19 @@ static int machine_reset_vector(struct gmem *gm)
 	return gmem_write(gm, BOOT_RESET_VECTOR, code, sizeof(code));
 }
 
-int arch_load(const struct arch_boot *boot, struct arch_entry *entry,
+int arch_load(const struct arch_boot *boot, struct boot_result *entry,
 	      struct error *err)
 {
 	struct boot_range map[BOOT_MAX_RANGES];
-	struct boot_request req = {
-		.machine = &boot_machine_x86,
-		.gm = boot->gmem,
-		.kernel_fd = boot->kernel_fd,
-		.kernel_name = boot->kernel_name,
-		.initramfs_fd = boot->initramfs_fd,
-		.initramfs_name = boot->initramfs_name,
-		.cmdline = boot->cmdline,
-		.rsdp = BOOT_ACPI,
-		.map = map,
-		.nr_map = machine_memory_map(boot->gmem, map),
-	};
-	struct boot_result res;
+	struct boot_request req = boot->req;
 	int r = machine_acpi(boot, err);
 
-	if (!r && machine_reset_vector(boot->gmem))
+	req.machine = &boot_machine_x86;
+	req.rsdp = BOOT_ACPI;
+	req.map = map;
+	req.nr_map = machine_memory_map(req.gm, map);
+	if (!r && machine_reset_vector(req.gm))
 		r = error_set(err, EFAULT, "--memory: no RAM at %#x",
 			      BOOT_RESET_VECTOR);
-	if (!r)
-		r = boot_load(&req, &res, err);
-	if (r)
-		return r;
-	*entry = (struct arch_entry){ .pc = res.entry,
-				      .params = res.params,
-				      .mode = res.kind };
-	return 0;
+	return r ? r : boot_load(&req, entry, err);
 }

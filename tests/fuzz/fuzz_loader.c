@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "boot/boot.h"
+#include "boot/format.h"
 #include "boot/layout_x86.h"
-#include "boot/machine_x86.h"
 #include "vmm/gmem.h"
 #include "vmm/util.h"
 

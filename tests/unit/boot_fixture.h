@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #include "boot/boot.h"
+#include "boot/format.h"
 #include "boot/layout_x86.h"
-#include "boot/machine_x86.h"
 #include "vmm/byteorder.h"
 #include "vmm/gmem.h"
 #include "vmm/util.h"
