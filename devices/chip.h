@@ -38,6 +38,13 @@ struct chip_kind {
 	struct device_ops ops;
 };
 
+/* A class of chips: DEVICE_PLATFORM or DEVICE_BUS, and what it is. */
+#define CHIP_CLASS(class_name, where, what)                               \
+	{                                                                 \
+		.name = class_name, .kind = where, .create = chip_create, \
+		.chip = what                                              \
+	}
+
 /* device_class.create of all chips; config is the chip's place. */
 int chip_create(struct board *board, const void *config, void *opened,
 		struct device **out, struct error *err);

@@ -617,9 +617,5 @@ static const struct chip_kind pci_root = {
 	},
 };
 
-const struct device_class pci_root_class = {
-	.name = "pci_root",
-	.kind = DEVICE_BUS,
-	.create = chip_create,
-	.chip = &pci_root,
-};
+const struct device_class pci_root_class =
+	CHIP_CLASS("pci_root", DEVICE_BUS, &pci_root);

@@ -227,9 +227,5 @@ static const struct chip_kind acpi_hotplug = {
 	},
 };
 
-const struct device_class acpi_hotplug_class = {
-	.name = "acpi_hotplug",
-	.kind = DEVICE_PLATFORM,
-	.create = chip_create,
-	.chip = &acpi_hotplug,
-};
+const struct device_class acpi_hotplug_class =
+	CHIP_CLASS("acpi_hotplug", DEVICE_PLATFORM, &acpi_hotplug);

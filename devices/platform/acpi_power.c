@@ -67,9 +67,5 @@ static const struct chip_kind acpi_power = {
 	},
 };
 
-const struct device_class acpi_power_class = {
-	.name = "acpi_power",
-	.kind = DEVICE_PLATFORM,
-	.create = chip_create,
-	.chip = &acpi_power,
-};
+const struct device_class acpi_power_class =
+	CHIP_CLASS("acpi_power", DEVICE_PLATFORM, &acpi_power);

@@ -25,9 +25,5 @@ static const struct chip_kind debug_port = {
 	.ops.destroy = chip_destroy,
 };
 
-const struct device_class debug_port_class = {
-	.name = "debug_port",
-	.kind = DEVICE_PLATFORM,
-	.create = chip_create,
-	.chip = &debug_port,
-};
+const struct device_class debug_port_class =
+	CHIP_CLASS("debug_port", DEVICE_PLATFORM, &debug_port);

@@ -203,9 +203,5 @@ static const struct chip_kind ioapic = {
 	},
 };
 
-const struct device_class ioapic_class = {
-	.name = "ioapic",
-	.kind = DEVICE_PLATFORM,
-	.create = chip_create,
-	.chip = &ioapic,
-};
+const struct device_class ioapic_class =
+	CHIP_CLASS("ioapic", DEVICE_PLATFORM, &ioapic);

@@ -283,9 +283,5 @@ static const struct chip_kind serial_8250 = {
 	},
 };
 
-const struct device_class serial_8250_class = {
-	.name = "serial_8250",
-	.kind = DEVICE_PLATFORM,
-	.create = chip_create,
-	.chip = &serial_8250,
-};
+const struct device_class serial_8250_class =
+	CHIP_CLASS("serial_8250", DEVICE_PLATFORM, &serial_8250);
