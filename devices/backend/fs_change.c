@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "devices/backend/fs_tree.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "vmm/util.h"
+
+/*
+ * What makes, removes and renames. What was made is identified by a descriptor
+ * of it, not by its name once more. What the guest knows and is about to lose
+ * its name gets a descriptor first, which stays until the guest forgets it.
+ */
+
+#define FS_MADE_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
+/* A directory in which something is about to change. */
+struct change_dir {
+	struct fs_inode *inode;
+	struct fs_ref ref;
+};
+
+static int dir_begin(struct fs_tree *t, uint64_t nodeid, const char *name,
+		     struct change_dir *d)
+{
+	int r = name ? fs_name_check(name) : 0;
+
+	if (!r && t->config.readonly)
+		r = -EROFS;
+	return r ? r : fs_node_dir(t, nodeid, &d->inode, &d->ref);
+}
+
+static void dir_end(struct fs_tree *t, struct change_dir *d)
+{
+	fs_ref_put(t, &d->ref);
+	fs_inode_put(t, d->inode);
+}
+
+/* ---- making ---- */
+
+/* fd is what was made as name: the guest knows it now. */
+static int made_enter(struct fs_tree *t, struct change_dir *d, const char *name,
+		      struct fs_entry *entry)
+{
+	int fd = openat(d->ref.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = fs_node_enter(t, d->inode, d->ref.fd, name, fd, entry, NULL);
+	close(fd);
+	return r;
+}
+
+/* Make one by fn, for the caller. */
+static int make_name(struct fs_tree *t, const struct fs_call *call,
+		     const struct fs_make *make,
+		     int (*fn)(const struct fs_make *make, int dirfd),
+		     struct fs_entry *entry)
+{
+	struct change_dir d;
+	int r = dir_begin(t, make->parent, make->name, &d);
+
+	if (r)
+		return r;
+	r = fs_caller_enter(t, call);
+	if (!r) {
+		r = fn(make, d.ref.fd) ? -errno : 0;
+		fs_caller_leave(t);
+	}
+	if (!r)
+		r = made_enter(t, &d, make->name, entry);
+	dir_end(t, &d);
+	return r;
+}
+
+static int make_mkdir(const struct fs_make *make, int dirfd)
+{
+	return mkdirat(dirfd, make->name, make->mode & 07777);
+}
+
+static int make_mknod(const struct fs_make *make, int dirfd)
+{
+	/* As the kernel encodes it for itself: 12 bits and 20. */
+	dev_t dev = makedev(make->rdev >> 8 & 0xfff,
+			    (make->rdev & 0xff) | (make->rdev >> 12 & 0xfff00));
+
+	return mknodat(dirfd, make->name, make->mode & (S_IFMT | 07777), dev);
+}
+
+static int make_symlink(const struct fs_make *make, int dirfd)
+{
+	return symlinkat(make->target, dirfd, make->name);
+}
+
+int fs_mkdir(struct fs_tree *t, const struct fs_call *call,
+	     const struct fs_make *make, struct fs_entry *entry)
+{
+	return make_name(t, call, make, make_mkdir, entry);
+}
+
+int fs_mknod(struct fs_tree *t, const struct fs_call *call,
+	     const struct fs_make *make, struct fs_entry *entry)
+{
+	return make_name(t, call, make, make_mknod, entry);
+}
+
+int fs_symlink(struct fs_tree *t, const struct fs_call *call,
+	       const struct fs_make *make, struct fs_entry *entry)
+{
+	return make_name(t, call, make, make_symlink, entry);
+}
+
+/* ---- making and opening ---- */
+
+static int open_access(const struct fs_tree *t, int flags)
+{
+	int access = flags & O_ACCMODE;
+
+	return t->config.writeback && access == O_WRONLY ? O_RDWR : access;
+}
+
+/* Without a name there is no other way to it than a descriptor. */
+static int made_keep(struct fs_tree *t, struct fs_inode *inode, int fd)
+{
+	int path = openat(t->proc, fs_proc_name(fd).text, O_PATH | O_CLOEXEC);
+	struct fs_ref ref;
+	int r;
+
+	if (path < 0)
+		return -errno;
+	fs_fds_add(t, inode, path, &ref);
+	r = fs_fds_keep(t, inode, &ref);
+	fs_ref_put(t, &ref);
+	return r;
+}
+
+/* fd, charged, was made and opened: into both tables. */
+static int made_open(struct fs_tree *t, struct change_dir *d, int fd,
+		     const struct fs_make *make, struct fs_entry *entry,
+		     struct fs_opened *opened)
+{
+	struct fs_inode *inode;
+	int r;
+
+	r = fs_node_enter(t, d->inode, d->ref.fd, make->name ? make->name : "",
+			  fd, entry, &inode);
+	if (r)
+		return r;
+	opened->keep_cache = t->config.cache == FS_CACHE_ALWAYS;
+	opened->direct = t->config.cache == FS_CACHE_NEVER;
+	if (!make->name)
+		r = made_keep(t, inode, fd);
+	if (!r)
+		r = fs_file_add(t, inode, fd, make->flags, &opened->fh);
+	if (r) {
+		fs_forget(t, entry->nodeid, 1);
+		fs_inode_put(t, inode);
+	}
+	return r;
+}
+
+/* Make and open a file of the caller's by openat(2). */
+static int make_open(struct fs_tree *t, const struct fs_call *call,
+		     struct change_dir *d, const struct fs_make *make,
+		     struct fs_entry *entry, struct fs_opened *opened)
+{
+	int flags = open_access(t, make->flags) | FS_MADE_FLAGS |
+		    (make->flags & (O_SYNC | O_DSYNC));
+	int fd = -1, r = fs_fds_charge(t);
+
+	if (r)
+		return r;
+	flags |= make->name ? O_CREAT | O_EXCL : O_TMPFILE;
+	if ((flags & O_ACCMODE) == O_ACCMODE)
+		r = -EINVAL;
+	if (!r)
+		r = fs_caller_enter(t, call);
+	if (!r) {
+		fd = openat(d->ref.fd, make->name ? make->name : ".", flags,
+			    make->mode & 07777);
+		r = fd < 0 ? -errno : 0;
+		fs_caller_leave(t);
+	}
+	if (!r)
+		r = made_open(t, d, fd, make, entry, opened);
+	if (r) {
+		close_fd(&fd);
+		fs_fds_uncharge(t);
+	}
+	return r;
+}
+
+/* Open what the host has put there. It is opened as what it is. */
+static int open_found(struct fs_tree *t, const struct fs_call *call,
+		      struct change_dir *d, const struct fs_make *make,
+		      struct fs_entry *entry, struct fs_opened *opened)
+{
+	int r = fs_node_enter(t, d->inode, d->ref.fd, make->name, -1, entry,
+			      NULL);
+
+	if (r)
+		return r;
+	r = fs_open(t, call, entry->nodeid, make->flags, opened);
+	if (r)
+		fs_forget(t, entry->nodeid, 1);
+	return r;
+}
+
+int fs_create(struct fs_tree *t, const struct fs_call *call,
+	      const struct fs_make *make, struct fs_entry *entry,
+	      struct fs_opened *opened)
+{
+	struct change_dir d;
+	int r = dir_begin(t, make->parent, make->name, &d);
+
+	if (r)
+		return r;
+	r = make_open(t, call, &d, make, entry, opened);
+	if (r == -EEXIST && !(make->flags & O_EXCL))
+		r = open_found(t, call, &d, make, entry, opened);
+	dir_end(t, &d);
+	return r;
+}
+
+int fs_tmpfile(struct fs_tree *t, const struct fs_call *call,
+	       const struct fs_make *make, struct fs_entry *entry,
+	       struct fs_opened *opened)
+{
+	struct fs_make nameless = *make;
+	struct change_dir d;
+	int r = dir_begin(t, make->parent, NULL, &d);
+
+	if (r)
+		return r;
+	nameless.name = NULL;
+	/* It has to be opened for writing. */
+	if ((make->flags & O_ACCMODE) == O_RDONLY)
+		r = -EINVAL;
+	if (!r)
+		r = make_open(t, call, &d, &nameless, entry, opened);
+	dir_end(t, &d);
+	return r;
+}
+
+/* ---- links ---- */
+
+static int link_fd(const struct fs_tree *t, int fd, int dirfd, const char *name)
+{
+	if (!linkat(fd, "", dirfd, name, AT_EMPTY_PATH))
+		return 0;
+	/* That takes CAP_DAC_READ_SEARCH. */
+	if (errno != ENOENT && errno != EPERM)
+		return -errno;
+	return linkat(t->proc, fs_proc_name(fd).text, dirfd, name,
+		      AT_SYMLINK_FOLLOW)
+		       ? -errno
+		       : 0;
+}
+
+int fs_link(struct fs_tree *t, uint64_t nodeid, uint64_t parent,
+	    const char *name, struct fs_entry *entry)
+{
+	struct fs_inode *inode;
+	struct change_dir d;
+	struct fs_ref ref;
+	int r = dir_begin(t, parent, name, &d);
+
+	if (r)
+		return r;
+	inode = fs_inode_get(t, nodeid);
+	r = inode ? fs_node_ref(t, inode, &ref) : -ESTALE;
+	if (!r) {
+		r = link_fd(t, ref.fd, d.ref.fd, name);
+		if (!r)
+			r = fs_node_enter(t, d.inode, d.ref.fd, name, ref.fd,
+					  entry, NULL);
+		fs_ref_put(t, &ref);
+	}
+	if (inode)
+		fs_inode_put(t, inode);
+	dir_end(t, &d);
+	return r;
+}
+
+/* ---- what loses its name ---- */
+
+/* What the guest knows by a name, held so that it outlives it. */
+struct change_victim {
+	struct fs_inode *inode; /* NULL: the guest does not know it */
+	struct fs_ref ref;
+};
+
+static int victim_hold(struct fs_tree *t, struct change_dir *d,
+		       const char *name, struct change_victim *v)
+{
+	int r;
+
+	v->inode = fs_node_known(t, d->inode, d->ref.fd, name);
+	if (!v->inode)
+		return 0;
+	do {
+		r = fs_node_ref(t, v->inode, &v->ref);
+		if (r)
+			break;
+		r = fs_fds_keep(t, v->inode, &v->ref);
+		if (r)
+			fs_ref_put(t, &v->ref);
+	} while (r == -EAGAIN);
+	/* What cannot be opened any more is nothing to be held. */
+	if (!r || r == -ENFILE)
+		return r;
+	fs_inode_put(t, v->inode);
+	v->inode = NULL;
+	return 0;
+}
+
+/* Did it lose its last name? If it did not, it can be opened again. */
+static void victim_end(struct fs_tree *t, struct change_victim *v, bool removed)
+{
+	struct statx stx;
+
+	if (!v->inode)
+		return;
+	if (!removed || (!(atomic_load(&v->inode->flags) & FS_INODE_NAMED) &&
+			 !fs_stat(v->ref.fd, "", &stx) && stx.stx_nlink))
+		fs_fds_unkeep(t, &v->ref);
+	fs_ref_put(t, &v->ref);
+	fs_inode_put(t, v->inode);
+}
+
+static int remove_name(struct fs_tree *t, uint64_t parent, const char *name,
+		       int flags)
+{
+	struct change_victim v;
+	struct change_dir d;
+	int r = dir_begin(t, parent, name, &d);
+
+	if (r)
+		return r;
+	r = victim_hold(t, &d, name, &v);
+	if (!r) {
+		r = unlinkat(d.ref.fd, name, flags) ? -errno : 0;
+		victim_end(t, &v, !r);
+	} else if (v.inode) {
+		fs_inode_put(t, v.inode);
+	}
+	dir_end(t, &d);
+	return r;
+}
+
+int fs_unlink(struct fs_tree *t, uint64_t parent, const char *name)
+{
+	return remove_name(t, parent, name, 0);
+}
+
+int fs_rmdir(struct fs_tree *t, uint64_t parent, const char *name)
+{
+	return remove_name(t, parent, name, AT_REMOVEDIR);
+}
+
+/* ---- renaming ---- */
+
+/* Rename, and tell inodes that are found by name of theirs. */
+static int rename_known(struct fs_tree *t, const struct fs_call *call,
+			struct change_dir *from, struct change_dir *to,
+			const struct fs_rename *r)
+{
+	struct fs_inode *moved =
+		fs_node_known(t, from->inode, from->ref.fd, r->from_name);
+	bool exchange = r->flags & RENAME_EXCHANGE;
+	struct change_victim v;
+	int ret = victim_hold(t, to, r->to_name, &v);
+
+	/* A whiteout is made for the caller. */
+	if (!ret && r->flags & RENAME_WHITEOUT)
+		ret = fs_caller_enter(t, call);
+	if (!ret) {
+		ret = renameat2(from->ref.fd, r->from_name, to->ref.fd,
+				r->to_name, r->flags)
+			      ? -errno
+			      : 0;
+		fs_caller_leave(t);
+		if (!ret && moved)
+			fs_inode_rename(t, moved, to->inode, r->to_name);
+		if (!ret && exchange && v.inode)
+			fs_inode_rename(t, v.inode, from->inode, r->from_name);
+		victim_end(t, &v, !ret && !exchange);
+	} else if (v.inode) {
+		fs_inode_put(t, v.inode);
+	}
+	if (moved)
+		fs_inode_put(t, moved);
+	return ret;
+}
+
+int fs_rename(struct fs_tree *t, const struct fs_call *call,
+	      const struct fs_rename *r)
+{
+	const unsigned int known = RENAME_NOREPLACE | RENAME_EXCHANGE |
+				   RENAME_WHITEOUT;
+	struct change_dir from, to;
+	int ret = dir_begin(t, r->from, r->from_name, &from);
+
+	if (ret)
+		return ret;
+	ret = r->flags & ~known ? -EINVAL
+				: dir_begin(t, r->to, r->to_name, &to);
+	if (!ret) {
+		ret = rename_known(t, call, &from, &to, r);
+		dir_end(t, &to);
+	}
+	dir_end(t, &from);
+	return ret;
+}
