@@ -52,7 +52,7 @@ def net_neighbours_long(t):
     limited = p99(t, quiet)
     vm.put("set-rate-limit", {"id": "net", "tx": {}})
     without = p99(t, quiet)
-    sent = network.rate(ns, "tap1", "rx", 2)
+    sent = network.rates(ns, "tap1", 2)["rx"]
     print(f"# {t.name}: p99 of pings {idle:.2f} ms idle, {limited:.2f} ms beside a "
           f"flood limited to {FLOOD_MBITS} Mbit/s, {without:.2f} ms beside one of "
           f"{sent:.0f} Mbit/s without limit", flush=True)

@@ -38,26 +38,42 @@ def check_counters(t, vm, device, least):
 
 
 def both_ways(t, guest, what, words="", number=0, seconds=BRIEF):
-    return [iperf(t, guest, f"{words} {way}", number, seconds, f"{what} {way}")
-            for way in ("", "-R")]
+    iperf(t, guest, f"--bidir {words}", number, seconds, what)
+
+
+def change_queues(t, guest):
+    """The guest changes their number, and changes it again while it sends."""
+    for pairs in (1, 4):
+        guest.do(f"ethtool -L eth0 combined {pairs}; say pairs $(ethtool -l eth0 | "
+                 "sed -n 's/Combined:[^0-9]*//p' | tail -n 1)")
+        t.equal("queue pairs in use", guest.fact("pairs"), str(pairs))
+        both_ways(t, guest, f"{pairs} queue pairs", "-P 4")
+    guest.do(f"iperf3 -c {network.address(0, 1)} -P 4 -t 4 >/tmp/iperf 2>&1 & "
+             "iperf=$!")
+    for pairs in (1, 3, 4):
+        guest.do(f"ethtool -L eth0 combined {pairs} && say changed")
+    t.equal("changes under way", len(guest.facts("changed")), 3)
+    guest.do("wait $iperf; say iperf $?", 60)
+    t.equal("the status of iperf3 meanwhile", guest.fact("iperf"), "0")
+    t.equal("losses after it", ping(t, guest, "-c 5 -i 0.1"), 0)
 
 
 @case("net-iperf")
 def net_iperf(t):
     """TCP and UDP both ways and a flood of pings: with all offloads, with those
     that the guest turns off and on again, with none, and with frames of 9000
-    bytes; an interface each."""
+    bytes; an interface each. Then four queue pairs."""
     ns = network.Namespace(t)
     guest, vm = start(t, [
-        net(ns, "tap0", 0, id="all"),
+        net(ns, "tap0", 0, id="all", num_queues=8),
         net(ns, "tap1", 1, id="none", offload_tso="off", offload_ufo="off",
             offload_csum="off"),
-        net(ns, "tap2", 2, id="jumbo", mtu=9000)])
+        net(ns, "tap2", 2, id="jumbo", mtu=9000)], cpus=4)
     for number in range(3):
         set_up(guest, number, f"eth{number}")
         ns.serve_iperf(number)
         t.equal(f"losses of a flood of pings to eth{number}",
-                ping(t, guest, "-f -c 200", number), 0)
+                ping(t, guest, "-f -c 100", number), 0)
         both_ways(t, guest, f"eth{number}", "", number)
     t.equal("losses of pings of 8972 bytes",
             ping(t, guest, "-c 3 -i 0.1 -M do -s 8972", 2), 0)
@@ -71,6 +87,7 @@ def net_iperf(t):
     shown = " ".join(guest.facts("features"))
     for name in ("tx-checksumming", "tcp-segmentation-offload"):
         t.check(f"{name}: off" in shown, f"eth1 offers {name}")
+    change_queues(t, guest)
     for device in ("all", "none", "jumbo"):
         check_counters(t, vm, device, 1 << 17)
     t.end_shell(guest)
@@ -93,7 +110,8 @@ def net_iperf_long(t):
                 set_up(guest, number, f"eth{number}")
                 ns.serve_iperf(number)
                 what = f"{pairs} queues, MTU {mtu}, offloads {state}"
-                both_ways(t, guest, what, f"-P {pairs}", number, 8)
+                for way in ("", "-R", "--bidir"):
+                    iperf(t, guest, f"-P {pairs} {way}", number, 8, f"{what} {way}")
                 both_ways(t, guest, what + ", UDP", "-u -b 20M", number, 4)
                 t.equal(f"{what}: losses of a flood of pings",
                         ping(t, guest, "-f -c 2000", number), 0)
@@ -102,40 +120,13 @@ def net_iperf_long(t):
             ns.stop()
 
 
-@case("net-queues")
-def net_queues(t):
-    """Four queue pairs, whose number the guest changes while it sends."""
-    ns = network.Namespace(t)
-    guest, vm = start(t, [net(ns, id="net", num_queues=8)], cpus=4)
-    set_up(guest)
-    ns.serve_iperf()
-    for pairs in (1, 4, 2):
-        guest.do(f"ethtool -L eth0 combined {pairs}; say pairs $(ethtool -l eth0 | "
-                 "sed -n 's/Combined:[^0-9]*//p' | tail -n 1)")
-        t.equal("queue pairs in use", guest.fact("pairs"), str(pairs))
-        both_ways(t, guest, f"{pairs} queue pairs", "-P 4")
-    guest.do(f"iperf3 -c {network.address(0, 1)} -P 4 -t 5 >/tmp/iperf 2>&1 & "
-             "iperf=$!")
-    for pairs in (4, 1, 3, 4):
-        guest.do(f"ethtool -L eth0 combined {pairs} && say changed")
-    t.equal("changes under way", len(guest.facts("changed")), 4)
-    guest.do("wait $iperf; say iperf $?")
-    t.equal("the status of iperf3 meanwhile", guest.fact("iperf"), "0")
-    t.equal("losses after it", ping(t, guest, "-c 5 -i 0.1"), 0)
-    check_counters(t, vm, "net", 1 << 18)
-    t.end_shell(guest)
-
-
 # -- Coming and going -----------------------------------------------------
 
 FLOOD = f"{network.PING} -f -w 60 {{address}} >/dev/null 2>&1 &"
 
 
-def hotplug(t, cycles):
-    """An interface comes and goes under a flood, while TCP runs over another."""
-    ns = network.Namespace(t)
-    guest, vm = start(t, [net(ns, id="stays")])
-    set_up(guest)
+def hotplug(t, ns, guest, vm, cycles):
+    """An interface comes and goes under a flood, while TCP runs over eth0."""
     ns.serve_iperf()
     guest.do(f"(while iperf3 -c {network.address(0, 1)} -t 2 >/tmp/iperf 2>&1; do "
              "echo >>/tmp/rounds; [ ! -e /tmp/stop ] || break; done; "
@@ -168,17 +159,16 @@ def hotplug(t, cycles):
              "say load $(cat /tmp/load); say rounds $(wc -l </tmp/rounds)", 60)
     t.equal("the load's status", guest.fact("load"), "0")
     t.check(int(guest.fact("rounds")) > 0, "the load had no time for a round")
-    t.end_shell(guest)
-
-
-@case("net-hotplug")
-def net_hotplug(t):
-    hotplug(t, 5)
+    ns.stop()
 
 
 @case("net-hotplug-long", long=True)
 def net_hotplug_long(t):
-    hotplug(t, 50)
+    ns = network.Namespace(t)
+    guest, vm = start(t, [net(ns, id="net")])
+    set_up(guest)
+    hotplug(t, ns, guest, vm, 50)
+    t.end_shell(guest)
 
 
 def carrier(guest, want, tries=200):
@@ -190,12 +180,8 @@ def carrier(guest, want, tries=200):
     return guest.fact("carrier")
 
 
-@case("net-link")
-def net_link(t):
-    """The link goes and comes: with the TAP's, and as vm.set-net says."""
-    ns = network.Namespace(t)
-    guest, vm = start(t, [net(ns, id="net")])
-    set_up(guest)
+def link(t, ns, guest, vm):
+    """It goes and comes: with the TAP's, and as vm.set-net says."""
     t.equal("the carrier at first", carrier(guest, "up"), "1")
     t.equal("losses at first", ping(t, guest, "-c 3 -i 0.1"), 0)
     for down, up in ((lambda: ns.ip("link set tap0 down"),
@@ -209,98 +195,121 @@ def net_link(t):
         up()
         t.equal("the carrier when it is up again", carrier(guest, "up"), "1")
         vm.wait_event("link-up", id="net")
+        # Nothing of a search for the neighbour that began without a link.
+        guest.do(f"{network.IP} neighbour flush dev eth0")
         t.equal("losses then", ping(t, guest, "-c 5 -i 0.2 -W 5"), 0)
-    t.end_shell(guest)
 
-
-@case("net-reboot")
-def net_reboot(t):
-    """Reboots and pauses under traffic; the address that vmm made up stays."""
-    ns = network.Namespace(t)
-    guest, vm = start(t, [net(ns, id="net", num_queues=4)], cpus=2,
-                      on_reset="reboot")
-    macs = set()
-    for boot in range(2):
-        set_up(guest)
-        ns.serve_iperf()
-        guest.do("say mac $(cat /sys/class/net/eth0/address)")
-        macs.add(guest.fact("mac"))
-        t.equal(f"losses in boot {boot}", ping(t, guest, "-f -c 50"), 0)
-        guest.do(f"iperf3 -c {network.address(0, 1)} -t 20 >/dev/null 2>&1 & " +
-                 FLOOD.format(address=network.address(0, 1)) + " usleep 500000")
-        text = len(guest.text())
-        guest.type("reboot -f\n")
-        guest.restarted(text)
-        ns.stop()
-    t.equal("addresses of the interface", len(macs), 1)
-    t.check(int(macs.pop()[:2], 16) & 3 == 2, "the address is not a locally "
-            f"administered one of one station: {guest.fact('mac')}")
-    set_up(guest)
-    ns.serve_iperf()
-    guest.do(f"iperf3 -c {network.address(0, 1)} -t 6 >/tmp/iperf 2>&1 & iperf=$!; "
-             "usleep 500000")
-    for _ in range(2):
-        vm.put("pause")
-        before = vm.get("counters")["net"]
-        time.sleep(1)
-        t.equal("what vmm counted while paused", vm.get("counters")["net"], before)
-        vm.put("resume")
-        time.sleep(0.5)
-    guest.do("wait $iperf; say iperf $?", 60)
-    t.equal("the status of iperf3 over the pauses", guest.fact("iperf"), "0")
-    both_ways(t, guest, "after all")
-    t.end_shell(guest)
-
-
-# -- Limits ---------------------------------------------------------------
 
 def limit(mbits):
     """A bucket of a tenth of a second."""
     return {"bandwidth": {"size": int(mbits * 1e6 / 8 / 10), "refill_time": 100}}
 
 
-def limits(t, rates, seconds):
-    ns = network.Namespace(t)
-    guest, vm = start(t, [net(ns, id="net")])
-    set_up(guest)
-    for way, words, direction in (("tx", "", "rx"), ("rx", "-R", "tx")):
-        ns.serve_iperf()
-        # Of small frames, as a large one would weigh too much in a short time.
-        guest.do(f"iperf3 -c {network.address(0, 1)} -u -l 1400 -b {2 * max(rates)}M "
-                 f"-t 600 {words} >/tmp/iperf 2>&1 & iperf=$!")
-        deadline = time.monotonic() + t.settings.seconds
-        while network.rate(ns, "tap0", direction, 0.5) < max(rates) and \
-                time.monotonic() < deadline:
-            pass
-        for mbits in rates:
-            vm.put("set-rate-limit", {"id": "net", way: limit(mbits)})
-            # A busy machine can make it less now and then.
-            for _ in range(4):
-                time.sleep(1)
-                have = network.rate(ns, "tap0", direction, seconds)
-                if have > mbits * 0.95:
-                    break
-            t.check(abs(have / mbits - 1) < 0.05, f"{way} limited to {mbits} "
-                    f"Mbit/s is {have:.2f} Mbit/s")
-        vm.put("set-rate-limit", {"id": "net", way: {}})
-        guest.do("kill $iperf; wait $iperf")
-        ns.stop()
-    check_counters(t, vm, "net", 1 << 18)
-    t.end_shell(guest)
-
-
-@case("net-limits")
-def net_limits(t):
-    """Limits that are set while a stream runs are kept within 5 percent."""
-    limits(t, (2, 1), 4)
+def limits(t, ns, guest, vm, mbits, seconds):
+    """Rates, one after another, that are set while a stream runs each way."""
+    ns.serve_iperf()
+    # Of small frames, as a large one would weigh too much in a short time.
+    guest.do(f"iperf3 -c {network.address(0, 1)} --bidir -u -l 1400 "
+             f"-b {max(mbits) * 3 // 2}M -t 600 >/tmp/iperf 2>&1 & iperf=$!")
+    deadline = time.monotonic() + t.settings.seconds
+    while min(network.rates(ns, "tap0", 0.5).values()) < max(mbits) and \
+            time.monotonic() < deadline:
+        pass
+    for one in mbits:
+        vm.put("set-rate-limit", {"id": "net", "rx": limit(one), "tx": limit(one)})
+        # A busy machine can make it less now and then.
+        for _ in range(4):
+            time.sleep(1)
+            have = network.rates(ns, "tap0", seconds)
+            if min(have.values()) > one * 0.95:
+                break
+        for way, rate in (("tx", have["rx"]), ("rx", have["tx"])):
+            t.check(abs(rate / one - 1) < 0.05,
+                    f"{way} limited to {one} Mbit/s is {rate:.2f} Mbit/s")
+    vm.put("set-rate-limit", {"id": "net", "rx": {}, "tx": {}})
+    guest.do("kill $iperf; wait $iperf")
+    ns.stop()
 
 
 @case("net-limits-long", long=True)
 def net_limits_long(t):
-    limits(t, (1, 4, 10, 2), 10)
+    ns = network.Namespace(t)
+    guest, vm = start(t, [net(ns, id="net")])
+    set_up(guest)
+    limits(t, ns, guest, vm, (1, 4, 10, 2), 10)
+    t.end_shell(guest)
+
+
+def reboot(t, ns, guest):
+    """Under traffic; the address that vmm made up stays."""
+    macs = set()
+    for boot in range(2):
+        guest.do("say mac $(cat /sys/class/net/eth0/address)")
+        macs.add(guest.fact("mac"))
+        if boot:
+            break
+        ns.serve_iperf()
+        guest.do(f"iperf3 -c {network.address(0, 1)} -t 20 >/dev/null 2>&1 & " +
+                 FLOOD.format(address=network.address(0, 1)) + " usleep 500000")
+        text = len(guest.text())
+        guest.type("reboot -f\n")
+        guest.restarted(text)
+        ns.stop()
+        set_up(guest)
+        t.equal("losses after the reboot", ping(t, guest, "-f -c 50"), 0)
+    t.equal("addresses of the interface", len(macs), 1)
+    t.check(int(macs.pop()[:2], 16) & 3 == 2, "the address is not a locally "
+            f"administered one of one station: {guest.fact('mac')}")
+
+
+def pause(t, ns, guest, vm, then=lambda: None):
+    """Under traffic, which survives it; then() is called while it goes on."""
+    ns.serve_iperf()
+    guest.do(f"iperf3 -c {network.address(0, 1)} -t 4 >/tmp/iperf 2>&1 & iperf=$!; "
+             "usleep 500000")
+    vm.put("pause")
+    before = ns.bytes_of("tap0")["rx"], vm.get("counters")["net"]
+    time.sleep(1)
+    t.equal("what was sent and counted while paused",
+            (ns.bytes_of("tap0")["rx"], vm.get("counters")["net"]), before)
+    vm.put("resume")
+    then()
+    guest.do("wait $iperf; say iperf $?", 60)
+    t.equal("the status of iperf3 over the pause", guest.fact("iperf"), "0")
+    ns.stop()
+
+
+@case("net-life")
+def net_life(t):
+    """Link down and up, another interface that comes and goes, limits, a reboot,
+    a pause: all that an interface lives through, with traffic on it."""
+    ns = network.Namespace(t)
+    guest, vm = start(t, [net(ns, id="net", num_queues=4)], cpus=2,
+                      on_reset="reboot")
+    set_up(guest)
+    link(t, ns, guest, vm)
+    hotplug(t, ns, guest, vm, 2)
+    limits(t, ns, guest, vm, (2,), 4)
+    reboot(t, ns, guest)
+    pause(t, ns, guest, vm)
+    t.equal("losses after all", ping(t, guest, "-f -c 50"), 0)
+    check_counters(t, vm, "net", 1 << 17)
+    t.end_shell(guest)
 
 
 # -- vhost ----------------------------------------------------------------
+
+def refused(t, ns, vm):
+    """What needs our own path, with a reason."""
+    for words in ({"vlan": "10"}, {"antispoof": "mac"},
+                  {"rate_limiter_config": limit(10)}):
+        reply = vm.request("PUT", "add-net", {"tap": "tap9", "netns": ns.path,
+                                              "vhost": True, **words})
+        t.check(400 <= reply.status < 600, f"{words} gave {reply.status}")
+        t.check(re.search("vhost", reply.body.decode()), "the refusal of "
+                f"{words} does not say vhost: {reply.body}")
+    t.equal("TAPs that were made", "tap9" in ns.ip("-o link"), False)
+
 
 @case("net-vhost")
 def net_vhost(t):
@@ -310,58 +319,27 @@ def net_vhost(t):
     ns = network.Namespace(t)
     guest, vm = start(t, [net(ns, id="net", vhost="on", num_queues=4)], cpus=2,
                       memory="size=256M,hotplug_size=256M", on_reset="reboot")
-    for boot in range(2):
-        set_up(guest)
-        ns.serve_iperf()
-        t.equal(f"losses of a flood in boot {boot}",
-                ping(t, guest, "-f -c 200"), 0)
-        both_ways(t, guest, "vhost")
-        for pairs in (1, 2):
-            guest.do(f"ethtool -L eth0 combined {pairs} || say no {pairs}")
-            both_ways(t, guest, f"vhost with {pairs} queue pairs", "-P 2")
-        if boot == 0:
-            text = len(guest.text())
-            guest.do(f"iperf3 -c {network.address(0, 1)} -t 20 >/dev/null 2>&1 &")
-            guest.type("reboot -f\n")
-            guest.restarted(text)
-            ns.stop()
+    refused(t, ns, vm)
+    set_up(guest)
+    ns.serve_iperf()
+    t.equal("losses of a flood", ping(t, guest, "-f -c 100"), 0)
+    for pairs in (2, 1, 2):
+        guest.do(f"ethtool -L eth0 combined {pairs} || say no {pairs}")
+        both_ways(t, guest, f"vhost with {pairs} queue pairs", "-P 2")
     t.equal("queue pairs that were refused", guest.facts("no"), [])
-    guest.do(f"iperf3 -c {network.address(0, 1)} -t 6 >/tmp/iperf 2>&1 & iperf=$!; "
-             "usleep 500000")
-    vm.put("pause")
-    before = ns.bytes_of("tap0", "rx")
-    time.sleep(1)
-    t.equal("bytes that the guest sent while paused",
-            ns.bytes_of("tap0", "rx") - before, 0)
-    vm.put("resume")
-    vm.put("resize", {"desired_ram": 384 << 20})
-    vm.wait_event("resize-done", what="memory")
-    guest.do("wait $iperf; say iperf $?", 60)
-    t.equal("the status of iperf3 over pause and new memory",
-            guest.fact("iperf"), "0")
+    ns.stop()
+    reboot(t, ns, guest)
+
+    def grow():
+        vm.put("resize", {"desired_ram": 384 << 20})
+        vm.wait_event("resize-done", what="memory")
+    pause(t, ns, guest, vm, grow)
     # Buffers that lie in the new memory.
     guest.do("head -c 200M /dev/zero >/tmp/fill; rm /tmp/fill")
+    ns.serve_iperf()
     both_ways(t, guest, "vhost with more memory")
     guest.do(FLOOD.format(address=network.address(0, 1)))
     vm.put("remove-device", {"id": "net"})
     vm.wait_event("device-removed", id="net")
     guest.do("killall ping")
-    t.end_shell(guest)
-
-
-@case("net-vhost-refused")
-def net_vhost_refused(t):
-    """What needs our own path is refused with a reason."""
-    if not os.path.exists("/dev/vhost-net"):
-        raise Skip("this machine has no vhost-net (modprobe vhost_net)")
-    ns = network.Namespace(t)
-    guest, vm = t.shell()
-    for words in ({"vlan": "10"}, {"antispoof": "mac"},
-                  {"rate_limiter_config": limit(10)}):
-        reply = vm.request("PUT", "add-net", {"tap": "tap0", "netns": ns.path,
-                                              "vhost": True, **words})
-        t.check(400 <= reply.status < 600, f"{words} gave {reply.status}")
-        t.check(re.search("vhost", reply.body.decode()), "the refusal of "
-                f"{words} does not say vhost: {reply.body}")
-    t.equal("TAPs that were made", "tap0" in ns.ip("-o link"), False)
     t.end_shell(guest)

@@ -171,7 +171,7 @@ def follow(t, title, before=""):
 
 def end(t, terminals):
     for terminal in terminals:
-        os.write(terminal.fd, b"poweroff\n")
+        os.write(terminal.fd, b"poweroff -f\n")
         t.equal("vmm's exit status", terminal.process.wait(t.settings.seconds), 0)
 
 

@@ -54,10 +54,10 @@ class Namespace:
         self.processes.append(process)
         return process
 
-    def bytes_of(self, interface, direction):
+    def bytes_of(self, interface):
         """rx: from the guest."""
         shown = json.loads(self.run(f"ip -s -j link show {interface}"))
-        return shown[0]["stats64"][direction]["bytes"]
+        return {way: shown[0]["stats64"][way]["bytes"] for way in ("rx", "tx")}
 
     def serve_iperf(self, net=0):
         """Until stop(). It serves one test at a time, and one of a guest that is
@@ -118,12 +118,12 @@ class Capture:
         return done.stdout.splitlines()
 
 
-def rate(ns, interface, direction, seconds):
-    """Mbit/s that pass the host's end."""
-    start_bytes, begin = ns.bytes_of(interface, direction), time.monotonic()
+def rates(ns, interface, seconds):
+    """Mbit/s that pass the host's end; rx: from the guest."""
+    before, begin = ns.bytes_of(interface), time.monotonic()
     time.sleep(seconds)
-    moved = ns.bytes_of(interface, direction) - start_bytes
-    return moved * 8 / (time.monotonic() - begin) / 1e6
+    after, took = ns.bytes_of(interface), time.monotonic() - begin
+    return {way: (after[way] - before[way]) * 8 / took / 1e6 for way in before}
 
 
 # -- In the guest ---------------------------------------------------------
@@ -153,12 +153,12 @@ def ping(t, guest, words, net=0, host=1, what="ping"):
 
 
 def iperf(t, guest, words="", net=0, seconds=2, what=None):
-    """What the receiver got, in Mbit/s; 0 where it failed, which is said."""
+    """What the receivers got must be something, in each direction there is."""
     what = what or f"iperf3 {words}"
     text = guest.do(f"iperf3 -f k -c {address(net, 1)} -t {seconds} {words} 2>&1 "
                     "| grep -E 'sender|receiver|error'", seconds + 60)
-    found = re.findall(r"([\d.]+) Kbits/sec.*receiver", text)
-    if not t.check(found and "error" not in text, f"{what}: {text.strip()}"):
-        return 0
-    t.check(float(found[-1]) > 0, f"{what}: nothing came through")
-    return float(found[-1]) / 1000
+    # Of several streams their sum.
+    found = re.findall(r"^\[SUM\].*?([\d.]+) Kbits/sec.*receiver", text, re.M) or \
+        re.findall(r"([\d.]+) Kbits/sec.*receiver", text)
+    t.check(len(found) == 1 + ("--bidir" in words) and "error" not in text and
+            all(float(one) > 0 for one in found), f"{what}: {text.strip()}")
