@@ -16,9 +16,8 @@ static void chip_read(void *opaque, uint64_t off, void *data, unsigned int len)
 
 	if (!kind->read)
 		return;
-	pthread_mutex_lock(&chip->lock);
+	mutex_guard(&chip->lock);
 	le_store(data, kind->read(chip, off, len), len);
-	pthread_mutex_unlock(&chip->lock);
 }
 
 static void chip_write(void *opaque, uint64_t off, const void *data,
@@ -29,9 +28,8 @@ static void chip_write(void *opaque, uint64_t off, const void *data,
 
 	if (!kind->write)
 		return;
-	pthread_mutex_lock(&chip->lock);
+	mutex_guard(&chip->lock);
 	kind->write(chip, off, le_load(data, len), len);
-	pthread_mutex_unlock(&chip->lock);
 }
 
 static const struct bus_ops chip_bus_ops = { chip_read, chip_write };

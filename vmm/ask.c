@@ -135,9 +135,10 @@ void asks_on_run(struct hotplug *hp)
 
 void asks_eject_all(struct hotplug *hp)
 {
-	while (!list_is_empty(&hp->asks))
-		ask_end(container_of(hp->asks.next, struct ask, node),
-			ASK_EJECTED);
+	struct ask *ask;
+
+	while ((ask = list_first(struct ask, &hp->asks, node)))
+		ask_end(ask, ASK_EJECTED);
 }
 
 void asks_init(struct hotplug *hp)

@@ -53,6 +53,13 @@ static inline struct list_node *list_take(struct list_node *head)
 	return n;
 }
 
+/* The first entry of a list, or NULL; take it, too. */
+#define list_first(type, head, member) \
+	(list_is_empty(head) ? NULL : container_of((head)->next, type, member))
+#define list_take_first(type, head, member) \
+	(list_is_empty(head) ? NULL         \
+			     : container_of(list_take(head), type, member))
+
 /* The node by which an entry is in a list; the entry behind it, or what would
  * be one if the head were a node of it. */
 #define list_node_of(entry, type, member) \

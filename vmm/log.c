@@ -93,12 +93,11 @@ static bool log_tell_lost_locked(void)
 /* A line that cannot be written is lost: logging never stops work. */
 static void log_put(const char *line, size_t len)
 {
-	pthread_mutex_lock(&log_lock);
+	mutex_guard(&log_lock);
 	if (log_lost && log_tell_lost_locked())
 		log_lost = 0;
 	if (log_lost || !log_send_locked(line, len))
 		log_lost++;
-	pthread_mutex_unlock(&log_lock);
 }
 
 void log_write(enum log_level level, const char *fmt, ...)

@@ -142,17 +142,11 @@ void loop_timer_set(struct loop *loop, struct loop_timer *lt,
 /* Timers that a handler sets into the past wait for the next turn. */
 static void loop_run_timers(struct loop *loop)
 {
-	uint64_t now;
+	uint64_t now = list_is_empty(&loop->timers) ? 0 : loop_now_ns();
+	struct loop_timer *lt;
 
-	if (list_is_empty(&loop->timers))
-		return;
-	now = loop_now_ns();
-	while (!list_is_empty(&loop->timers)) {
-		struct loop_timer *lt = container_of(loop->timers.next,
-						     struct loop_timer, node);
-
-		if (lt->expires_ns > now)
-			break;
+	while ((lt = list_first(struct loop_timer, &loop->timers, node)) &&
+	       lt->expires_ns <= now) {
 		loop_timer_cancel(lt);
 		lt->on_expire(lt);
 		if (loop_now_ns() - now > 10000000)
@@ -345,24 +339,15 @@ static void loop_adapt(struct loop *loop, uint64_t slept_ns)
 
 static int loop_wait(struct loop *loop, bool block)
 {
-	struct timespec ts = { 0, 0 }, *timeout = &ts;
+	const struct loop_timer *lt =
+		list_first(struct loop_timer, &loop->timers, node);
+	uint64_t now = block && lt ? loop_now_ns() : UINT64_MAX;
+	uint64_t ns = lt && lt->expires_ns > now ? lt->expires_ns - now : 0;
+	const struct timespec ts = { .tv_sec = (time_t)(ns / 1000000000u),
+				     .tv_nsec = (long)(ns % 1000000000u) };
 
-	if (block && list_is_empty(&loop->timers)) {
-		timeout = NULL;
-	} else if (block) {
-		const struct loop_timer *lt = container_of(
-			loop->timers.next, struct loop_timer, node);
-		uint64_t now = loop_now_ns();
-
-		if (lt->expires_ns > now) {
-			ts.tv_sec =
-				(time_t)((lt->expires_ns - now) / 1000000000u);
-			ts.tv_nsec =
-				(long)((lt->expires_ns - now) % 1000000000u);
-		}
-	}
-	return epoll_pwait2(loop->epoll_fd, loop->events, EVENTS_MAX, timeout,
-			    NULL);
+	return epoll_pwait2(loop->epoll_fd, loop->events, EVENTS_MAX,
+			    block && !lt ? NULL : &ts, NULL);
 }
 
 /* True: there were events. */

@@ -752,11 +752,12 @@ static void machine_on_end_of_wait(struct loop_timer *lt)
 
 bool machine_fini(struct machine *m)
 {
+	struct machine_wait *w;
+
 	if (m->vm)
 		machine_drop_vm(m);
-	while (!list_is_empty(&m->waits))
-		free(container_of(list_take(&m->waits), struct machine_wait,
-				  node));
+	while ((w = list_take_first(struct machine_wait, &m->waits, node)))
+		free(w);
 	if (machine_is_booted(m))
 		events_emit(m->events, "vm", "shutdown", NULL);
 	if (m->state != MACHINE_EMPTY)

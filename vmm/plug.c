@@ -482,13 +482,13 @@ static void plug_on_pause(struct hotplug *hp)
 
 static void plug_on_stop(struct hotplug *hp)
 {
+	struct plug_comer *c;
+
 	/* What a driver did at the last moment counts. */
 	while (plug_one_news(hp))
 		;
-	while (!list_is_empty(&hp->coming))
-		comer_end(container_of(list_take(&hp->coming),
-				       struct plug_comer, node),
-			  "the guest stopped before a driver took it");
+	while ((c = list_take_first(struct plug_comer, &hp->coming, node)))
+		comer_end(c, "the guest stopped before a driver took it");
 }
 
 void hotplug_on_reset(struct hotplug *hp)
@@ -512,9 +512,10 @@ static void plug_init(struct hotplug *hp)
 
 static void plug_fini(struct hotplug *hp)
 {
-	while (!list_is_empty(&hp->coming))
-		comer_free(container_of(list_take(&hp->coming),
-					struct plug_comer, node));
+	struct plug_comer *c;
+
+	while ((c = list_take_first(struct plug_comer, &hp->coming, node)))
+		comer_free(c);
 	list_for_each_entry (struct ask, ask, &hp->asks, node)
 		if (ask->kind == HOTPLUG_PCI)
 			leaver_free(container_of(ask, struct plug_leaver, ask));

@@ -59,10 +59,9 @@ static void pool_admit_locked(struct pool_owner *owner)
 {
 	struct pool_job *job;
 
-	while (!list_is_empty(&owner->waiting) &&
-	       owner->nr_admitted < MAX(owner->max, 1u)) {
-		job = container_of(list_take(&owner->waiting), struct pool_job,
-				   node);
+	while (owner->nr_admitted < MAX(owner->max, 1u) &&
+	       (job = list_take_first(struct pool_job, &owner->waiting,
+				      node))) {
 		job->state = POOL_JOB_READY;
 		list_insert(&pool.ready, &job->node);
 		pool.nr_ready++;
@@ -169,13 +168,11 @@ static void pool_on_done(struct loop_call *lc)
 
 int pool_submit(struct pool_owner *owner, struct pool_job *job)
 {
+	mutex_guard(&pool.lock);
 	int r = 0;
 
-	pthread_mutex_lock(&pool.lock);
-	if (pool.closed) {
-		pthread_mutex_unlock(&pool.lock);
+	if (pool.closed)
 		return -ESHUTDOWN;
-	}
 	if (!owner->nr_jobs++)
 		list_init(&owner->waiting);
 	job->owner = owner;
@@ -192,20 +189,17 @@ int pool_submit(struct pool_owner *owner, struct pool_job *job)
 		r = 0;
 	if (r)
 		pool_withdraw_locked(job);
-	pthread_mutex_unlock(&pool.lock);
 	return r;
 }
 
 bool pool_cancel(struct pool_job *job)
 {
-	bool is_queued;
+	mutex_guard(&pool.lock);
+	bool is_queued = job->state == POOL_JOB_WAITING ||
+			 job->state == POOL_JOB_READY;
 
-	pthread_mutex_lock(&pool.lock);
-	is_queued = job->state == POOL_JOB_WAITING ||
-		    job->state == POOL_JOB_READY;
 	if (is_queued)
 		pool_withdraw_locked(job);
-	pthread_mutex_unlock(&pool.lock);
 	return is_queued;
 }
 
@@ -221,19 +215,17 @@ static unsigned int pool_count_running_locked(void)
 unsigned int pool_end(uint64_t timeout_ns)
 {
 	uint64_t until_ns = loop_now_ns() + timeout_ns;
-	unsigned int i, nr;
+	unsigned int i;
+	mutex_guard(&pool.lock);
 
-	pthread_mutex_lock(&pool.lock);
 	pool.closed = true;
 	pthread_cond_broadcast(&pool.work);
 	while (pool_count_running_locked() &&
 	       pool_wait_locked(&pool.ended, until_ns))
 		;
-	nr = pool_count_running_locked();
 	for (i = 0; i < POOL_MAX; i++)
 		if (pool.workers[i].job)
 			log_warn("%s: the host has not answered yet",
 				 pool.workers[i].job->owner->name);
-	pthread_mutex_unlock(&pool.lock);
-	return nr;
+	return pool_count_running_locked();
 }

@@ -86,6 +86,22 @@ static inline int take_fd(int *fd)
 	return taken;
 }
 
+static inline pthread_mutex_t *mutex_take(pthread_mutex_t *mutex)
+{
+	pthread_mutex_lock(mutex);
+	return mutex;
+}
+static inline void mutex_release(pthread_mutex_t **mutex)
+{
+	pthread_mutex_unlock(*mutex);
+}
+
+/* Hold a mutex to the end of the block, by whichever way it is left. A
+ * declaration: what follows it has the mutex. */
+#define mutex_guard(mutex)                              \
+	__attribute__((cleanup(mutex_release), unused)) \
+	pthread_mutex_t *guarded = mutex_take(mutex)
+
 /* A local that closes itself; for set-up code only. Starts at -1. */
 #define cleanup_fd __attribute__((cleanup(close_fd)))
 

@@ -214,9 +214,7 @@ void block_engine_destroy(struct block_engine *be)
 
 static struct block_req *engine_take(struct list_node *list)
 {
-	return list_is_empty(list)
-		       ? NULL
-		       : container_of(list_take(list), struct block_req, node);
+	return list_take_first(struct block_req, list, node);
 }
 
 void block_engine_finish(struct block_engine *be, struct block_req *req,

@@ -107,9 +107,7 @@ static inline int block_memory_piece(const struct block_memory *m,
 /* The first request that is queued, or NULL. */
 static inline struct block_req *block_engine_next(struct block_engine *be)
 {
-	return list_is_empty(&be->queue)
-		       ? NULL
-		       : container_of(be->queue.next, struct block_req, node);
+	return list_first(struct block_req, &be->queue, node);
 }
 
 /* The kernel has a request that was queued. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "vmm/byteorder.h"
+#include "vmm/util.h"
 
 int msix_init(struct msix *m, unsigned int nr,
 	      bool (*send)(void *opaque, uint64_t addr, uint32_t data),
@@ -37,7 +38,7 @@ void msix_reset(struct msix *m)
 {
 	unsigned int i;
 
-	pthread_mutex_lock(&m->lock);
+	mutex_guard(&m->lock);
 	for (i = 0; i < m->nr; i++)
 		m->state->table[i] = (struct msix_entry){
 			.control = PCI_MSIX_ENTRY_CTRL_MASKBIT
@@ -45,7 +46,6 @@ void msix_reset(struct msix *m)
 	memset(m->state->pending, 0, sizeof(m->state->pending));
 	m->enabled = false;
 	m->masked = false;
-	pthread_mutex_unlock(&m->lock);
 }
 
 static bool msix_message_locked(const struct msix *m, unsigned int vector,
@@ -62,14 +62,9 @@ static bool msix_message_locked(const struct msix *m, unsigned int vector,
 bool msix_message(struct msix *m, unsigned int vector, uint64_t *addr,
 		  uint32_t *data)
 {
-	bool good;
+	mutex_guard(&m->lock);
 
-	if (vector >= m->nr)
-		return false;
-	pthread_mutex_lock(&m->lock);
-	good = msix_message_locked(m, vector, addr, data);
-	pthread_mutex_unlock(&m->lock);
-	return good;
+	return vector < m->nr && msix_message_locked(m, vector, addr, data);
 }
 
 static void msix_deliver_locked(struct msix *m, unsigned int vector)
@@ -96,9 +91,8 @@ void msix_notify(struct msix *m, unsigned int vector)
 {
 	if (vector >= m->nr)
 		return;
-	pthread_mutex_lock(&m->lock);
+	mutex_guard(&m->lock);
 	msix_deliver_locked(m, vector);
-	pthread_mutex_unlock(&m->lock);
 }
 
 static void msix_flush_locked(struct msix *m)
@@ -111,18 +105,16 @@ static void msix_flush_locked(struct msix *m)
 
 void msix_flush(struct msix *m)
 {
-	pthread_mutex_lock(&m->lock);
+	mutex_guard(&m->lock);
 	msix_flush_locked(m);
-	pthread_mutex_unlock(&m->lock);
 }
 
 void msix_set_control(struct msix *m, bool enabled, bool masked)
 {
-	pthread_mutex_lock(&m->lock);
+	mutex_guard(&m->lock);
 	m->enabled = enabled;
 	m->masked = masked;
 	msix_flush_locked(m);
-	pthread_mutex_unlock(&m->lock);
 }
 
 static bool msix_is_inside(uint64_t off, unsigned int len, uint64_t size)
@@ -136,9 +128,8 @@ void msix_table_read(struct msix *m, uint64_t off, void *data, unsigned int len)
 	memset(data, 0, len);
 	if (!msix_is_inside(off, len, m->nr * (uint64_t)PCI_MSIX_ENTRY_SIZE))
 		return;
-	pthread_mutex_lock(&m->lock);
+	mutex_guard(&m->lock);
 	memcpy(data, (const uint8_t *)m->state->table + off, len);
-	pthread_mutex_unlock(&m->lock);
 }
 
 void msix_table_write(struct msix *m, uint64_t off, const void *data,
@@ -146,10 +137,9 @@ void msix_table_write(struct msix *m, uint64_t off, const void *data,
 {
 	if (!msix_is_inside(off, len, m->nr * (uint64_t)PCI_MSIX_ENTRY_SIZE))
 		return;
-	pthread_mutex_lock(&m->lock);
+	mutex_guard(&m->lock);
 	memcpy((uint8_t *)m->state->table + off, data, len);
 	msix_flush_one_locked(m, (unsigned int)(off / PCI_MSIX_ENTRY_SIZE));
-	pthread_mutex_unlock(&m->lock);
 }
 
 void msix_pba_read(struct msix *m, uint64_t off, void *data, unsigned int len)
@@ -157,7 +147,6 @@ void msix_pba_read(struct msix *m, uint64_t off, void *data, unsigned int len)
 	memset(data, 0, len);
 	if (!msix_is_inside(off, len, (m->nr + 63) / 64 * 8ull))
 		return;
-	pthread_mutex_lock(&m->lock);
+	mutex_guard(&m->lock);
 	memcpy(data, (const uint8_t *)m->state->pending + off, len);
-	pthread_mutex_unlock(&m->lock);
 }

@@ -78,14 +78,13 @@ static void ioapic_line(void *opaque, uint32_t gsi, bool level)
 	if (gsi >= io->nr_pins)
 		return;
 	bit = 1u << gsi;
-	pthread_mutex_lock(&io->chip.lock);
+	mutex_guard(&io->chip.lock);
 	if (!level)
 		io->state.lines &= ~bit;
 	else if (!(io->state.lines & bit)) {
 		io->state.lines |= bit;
 		ioapic_send_locked(io, gsi);
 	}
-	pthread_mutex_unlock(&io->chip.lock);
 }
 
 /* The half of a redirection entry that is selected; NULL: something else is. */
@@ -154,11 +153,10 @@ static void ioapic_reset(struct device *device)
 	struct ioapic *io = container_of(device, struct ioapic, chip.device);
 	unsigned int i;
 
-	pthread_mutex_lock(&io->chip.lock);
+	mutex_guard(&io->chip.lock);
 	io->state = (struct ioapic_state){ 0 };
 	for (i = 0; i < io->nr_pins; i++)
 		io->state.entries[i] = ENTRY_MASKED;
-	pthread_mutex_unlock(&io->chip.lock);
 }
 
 /* Interrupts were held. */
@@ -167,10 +165,9 @@ static void ioapic_resume(struct device *device)
 	struct ioapic *io = container_of(device, struct ioapic, chip.device);
 	unsigned int i;
 
-	pthread_mutex_lock(&io->chip.lock);
+	mutex_guard(&io->chip.lock);
 	for (i = 0; i < io->nr_pins; i++)
 		ioapic_flush_locked(io, i);
-	pthread_mutex_unlock(&io->chip.lock);
 }
 
 static void ioapic_destroy(struct device *device)

@@ -184,12 +184,9 @@ static void serial_write(struct chip *chip, uint64_t off, uint64_t v,
 static size_t serial_room(void *opaque)
 {
 	struct serial *s = opaque;
-	size_t room;
+	mutex_guard(&s->chip.lock);
 
-	pthread_mutex_lock(&s->chip.lock);
-	room = s->paused ? 0 : UART_FIFO - s->state.count;
-	pthread_mutex_unlock(&s->chip.lock);
-	return room;
+	return s->paused ? 0 : UART_FIFO - s->state.count;
 }
 
 static void serial_input(void *opaque, const uint8_t *data, size_t len)
@@ -197,11 +194,10 @@ static void serial_input(void *opaque, const uint8_t *data, size_t len)
 	struct serial *s = opaque;
 	size_t i;
 
-	pthread_mutex_lock(&s->chip.lock);
+	mutex_guard(&s->chip.lock);
 	for (i = 0; i < len; i++)
 		serial_receive_locked(s, data[i]);
 	serial_update_irq_locked(s);
-	pthread_mutex_unlock(&s->chip.lock);
 }
 
 static void serial_quit(void *opaque)

@@ -47,30 +47,25 @@ void limit_fini(struct limit *limit)
 bool limit_set(struct limit *limit, const struct limit_config *config,
 	       uint64_t now_ns)
 {
-	bool changed;
+	mutex_guard(&limit->lock);
 
-	pthread_mutex_lock(&limit->lock);
-	changed = memcmp(&limit->config, config, sizeof(*config)) != 0;
-	if (changed) {
-		limit->config = *config;
-		token_bucket_set(&limit->bytes, &config->bw, now_ns);
-		token_bucket_set(&limit->ops, &config->ops, now_ns);
-		atomic_store(&limit->active,
-			     limit->bytes.refill_ns || limit->ops.refill_ns);
-	}
-	pthread_mutex_unlock(&limit->lock);
-	return changed;
+	if (!memcmp(&limit->config, config, sizeof(*config)))
+		return false;
+	limit->config = *config;
+	token_bucket_set(&limit->bytes, &config->bw, now_ns);
+	token_bucket_set(&limit->ops, &config->ops, now_ns);
+	atomic_store(&limit->active,
+		     limit->bytes.refill_ns || limit->ops.refill_ns);
+	return true;
 }
 
 bool limit_may(struct limit *limit, uint64_t now_ns, uint64_t *until_ns)
 {
-	uint64_t bytes, ops, wait_ns;
+	mutex_guard(&limit->lock);
+	uint64_t bytes = token_bucket_wait_ns(&limit->bytes, now_ns);
+	uint64_t ops = token_bucket_wait_ns(&limit->ops, now_ns);
+	uint64_t wait_ns = MAX(bytes, ops);
 
-	pthread_mutex_lock(&limit->lock);
-	bytes = token_bucket_wait_ns(&limit->bytes, now_ns);
-	ops = token_bucket_wait_ns(&limit->ops, now_ns);
-	pthread_mutex_unlock(&limit->lock);
-	wait_ns = MAX(bytes, ops);
 	/* A time beyond all clocks is not one in the past. */
 	*until_ns = now_ns + MIN(wait_ns, UINT64_MAX - now_ns);
 	return !wait_ns;
@@ -78,12 +73,9 @@ bool limit_may(struct limit *limit, uint64_t now_ns, uint64_t *until_ns)
 
 bool limit_charge(struct limit *limit, uint64_t len)
 {
-	bool more;
+	mutex_guard(&limit->lock);
 
-	pthread_mutex_lock(&limit->lock);
 	token_bucket_spend(&limit->bytes, len);
 	token_bucket_spend(&limit->ops, 1);
-	more = token_bucket_has(&limit->bytes) && token_bucket_has(&limit->ops);
-	pthread_mutex_unlock(&limit->lock);
-	return more;
+	return token_bucket_has(&limit->bytes) && token_bucket_has(&limit->ops);
 }

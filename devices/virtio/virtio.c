@@ -89,7 +89,7 @@ static void virtio_memory_went(struct memory_hold *mh)
 	struct virtio_dev *dev = container_of(mh, struct virtio_dev, memory);
 	unsigned int i;
 
-	pthread_mutex_lock(&dev->lock);
+	mutex_guard(&dev->lock);
 	for (i = 0; i < dev->nr_queues; i++) {
 		struct virtio_queue *q = &dev->queues[i];
 
@@ -100,7 +100,6 @@ static void virtio_memory_went(struct memory_hold *mh)
 			memory_hold_drop(mh); /* it counts already */
 		virtio_notify_write(dev, i);
 	}
-	pthread_mutex_unlock(&dev->lock);
 }
 
 /* ---- kicks ---- */
@@ -264,11 +263,10 @@ void virtio_config_set(struct virtio_dev *dev, uint32_t off, const void *data,
 		       uint32_t len)
 {
 	assert(off <= dev->config_len && len <= dev->config_len - off);
-	pthread_mutex_lock(&dev->lock);
+	mutex_guard(&dev->lock);
 	memcpy((uint8_t *)dev->config + off, data, len);
 	dev->generation++;
 	virtio_config_interrupt_locked(dev);
-	pthread_mutex_unlock(&dev->lock);
 }
 
 void virtio_fault(struct virtio_queue *q, const char *what)
@@ -277,7 +275,7 @@ void virtio_fault(struct virtio_queue *q, const char *what)
 
 	if (!q->vq.fault)
 		q->vq.fault = what;
-	pthread_mutex_lock(&dev->lock);
+	mutex_guard(&dev->lock);
 	if (!dev->faulted && log_is_due(&dev->said_ns))
 		log_warn("%s queue %u: %s; the device needs a reset",
 			 dev->device.id, q->index, what);
@@ -286,7 +284,6 @@ void virtio_fault(struct virtio_queue *q, const char *what)
 		dev->status |= VIRTIO_STATUS_NEEDS_RESET;
 		virtio_config_interrupt_locked(dev);
 	}
-	pthread_mutex_unlock(&dev->lock);
 }
 
 /* ---- start and stop, lock held ---- */
@@ -525,25 +522,21 @@ static void virtio_device_quiesce(struct device *device)
 	struct virtio_dev *dev = virtio_of(device);
 	unsigned int i;
 
-	pthread_mutex_lock(&dev->lock);
+	mutex_guard(&dev->lock);
 	for (i = 0; i < dev->nr_queues; i++) {
 		struct virtio_queue *q = &dev->queues[i];
 
 		q->resumed = false;
 		virtio_queue_enter_locked(q, VIRTIO_QUEUE_DRAINING);
 	}
-	pthread_mutex_unlock(&dev->lock);
 }
 
 static bool virtio_device_is_quiet(struct device *device)
 {
 	struct virtio_dev *dev = virtio_of(device);
-	bool quiet;
+	mutex_guard(&dev->lock);
 
-	pthread_mutex_lock(&dev->lock);
-	quiet = virtio_is_idle_locked(dev);
-	pthread_mutex_unlock(&dev->lock);
-	return quiet;
+	return virtio_is_idle_locked(dev);
 }
 
 static void virtio_device_resume(struct device *device)
