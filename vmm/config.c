@@ -532,14 +532,9 @@ int config_check_file(const char *option, const char *path, int fd,
 {
 	struct error_value shown = error_value(path ? path : "fd");
 	const char *what = option[0] == 'i' ? "an" : "a";
-	bool bad = fd < 0;
 	struct stat st;
 
-	if (bad)
-		bad = stat(path, &st) < 0 || access(path, R_OK) < 0;
-	else
-		bad = fstat(fd, &st) < 0;
-	if (bad)
+	if (fd < 0 ? stat(path, &st) || access(path, R_OK) : fstat(fd, &st))
 		return error_set(
 			err, errno,
 			"--%s %s: %s; give the path of %s %s that can be read",

@@ -25,8 +25,9 @@ enum hotplug_kind {
 
 /* What a hot-plug chip does for the machine. Main thread. */
 struct hotplug_chip_ops {
-	/* Tell the guest to look at what came. */
-	void (*check)(void *opaque, enum hotplug_kind kind, unsigned int index);
+	/* Tell the guest to look at what came; of memory, where it is. */
+	void (*came)(void *opaque, enum hotplug_kind kind, unsigned int index,
+		     gpa_t gpa, uint64_t len);
 	/* on: ask it to let go, and permit it one answer. Else take that back:
 	 * what it answers from now on counts no more. Returns whether it had
 	 * the permission before; an answer that has used it is given to
@@ -39,10 +40,6 @@ struct hotplug_chip_ops {
 	 * one? */
 	bool (*is_unread)(void *opaque, enum hotplug_kind kind,
 			  unsigned int index);
-	/* What the guest finds where it looks. len 0: nothing. */
-	void (*set_cpu)(void *opaque, unsigned int index, bool present);
-	void (*set_memory)(void *opaque, unsigned int index, gpa_t gpa,
-			   uint64_t len);
 };
 
 #endif

@@ -16,7 +16,7 @@
 #include "vmm/pool.h"
 #include "vmm/util.h"
 
-#define OPENING_FILES 2u
+#define OPENING_FILES 2u /* of a machine, beside its devices */
 
 struct opening {
 	/* main thread */
@@ -28,49 +28,46 @@ struct opening {
 	bool started; /* done() or opening_on_done() will follow */
 
 	/* the worker's while the job runs */
-	struct opening_file {
+	struct opening_item {
 		const char *option;
+		/* a file, unless config.class is set */
 		char *path;
-		int from; /* a descriptor instead; -1: none */
 		int fd; /* -1: not open */
-	} files[OPENING_FILES];
-	unsigned int nr_files;
-	struct opening_device {
-		const char *option;
+		/* a device */
 		struct device_config config; /* an own copy */
 		void *opened;
-	} devices[CONFIG_MAX_DEVICES];
-	unsigned int nr_devices;
+	} items[OPENING_FILES + CONFIG_MAX_DEVICES];
+	unsigned int nr;
 	int result;
 	struct error err;
 };
 
 /* ---- the worker ---- */
 
-static int opening_open_file(struct opening_file *f, struct error *err)
+static int opening_open_file(struct opening_item *it, struct error *err)
 {
 	int r;
 
-	if (!f->path && f->from < 0)
+	if (!it->path && it->fd < 0)
 		return 0;
-	r = config_check_file(f->option, f->path, f->from, err);
+	r = config_check_file(it->option, it->path, it->fd, err);
 	if (r)
 		return r;
-	f->fd = f->from >= 0 ? take_fd(&f->from)
-			     : open(f->path, O_RDONLY | O_CLOEXEC);
-	if (f->fd < 0)
-		return error_set(err, errno, "--%s %s: %s", f->option,
-				 error_value(f->path).text, error_text(errno));
+	if (it->path)
+		it->fd = open(it->path, O_RDONLY | O_CLOEXEC);
+	if (it->fd < 0)
+		return error_set(err, errno, "--%s %s: %s", it->option,
+				 error_value(it->path).text, error_text(errno));
 	return 0;
 }
 
-static int opening_open_device(struct opening_device *d, struct error *err)
+static int opening_open_device(struct opening_item *it, struct error *err)
 {
-	const struct device_class *class = d->config.class;
-	int r = class->open ? class->open(d->config.config, &d->opened, err)
+	const struct device_class *class = it->config.class;
+	int r = class->open ? class->open(it->config.config, &it->opened, err)
 			    : 0;
 
-	return r ? error_prefix(err, r, "--%s", d->option) : 0;
+	return r ? error_prefix(err, r, "--%s", it->option) : 0;
 }
 
 static void opening_run(struct pool_job *job)
@@ -79,10 +76,11 @@ static void opening_run(struct pool_job *job)
 	unsigned int i;
 	int r = 0;
 
-	for (i = 0; i < o->nr_files && !r; i++)
-		r = opening_open_file(&o->files[i], &o->err);
-	for (i = 0; i < o->nr_devices && !r; i++)
-		r = opening_open_device(&o->devices[i], &o->err);
+	for (i = 0; i < o->nr && !r; i++)
+		r = o->items[i].config.class ? opening_open_device(&o->items[i],
+								   &o->err)
+					     : opening_open_file(&o->items[i],
+								 &o->err);
 	o->result = r;
 }
 
@@ -91,16 +89,13 @@ static void opening_close(struct pool_job *job)
 	struct opening *o = container_of(job, struct opening, job);
 	unsigned int i;
 
-	for (i = 0; i < o->nr_files; i++) {
-		close_fd(&o->files[i].from);
-		close_fd(&o->files[i].fd);
-	}
-	for (i = 0; i < o->nr_devices; i++) {
-		struct opening_device *d = &o->devices[i];
+	for (i = 0; i < o->nr; i++) {
+		struct opening_item *it = &o->items[i];
 
-		if (d->opened)
-			d->config.class->close(d->opened);
-		d->opened = NULL;
+		close_fd(&it->fd);
+		if (it->opened)
+			it->config.class->close(it->opened);
+		it->opened = NULL;
 	}
 }
 
@@ -111,10 +106,10 @@ static void opening_on_closed(struct pool_job *job)
 	struct opening *o = container_of(job, struct opening, job);
 	unsigned int i;
 
-	for (i = 0; i < o->nr_files; i++)
-		free(o->files[i].path);
-	for (i = 0; i < o->nr_devices; i++)
-		device_config_free(&o->devices[i].config);
+	for (i = 0; i < o->nr; i++) {
+		free(o->items[i].path);
+		device_config_free(&o->items[i].config);
+	}
 	free(o);
 }
 
@@ -123,11 +118,8 @@ static bool opening_is_open(const struct opening *o)
 {
 	unsigned int i;
 
-	for (i = 0; i < o->nr_files; i++)
-		if (o->files[i].fd >= 0 || o->files[i].from >= 0)
-			return true;
-	for (i = 0; i < o->nr_devices; i++)
-		if (o->devices[i].opened)
+	for (i = 0; i < o->nr; i++)
+		if (o->items[i].fd >= 0 || o->items[i].opened)
 			return true;
 	return false;
 }
@@ -198,17 +190,17 @@ struct opening *opening_create(struct loop *loop, opening_done_fn done,
 int opening_add_file(struct opening *o, const char *option, const char *path,
 		     int fd, struct error *err)
 {
-	struct opening_file *f = &o->files[o->nr_files++];
+	struct opening_item *it = &o->items[o->nr++];
 
-	*f = (struct opening_file){ .option = option, .from = -1, .fd = -1 };
+	*it = (struct opening_item){ .option = option, .fd = -1 };
 	if (fd >= 0) {
-		f->from = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-		if (f->from < 0)
+		it->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+		if (it->fd < 0)
 			return error_set(err, errno, "--%s fd: %s", option,
 					 error_text(errno));
 	} else if (path) {
-		f->path = strdup(path);
-		if (!f->path)
+		it->path = strdup(path);
+		if (!it->path)
 			return error_set(err, ENOMEM, "out of memory");
 	}
 	return 0;
@@ -217,14 +209,10 @@ int opening_add_file(struct opening *o, const char *option, const char *path,
 int opening_add_device(struct opening *o, const char *option,
 		       const struct device_config *dc, struct error *err)
 {
-	struct opening_device *d = &o->devices[o->nr_devices];
-	int r = device_config_copy(&d->config, dc, err);
+	struct opening_item *it = &o->items[o->nr++];
 
-	if (r)
-		return r;
-	d->option = option;
-	o->nr_devices++;
-	return 0;
+	*it = (struct opening_item){ .option = option, .fd = -1 };
+	return device_config_copy(&it->config, dc, err);
 }
 
 int opening_start(struct opening *o, uint64_t timeout_ns, struct error *err)
@@ -243,17 +231,17 @@ int opening_start(struct opening *o, uint64_t timeout_ns, struct error *err)
 
 int opening_take_file(struct opening *o, unsigned int n)
 {
-	return take_fd(&o->files[n].fd);
+	return take_fd(&o->items[n].fd);
 }
 
 int opening_make_device(struct opening *o, unsigned int n, struct board *board,
 			struct device **out, struct error *err)
 {
-	struct opening_device *d = &o->devices[n];
-	int r = board_add_device(board, d->config.class, d->config.config,
-				 d->opened, out, err);
+	struct opening_item *it = &o->items[n];
+	int r = board_add_device(board, it->config.class, it->config.config,
+				 it->opened, out, err);
 
 	if (!r)
-		d->opened = NULL;
+		it->opened = NULL;
 	return r;
 }

@@ -43,10 +43,11 @@ int opening_add_device(struct opening *o, const char *option,
  * -ETIMEDOUT. -errno with a message: the host has no thread for it. */
 int opening_start(struct opening *o, uint64_t timeout_ns, struct error *err);
 
-/* The descriptor of the nth file, the caller's from now on; -1: none. */
+/* The descriptor of what was added as nth, a file; the caller's from now on.
+ * -1: none. */
 int opening_take_file(struct opening *o, unsigned int n);
-/* Make the nth device of what its class opened, as board_add_device(). What it
- * does not take over is closed with o. */
+/* Make a device of what was added as nth and its class opened, as
+ * board_add_device(). What it does not take over is closed with o. */
 int opening_make_device(struct opening *o, unsigned int n, struct board *board,
 			struct device **out, struct error *err);
 

@@ -54,19 +54,6 @@ static struct hotplug_place plug_place(const struct device *dev)
 	return at;
 }
 
-static void plug_tell_chip(const struct hotplug *hp, bool gone,
-			   unsigned int slot)
-{
-	const struct board *b = hp->board;
-
-	/* Linux looks for what is missing only when it is to let go. */
-	if (gone)
-		b->hotplug_chip->ask(b->hotplug_opaque, HOTPLUG_PCI, slot,
-				     true);
-	else
-		b->hotplug_chip->check(b->hotplug_opaque, HOTPLUG_PCI, slot);
-}
-
 /* ---- gone ---- */
 
 /* One that has come to rest, or that was to be told by now. False: none. */
@@ -122,13 +109,17 @@ static void plug_on_reaper(struct loop_timer *lt)
 static void plug_take_away(struct hotplug *hp, struct device *dev, bool forced,
 			   bool tell)
 {
+	const struct board *b = hp->board;
+
 	dev->ops->unplug(dev, forced);
 	kvm_hold(hp->kvm);
 	kvm_release(hp->kvm);
 	list_remove(&dev->node);
 	list_insert(&hp->board->gone, &dev->node);
-	if (forced && hp->board->run != BOARD_STOPPED)
-		plug_tell_chip(hp, true, dev->slot);
+	/* Linux looks for what is missing only when it is to let go. */
+	if (forced && b->run != BOARD_STOPPED)
+		b->hotplug_chip->ask(b->hotplug_opaque, HOTPLUG_PCI, dev->slot,
+				     true);
 	if (dev->ops->quiesce)
 		dev->ops->quiesce(dev);
 	dev->gone_ns = tell ? loop_now_ns() + PLUG_GONE_NS : 0;
@@ -195,26 +186,16 @@ static void comer_on_deadline(struct loop_timer *lt)
 		comer_end(c, "no driver of the guest took it in time");
 }
 
-/* Does the guest listen yet? False while it boots, and for one that has no
- * driver for the chip. */
-static bool plug_is_heard(const struct hotplug *hp)
-{
-	const struct board *b = hp->board;
-
-	return b->run == BOARD_RUNNING &&
-	       b->hotplug_chip->is_heard(b->hotplug_opaque);
-}
-
 /* The host has opened its files, or has not. */
 static void comer_on_opened(void *opaque, struct opening *o, int r,
 			    struct error *err)
 {
 	struct plug_comer *c = opaque;
-	struct hotplug *hp = c->hp;
+	struct board *b = c->hp->board;
 
 	c->opening = NULL;
 	if (!r)
-		r = opening_make_device(o, 0, hp->board, &c->dev, err);
+		r = opening_make_device(o, 0, b, &c->dev, err);
 	if (r) {
 		comer_end(c, err->msg);
 		return;
@@ -222,9 +203,12 @@ static void comer_on_opened(void *opaque, struct opening *o, int r,
 	c->at = plug_place(c->dev);
 	c->end_ns = loop_now_ns() + PLUG_DEADLINE_MAX_NS;
 	atomic_store(&c->dev->coming, true);
-	plug_tell_chip(hp, false, c->dev->slot);
-	/* Whoever does not listen yet finds it when it looks at the bus. */
-	if (plug_is_heard(hp))
+	b->hotplug_chip->came(b->hotplug_opaque, HOTPLUG_PCI, c->dev->slot, 0,
+			      0);
+	/* Whoever does not listen yet, as it boots or has no driver for the
+	 * chip, finds it when it looks at the bus. */
+	if (b->run == BOARD_RUNNING &&
+	    b->hotplug_chip->is_heard(b->hotplug_opaque))
 		comer_set_deadline(c);
 	else
 		comer_end(c, NULL);

@@ -204,10 +204,8 @@ static int cpus_grow(struct hotplug *hp, uint64_t wanted, struct error *err)
 		return r;
 	}
 	hp->board->nr_cpus = (unsigned int)wanted;
-	for (i = from; i < wanted; i++) {
-		chip->set_cpu(hp->board->hotplug_opaque, i, true);
-		chip->check(hp->board->hotplug_opaque, HOTPLUG_CPU, i);
-	}
+	for (i = from; i < wanted; i++)
+		chip->came(hp->board->hotplug_opaque, HOTPLUG_CPU, i, 0, 0);
 	return 0;
 }
 
@@ -361,12 +359,11 @@ static int memory_arrive(struct hotplug *hp, int r, struct error *err)
 
 		if (!(coming >> i & 1) || !d->len)
 			continue;
-		if (r) {
+		if (r)
 			gmem_unplug(gm, i);
-			continue;
-		}
-		chip->set_memory(hp->board->hotplug_opaque, i, d->gpa, d->len);
-		chip->check(hp->board->hotplug_opaque, HOTPLUG_MEMORY, i);
+		else
+			chip->came(hp->board->hotplug_opaque, HOTPLUG_MEMORY, i,
+				   d->gpa, d->len);
 	}
 	return r;
 }

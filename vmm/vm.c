@@ -95,6 +95,8 @@ static int vm_add_chips(struct vm *vm, struct error *err)
 	return r;
 }
 
+#define VM_FILES 2u /* that are opened before devices: kernel, initramfs */
+
 static int vm_add_devices(struct vm *vm, struct opening *o, struct error *err)
 {
 	const struct vm_config *vc = vm->config;
@@ -102,7 +104,7 @@ static int vm_add_devices(struct vm *vm, struct opening *o, struct error *err)
 	int r = 0;
 
 	for (i = 0; i < vc->nr_devices && !r; i++) {
-		r = opening_make_device(o, i, &vm->board, NULL, err);
+		r = opening_make_device(o, VM_FILES + i, &vm->board, NULL, err);
 		if (r)
 			error_prefix(err, r, "--%s", vm_config_option(vc, i));
 	}

@@ -64,38 +64,29 @@ static uint64_t ahp_read(struct chip *chip, uint64_t off, unsigned int len)
 	return 0;
 }
 
-/* Where a byte or a DIMM's words of the state area are; NULL: no RAM there. */
-static void *ahp_area(struct acpi_hotplug *ahp, uint64_t off, uint64_t len)
+/* What the guest finds where it looks. */
+static void ahp_show(const struct acpi_hotplug *ahp, enum hotplug_kind kind,
+		     unsigned int index, gpa_t gpa, uint64_t len, bool present)
 {
-	return gmem_ptr(&ahp->chip.board->gmem, ahp->chip.place.memory + off,
-			len);
-}
-
-static void ahp_set_cpu(void *opaque, unsigned int index, bool present)
-{
-	uint8_t *p = ahp_area(opaque, ACPI_STATE_CPUS + index, 1);
-
-	if (p)
-		__atomic_store_n(p, present ? ACPI_STA_PRESENT : 0,
-				 __ATOMIC_RELEASE);
-}
-
-static void ahp_set_memory(void *opaque, unsigned int index, gpa_t gpa,
-			   uint64_t len)
-{
-	uint8_t *p = ahp_area(opaque,
-			      ACPI_STATE_DIMMS + index * ACPI_STATE_DIMM_LEN,
+	const gpa_t state = ahp->chip.place.memory;
+	const struct gmem *gm = &ahp->chip.board->gmem;
+	uint8_t *cpu = gmem_ptr(gm, state + ACPI_STATE_CPUS + index, 1);
+	void *dimm = gmem_ptr(gm,
+			      state + ACPI_STATE_DIMMS +
+				      index * (uint64_t)ACPI_STATE_DIMM_LEN,
 			      ACPI_STATE_DIMM_LEN);
 
-	if (p)
-		acpi_store_dimm(p, gpa, len);
+	if (kind == HOTPLUG_CPU && cpu)
+		__atomic_store_n(cpu, present ? ACPI_STA_PRESENT : 0,
+				 __ATOMIC_RELEASE);
+	else if (kind == HOTPLUG_MEMORY && dimm)
+		acpi_store_dimm(dimm, gpa, len);
 }
 
 /* Have the guest look at it. Any thread. */
-static void ahp_check(void *opaque, enum hotplug_kind kind, unsigned int index)
+static void ahp_check(struct acpi_hotplug *ahp, enum hotplug_kind kind,
+		      unsigned int index)
 {
-	struct acpi_hotplug *ahp = opaque;
-
 	ahp->state.events[kind][index] = NOTIFY_DEVICE_CHECK;
 	ahp_pulse(ahp);
 }
@@ -118,10 +109,7 @@ static void ahp_eject_unasked(struct acpi_hotplug *ahp, enum hotplug_kind kind,
 static void ahp_eject(struct acpi_hotplug *ahp, enum hotplug_kind kind,
 		      unsigned int index)
 {
-	if (kind == HOTPLUG_CPU)
-		ahp_set_cpu(ahp, index, false);
-	else if (kind == HOTPLUG_MEMORY)
-		ahp_set_memory(ahp, index, 0, 0);
+	ahp_show(ahp, kind, index, 0, 0, false);
 	board_eject_answer(ahp->chip.board, kind, index, true);
 }
 
@@ -149,6 +137,13 @@ static void ahp_write(struct chip *chip, uint64_t off, uint64_t value,
 }
 
 /* ---- machine: main thread ---- */
+
+static void ahp_came(void *opaque, enum hotplug_kind kind, unsigned int index,
+		     gpa_t gpa, uint64_t len)
+{
+	ahp_show(opaque, kind, index, gpa, len, true);
+	ahp_check(opaque, kind, index);
+}
 
 static bool ahp_ask(void *opaque, enum hotplug_kind kind, unsigned int index,
 		    bool on)
@@ -179,12 +174,10 @@ static bool ahp_is_unread(void *opaque, enum hotplug_kind kind,
 }
 
 static const struct hotplug_chip_ops ahp_guest_ops = {
-	.check = ahp_check,
+	.came = ahp_came,
 	.ask = ahp_ask,
 	.is_heard = ahp_is_heard,
 	.is_unread = ahp_is_unread,
-	.set_cpu = ahp_set_cpu,
-	.set_memory = ahp_set_memory,
 };
 
 /*

@@ -70,8 +70,9 @@ void kvm_release(struct kvm *k unused_param)
 
 /* ---- the chip ---- */
 
-static void chip_check(void *opaque unused_param, enum hotplug_kind kind,
-		       unsigned int index)
+static void chip_came(void *opaque unused_param, enum hotplug_kind kind,
+		      unsigned int index, gpa_t gpa unused_param,
+		      uint64_t len unused_param)
 {
 	if (kind != HOTPLUG_MEMORY)
 		return;
@@ -104,25 +105,11 @@ static bool chip_is_unread(void *opaque unused_param,
 	return false;
 }
 
-static void chip_set_cpu(void *opaque unused_param,
-			 unsigned int index unused_param,
-			 bool present unused_param)
-{
-}
-
-static void chip_set_memory(void *opaque unused_param,
-			    unsigned int index unused_param,
-			    gpa_t gpa unused_param, uint64_t len unused_param)
-{
-}
-
 static const struct hotplug_chip_ops chip_ops = {
-	.check = chip_check,
+	.came = chip_came,
 	.ask = chip_ask,
 	.is_heard = chip_is,
 	.is_unread = chip_is_unread,
-	.set_cpu = chip_set_cpu,
-	.set_memory = chip_set_memory,
 };
 
 static void answer(bool ejected)
