@@ -19,12 +19,11 @@
  * faster, and even KVM inside an emulated host stays above. */
 #define SPEED_NATIVE_MIN 20
 
-static void row(FILE *out, const char *name, bool ok, const char *meaning,
-		const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-
 /* meaning: what the lack of it means; shown only when it lacks. */
-static void row(FILE *out, const char *name, bool ok, const char *meaning,
-		const char *fmt, ...)
+__attribute__((format(printf, 5, 6))) static void row(FILE *out,
+						      const char *name, bool ok,
+						      const char *meaning,
+						      const char *fmt, ...)
 {
 	char value[96];
 	va_list ap;

@@ -17,12 +17,12 @@
 
 struct cli_entry {
 	struct cli_option opt;
-	/* Take the value (NULL when the option has none) into rc. */
+	/* Take the value into rc; NULL: as for all options of its kind. */
 	int (*apply)(struct run_config *rc, const struct cli_entry *e,
 		     const char *value, struct error *err);
 	const struct param_set *home; /* has opt.param, under opt.name */
 	size_t offset; /* of the struct of home or opt.set, in run_config */
-	int mode; /* enum run_mode, for cli_apply_mode() */
+	int mode; /* enum run_mode, of a flag that sets it */
 	const struct device_class *class;
 };
 
@@ -42,12 +42,6 @@ static int cli_apply_param(struct run_config *rc, const struct cli_entry *e,
 		error_prefix(err, r, "--%s %s", e->opt.name,
 			     error_value(value).text);
 	return r;
-}
-
-static int cli_apply_set(struct run_config *rc, const struct cli_entry *e,
-			 const char *value, struct error *err)
-{
-	return param_parse(e->opt.set, cli_target(rc, e), value, err);
 }
 
 /* "--serial file=P" says the mode too. Nothing stays of an earlier --serial:
@@ -75,20 +69,22 @@ static int cli_apply_device(struct run_config *rc, const struct cli_entry *e,
 	return param_parse(e->class->params, dc->config, value, err);
 }
 
-static int cli_apply_verbose(struct run_config *rc,
-			     unused_param const struct cli_entry *e,
-			     unused_param const char *value,
-			     unused_param struct error *err)
+/* value: NULL of flags, which have none. */
+static int cli_apply(struct run_config *rc, const struct cli_entry *e,
+		     const char *value, struct error *err)
 {
-	rc->verbosity++;
-	return 0;
-}
-
-static int cli_apply_mode(struct run_config *rc, const struct cli_entry *e,
-			  unused_param const char *value,
-			  unused_param struct error *err)
-{
-	rc->mode = e->mode;
+	if (e->apply)
+		return e->apply(rc, e, value, err);
+	if (e->class)
+		return cli_apply_device(rc, e, value, err);
+	if (e->opt.param)
+		return cli_apply_param(rc, e, value, err);
+	if (e->opt.set)
+		return param_parse(e->opt.set, cli_target(rc, e), value, err);
+	if (e->mode)
+		rc->mode = e->mode;
+	else
+		rc->verbosity++;
 	return 0;
 }
 
@@ -145,16 +141,15 @@ static const struct param_set process_params = {
 
 #define VM_PARAM(option, heading)                                          \
 	.opt.name = option, .opt.group = heading, .home = &payload_params, \
-	.offset = offsetof(struct run_config, vm), .apply = cli_apply_param
-#define PROCESS_PARAM(option)                                                \
-	.opt.name = option, .opt.group = "Process", .home = &process_params, \
-	.apply = cli_apply_param
-#define SET(option, heading, params, field, fn)                         \
+	.offset = offsetof(struct run_config, vm)
+#define PROCESS_PARAM(option) \
+	.opt.name = option, .opt.group = "Process", .home = &process_params
+#define SET(option, heading, params, field)                             \
 	.opt.name = option, .opt.group = heading, .opt.set = &(params), \
-	.offset = offsetof(struct run_config, field), .apply = fn
-#define FLAG(option, short, fn, text)                                    \
+	.offset = offsetof(struct run_config, field)
+#define FLAG(option, short, its_mode, text)                              \
 	.opt.name = option, .opt.letter = short, .opt.group = "Process", \
-	.opt.help = text, .apply = fn
+	.opt.help = text, .mode = its_mode
 
 static const struct cli_entry cli_table[] = {
 	{ VM_PARAM("kernel", "Guest") },
@@ -164,34 +159,30 @@ static const struct cli_entry cli_table[] = {
 		      "(console=ttyAMA0 on aarch64), or empty when --serial is "
 		      "off or null. An empty TEXT is an empty command line. "
 		      "What --rootfs adds comes in front." },
-	{ SET("rootfs", "Guest", rootfs_params, vm.rootfs, cli_apply_set),
+	{ SET("rootfs", "Guest", rootfs_params, vm.rootfs),
 	  .opt.more = "The file becomes the guest's first disk, and root= with "
 		      "its name is put in front of the kernel command line, "
 		      "followed by rw, or by ro when it is read-only. The "
 		      "kernel, or its initramfs, must have drivers for virtio "
 		      "disks and for the file system. An image of a directory "
 		      "is made with mke2fs -t ext4 -d DIR root.img 1G." },
-	{ SET("cpus", "Machine", cpus_params, vm.cpus, cli_apply_set) },
-	{ SET("memory", "Machine", memory_params, vm.memory, cli_apply_set) },
-	{ SET("serial", "Machine", serial_params, vm.serial,
-	      cli_apply_serial) },
+	{ SET("cpus", "Machine", cpus_params, vm.cpus) },
+	{ SET("memory", "Machine", memory_params, vm.memory) },
+	{ SET("serial", "Machine", serial_params, vm.serial),
+	  .apply = cli_apply_serial },
 	{ VM_PARAM("on-reset", "Machine") },
-	{ .opt.group = "Devices", .apply = cli_apply_device },
-	{ SET("api-socket", "Process", api_params, api_socket, cli_apply_set) },
-	{ SET("event-monitor", "Process", event_params, event_monitor,
-	      cli_apply_set) },
+	{ .opt.group = "Devices" },
+	{ SET("api-socket", "Process", api_params, api_socket) },
+	{ SET("event-monitor", "Process", event_params, event_monitor) },
 	{ PROCESS_PARAM("log-file") },
 	{ PROCESS_PARAM("seccomp") },
-	{ FLAG("verbose", 'v', cli_apply_verbose,
+	{ FLAG("verbose", 'v', RUN_VM,
 	       "log more: -v information, -vv debugging, -vvv every access of "
 	       "the guest to a device") },
-	{ FLAG("check-host", '\0', cli_apply_mode,
-	       "show what this host's KVM offers, and exit"),
-	  .mode = RUN_CHECK_HOST },
-	{ FLAG("version", 'V', cli_apply_mode, "show the version, and exit"),
-	  .mode = RUN_VERSION },
-	{ FLAG("help", 'h', cli_apply_mode, "show this text, and exit"),
-	  .mode = RUN_HELP },
+	{ FLAG("check-host", '\0', RUN_CHECK_HOST,
+	       "show what this host's KVM offers, and exit") },
+	{ FLAG("version", 'V', RUN_VERSION, "show the version, and exit") },
+	{ FLAG("help", 'h', RUN_HELP, "show this text, and exit") },
 };
 
 /* Entry i of all, in the order of --help, with all parts filled in. False: there
@@ -312,15 +303,15 @@ static int cli_long(struct run_config *rc, struct cli_words *words,
 			return error_set(err, EINVAL,
 					 "%s: takes no value; write --%s",
 					 error_value(word).text, e.opt.name);
-		return e.apply(rc, &e, NULL, err);
+		return cli_apply(rc, &e, NULL, err);
 	}
 	value = cli_value(words, &e, word, err);
 	if (!value)
 		return -EINVAL;
-	r = e.apply(rc, &e, value, err);
+	r = cli_apply(rc, &e, value, err);
 	while (!r && e.opt.repeats && words->next < words->argc &&
 	       words->argv[words->next][0] != '-')
-		r = e.apply(rc, &e, words->argv[words->next++], err);
+		r = cli_apply(rc, &e, words->argv[words->next++], err);
 	return r;
 }
 
@@ -334,7 +325,7 @@ static int cli_letters(struct run_config *rc, const char *word,
 	for (const char *s = word + 1; !r && *s; s++) {
 		if (!cli_find_letter(*s, &e))
 			return cli_unknown(word, err);
-		r = e.apply(rc, &e, NULL, err);
+		r = cli_apply(rc, &e, NULL, err);
 	}
 	return r;
 }

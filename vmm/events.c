@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
+#include "vmm/nowait.h"
 #include "vmm/util.h"
 
 #define EVENTS_BACKLOG (64 * 1024u) /* bytes a slow reader may be behind */
@@ -54,10 +55,7 @@ static void events_on_room(struct loop_fd *lf, uint32_t what unused_param)
 
 static int events_open_path(const char *path)
 {
-	int fd = open(path,
-		      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY |
-			      O_NONBLOCK,
-		      0600);
+	int fd = nowait_create(path, O_TRUNC);
 
 	/* A FIFO whose reader is still to come. */
 	if (fd < 0 && errno == ENXIO)

@@ -23,6 +23,7 @@
 #include "vmm/log.h"
 #include "vmm/loop.h"
 #include "vmm/machine.h"
+#include "vmm/nowait.h"
 #include "vmm/pool.h"
 #include "vmm/util.h"
 #include "vmm/vm.h"
@@ -227,10 +228,7 @@ static int process_open_log(const struct run_config *rc, struct error *err)
 
 	if (rc->log_file) {
 		/* A FIFO without a reader is an error rather than a wait. */
-		fd = open(rc->log_file,
-			  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY |
-				  O_NONBLOCK,
-			  0600);
+		fd = nowait_create(rc->log_file, O_APPEND);
 		if (fd < 0)
 			return error_set(
 				err, errno,

@@ -28,6 +28,14 @@ int nowait_reopen(int fd, int access)
 	return open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
+int nowait_create(const char *path, int flags)
+{
+	return open(path,
+		    flags | O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY |
+			    O_NONBLOCK,
+		    0600);
+}
+
 void nowait_open(struct nowait *nw, int fd)
 {
 	nw->fd = fd;

@@ -24,6 +24,10 @@ struct nowait {
  */
 int nowait_reopen(int fd, int access);
 
+/* open(2) a file or pipe to write to, made when it is not there; flags: O_TRUNC
+ * or O_APPEND. A pipe that nobody reads is ENXIO. Any thread. */
+int nowait_create(const char *path, int flags);
+
 /* nw will write to fd, which outlives it; -1: to nothing. Any thread. */
 void nowait_open(struct nowait *nw, int fd);
 /* Leaves fd open. Any thread, nobody else uses nw. */

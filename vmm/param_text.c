@@ -12,10 +12,9 @@
 #define TEXT_WIDTH 79
 
 /* Append to what buf holds; what does not fit is cut. */
-static void text_add(char *buf, size_t len, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
 
-static void text_add(char *buf, size_t len, const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static void
+text_add(char *buf, size_t len, const char *fmt, ...)
 {
 	size_t used = strlen(buf);
 	va_list ap;

@@ -63,10 +63,7 @@ static int serial_open_pty(struct serial_config *sc, struct error *err)
 static int serial_open_file(struct serial_config *sc, struct error *err)
 {
 	/* A FIFO without a reader is an error rather than a wait. */
-	int fd = open(sc->file,
-		      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY |
-			      O_NONBLOCK,
-		      0600);
+	int fd = nowait_create(sc->file, O_TRUNC);
 	const char *fix = errno == ENXIO ? "open its other end first"
 					 : "give a path that can be written";
 
