@@ -242,7 +242,6 @@ static int acpi_write_srat(struct acpi_area *area, const struct gmem *gm,
 		       SRAT_MEMORY_LEN;
 	static const struct acpi_field reserved = { 36, 4, 1 };
 	const struct gmem_range *r;
-	unsigned int i;
 	uint8_t *t, *e;
 
 	if (!c->nr_dimms)
@@ -253,7 +252,7 @@ static int acpi_write_srat(struct acpi_area *area, const struct gmem *gm,
 	if (!t)
 		return -ENOSPC;
 	e = t + SRAT_LEN;
-	for (i = 0; i < c->nr_cpus; i++)
+	for (unsigned int i = 0; i < c->nr_cpus; i++)
 		e = acpi_store_srat_x2apic(e, i);
 	gmem_for_each (r, gm)
 		if (r->kind == GMEM_RAM)
@@ -266,14 +265,13 @@ static int acpi_write_srat(struct acpi_area *area, const struct gmem *gm,
 static int acpi_write_state(struct gmem *gm, const struct acpi_config *c)
 {
 	uint8_t *state;
-	unsigned int i;
 
 	state = gmem_ptr(gm, c->hotplug_state, ACPI_STATE_LEN);
 	if (!state)
 		return -EFAULT;
-	for (i = 0; i < c->nr_boot_cpus; i++)
+	for (unsigned int i = 0; i < c->nr_boot_cpus; i++)
 		state[ACPI_STATE_CPUS + i] = ACPI_STA_PRESENT;
-	for (i = 0; i < c->nr_dimms; i++) {
+	for (unsigned int i = 0; i < c->nr_dimms; i++) {
 		const struct gmem_range *d = gmem_dimm(gm, i);
 
 		acpi_store_dimm(state + ACPI_STATE_DIMMS +

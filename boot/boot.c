@@ -41,9 +41,7 @@ static const struct boot_mistake {
 
 static int boot_refuse(const struct boot_job *job, struct error *err)
 {
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(mistakes); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(mistakes); i++) {
 		const struct boot_mistake *m = &mistakes[i];
 
 		if (m->off + m->len <= job->head_len &&

@@ -146,9 +146,7 @@ static void dsdt_write_hotplug_scan(struct aml *a, const struct acpi_config *c)
  * reads from configuration space. */
 static void dsdt_write_slots(struct aml *a)
 {
-	unsigned int i;
-
-	for (i = 1; i < PCI_SLOTS; i++)
+	for (unsigned int i = 1; i < PCI_SLOTS; i++)
 		aml_code(a,
 			 "device S%02X name _ADR %u name _SUN %u " DSDT_EJECT
 			 " end",
@@ -227,10 +225,8 @@ static void dsdt_write_hot_cpu(struct aml *a, unsigned int index)
 /* P000 and on, the bytes of the state area; and CNTF. */
 static void dsdt_write_cpu_state(struct aml *a, const struct acpi_config *c)
 {
-	unsigned int i;
-
 	aml_code(a, "field \\_SB.HPST :1");
-	for (i = 0; i < c->nr_cpus; i++)
+	for (unsigned int i = 0; i < c->nr_cpus; i++)
 		aml_code(a, "P%03X +8", i);
 	aml_code(a, "end");
 	dsdt_write_notify(a, "CNTF", 'C', 3, 1, c->nr_cpus);
@@ -289,16 +285,14 @@ static void dsdt_write_mcrs(struct aml *a)
  */
 static void dsdt_write_memory(struct aml *a, const struct acpi_config *c)
 {
-	unsigned int i;
-
 	if (!c->nr_dimms)
 		return;
 	aml_code(a, "field HPST :4 :0 +%d", ACPI_STATE_DIMMS * 8);
-	for (i = 0; i < c->nr_dimms; i++)
+	for (unsigned int i = 0; i < c->nr_dimms; i++)
 		aml_code(a, "B%03X +64 L%03X +64 D%03X +64", i, i, i);
 	aml_code(a, "end");
 	dsdt_write_mcrs(a);
-	for (i = 0; i < c->nr_dimms; i++) {
+	for (unsigned int i = 0; i < c->nr_dimms; i++) {
 		uint32_t word = ACPI_HOTPLUG_WORD(HOTPLUG_MEMORY, i, 0);
 
 		aml_code(

@@ -89,10 +89,9 @@ static int elf_wrong_machine(const struct boot_job *job, uint16_t machine,
 {
 	const char *ours = job->req->machine->name;
 	char name[32];
-	unsigned int i;
 
 	snprintf(name, sizeof(name), "ELF machine %u", machine);
-	for (i = 0; i < ARRAY_SIZE(elf_machines); i++)
+	for (unsigned int i = 0; i < ARRAY_SIZE(elf_machines); i++)
 		if (elf_machines[i].id == machine)
 			snprintf(name, sizeof(name), "%s",
 				 elf_machines[i].name);
@@ -217,9 +216,8 @@ static uint64_t elf_last_written(const struct elf_sections *sections,
 				 const Elf64_Phdr *ph)
 {
 	uint64_t most = 0, last = 0;
-	unsigned int i;
 
-	for (i = 0; i < sections->nr; i++) {
+	for (unsigned int i = 0; i < sections->nr; i++) {
 		const Elf64_Shdr *sh = &sections->sh[i];
 
 		if (!(sh->sh_flags & SHF_WRITE) || sh->sh_size <= most ||
@@ -260,13 +258,12 @@ static bool elf_is_mapped(const struct elf_sections *sections,
 			  const Elf64_Phdr *ph, uint64_t at)
 {
 	uint64_t last = sections->last_written, off = ph->p_offset + at;
-	unsigned int i;
 
 	if (elf_block_end(ph, at) - at != ELF_BLOCK)
 		return false;
 	if (!sections->nr)
 		return !(ph->p_flags & PF_X);
-	for (i = 0; i < sections->nr; i++)
+	for (unsigned int i = 0; i < sections->nr; i++)
 		if (sections->sh[i].sh_flags & SHF_EXECINSTR &&
 		    elf_section_touches(&sections->sh[i], off, ELF_BLOCK))
 			return false;
@@ -330,11 +327,11 @@ static int elf_scan_notes(const struct boot_job *job, const Elf64_Phdr *ph,
 	uint64_t align = ph->p_align == 8 ? 8 : 4;
 	uint64_t left = ph->p_filesz, off = ph->p_offset;
 	char name[sizeof("Xen")];
-	unsigned int i;
 	Elf64_Nhdr nh;
 	int r = 0;
 
-	for (i = 0; i < ELF_MAX_NOTES && left >= sizeof(nh) && !r; i++) {
+	for (unsigned int i = 0; i < ELF_MAX_NOTES && left >= sizeof(nh) && !r;
+	     i++) {
 		uint64_t desc_at, note_len;
 
 		r = image_read(&job->kernel, off, &nh, sizeof(nh), err);

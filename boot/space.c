@@ -51,9 +51,7 @@ int space_reserve(struct space *s, gpa_t gpa, uint64_t len, const char *what,
 static const struct space_claim *space_clash(const struct space *s, gpa_t first,
 					     gpa_t last)
 {
-	unsigned int i;
-
-	for (i = 0; i < s->nr; i++) {
+	for (unsigned int i = 0; i < s->nr; i++) {
 		const struct space_claim *c = &s->claims[i];
 
 		if (first <= c->gpa + (c->len - 1) && c->gpa <= last)
@@ -64,9 +62,7 @@ static const struct space_claim *space_clash(const struct space *s, gpa_t first,
 
 static bool space_is_ram(const struct space *s, gpa_t gpa, uint64_t len)
 {
-	unsigned int i;
-
-	for (i = 0; i < s->nr_map; i++) {
+	for (unsigned int i = 0; i < s->nr_map; i++) {
 		const struct boot_range *r = &s->map[i];
 		uint64_t off = gpa - r->gpa;
 

@@ -35,7 +35,6 @@ int zero_page_describe(struct boot_job *job, const void *hdr, size_t hdr_len,
 {
 	const struct boot_request *req = job->req;
 	struct boot_params *bp = gmem_ptr(req->gm, BOOT_ZERO_PAGE, sizeof(*bp));
-	unsigned int i;
 
 	if (!bp)
 		return error_set(err, EFAULT, "no RAM at %#x for the zero page",
@@ -57,7 +56,7 @@ int zero_page_describe(struct boot_job *job, const void *hdr, size_t hdr_len,
 	bp->ext_ramdisk_size = (uint32_t)(job->initrd.len >> 32);
 	bp->acpi_rsdp_addr = req->rsdp;
 	bp->e820_entries = (uint8_t)req->nr_map;
-	for (i = 0; i < req->nr_map; i++)
+	for (unsigned int i = 0; i < req->nr_map; i++)
 		bp->e820_table[i] =
 			(struct boot_e820_entry){ req->map[i].gpa,
 						  req->map[i].len,

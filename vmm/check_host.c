@@ -59,9 +59,8 @@ static const struct {
 static bool check_caps(FILE *out, int kvm)
 {
 	bool all = true;
-	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(wanted_caps); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(wanted_caps); i++) {
 		int v = ioctl(kvm, KVM_CHECK_EXTENSION, wanted_caps[i].cap);
 
 		row(out, wanted_caps[i].name, v > 0, wanted_caps[i].meaning,

@@ -17,12 +17,11 @@ static int error_code(int code)
 static size_t error_char_len(const unsigned char *s, size_t len)
 {
 	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	size_t i;
 
 	if (s[0] < 0x20 || s[0] == 0x7f || (s[0] >= 0x80 && s[0] < 0xc2) ||
 	    s[0] > 0xf4 || n > len)
 		return 0;
-	for (i = 1; i < n; i++)
+	for (size_t i = 1; i < n; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
 	/* U+0080 to U+009F, and what is longer than it need be. */

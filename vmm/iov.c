@@ -9,9 +9,8 @@
 size_t iov_len(const struct iovec *iov, unsigned int nr)
 {
 	size_t len = 0;
-	unsigned int i;
 
-	for (i = 0; i < nr; i++)
+	for (unsigned int i = 0; i < nr; i++)
 		len += iov[i].iov_len;
 	return len;
 }

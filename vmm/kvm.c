@@ -307,9 +307,7 @@ int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err)
 
 void kvm_unbuild(struct kvm *kvm)
 {
-	unsigned int i;
-
-	for (i = 0; i < kvm->nr_vcpus; i++)
+	for (unsigned int i = 0; i < kvm->nr_vcpus; i++)
 		vcpu_destroy(kvm->vcpus[i]);
 	free(kvm->vcpus);
 	kvm->vcpus = NULL;
@@ -331,10 +329,8 @@ static void kvm_ask(struct kvm *kvm, enum vcpu_wish wish)
 
 void kvm_stop(struct kvm *kvm)
 {
-	unsigned int i;
-
 	kvm_ask(kvm, VCPU_STOP);
-	for (i = 0; i < kvm->nr_vcpus; i++)
+	for (unsigned int i = 0; i < kvm->nr_vcpus; i++)
 		vcpu_join(kvm->vcpus[i]);
 }
 
@@ -352,18 +348,14 @@ int kvm_start(struct kvm *kvm, unsigned int nr, struct error *err)
 
 void kvm_hold(struct kvm *kvm)
 {
-	unsigned int i;
-
 	kvm_ask(kvm, VCPU_PAUSE);
-	for (i = 0; i < kvm->nr_vcpus; i++)
+	for (unsigned int i = 0; i < kvm->nr_vcpus; i++)
 		vcpu_wait_paused(kvm->vcpus[i]);
 }
 
 void kvm_release(struct kvm *kvm)
 {
-	unsigned int i;
-
-	for (i = 0; i < kvm->nr_vcpus; i++)
+	for (unsigned int i = 0; i < kvm->nr_vcpus; i++)
 		if (kvm->board->run == BOARD_RUNNING)
 			vcpu_resume(kvm->vcpus[i]);
 }

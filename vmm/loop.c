@@ -89,13 +89,12 @@ int loop_fd_change(struct loop_fd *lf, uint32_t events)
 void loop_fd_del(struct loop_fd *lf)
 {
 	struct loop *loop = lf->loop;
-	int i;
 
 	if (!loop)
 		return;
 	epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, lf->fd, NULL);
 	lf->loop = NULL;
-	for (i = 0; i < loop->nr_events; i++)
+	for (int i = 0; i < loop->nr_events; i++)
 		if (loop->events[i].data.ptr == lf)
 			loop->events[i].data.ptr = NULL;
 }
@@ -354,13 +353,12 @@ static int loop_wait(struct loop *loop, bool block)
 static bool loop_turn(struct loop *loop, bool block)
 {
 	bool worked;
-	int i;
 
 	loop->nr_events = loop_wait(loop, block);
 	worked = loop->nr_events > 0;
 	if (worked)
 		loop_worked(loop, true);
-	for (i = 0; i < loop->nr_events; i++) {
+	for (int i = 0; i < loop->nr_events; i++) {
 		struct loop_fd *lf = loop->events[i].data.ptr;
 
 		if (lf == &loop->wake)

@@ -73,10 +73,9 @@ static int opening_open_device(struct opening_item *it, struct error *err)
 static void opening_run(struct pool_job *job)
 {
 	struct opening *o = container_of(job, struct opening, job);
-	unsigned int i;
 	int r = 0;
 
-	for (i = 0; i < o->nr && !r; i++)
+	for (unsigned int i = 0; i < o->nr && !r; i++)
 		r = o->items[i].config.class ? opening_open_device(&o->items[i],
 								   &o->err)
 					     : opening_open_file(&o->items[i],
@@ -87,9 +86,8 @@ static void opening_run(struct pool_job *job)
 static void opening_close(struct pool_job *job)
 {
 	struct opening *o = container_of(job, struct opening, job);
-	unsigned int i;
 
-	for (i = 0; i < o->nr; i++) {
+	for (unsigned int i = 0; i < o->nr; i++) {
 		struct opening_item *it = &o->items[i];
 
 		close_fd(&it->fd);
@@ -104,9 +102,8 @@ static void opening_close(struct pool_job *job)
 static void opening_on_closed(struct pool_job *job)
 {
 	struct opening *o = container_of(job, struct opening, job);
-	unsigned int i;
 
-	for (i = 0; i < o->nr; i++) {
+	for (unsigned int i = 0; i < o->nr; i++) {
 		free(o->items[i].path);
 		device_config_free(&o->items[i].config);
 	}
@@ -116,9 +113,7 @@ static void opening_on_closed(struct pool_job *job)
 /* Something is open that nobody took. */
 static bool opening_is_open(const struct opening *o)
 {
-	unsigned int i;
-
-	for (i = 0; i < o->nr; i++)
+	for (unsigned int i = 0; i < o->nr; i++)
 		if (o->items[i].fd >= 0 || o->items[i].opened)
 			return true;
 	return false;

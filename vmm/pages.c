@@ -22,9 +22,7 @@ void pages_add(struct pages_job *job, void *hva, uint64_t len)
  * chunks. len 0: there is none. */
 static struct pages_piece pages_at(const struct pages_job *job, uint64_t at)
 {
-	unsigned int i;
-
-	for (i = 0; i < job->nr_pieces; i++) {
+	for (unsigned int i = 0; i < job->nr_pieces; i++) {
 		const struct pages_piece *p = &job->pieces[i];
 
 		if (at < p->len)
@@ -39,9 +37,8 @@ static struct pages_piece pages_at(const struct pages_job *job, uint64_t at)
 static void pages_clear(const struct pages_piece *p)
 {
 	const uint64_t huge = 2 * MIB;
-	uint64_t off;
 
-	for (off = 0; off < p->len; off += huge) {
+	for (uint64_t off = 0; off < p->len; off += huge) {
 		uint64_t len = MIN(huge, p->len - off);
 		unsigned char there[2 * MIB / 4096];
 
@@ -110,9 +107,8 @@ void pages_stop(struct pages_job *job)
 uint64_t pages_len(const struct pages_job *job)
 {
 	uint64_t len = 0;
-	unsigned int i;
 
-	for (i = 0; i < job->nr_pieces; i++)
+	for (unsigned int i = 0; i < job->nr_pieces; i++)
 		len += job->pieces[i].len;
 	return len;
 }

@@ -215,7 +215,6 @@ static unsigned int pool_count_running_locked(void)
 unsigned int pool_end(uint64_t timeout_ns)
 {
 	uint64_t until_ns = loop_now_ns() + timeout_ns;
-	unsigned int i;
 	mutex_guard(&pool.lock);
 
 	pool.closed = true;
@@ -223,7 +222,7 @@ unsigned int pool_end(uint64_t timeout_ns)
 	while (pool_count_running_locked() &&
 	       pool_wait_locked(&pool.ended, until_ns))
 		;
-	for (i = 0; i < POOL_MAX; i++)
+	for (unsigned int i = 0; i < POOL_MAX; i++)
 		if (pool.workers[i].job)
 			log_warn("%s: the host has not answered yet",
 				 pool.workers[i].job->owner->name);

@@ -253,11 +253,10 @@ static uint64_t memory_find(const struct gmem *gm, uint64_t unit, uint64_t max,
 {
 	gpa_t start = gm->reserved.gpa, end = start + gm->reserved.len;
 	uint64_t len = 0;
-	unsigned int i;
 
 	for (; start + unit <= end && !len; start += unit) {
 		len = MIN(max, end - start);
-		for (i = 0; i < gmem_max_dimms(gm); i++) {
+		for (unsigned int i = 0; i < gmem_max_dimms(gm); i++) {
 			const struct gmem_range *d = gmem_dimm(gm, i);
 
 			if (d->len && d->gpa + d->len > start)
@@ -280,9 +279,8 @@ static uint64_t memory_piece(const struct gmem *gm, uint64_t missing,
 			     uint64_t unit)
 {
 	uint64_t room = gm->reserved.len, places = 0;
-	unsigned int i;
 
-	for (i = 0; i < gmem_max_dimms(gm); i++) {
+	for (unsigned int i = 0; i < gmem_max_dimms(gm); i++) {
 		places += !gmem_dimm(gm, i)->len;
 		room -= gmem_dimm(gm, i)->len;
 	}
@@ -296,9 +294,8 @@ static uint64_t memory_piece(const struct gmem *gm, uint64_t missing,
 static uint64_t memory_held(const struct gmem *gm, uint32_t coming)
 {
 	uint64_t held = 0;
-	unsigned int i;
 
-	for (i = 0; i < gmem_max_dimms(gm); i++)
+	for (unsigned int i = 0; i < gmem_max_dimms(gm); i++)
 		if (gmem_dimm(gm, i)->flags & GMEM_ABSENT && !(coming >> i & 1))
 			held += gmem_dimm(gm, i)->len;
 	return held;
@@ -348,13 +345,12 @@ static int memory_arrive(struct hotplug *hp, int r, struct error *err)
 	const struct hotplug_chip_ops *chip = hp->board->hotplug_chip;
 	struct gmem *gm = &hp->board->gmem;
 	uint32_t coming = hp->dimms_coming;
-	unsigned int i;
 
 	hp->dimms_coming = 0;
-	for (i = 0; i < GMEM_MAX_DIMMS && !r; i++)
+	for (unsigned int i = 0; i < GMEM_MAX_DIMMS && !r; i++)
 		if (coming >> i & 1)
 			r = gmem_plug_end(gm, i, err);
-	for (i = 0; i < GMEM_MAX_DIMMS; i++) {
+	for (unsigned int i = 0; i < GMEM_MAX_DIMMS; i++) {
 		const struct gmem_range *d = gmem_dimm(gm, i);
 
 		if (!(coming >> i & 1) || !d->len)
@@ -398,9 +394,8 @@ static bool memory_choose(struct resizer *rz, uint64_t wanted,
 {
 	const struct gmem *gm = &rz->hp->board->gmem;
 	uint64_t excess = gmem_size(gm) - wanted;
-	unsigned int i;
 
-	for (i = gmem_max_dimms(gm); i-- > 0;) {
+	for (unsigned int i = gmem_max_dimms(gm); i-- > 0;) {
 		const struct gmem_range *d = gmem_dimm(gm, i);
 
 		if (!d->len || d->flags & GMEM_ABSENT || d->len > excess ||

@@ -100,10 +100,9 @@ static int vm_add_chips(struct vm *vm, struct error *err)
 static int vm_add_devices(struct vm *vm, struct opening *o, struct error *err)
 {
 	const struct vm_config *vc = vm->config;
-	unsigned int i;
 	int r = 0;
 
-	for (i = 0; i < vc->nr_devices && !r; i++) {
+	for (unsigned int i = 0; i < vc->nr_devices && !r; i++) {
 		r = opening_make_device(o, VM_FILES + i, &vm->board, NULL, err);
 		if (r)
 			error_prefix(err, r, "--%s", vm_config_option(vc, i));
@@ -418,7 +417,6 @@ static int vm_open(struct vm *vm, struct error *err)
 {
 	const struct vm_config *vc = vm->config;
 	struct opening *o;
-	unsigned int i;
 	int r;
 
 	o = vm->opening = opening_create(vm->board.main_loop, vm_on_opened, vm);
@@ -428,7 +426,7 @@ static int vm_open(struct vm *vm, struct error *err)
 	if (!r)
 		r = opening_add_file(o, "initramfs", vc->initramfs,
 				     vc->initramfs_fd, err);
-	for (i = 0; i < vc->nr_devices && !r; i++)
+	for (unsigned int i = 0; i < vc->nr_devices && !r; i++)
 		r = opening_add_device(o, vm_config_option(vc, i),
 				       &vc->devices[i], err);
 	return r ? r : opening_start(o, VM_OPEN_NS, err);

@@ -143,15 +143,14 @@ static int cpu_set_segments(struct gmem *gm, struct kvm_sregs *sregs,
 static int cpu_page_tables(struct gmem *gm)
 {
 	uint64_t *t = gmem_ptr(gm, BOOT_PAGE_TABLES, 6 * 4096);
-	unsigned int i;
 
 	if (!t)
 		return -EFAULT;
 	t[0] = (BOOT_PAGE_TABLES + 0x1000) | PTE_PRESENT | PTE_WRITE;
-	for (i = 0; i < 4; i++)
+	for (unsigned int i = 0; i < 4; i++)
 		t[512 + i] = (BOOT_PAGE_TABLES + 0x2000 + 0x1000ull * i) |
 			     PTE_PRESENT | PTE_WRITE;
-	for (i = 0; i < 4 * 512; i++)
+	for (unsigned int i = 0; i < 4 * 512; i++)
 		t[1024 + i] = (uint64_t)i << 21 | PTE_PRESENT | PTE_WRITE |
 			      PTE_LARGE;
 	return 0;
@@ -200,10 +199,9 @@ static void cpu_on_io(struct vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 	struct bus *bus = &vcpu->config.board->pio;
-	uint32_t i;
 
 	/* count > 1: a string instruction, one port access per element */
-	for (i = 0; i < run->io.count; i++, data += run->io.size) {
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
 		if (run->io.direction == KVM_EXIT_IO_OUT)
 			bus_write(bus, run->io.port, data, run->io.size);
 		else

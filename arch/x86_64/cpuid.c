@@ -148,14 +148,13 @@ void cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned int max_entries,
 	       unsigned int apic_id, unsigned int nr_cpus)
 {
 	bool has_1f = false;
-	uint32_t i;
 
-	for (i = 0; i < cpuid->nent; i++)
+	for (uint32_t i = 0; i < cpuid->nent; i++)
 		has_1f |= cpuid->entries[i].function == 0x1f;
 	cpuid_add_topology(cpuid, max_entries, 0xb);
 	if (has_1f)
 		cpuid_add_topology(cpuid, max_entries, 0x1f);
-	for (i = 0; i < cpuid->nent; i++)
+	for (uint32_t i = 0; i < cpuid->nent; i++)
 		cpuid_fit_entry(&cpuid->entries[i], apic_id, nr_cpus);
 }
 

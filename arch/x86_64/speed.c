@@ -52,9 +52,8 @@ static int speed_set_registers(int vcpu_fd)
 static int speed_measure(int vcpu_fd, const struct kvm_run *run)
 {
 	uint64_t best_ns = UINT64_MAX;
-	unsigned int i;
 
-	for (i = 0; i < SPEED_ROUNDS; i++) {
+	for (unsigned int i = 0; i < SPEED_ROUNDS; i++) {
 		uint64_t start = loop_now_ns();
 		int r = speed_set_registers(vcpu_fd);
 

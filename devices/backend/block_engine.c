@@ -137,10 +137,9 @@ void block_memory_change(struct block_memory *m, const struct iovec *mem,
 {
 	uint32_t life = m->changes + 1;
 	struct iovec piece = *mem;
-	size_t off;
 	int i;
 
-	for (off = 0; off < mem->iov_len; off += BLOCK_MEMORY_UNIT) {
+	for (size_t off = 0; off < mem->iov_len; off += BLOCK_MEMORY_UNIT) {
 		piece.iov_base = (char *)mem->iov_base + off;
 		piece.iov_len = MIN(mem->iov_len - off, BLOCK_MEMORY_UNIT);
 		i = block_memory_piece(m, &piece);

@@ -214,9 +214,8 @@ static int image_lock(const struct block_image *img, struct error *err)
 		.l_type = img->readonly ? F_RDLCK : F_WRLCK,
 		.l_whence = SEEK_SET,
 	};
-	unsigned int try;
 
-	for (try = 0; try < LOCK_TRIES; try++) {
+	for (unsigned int try = 0; try < LOCK_TRIES; try++) {
 		if (!fcntl(img->fd, F_OFD_SETLK, &lock))
 			return 0;
 		if (errno != EAGAIN && errno != EACCES)
@@ -252,10 +251,9 @@ static uint64_t image_queue_limit(dev_t dev, const char *limit)
 	static const char *const dirs[] = { "", "../" };
 	unsigned long long value = 0;
 	char path[128];
-	unsigned int i;
 	FILE *f = NULL;
 
-	for (i = 0; !f && i < ARRAY_SIZE(dirs); i++) {
+	for (unsigned int i = 0; !f && i < ARRAY_SIZE(dirs); i++) {
 		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s",
 			 major(dev), minor(dev), dirs[i], limit);
 		f = fopen(path, "re");

@@ -45,11 +45,10 @@ bool block_req_is_misaligned(const struct block_image *img,
 			     const struct block_req *req)
 {
 	uintptr_t places = 0, lengths = 0;
-	unsigned int i;
 
 	if (!img->direct || req->op > BLOCK_WRITE)
 		return false;
-	for (i = 0; i < req->nr_iov; i++) {
+	for (unsigned int i = 0; i < req->nr_iov; i++) {
 		places |= (uintptr_t)req->iov[i].iov_base;
 		lengths |= req->iov[i].iov_len;
 	}

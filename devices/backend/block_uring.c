@@ -63,13 +63,12 @@ static void uring_follow_memory(struct uring_engine *ur)
 {
 	const struct block_memory *m = ur->be.config.memory;
 	uint32_t changes, life;
-	unsigned int i;
 	int r;
 
 	if (!ur->lives || (changes = m->changes) == ur->changes)
 		return;
 	ur->changes = changes;
-	for (i = 0; i < m->nr_pieces; i++) {
+	for (unsigned int i = 0; i < m->nr_pieces; i++) {
 		struct iovec piece;
 
 		life = m->lives[i];
@@ -259,10 +258,9 @@ static int uring_setup(struct uring_engine *ur, unsigned int depth)
 		0,
 	};
 	struct io_uring_params params;
-	unsigned int i;
 	int r = -EINVAL;
 
-	for (i = 0; i < ARRAY_SIZE(flags) && r == -EINVAL; i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(flags) && r == -EINVAL; i++) {
 		params = (struct io_uring_params){
 			.flags = flags[i] | IORING_SETUP_CQSIZE,
 			.cq_entries = depth,

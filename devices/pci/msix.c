@@ -36,10 +36,8 @@ void msix_fini(struct msix *m)
 
 void msix_reset(struct msix *m)
 {
-	unsigned int i;
-
 	mutex_guard(&m->lock);
-	for (i = 0; i < m->nr; i++)
+	for (unsigned int i = 0; i < m->nr; i++)
 		m->state->table[i] = (struct msix_entry){
 			.control = PCI_MSIX_ENTRY_CTRL_MASKBIT
 		};
@@ -97,9 +95,7 @@ void msix_notify(struct msix *m, unsigned int vector)
 
 static void msix_flush_locked(struct msix *m)
 {
-	unsigned int i;
-
-	for (i = 0; i < m->nr; i++)
+	for (unsigned int i = 0; i < m->nr; i++)
 		msix_flush_one_locked(m, i);
 }
 

@@ -151,11 +151,10 @@ static void ioapic_write(struct chip *chip, uint64_t off, uint64_t v,
 static void ioapic_reset(struct device *device)
 {
 	struct ioapic *io = container_of(device, struct ioapic, chip.device);
-	unsigned int i;
 
 	mutex_guard(&io->chip.lock);
 	io->state = (struct ioapic_state){ 0 };
-	for (i = 0; i < io->nr_pins; i++)
+	for (unsigned int i = 0; i < io->nr_pins; i++)
 		io->state.entries[i] = ENTRY_MASKED;
 }
 
@@ -163,10 +162,9 @@ static void ioapic_reset(struct device *device)
 static void ioapic_resume(struct device *device)
 {
 	struct ioapic *io = container_of(device, struct ioapic, chip.device);
-	unsigned int i;
 
 	mutex_guard(&io->chip.lock);
-	for (i = 0; i < io->nr_pins; i++)
+	for (unsigned int i = 0; i < io->nr_pins; i++)
 		ioapic_flush_locked(io, i);
 }
 

@@ -192,10 +192,9 @@ static size_t serial_room(void *opaque)
 static void serial_input(void *opaque, const uint8_t *data, size_t len)
 {
 	struct serial *s = opaque;
-	size_t i;
 
 	mutex_guard(&s->chip.lock);
-	for (i = 0; i < len; i++)
+	for (size_t i = 0; i < len; i++)
 		serial_receive_locked(s, data[i]);
 	serial_update_irq_locked(s);
 }

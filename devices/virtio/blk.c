@@ -198,7 +198,6 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 	const struct iovec dimms = { board->gmem.reserved.hva,
 				     board->gmem.reserved.len };
 	const char *serial;
-	unsigned int i;
 	int r;
 
 	blk->seg_max = (unsigned int)MIN(c->queue_size - 2, BLK_SEG_MAX);
@@ -212,7 +211,7 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 	if (r)
 		return r;
 	virtio_set_limit(&blk->dev, VIRTIO_TO_GUEST, &c->limit);
-	for (i = 0; i < c->num_queues; i++) {
+	for (unsigned int i = 0; i < c->num_queues; i++) {
 		blk->queues[i].blk = blk;
 		blk->queues[i].q = &blk->dev.queues[i];
 	}

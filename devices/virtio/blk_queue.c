@@ -308,12 +308,11 @@ static void blk_change_memory(struct blk *blk, const struct gmem_range *range,
 			      bool there)
 {
 	const struct iovec mem = { range->hva, range->len };
-	unsigned int i;
 
 	if (range->kind == GMEM_WINDOW || !(range->flags & GMEM_POPULATED))
 		return;
 	block_memory_change(&blk->memory, &mem, there);
-	for (i = 0; i < blk->dev.nr_queues; i++)
+	for (unsigned int i = 0; i < blk->dev.nr_queues; i++)
 		virtio_notify_write(&blk->dev, i);
 }
 

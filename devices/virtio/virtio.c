@@ -87,10 +87,9 @@ static void virtio_queue_settle(struct virtio_queue *q)
 static void virtio_memory_went(struct memory_hold *mh)
 {
 	struct virtio_dev *dev = container_of(mh, struct virtio_dev, memory);
-	unsigned int i;
 
 	mutex_guard(&dev->lock);
-	for (i = 0; i < dev->nr_queues; i++) {
+	for (unsigned int i = 0; i < dev->nr_queues; i++) {
 		struct virtio_queue *q = &dev->queues[i];
 
 		if (q->state == VIRTIO_QUEUE_OFF || q->elsewhere)
@@ -314,9 +313,7 @@ static void virtio_queue_resume_locked(struct virtio_queue *q)
 
 static bool virtio_is_idle_locked(const struct virtio_dev *dev)
 {
-	unsigned int i;
-
-	for (i = 0; i < dev->nr_queues; i++)
+	for (unsigned int i = 0; i < dev->nr_queues; i++)
 		if (dev->queues[i].state != VIRTIO_QUEUE_OFF)
 			return false;
 	return true;
@@ -345,9 +342,7 @@ static void virtio_queue_was_reset_locked(struct virtio_queue *q)
 /* Section 2.4: the state right after reset. */
 static void virtio_reset_finish_locked(struct virtio_dev *dev)
 {
-	unsigned int i;
-
-	for (i = 0; i < dev->nr_queues; i++)
+	for (unsigned int i = 0; i < dev->nr_queues; i++)
 		virtio_queue_clear(&dev->queues[i]);
 	dev->features = 0;
 	dev->alien_features = false;
@@ -362,9 +357,7 @@ static void virtio_reset_finish_locked(struct virtio_dev *dev)
 
 static void virtio_reset_locked(struct virtio_dev *dev)
 {
-	unsigned int i;
-
-	for (i = 0; i < dev->nr_queues; i++)
+	for (unsigned int i = 0; i < dev->nr_queues; i++)
 		virtio_queue_enter_locked(&dev->queues[i],
 					  VIRTIO_QUEUE_DRAINING);
 	dev->resetting = true;
@@ -412,9 +405,7 @@ static bool virtio_features_are_ok(const struct virtio_dev *dev)
 
 static void virtio_driver_ok(struct virtio_dev *dev)
 {
-	unsigned int i;
-
-	for (i = 0; i < dev->nr_queues; i++)
+	for (unsigned int i = 0; i < dev->nr_queues; i++)
 		if (dev->queues[i].enabled)
 			virtio_queue_enter_locked(&dev->queues[i],
 						  VIRTIO_QUEUE_RUNNING);
@@ -520,10 +511,9 @@ static struct virtio_dev *virtio_of(struct device *device)
 static void virtio_device_quiesce(struct device *device)
 {
 	struct virtio_dev *dev = virtio_of(device);
-	unsigned int i;
 
 	mutex_guard(&dev->lock);
-	for (i = 0; i < dev->nr_queues; i++) {
+	for (unsigned int i = 0; i < dev->nr_queues; i++) {
 		struct virtio_queue *q = &dev->queues[i];
 
 		q->resumed = false;
@@ -542,10 +532,9 @@ static bool virtio_device_is_quiet(struct device *device)
 static void virtio_device_resume(struct device *device)
 {
 	struct virtio_dev *dev = virtio_of(device);
-	unsigned int i;
 
 	pthread_mutex_lock(&dev->lock);
-	for (i = 0; i < dev->nr_queues; i++)
+	for (unsigned int i = 0; i < dev->nr_queues; i++)
 		virtio_queue_resume_locked(&dev->queues[i]);
 	pthread_mutex_unlock(&dev->lock);
 	if (dev->ops->resume)
@@ -617,13 +606,12 @@ static void virtio_counters(struct device *device, device_emit_fn emit,
 {
 	struct virtio_dev *dev = virtio_of(device);
 	struct io_counters sum = { .begun = 0 };
-	unsigned int i;
 
-	for (i = 0; i < dev->nr_io_queues; i++)
+	for (unsigned int i = 0; i < dev->nr_io_queues; i++)
 		io_counters_sum(&sum, &dev->queues[i].counters);
 	if (dev->nr_io_queues)
 		io_counters_emit(&sum, emit, arg);
-	for (i = 0; i < dev->nr_io_queues; i++)
+	for (unsigned int i = 0; i < dev->nr_io_queues; i++)
 		io_counters_emit_queue(&dev->queues[i].counters, i, emit, arg);
 	if (dev->ops->counters)
 		dev->ops->counters(dev, emit, arg);
@@ -709,7 +697,6 @@ static void virtio_queue_fini(struct virtio_queue *q)
 int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 		struct error *err)
 {
-	unsigned int i;
 	int r;
 
 	snprintf(dev->device.id, sizeof(dev->device.id), "%s",
@@ -727,13 +714,13 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 	dev->config_len = init->config_len;
 	dev->nr_io_queues = init->nr_io_queues;
 	atomic_store(&dev->config_vector, VIRTIO_NO_VECTOR);
-	for (i = 0; i < VIRTIO_DIRECTIONS; i++)
+	for (unsigned int i = 0; i < VIRTIO_DIRECTIONS; i++)
 		limit_init(&dev->limits[i]);
 	pthread_mutex_init(&dev->lock, NULL);
 	dev->queues = calloc(init->nr_queues, sizeof(*dev->queues));
 	if (!dev->queues)
 		return error_set(err, ENOMEM, "out of memory");
-	for (i = 0; i < init->nr_queues; i++) {
+	for (unsigned int i = 0; i < init->nr_queues; i++) {
 		dev->queues[i].kick.fd = dev->queues[i].call.fd = -1;
 		dev->nr_queues = i + 1;
 		r = virtio_queue_init(dev, i, init, err);
@@ -747,15 +734,13 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 
 void virtio_fini(struct virtio_dev *dev)
 {
-	unsigned int i;
-
 	if (!dev->ops)
 		return; /* virtio_init() was not reached */
 	memory_hold_fini(&dev->memory);
-	for (i = 0; i < dev->nr_queues; i++)
+	for (unsigned int i = 0; i < dev->nr_queues; i++)
 		virtio_queue_fini(&dev->queues[i]);
 	free(dev->queues);
-	for (i = 0; i < VIRTIO_DIRECTIONS; i++)
+	for (unsigned int i = 0; i < VIRTIO_DIRECTIONS; i++)
 		limit_fini(&dev->limits[i]);
 	pthread_mutex_destroy(&dev->lock);
 }

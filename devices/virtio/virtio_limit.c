@@ -39,11 +39,9 @@ bool virtio_queue_admit(struct virtio_queue *q, enum virtio_direction direction,
 void virtio_set_limit(struct virtio_dev *dev, enum virtio_direction direction,
 		      const struct limit_config *config)
 {
-	unsigned int i;
-
 	if (!limit_set(&dev->limits[direction], config, loop_now_ns()))
 		return;
-	for (i = 0; i < dev->nr_queues; i++) {
+	for (unsigned int i = 0; i < dev->nr_queues; i++) {
 		atomic_store(&dev->queues[i].limit_changed, true);
 		virtio_notify_write(dev, i);
 	}

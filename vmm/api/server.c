@@ -427,7 +427,6 @@ static void conn_take_fd(struct server_conn *conn, int fd)
 static void conn_take_fds(struct server_conn *conn, struct msghdr *msg)
 {
 	struct cmsghdr *c;
-	size_t at;
 	int fd;
 
 	if (msg->msg_flags & MSG_CTRUNC)
@@ -435,7 +434,8 @@ static void conn_take_fds(struct server_conn *conn, struct msghdr *msg)
 	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
-		for (at = CMSG_LEN(0); at < c->cmsg_len; at += sizeof(fd)) {
+		for (size_t at = CMSG_LEN(0); at < c->cmsg_len;
+		     at += sizeof(fd)) {
 			memcpy(&fd, (char *)c + at, sizeof(fd));
 			conn_take_fd(conn, fd);
 		}
