@@ -320,7 +320,7 @@ int acpi_build(struct gmem *gm, gpa_t base, uint64_t room,
 		return error_set(
 			err, EFAULT,
 			"ACPI: no RAM at %#llx, or not a multiple of 16",
-			(unsigned long long)base);
+			llu(base));
 	root = acpi_alloc(&area, RSDP_LEN);
 	if (!root || acpi_write_dsdt(&area, c) || acpi_write_fadt(&area, c) ||
 	    acpi_write_madt(&area, c) || acpi_write_mcfg(&area, c) ||
@@ -328,6 +328,6 @@ int acpi_build(struct gmem *gm, gpa_t base, uint64_t room,
 		return error_set(
 			err, ENOSPC,
 			"ACPI: tables need more than %llu KiB; give fewer --cpus",
-			(unsigned long long)(room / KIB));
+			llu(room / KIB));
 	return 0;
 }

@@ -103,13 +103,13 @@ static int boot_load_cmdline(const struct boot_job *job, struct error *err)
 		return error_set(
 			err, E2BIG,
 			"--cmdline: %zu bytes with what other options add, the limit of this kernel is %llu; shorten it",
-			job->cmdline_len, (unsigned long long)max);
+			job->cmdline_len, llu(max));
 	if (gmem_write(job->req->gm, machine->cmdline, line,
 		       job->cmdline_len + 1))
 		return error_set(
 			err, EFAULT,
 			"--memory: no RAM at %#llx for the command line",
-			(unsigned long long)machine->cmdline);
+			llu(machine->cmdline));
 	return 0;
 }
 
@@ -136,8 +136,7 @@ static int boot_load_initramfs(struct boot_job *job, struct error *err)
 		return error_set(
 			err, ENOSPC,
 			"no room for %llu KiB beside the kernel below %#llx; give more --memory or a smaller file",
-			(unsigned long long)(want.len / KIB),
-			(unsigned long long)want.max);
+			llu(want.len / KIB), llu(want.max));
 	r = space_claim(&job->space, gpa, want.len, "the initramfs", err);
 	if (r)
 		return r;

@@ -97,13 +97,12 @@ static int bz_place(struct boot_job *job, uint64_t payload_len, gpa_t *gpa,
 		return error_set(
 			err, ENOSPC,
 			"no room for its %llu MiB between %#llx and 4 GiB; give more --memory",
-			(unsigned long long)(len / MIB + 1),
-			(unsigned long long)h->pref_address);
+			llu(len / MIB + 1), llu(h->pref_address));
 	if (*gpa >= BZ_END || len > BZ_END - *gpa)
 		return error_set(
 			err, ENOSPC,
 			"wants to be at %#llx, beyond 4 GiB; get it again",
-			(unsigned long long)*gpa);
+			llu(*gpa));
 	return space_claim(&job->space, *gpa, len, "the kernel", err);
 }
 
@@ -123,7 +122,7 @@ static int bz_load(struct boot_job *job, struct error *err)
 		return error_set(
 			err, EINVAL,
 			"has a kernel of only %llu bytes; get it again",
-			(unsigned long long)payload_len);
+			llu(payload_len));
 	r = image_check(&job->kernel, setup_len, payload_len, "its kernel is",
 			err);
 	if (!r)

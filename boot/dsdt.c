@@ -91,8 +91,8 @@ static void dsdt_write_hotplug(struct aml *a, const struct acpi_config *c)
 		 c->hotplug_port, ACPI_HOTPLUG_PORTS);
 	if (!dsdt_has_hot_cpus(c) && !c->nr_dimms)
 		return;
-	aml_code(a, "region HPST :0 %llu %d",
-		 (unsigned long long)c->hotplug_state, ACPI_STATE_LEN);
+	aml_code(a, "region HPST :0 %llu %d", llu(c->hotplug_state),
+		 ACPI_STATE_LEN);
 	aml_code(a, "method HOST :3 if equal a1 3 "
 		    "or a0 and a2 0xff 0 HPOS end end");
 }

@@ -153,8 +153,7 @@ static int elf_claim_segment(struct boot_job *job, const Elf64_Phdr *ph,
 		return error_set(
 			err, EINVAL,
 			"segment %u: %#llx bytes in the file, but %#llx in memory; get it again",
-			index, (unsigned long long)ph->p_filesz,
-			(unsigned long long)ph->p_memsz);
+			index, llu(ph->p_filesz), llu(ph->p_memsz));
 	snprintf(what, sizeof(what), "segment %u is", index);
 	r = image_check(&job->kernel, ph->p_offset, ph->p_filesz, what, err);
 	return r ? r
@@ -420,7 +419,7 @@ static int elf_find_entry(struct boot_job *job, const struct elf *elf,
 		return error_set(
 			err, EINVAL,
 			"its entry %#llx is in no segment below 4 GiB; get it again",
-			(unsigned long long)res->entry);
+			llu(res->entry));
 	return 0;
 }
 

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/util.h"
+
 int image_init(struct image *img, int fd, struct error *err)
 {
 	struct stat st;
@@ -30,8 +32,7 @@ static int image_truncated(const struct image *img, uint64_t off, uint64_t len,
 	return error_set(
 		err, EINVAL,
 		"is truncated: %s %#llx bytes at %#llx, the file has %#llx; get it again",
-		what, (unsigned long long)len, (unsigned long long)off,
-		(unsigned long long)img->size);
+		what, llu(len), llu(off), llu(img->size));
 }
 
 int image_check(const struct image *img, uint64_t off, uint64_t len,
@@ -79,7 +80,7 @@ int image_load(const struct image *img, uint64_t off, uint64_t len,
 		return error_set(
 			err, EFAULT,
 			"%#llx bytes at %#llx are not inside RAM; give more --memory",
-			(unsigned long long)len, (unsigned long long)gpa);
+			llu(len), llu(gpa));
 	if (r)
 		return error_set(err, r, "cannot load: %s", strerror(-r));
 	return 0;

@@ -30,7 +30,7 @@ static int space_check(const struct space *s, gpa_t gpa, uint64_t len,
 		return error_set(
 			err, EINVAL,
 			"%s: %#llx bytes at %#llx is not an address range",
-			what, (unsigned long long)len, (unsigned long long)gpa);
+			what, llu(len), llu(gpa));
 	if (s->nr == SPACE_MAX_CLAIMS)
 		return error_set(err, ENOSPC, "%s: more than %d parts", what,
 				 SPACE_MAX_CLAIMS);
@@ -86,17 +86,15 @@ int space_claim(struct space *s, gpa_t gpa, uint64_t len, const char *what,
 		return error_set(
 			err, ENOSPC,
 			"%s at %#llx-%#llx is not inside RAM; give more --memory or a smaller file",
-			what, (unsigned long long)gpa,
-			(unsigned long long)last);
+			what, llu(gpa), llu(last));
 	other = space_clash(s, gpa, last);
 	if (other) {
 		other_last = other->gpa + (other->len - 1);
 		return error_set(
 			err, EINVAL,
 			"%s at %#llx-%#llx overlaps %s at %#llx-%#llx; link it elsewhere",
-			what, (unsigned long long)gpa, (unsigned long long)last,
-			other->what, (unsigned long long)other->gpa,
-			(unsigned long long)other_last);
+			what, llu(gpa), llu(last), other->what, llu(other->gpa),
+			llu(other_last));
 	}
 	s->claims[s->nr++] = (struct space_claim){ gpa, len, what };
 	return 0;

@@ -6,6 +6,7 @@
 
 #include "vmm/byteorder.h"
 #include "vmm/log.h"
+#include "vmm/util.h"
 
 void bus_init(struct bus *bus)
 {
@@ -113,9 +114,8 @@ int bus_read(struct bus *bus, uint64_t addr, void *data, unsigned int len)
 		return -ENXIO;
 	if (r.ops->read)
 		r.ops->read(r.opaque, addr - r.base, data, len);
-	log_trace("guest reads %u at %#llx: %#llx", len,
-		  (unsigned long long)addr,
-		  (unsigned long long)le_load(data, len));
+	log_trace("guest reads %u at %#llx: %#llx", len, llu(addr),
+		  llu(le_load(data, len)));
 	return 0;
 }
 
@@ -126,9 +126,8 @@ int bus_write(struct bus *bus, uint64_t addr, const void *data,
 
 	if (bus_find(bus, addr, len, &r))
 		return -ENXIO;
-	log_trace("guest writes %u at %#llx: %#llx", len,
-		  (unsigned long long)addr,
-		  (unsigned long long)le_load(data, len));
+	log_trace("guest writes %u at %#llx: %#llx", len, llu(addr),
+		  llu(le_load(data, len)));
 	if (r.ops->write)
 		r.ops->write(r.opaque, addr - r.base, data, len);
 	return 0;

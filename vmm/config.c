@@ -101,8 +101,7 @@ static int cpus_check(const void *config, struct error *err)
 		return error_set(
 			err, EINVAL,
 			"max=%llu: is less than boot=%llu; raise max, or leave it out",
-			(unsigned long long)cpus->max,
-			(unsigned long long)cpus->boot);
+			llu(cpus->max), llu(cpus->boot));
 	return 0;
 }
 

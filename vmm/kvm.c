@@ -34,7 +34,7 @@ static int kvm_set_slot(struct gmem_listener *gl,
 		err, errno,
 		"--memory: of %llu MiB KVM refuses %llu MiB at %#llx: %s; give less",
 		mib(kvm->board->gmem.config.size), mib(range->len),
-		(unsigned long long)range->gpa, strerror(errno));
+		llu(range->gpa), strerror(errno));
 }
 
 static int kvm_range_added(struct gmem_listener *gl,
@@ -67,7 +67,7 @@ static void kvm_msi(void *opaque, uint32_t devid, uint64_t addr, uint32_t data)
 
 	/* 0 means that the guest blocked it: not an error. */
 	if (ioctl(kvm->vm_fd, KVM_SIGNAL_MSI, &msi) < 0)
-		log_debug("MSI %#llx/%#x: %s", (unsigned long long)addr, data,
+		log_debug("MSI %#llx/%#x: %s", llu(addr), data,
 			  strerror(errno));
 }
 

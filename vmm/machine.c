@@ -361,10 +361,8 @@ static void machine_on_resized(void *opaque, const struct hotplug_size *size,
 		m->config.memory.size = size->actual;
 	else
 		m->config.cpus.boot = size->actual;
-	snprintf(wanted, sizeof(wanted), "%llu",
-		 (unsigned long long)size->wanted);
-	snprintf(actual, sizeof(actual), "%llu",
-		 (unsigned long long)size->actual);
+	snprintf(wanted, sizeof(wanted), "%llu", llu(size->wanted));
+	snprintf(actual, sizeof(actual), "%llu", llu(size->actual));
 	if (why)
 		log_warn("%s: %s wanted, %s there: %s",
 			 size->memory ? "memory" : "vCPUs", wanted, actual,
@@ -679,7 +677,7 @@ static int machine_set_memory(struct machine *m, uint64_t bytes,
 	char text[24];
 	int r;
 
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
+	snprintf(text, sizeof(text), "%llu", llu(bytes));
 	r = param_assign(param_find(&memory_params, "size"), &memory, text,
 			 err);
 	if (!r)
@@ -703,15 +701,14 @@ static int machine_resize_parts(struct machine *m,
 			  : machine_set_memory(m, size->ram, err);
 	if (r)
 		return error_prefix(err, r == -EINVAL ? EINVAL : EIO,
-				    "desired_ram %llu",
-				    (unsigned long long)size->ram);
+				    "desired_ram %llu", llu(size->ram));
 	if (size->has_vcpus && !m->vm)
 		m->config.cpus.boot = size->vcpus;
 	else if (size->has_vcpus)
 		r = hotplug_resize_vcpus(&m->vm->hotplug,
 					 (unsigned int)size->vcpus, err);
 	return r ? error_prefix(err, EIO, "desired_vcpus %llu",
-				(unsigned long long)size->vcpus)
+				llu(size->vcpus))
 		 : 0;
 }
 
@@ -727,7 +724,7 @@ int machine_resize(struct machine *m, const struct machine_size *size,
 		return error_set(
 			err, EIO,
 			"desired_vcpus %llu: must be between 1 and max_vcpus, which is %u",
-			(unsigned long long)size->vcpus, max);
+			llu(size->vcpus), max);
 	events_emit(m->events, "vm", "resizing", NULL);
 	r = machine_resize_parts(m, size, err);
 	if (!r)

@@ -212,7 +212,7 @@ static int param_take_fd(const struct param *p, uint64_t v, struct error *err)
 		return error_set(
 			err, EINVAL,
 			"is standard input, output or error; use a descriptor from %llu on",
-			(unsigned long long)p->min);
+			llu(p->min));
 	flags = fcntl((int)v, F_GETFD);
 	if (flags < 0)
 		return error_set(
@@ -257,7 +257,7 @@ static int param_store_text(const struct param *p, void *cfg, const char *text,
 	if (max && strlen(text) > max)
 		return error_set(err, EINVAL,
 				 "too long; at most %llu bytes are possible",
-				 (unsigned long long)max);
+				 llu(max));
 	if (p->check_text) {
 		int r = p->check_text(text, err);
 

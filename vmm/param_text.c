@@ -37,7 +37,7 @@ static void text_add_number(char *buf, size_t len, const struct param *p,
 			unit++;
 		}
 	}
-	text_add(buf, len, "%llu", (unsigned long long)v);
+	text_add(buf, len, "%llu", llu(v));
 	if (unit >= 0)
 		text_add(buf, len, "%c", units[unit]);
 }

@@ -72,8 +72,8 @@ static void resizer_give_up(struct resizer *rz, const char *why)
 	char text[160];
 
 	snprintf(text, sizeof(text), "%s; it gave %llu of %llu %s", why,
-		 (unsigned long long)(rz->began - now) >> shift,
-		 (unsigned long long)(rz->began - rz->queue[0].wanted) >> shift,
+		 llu(rz->began - now) >> shift,
+		 llu(rz->began - rz->queue[0].wanted) >> shift,
 		 memory ? "MiB" : "vCPUs");
 	log_warn("%s: %s", memory ? "memory" : "vCPUs", text);
 	resizer_finish(rz, text);

@@ -15,7 +15,11 @@
 #define MIB (1ULL << 20)
 #define GIB (1ULL << 30)
 
-/* For messages. */
+/* For messages: for %llu and %llx. */
+static inline unsigned long long llu(uint64_t v)
+{
+	return v;
+}
 static inline unsigned long long mib(uint64_t bytes)
 {
 	return bytes / MIB;

@@ -234,8 +234,7 @@ static void cpu_dump_code(struct vcpu *vcpu, uint64_t linear)
 			sprintf(text + 3 * i, " %02x", c);
 			i++;
 		}
-	log_error("code at %#llx:%s", (unsigned long long)linear,
-		  i ? text : " not in memory");
+	log_error("code at %#llx:%s", llu(linear), i ? text : " not in memory");
 }
 
 void arch_vcpu_dump(struct vcpu *vcpu)

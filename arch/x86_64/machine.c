@@ -130,9 +130,7 @@ int arch_check_memory(const struct gmem *gm, struct error *err)
 	return error_set(
 		err, EINVAL,
 		"--memory: size and hotplug_size, with %llu GiB for devices, end at %llu GiB, but this host's processors address %llu GiB; ask for less",
-		(unsigned long long)(len / GIB),
-		(unsigned long long)(end / GIB),
-		(unsigned long long)((1ull << bits) / GIB));
+		llu(len / GIB), llu(end / GIB), llu((1ull << bits) / GIB));
 }
 
 static unsigned int machine_memory_map(const struct gmem *gm,

@@ -399,7 +399,7 @@ void console_close(struct console *con)
 	if (con->lost)
 		log_warn(
 			"serial: %llu bytes were lost, the host did not read them",
-			(unsigned long long)con->lost);
+			llu(con->lost));
 	close_fd(&con->continued.fd);
 	close_fd(&con->own_fd);
 	nowait_close(&con->nw);

@@ -15,7 +15,7 @@ static void debug_port_write(struct chip *chip unused_param,
 			     unsigned int len unused_param)
 {
 	log_debug("debug port: %#04x at %llu us", (uint8_t)value,
-		  (unsigned long long)log_uptime_ns() / 1000);
+		  llu(log_uptime_ns()) / 1000);
 }
 
 static const struct chip_kind debug_port = {

@@ -60,10 +60,9 @@ static void blk_say_error(struct blk_queue *bq, const struct block_req *be)
 	if (!log_is_due(&bq->said_ns))
 		return;
 	log_warn("%s: %s of %llu bytes at %llu: %s (%llu errors so far)",
-		 bq->blk->dev.device.id, names[be->op],
-		 (unsigned long long)be->len, (unsigned long long)be->offset,
-		 strerror(-be->result),
-		 (unsigned long long)bq->q->counters.errors);
+		 bq->blk->dev.device.id, names[be->op], llu(be->len),
+		 llu(be->offset), strerror(-be->result),
+		 llu(bq->q->counters.errors));
 }
 
 static void blk_done(void *opaque, struct block_req *be)

@@ -428,7 +428,7 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 		board_driver_news(dev->board, &dev->device, DEVICE_FOUND);
 	if (set & VIRTIO_STATUS_FEATURES_OK && !virtio_features_are_ok(dev)) {
 		log_debug("%s: the driver's features %#llx are refused",
-			  dev->device.id, (unsigned long long)dev->features);
+			  dev->device.id, llu(dev->features));
 		set &= ~VIRTIO_STATUS_FEATURES_OK;
 	}
 	/* NEEDS_RESET is ours; bits are never cleared but by reset. */
