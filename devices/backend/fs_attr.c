@@ -29,7 +29,7 @@ static int attr_get(struct fs_tree *t, uint64_t nodeid, uint64_t fh,
 
 	*a = (struct attr_use){ .by_file = fh };
 	if (fh) {
-		r = fs_use_get(t, nodeid, fh, 0, &a->use);
+		r = fs_use_get(t, nodeid, fh, false, &a->use);
 		a->inode = a->use.inode;
 		a->fd = a->use.fd;
 		return r;
@@ -167,6 +167,8 @@ static int set_all(struct fs_tree *t, const struct fs_call *call,
 		r = set_size(t, call, a, set->size);
 	}
 	fs_caller_keeps_bits(t, true);
+	if (set->set & (FS_SET_SIZE | FS_SET_UID | FS_SET_GID))
+		fs_xattr_drop_caps(t, a->inode, a->fd);
 	if (!r && set->set & (FS_SET_UID | FS_SET_GID))
 		r = set_owner(t, a, set);
 	if (!r && set->set & FS_SET_MODE)

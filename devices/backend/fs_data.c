@@ -23,8 +23,6 @@ static int data_flags(const struct fs_call *call, const struct fs_use *use,
 
 	if (call->may_wait)
 		return 0;
-	if (!use->file)
-		return RWF_NOWAIT;
 	flags = atomic_load_explicit(&use->file->flags, memory_order_relaxed);
 	if (flags & FS_FILE_WAITS)
 		return -EAGAIN;
@@ -34,8 +32,7 @@ static int data_flags(const struct fs_call *call, const struct fs_use *use,
 /* Not known there: do not ask again. */
 static void data_plain(const struct fs_use *use, unsigned int plain)
 {
-	if (use->file)
-		atomic_fetch_or(&use->file->flags, plain);
+	atomic_fetch_or(&use->file->flags, plain);
 }
 
 /* What cannot be done in a file's O_DIRECT way, by length or address, is done in
@@ -87,7 +84,7 @@ ssize_t fs_read(struct fs_tree *t, const struct fs_call *call,
 
 	if (io->offset > INT64_MAX)
 		return -EINVAL;
-	r = fs_use_get(t, io->nodeid, io->fh, O_RDONLY, &use);
+	r = fs_use_get(t, io->nodeid, io->fh, false, &use);
 	if (r)
 		return r;
 	flags = data_flags(call, &use, FS_FILE_PLAIN_READ);
@@ -127,7 +124,7 @@ ssize_t fs_write(struct fs_tree *t, const struct fs_call *call,
 		return -EROFS;
 	if (io->offset > INT64_MAX)
 		return -EINVAL;
-	r = fs_use_get(t, io->nodeid, io->fh, O_RDWR, &use);
+	r = fs_use_get(t, io->nodeid, io->fh, true, &use);
 	if (r)
 		return r;
 	flags = data_flags(call, &use, FS_FILE_PLAIN_WRITE);
@@ -137,6 +134,7 @@ ssize_t fs_write(struct fs_tree *t, const struct fs_call *call,
 	if (flags < 0) {
 		r = flags;
 	} else {
+		fs_xattr_drop_caps(t, use.inode, use.fd);
 		fs_caller_keeps_bits(t, !call->kill_priv);
 		r = data_write(&use, io, flags);
 		fs_caller_leave(t);
@@ -153,7 +151,7 @@ int fs_fsync(struct fs_tree *t, const struct fs_call *call, uint64_t nodeid,
 
 	if (!call->may_wait)
 		return -EAGAIN;
-	r = fs_use_get(t, nodeid, fh, O_RDONLY, &use);
+	r = fs_use_get(t, nodeid, fh, false, &use);
 	if (r)
 		return r;
 	r = (data_only ? fdatasync(use.fd) : fsync(use.fd)) ? -errno : 0;
@@ -171,13 +169,11 @@ int fs_lseek(struct fs_tree *t, const struct fs_io *io, int whence,
 	if ((whence != SEEK_DATA && whence != SEEK_HOLE) ||
 	    io->offset > INT64_MAX)
 		return -EINVAL;
-	r = fs_use_get(t, io->nodeid, io->fh, O_RDONLY, &use);
+	r = fs_use_get(t, io->nodeid, io->fh, false, &use);
 	if (r)
 		return r;
-	off = use.file && use.file->dir
-		      ? -1
-		      : lseek(use.fd, (off_t)io->offset, whence);
-	r = off < 0 ? (use.file && use.file->dir ? -EISDIR : -errno) : 0;
+	off = use.file->dir ? -1 : lseek(use.fd, (off_t)io->offset, whence);
+	r = off < 0 ? (use.file->dir ? -EISDIR : -errno) : 0;
 	*offset = (uint64_t)off;
 	fs_use_put(t, &use);
 	return r;
@@ -199,9 +195,10 @@ int fs_fallocate(struct fs_tree *t, const struct fs_call *call,
 		return -EINVAL;
 	if (!call->may_wait)
 		return -EAGAIN;
-	r = fs_use_get(t, io->nodeid, io->fh, O_RDWR, &use);
+	r = fs_use_get(t, io->nodeid, io->fh, true, &use);
 	if (r)
 		return r;
+	fs_xattr_drop_caps(t, use.inode, use.fd);
 	fs_caller_keeps_bits(t, !call->kill_priv);
 	r = fallocate(use.fd, mode, (off_t)io->offset, (off_t)len) ? -errno : 0;
 	fs_caller_leave(t);
@@ -223,11 +220,12 @@ ssize_t fs_copy_range(struct fs_tree *t, const struct fs_call *call,
 		return -EINVAL;
 	if (!call->may_wait)
 		return -EAGAIN;
-	r = fs_use_get(t, from->nodeid, from->fh, O_RDONLY, &src);
+	r = fs_use_get(t, from->nodeid, from->fh, false, &src);
 	if (r)
 		return r;
-	r = fs_use_get(t, to->nodeid, to->fh, O_RDWR, &dst);
+	r = fs_use_get(t, to->nodeid, to->fh, true, &dst);
 	if (!r) {
+		fs_xattr_drop_caps(t, dst.inode, dst.fd);
 		fs_caller_keeps_bits(t, !call->kill_priv);
 		r = copy_file_range(src.fd, &in, dst.fd, &out,
 				    MIN(len, (uint64_t)SSIZE_MAX), 0);

@@ -154,25 +154,20 @@ static int dir_read(struct fs_tree *t, const struct fs_use *use,
 int fs_readdir(struct fs_tree *t, uint64_t nodeid, uint64_t fh, uint64_t offset,
 	       struct fs_reader *reader)
 {
-	struct fs_dir local = { .off = 0 }, *dir;
 	struct fs_use use;
+	struct fs_dir *dir;
 	int r;
 
-	r = fs_use_get(t, nodeid, fh, O_RDONLY | O_DIRECTORY, &use);
+	r = fs_use_get(t, nodeid, fh, false, &use);
 	if (r)
 		return r;
-	dir = use.file ? use.file->dir : &local;
-	if (!dir || !S_ISDIR(fs_inode_mode(use.inode))) {
-		r = -ENOTDIR;
-	} else if (use.file) {
+	dir = use.file->dir;
+	if (dir) {
 		pthread_mutex_lock(&dir->lock);
 		r = dir_read(t, &use, dir, offset, reader);
 		pthread_mutex_unlock(&dir->lock);
 	} else {
-		r = dir_read(t, &use, dir, offset, reader);
-		if (dir->buf)
-			atomic_fetch_sub(&t->files.nr_dirs, 1);
-		free(dir->buf);
+		r = -ENOTDIR;
 	}
 	fs_use_put(t, &use);
 	return r;

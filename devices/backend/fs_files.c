@@ -50,6 +50,12 @@ void fs_files_fini(struct fs_tree *t)
 
 /* ---- the table ---- */
 
+static unsigned int file_flags(int flags)
+{
+	return (flags & (O_DIRECT | O_SYNC | O_DSYNC) ? FS_FILE_WAITS : 0) |
+	       ((flags & O_ACCMODE) == O_RDONLY ? FS_FILE_READS : 0);
+}
+
 int fs_file_add(struct fs_tree *t, struct fs_inode *inode, int fd, int flags,
 		uint64_t *fh)
 {
@@ -82,15 +88,14 @@ int fs_file_add(struct fs_tree *t, struct fs_inode *inode, int fd, int flags,
 	file->fd = fd;
 	file->inode = fs_inode_slot(t, inode);
 	file->dir = dir;
-	atomic_store(&file->flags,
-		     flags & (O_DIRECT | O_SYNC | O_DSYNC) ? FS_FILE_WAITS : 0);
+	atomic_store(&file->flags, file_flags(flags));
 	atomic_fetch_add(&f->nr, 1);
 	*fh = fs_number(generation, i);
 	atomic_store(&file->word, fs_number(generation, 1));
 	return 0;
 }
 
-static void file_put(struct fs_tree *t, struct fs_file *file)
+void fs_file_put(struct fs_tree *t, struct fs_file *file)
 {
 	struct fs_files *f = &t->files;
 	uint64_t word = atomic_fetch_sub(&file->word, 1) - 1;
@@ -130,7 +135,7 @@ static struct fs_file *file_get(struct fs_tree *t, uint64_t fh, bool any)
 	} while (!atomic_compare_exchange_weak(&file->word, &word, word + 1));
 	if (!(atomic_load(&file->flags) & FS_FILE_RELEASED))
 		return file;
-	file_put(t, file);
+	fs_file_put(t, file);
 	return NULL;
 }
 
@@ -139,8 +144,13 @@ static bool file_release(struct fs_tree *t, struct fs_file *file)
 {
 	if (atomic_fetch_or(&file->flags, FS_FILE_RELEASED) & FS_FILE_RELEASED)
 		return false;
-	file_put(t, file);
+	fs_file_put(t, file);
 	return true;
+}
+
+struct fs_file *fs_file_get(struct fs_tree *t, uint64_t fh)
+{
+	return file_get(t, fh, false);
 }
 
 int fs_release(struct fs_tree *t, uint64_t fh)
@@ -151,7 +161,7 @@ int fs_release(struct fs_tree *t, uint64_t fh)
 	if (!file)
 		return -EBADF;
 	done = file_release(t, file);
-	file_put(t, file);
+	fs_file_put(t, file);
 	return done ? 0 : -EBADF;
 }
 
@@ -163,52 +173,39 @@ void fs_files_forget_all(struct fs_tree *t)
 	pthread_mutex_lock(&f->lock);
 	nr = f->nr_entries;
 	pthread_mutex_unlock(&f->lock);
+	for (uint32_t i = 0; i < FS_IMPLICIT; i++)
+		atomic_store(&f->implicit[i], 0);
 	for (uint32_t i = 1; i <= nr; i++) {
 		struct fs_file *file = file_get(t, i, true);
 
 		if (!file)
 			continue;
 		file_release(t, file);
-		file_put(t, file);
+		fs_file_put(t, file);
 	}
 }
 
 /* ---- what a call works on ---- */
 
-int fs_use_get(struct fs_tree *t, uint64_t nodeid, uint64_t fh, int flags,
+int fs_use_get(struct fs_tree *t, uint64_t nodeid, uint64_t fh, bool write,
 	       struct fs_use *use)
 {
-	*use = (struct fs_use){ .fd = -1 };
-	if (fh) {
-		use->file = file_get(t, fh, false);
-		if (!use->file)
-			return -EBADF;
-		use->inode = &t->table.inode[use->file->inode];
-		use->fd = use->file->fd;
-		return 0;
-	}
-	if (t->config.cache != FS_CACHE_ALWAYS)
-		return -EBADF;
-	if (t->config.readonly && (flags & O_ACCMODE) != O_RDONLY)
-		return -EROFS;
-	use->inode = fs_inode_get(t, nodeid);
-	if (!use->inode)
-		return -ESTALE;
-	use->fd = fs_node_open(t, use->inode, flags);
-	if (use->fd >= 0)
-		return 0;
-	fs_inode_put(t, use->inode);
-	return use->fd;
+	int r = 0;
+
+	if (fh)
+		use->file = fs_file_get(t, fh);
+	else
+		r = fs_implicit_get(t, nodeid, write, &use->file);
+	if (r || !use->file)
+		return r ? r : -EBADF;
+	use->inode = &t->table.inode[use->file->inode];
+	use->fd = use->file->fd;
+	return 0;
 }
 
 void fs_use_put(struct fs_tree *t, struct fs_use *use)
 {
-	if (use->file) {
-		file_put(t, use->file);
-		return;
-	}
-	close(use->fd);
-	fs_inode_put(t, use->inode);
+	fs_file_put(t, use->file);
 }
 
 /* ---- opening ---- */
@@ -252,7 +249,7 @@ void fs_file_stamp(struct fs_tree *t, struct fs_inode *inode, int fd,
 }
 
 static int file_truncate(const struct fs_tree *t, const struct fs_call *call,
-			 int fd)
+			 struct fs_inode *inode, int fd)
 {
 	struct stat st;
 	int r = fstat(fd, &st) ? -errno : 0;
@@ -264,6 +261,7 @@ static int file_truncate(const struct fs_tree *t, const struct fs_call *call,
 	fs_caller_keeps_bits(t, !call->kill_priv);
 	r = ftruncate(fd, 0) ? -errno : 0;
 	fs_caller_leave(t);
+	fs_xattr_drop_caps(t, inode, fd);
 	return r;
 }
 
@@ -292,7 +290,7 @@ int fs_file_open(struct fs_tree *t, const struct fs_call *call,
 				  access | (flags & FS_OPEN_FLAGS & ~O_DIRECT));
 	r = fd < 0 ? fd : 0;
 	if (!r && flags & O_TRUNC)
-		r = file_truncate(t, call, fd);
+		r = file_truncate(t, call, inode, fd);
 	if (!r)
 		return fd;
 	close_fd(&fd);

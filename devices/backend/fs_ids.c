@@ -105,6 +105,10 @@ int fs_ids_init(struct fs_tree *t, const struct fs_tree_config *config,
 			config->posix_acl
 				? "uidmap and gidmap: the ids in ACLs cannot be mapped: leave out posix_acl"
 				: "uidmap and gidmap: need CAP_SETUID, CAP_SETGID and CAP_CHOWN; without them this user is the guest's root");
+	if (t->single_user && config->posix_acl)
+		return error_set(
+			err, EINVAL,
+			"posix_acl: needs CAP_SETUID, CAP_SETGID and CAP_CHOWN: the ids in ACLs cannot be mapped to one user");
 	t->ranges = calloc(MAX(u->nr + g->nr, 2), sizeof(*t->ranges));
 	if (!t->ranges)
 		return error_set(err, ENOMEM, "out of memory");

@@ -157,6 +157,12 @@ void fs_mount_put(struct fs_tree *t, const struct fs_inode *parent,
 		atomic_fetch_sub(&t->mounts.mount[mount].nr, 1);
 }
 
+void fs_mount_touch(struct fs_tree *t, const struct fs_inode *inode)
+{
+	if (inode->mount)
+		atomic_store(&t->mounts.mount[inode->mount].busy, true);
+}
+
 int fs_mount_ref(struct fs_tree *t, uint16_t mount, struct fs_ref *ref)
 {
 	struct fs_mount *m = &t->mounts.mount[mount];
@@ -204,6 +210,7 @@ void fs_tree_trim(struct fs_tree *t)
 {
 	struct fs_mounts *ms = &t->mounts;
 
+	fs_implicit_trim(t, mount_is_idle);
 	fs_fds_trim(t, mount_is_idle);
 	for (uint32_t i = 1; i < FS_MOUNTS_MAX; i++) {
 		uint32_t root = 0;

@@ -393,8 +393,7 @@ int fs_node_ref(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref)
 {
 	int fd;
 
-	if (inode->mount)
-		atomic_store(&t->mounts.mount[inode->mount].busy, true);
+	fs_mount_touch(t, inode);
 	if (fs_fds_pin(t, inode, ref))
 		return 0;
 	if (atomic_load(&inode->flags) & FS_INODE_NAMED)
@@ -448,8 +447,7 @@ int fs_node_open(struct fs_tree *t, struct fs_inode *inode, int flags)
 	if (!S_ISREG(mode) && !S_ISDIR(mode))
 		return S_ISLNK(mode) ? -ELOOP : -EACCES;
 	flags |= O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	if (inode->mount)
-		atomic_store(&t->mounts.mount[inode->mount].busy, true);
+	fs_mount_touch(t, inode);
 	if (!(atomic_load(&inode->flags) & FS_INODE_NAMED) &&
 	    fs_inode_slot(t, inode) != FS_ROOT)
 		r = node_open_handle(t, inode, flags);

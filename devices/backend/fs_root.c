@@ -53,6 +53,7 @@ static void tree_init_locks(struct fs_tree *t)
 	pthread_mutex_init(&t->fds.lock, NULL);
 	pthread_mutex_init(&t->mounts.lock, NULL);
 	pthread_mutex_init(&t->files.lock, NULL);
+	pthread_mutex_init(&t->locks.lock, NULL);
 }
 
 static void tree_fini_locks(struct fs_tree *t)
@@ -63,6 +64,7 @@ static void tree_fini_locks(struct fs_tree *t)
 	pthread_mutex_destroy(&t->fds.lock);
 	pthread_mutex_destroy(&t->mounts.lock);
 	pthread_mutex_destroy(&t->files.lock);
+	pthread_mutex_destroy(&t->locks.lock);
 }
 
 int fs_tree_open(struct fs_tree **result, const struct fs_tree_config *config,
@@ -109,6 +111,7 @@ void fs_tree_forget_all(struct fs_tree *t)
 {
 	uint32_t mounts;
 
+	fs_locks_forget_all(t);
 	fs_files_forget_all(t);
 	fs_table_forget_all(t);
 	/* A mount's root is known by a directory of the mount above. */

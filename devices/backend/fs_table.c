@@ -658,9 +658,22 @@ void fs_forget(struct fs_tree *t, uint64_t nodeid, uint64_t nr)
 	pthread_mutex_unlock(&shard->lock);
 	if (excess)
 		forget_warn(t, nodeid);
-	if (last)
+	if (last) {
+		fs_implicit_drop(t, nodeid);
 		fs_inode_put(t, inode);
+	}
 	fs_inode_put(t, inode);
+}
+
+bool fs_inode_is_known(struct fs_tree *t, struct fs_inode *inode)
+{
+	struct fs_shard *shard = inode_shard(t, inode);
+	bool known;
+
+	pthread_mutex_lock(&shard->lock);
+	known = inode->lookups;
+	pthread_mutex_unlock(&shard->lock);
+	return known;
 }
 
 void fs_table_each(struct fs_tree *t,

@@ -119,6 +119,8 @@ struct fs_inode *fs_inode_get(struct fs_tree *t, uint64_t nodeid);
 struct fs_inode *fs_inode_ref(struct fs_tree *t, uint32_t slot);
 /* Give it back; the last one takes the inode along. */
 void fs_inode_put(struct fs_tree *t, struct fs_inode *inode);
+/* Has the guest looked it up, and not forgotten it? */
+bool fs_inode_is_known(struct fs_tree *t, struct fs_inode *inode);
 /* Where it is in the table. */
 uint32_t fs_inode_slot(const struct fs_tree *t, const struct fs_inode *inode);
 /* Its nodeid. */
@@ -246,6 +248,8 @@ void fs_mount_set_root(struct fs_tree *t, uint16_t mount,
 /* The caller holds an inode of it, or does no more with it. */
 void fs_mount_put(struct fs_tree *t, const struct fs_inode *parent,
 		  uint16_t mount);
+/* Something is done in the inode's mount: fs_tree_trim() leaves it. */
+void fs_mount_touch(struct fs_tree *t, const struct fs_inode *inode);
 /* Does stx tell of this mount? */
 bool fs_mount_is(const struct fs_tree *t, uint16_t mount,
 		 const struct statx *stx);
@@ -314,6 +318,7 @@ enum {
 	FS_FILE_WAITS = 2, /* O_DIRECT, O_SYNC: each request has to wait */
 	FS_FILE_PLAIN_READ = 4, /* RWF_NOWAIT is not known there */
 	FS_FILE_PLAIN_WRITE = 8,
+	FS_FILE_READS = 16, /* opened for reading only */
 };
 
 struct fs_file {
@@ -325,7 +330,10 @@ struct fs_file {
 	struct fs_dir *dir; /* of a directory */
 };
 
+#define FS_IMPLICIT 512u
+
 struct fs_files {
+	_Atomic uint64_t implicit[FS_IMPLICIT]; /* fhs, 0: none */
 	struct fs_file *file; /* max + 1 of them; 0 is none */
 	uint32_t max;
 	_Atomic uint32_t generation;
@@ -336,10 +344,10 @@ struct fs_files {
 	uint32_t free;
 };
 
-/* What a call works on: an open file, or one that is open for the call. */
+/* What a call works on. */
 struct fs_use {
 	struct fs_inode *inode;
-	struct fs_file *file; /* NULL: opened for the call */
+	struct fs_file *file;
 	int fd;
 };
 
@@ -353,9 +361,12 @@ void fs_files_forget_all(struct fs_tree *t);
  * fh. -errno: they are still the caller's. */
 int fs_file_add(struct fs_tree *t, struct fs_inode *inode, int fd, int flags,
 		uint64_t *fh);
-/* The file of fh; without fh, in a tree that allows that, the inode opened with
- * flags. -EBADF, -ESTALE, ... */
-int fs_use_get(struct fs_tree *t, uint64_t nodeid, uint64_t fh, int flags,
+/* What fh names, with a reference; NULL: nothing. */
+struct fs_file *fs_file_get(struct fs_tree *t, uint64_t fh);
+/* Give the reference back. */
+void fs_file_put(struct fs_tree *t, struct fs_file *file);
+/* The file of fh; without fh that of nodeid: fs_implicit_get(). -EBADF. */
+int fs_use_get(struct fs_tree *t, uint64_t nodeid, uint64_t fh, bool write,
 	       struct fs_use *use);
 /* The call is over. */
 void fs_use_put(struct fs_tree *t, struct fs_use *use);
@@ -365,6 +376,36 @@ int fs_file_open(struct fs_tree *t, const struct fs_call *call,
 /* Whether the guest may keep its pages, at this open. */
 void fs_file_stamp(struct fs_tree *t, struct fs_inode *inode, int fd,
 		   struct fs_opened *opened);
+
+/* ---- files without a fh: fs_implicit.c ---- */
+
+/* A file of the inode, with a reference. -EBADF in a tree without such files;
+ * -ESTALE, ... */
+int fs_implicit_get(struct fs_tree *t, uint64_t nodeid, bool write,
+		    struct fs_file **file);
+/* The guest has forgotten the inode. */
+void fs_implicit_drop(struct fs_tree *t, uint64_t nodeid);
+/* Close those of mounts that `idle` is true of. */
+void fs_implicit_trim(struct fs_tree *t,
+		      bool (*idle)(struct fs_tree *t, uint16_t mount));
+
+/* ---- attributes, locks: fs_xattr.c, fs_locks.c ---- */
+
+/* The content or owner of a file changes: capabilities that we keep by another
+ * name go. fd: any of the file. */
+void fs_xattr_drop_caps(const struct fs_tree *t, struct fs_inode *inode,
+			int fd);
+
+#define FS_HOLDERS 64u
+
+struct fs_holder;
+struct fs_locks {
+	pthread_mutex_t lock;
+	struct fs_holder *bucket[FS_HOLDERS];
+};
+
+/* Give up all locks. */
+void fs_locks_forget_all(struct fs_tree *t);
 
 /* ---- on whose behalf: fs_caller.c, fs_ids.c ---- */
 
@@ -400,6 +441,7 @@ struct fs_tree {
 	struct fs_fds fds;
 	struct fs_mounts mounts;
 	struct fs_files files;
+	struct fs_locks locks;
 };
 
 #endif
