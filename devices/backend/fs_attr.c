@@ -101,10 +101,10 @@ static int set_owner(const struct fs_tree *t, const struct attr_use *a,
 		r = fs_id_to_host(&t->config.gids, set->gid, &gid);
 	if (r)
 		return r;
-	return fchownat(a->fd, "", uid, gid,
-			AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)
-		       ? -errno
-		       : 0;
+	if (!fchownat(a->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+		return 0;
+	/* An id that the mount or the user namespace has not. */
+	return errno == EINVAL || errno == EOVERFLOW ? -EPERM : -errno;
 }
 
 static int set_size_of(int fd, const struct fs_call *call, uint64_t size)

@@ -56,6 +56,12 @@ static int made_enter(struct fs_tree *t, struct change_dir *d, const char *name,
 	return r;
 }
 
+/* An id that a mount does not map is one that the caller may not use. */
+static int make_error(int code)
+{
+	return code == EOVERFLOW ? -EPERM : -code;
+}
+
 /* Make one by fn, for the caller. */
 static int make_name(struct fs_tree *t, const struct fs_call *call,
 		     const struct fs_make *make,
@@ -69,7 +75,7 @@ static int make_name(struct fs_tree *t, const struct fs_call *call,
 		return r;
 	r = fs_caller_enter(t, call);
 	if (!r) {
-		r = fn(make, d.ref.fd) ? -errno : 0;
+		r = fn(make, d.ref.fd) ? make_error(errno) : 0;
 		fs_caller_leave(t);
 	}
 	if (!r)
@@ -183,7 +189,7 @@ static int make_open(struct fs_tree *t, const struct fs_call *call,
 	if (!r) {
 		fd = openat(d->ref.fd, make->name ? make->name : ".", flags,
 			    make->mode & 07777);
-		r = fd < 0 ? -errno : 0;
+		r = fd < 0 ? make_error(errno) : 0;
 		fs_caller_leave(t);
 	}
 	if (!r)

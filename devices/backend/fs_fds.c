@@ -158,8 +158,10 @@ int fs_fds_charge(struct fs_tree *t)
 		pthread_mutex_lock(&t->fds.lock);
 		fd = clock_evict(t);
 		pthread_mutex_unlock(&t->fds.lock);
-		if (fd < 0)
+		if (fd < 0 && !fs_implicit_evict(t))
 			return -ENFILE;
+		if (fd < 0)
+			continue;
 		close(fd);
 		fs_fds_uncharge(t);
 	}

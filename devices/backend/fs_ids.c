@@ -89,7 +89,7 @@ static void ids_single_user(struct fs_tree *t)
 }
 
 int fs_ids_init(struct fs_tree *t, const struct fs_tree_config *config,
-		struct error *err)
+		bool mapped, struct error *err)
 {
 	const struct fs_id_map *u = &config->uids, *g = &config->gids;
 	int r = map_check(u, "uidmap", err);
@@ -99,6 +99,10 @@ int fs_ids_init(struct fs_tree *t, const struct fs_tree_config *config,
 	if (r)
 		return r;
 	t->single_user = !fs_caller_can_change();
+	t->config.uids.nr = 0;
+	t->config.gids.nr = 0;
+	if (mapped)
+		return 0;
 	if ((u->nr || g->nr) && (config->posix_acl || t->single_user))
 		return error_set(
 			err, EINVAL,

@@ -27,11 +27,24 @@ static bool implicit_fits(const struct fs_tree *t, const struct fs_file *file,
 }
 
 /* Take what is in a place away, if that is fh. */
-static void implicit_clear(struct fs_tree *t, _Atomic uint64_t *place,
+static bool implicit_clear(struct fs_tree *t, _Atomic uint64_t *place,
 			   uint64_t fh)
 {
-	if (fh && atomic_compare_exchange_strong(place, &fh, 0))
-		fs_release(t, fh);
+	return fh && atomic_compare_exchange_strong(place, &fh, 0) &&
+	       !fs_release(t, fh);
+}
+
+bool fs_implicit_evict(struct fs_tree *t)
+{
+	bool done = false;
+
+	for (unsigned int i = 0; i < FS_IMPLICIT && !done; i++) {
+		unsigned int at = atomic_fetch_add(&t->files.hand, 1);
+		_Atomic uint64_t *place = implicit_place(t, at);
+
+		done = implicit_clear(t, place, atomic_load(place));
+	}
+	return done;
 }
 
 void fs_implicit_drop(struct fs_tree *t, uint64_t nodeid)

@@ -206,26 +206,33 @@ static uint32_t mount_retire(struct fs_tree *t, uint16_t mount)
 	return root;
 }
 
-void fs_tree_trim(struct fs_tree *t)
+/* What is not used again until the next time is idle then. Nothing of a mount
+ * that the guest knows no more is kept: its root goes, then the entry. */
+static void mount_trim(struct fs_tree *t, uint16_t mount)
 {
 	struct fs_mounts *ms = &t->mounts;
+	uint32_t root;
 
-	fs_implicit_trim(t, mount_is_idle);
-	fs_fds_trim(t, mount_is_idle);
-	for (uint32_t i = 1; i < FS_MOUNTS_MAX; i++) {
-		uint32_t root = 0;
-
+	do {
+		root = 0;
 		pthread_mutex_lock(&ms->lock);
-		if (i < ms->nr_entries && ms->mount[i].used) {
-			atomic_store(&ms->mount[i].busy, false);
-			root = mount_retire(t, (uint16_t)i);
+		if (mount < ms->nr_entries && ms->mount[mount].used) {
+			atomic_store(&ms->mount[mount].busy, false);
+			root = mount_retire(t, mount);
 		}
 		pthread_mutex_unlock(&ms->lock);
 		if (root)
 			fs_inode_put(t, &t->table.inode[root]);
-		if (i >= ms->nr_entries)
-			break;
-	}
+	} while (root);
+}
+
+void fs_tree_trim(struct fs_tree *t)
+{
+
+	fs_implicit_trim(t, mount_is_idle);
+	fs_fds_trim(t, mount_is_idle);
+	for (uint32_t i = 1; i < FS_MOUNTS_MAX; i++)
+		mount_trim(t, (uint16_t)i);
 }
 
 bool fs_tree_wants_trim(const struct fs_tree *t)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "vmm/log.h"
 #include "vmm/util.h"
 
 static int tree_open_root(struct fs_tree *t, const struct fs_tree_config *c,
@@ -24,6 +25,32 @@ static int tree_open_root(struct fs_tree *t, const struct fs_tree_config *c,
 	return error_set(err, errno,
 			 "fd=%d: %s; give a descriptor of a directory", c->fd,
 			 error_text(errno));
+}
+
+/* Go over to mounts of our own, where that is asked for and permitted. */
+static int tree_freeze(struct fs_tree *t, const struct fs_tree_config *c,
+		       bool *mapped, struct error *err)
+{
+	int fd;
+
+	*mapped = false;
+	if (!c->frozen)
+		return 0;
+	t->clone = fs_clone_open(c, t->root, mapped);
+	if (t->clone < 0) {
+		log_warn(
+			"mounts=frozen: %s; mounts of the host below the directory are seen as they come and go",
+			error_text(-t->clone));
+		t->clone = -1;
+		return 0;
+	}
+	fd = openat(t->clone, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_set(err, errno, "mounts=frozen: %s",
+				 error_text(errno));
+	close(t->root);
+	t->root = fd;
+	return 0;
 }
 
 /* The root is inode 1, whatever is mounted below it. */
@@ -71,6 +98,7 @@ int fs_tree_open(struct fs_tree **result, const struct fs_tree_config *config,
 		 struct error *err)
 {
 	struct fs_tree *t = calloc(1, sizeof(*t));
+	bool mapped;
 	int r;
 
 	*result = NULL;
@@ -80,6 +108,7 @@ int fs_tree_open(struct fs_tree **result, const struct fs_tree_config *config,
 	t->config.path = NULL;
 	t->config.fd = -1;
 	t->root = -1;
+	t->clone = -1;
 	tree_init_locks(t);
 	t->proc = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (t->proc < 0)
@@ -88,7 +117,9 @@ int fs_tree_open(struct fs_tree **result, const struct fs_tree_config *config,
 	else
 		r = tree_open_root(t, config, err);
 	if (!r)
-		r = fs_ids_init(t, config, err);
+		r = tree_freeze(t, config, &mapped, err);
+	if (!r)
+		r = fs_ids_init(t, config, mapped, err);
 	if (!r) {
 		r = fs_fds_init(t, config->max_fds);
 		if (!r)
@@ -133,6 +164,7 @@ void fs_tree_close(struct fs_tree *t)
 	fs_mounts_fini(t);
 	fs_ids_fini(t);
 	close_fd(&t->root);
+	close_fd(&t->clone);
 	close_fd(&t->proc);
 	tree_fini_locks(t);
 	free(t);
@@ -142,5 +174,5 @@ void fs_tree_count(struct fs_tree *t, struct fs_counts *counts)
 {
 	fs_table_count(t, &counts->inodes, &counts->bytes);
 	counts->files = atomic_load(&t->files.nr);
-	counts->fds = atomic_load(&t->fds.used) + 2u;
+	counts->fds = atomic_load(&t->fds.used) + (t->clone >= 0 ? 3u : 2u);
 }

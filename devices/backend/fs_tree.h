@@ -334,6 +334,7 @@ struct fs_file {
 
 struct fs_files {
 	_Atomic uint64_t implicit[FS_IMPLICIT]; /* fhs, 0: none */
+	_Atomic uint32_t hand; /* the next of them to be closed */
 	struct fs_file *file; /* max + 1 of them; 0 is none */
 	uint32_t max;
 	_Atomic uint32_t generation;
@@ -385,6 +386,8 @@ int fs_implicit_get(struct fs_tree *t, uint64_t nodeid, bool write,
 		    struct fs_file **file);
 /* The guest has forgotten the inode. */
 void fs_implicit_drop(struct fs_tree *t, uint64_t nodeid);
+/* Close one, for the sake of a descriptor. false: there is none. */
+bool fs_implicit_evict(struct fs_tree *t);
 /* Close those of mounts that `idle` is true of. */
 void fs_implicit_trim(struct fs_tree *t,
 		      bool (*idle)(struct fs_tree *t, uint16_t mount));
@@ -422,11 +425,18 @@ bool fs_caller_can_change(void);
 int fs_id_to_host(const struct fs_id_map *map, uint32_t id, uint32_t *host);
 /* The other way; 65534: in no range. */
 uint32_t fs_id_to_guest(const struct fs_id_map *map, uint32_t id);
-/* Copy and check the maps of a configuration. -EINVAL with a message. */
+/* Check the maps of a configuration, and copy them unless the kernel maps ids.
+ * -EINVAL with a message. */
 int fs_ids_init(struct fs_tree *t, const struct fs_tree_config *config,
-		struct error *err);
+		bool mapped, struct error *err);
 /* Free them. */
 void fs_ids_fini(struct fs_tree *t);
+
+/* ---- mounts of our own: fs_clone.c ---- */
+
+/* A detached copy of the mounts from root on: a descriptor that it lives as long
+ * as. *mapped: the kernel maps ids there. -EPERM: not for this user; -errno. */
+int fs_clone_open(const struct fs_tree_config *c, int root, bool *mapped);
 
 /* ---- the tree ---- */
 
@@ -434,6 +444,7 @@ struct fs_tree {
 	struct fs_tree_config config; /* without path and fd */
 	struct fs_id_range *ranges; /* of both maps */
 	int root; /* O_RDONLY */
+	int clone; /* the mounts that root is in, or -1 */
 	int proc; /* /proc/self/fd */
 	bool single_user; /* no right to act for others */
 	_Atomic bool warned; /* of numbers that the guest should not have */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -92,7 +93,7 @@ static inline int fs_teardown(void **state unused_param)
 	fs_tree_count(tree, &counts);
 	assert_int_equal(counts.inodes, 1);
 	assert_int_equal(counts.files, 0);
-	assert_int_equal(counts.fds, 2);
+	assert_in_range(counts.fds, 2, config.frozen ? 3 : 2);
 	fs_tree_close(tree);
 	tree = NULL;
 	remove_base();
@@ -191,6 +192,8 @@ static inline int fs_run_as(const char *place, uid_t uid, int (*group)(void))
 		if (uid &&
 		    (setresgid(uid, uid, uid) || setresuid(uid, uid, uid)))
 			exit(1);
+		/* Its own /proc/self is its own again. */
+		prctl(PR_SET_DUMPABLE, 1);
 		if (access(dir, W_OK))
 			exit(0); /* somebody else's checkout */
 		printf("# %s, uid %u\n", dir, (unsigned int)getuid());
