@@ -122,9 +122,9 @@ static void test_errors(void **state)
 	check_put(fx, "vm.add-device", "{}", 501,
 		  "[\"Error from API\",\"The device could not be added to the "
 		  "VM\",\"VFIO is not supported by this monitor\"]");
-	check_put(fx, "vm.add-fs", "{}", 501,
+	check_put(fx, "vm.add-fs", "{}", 400,
 		  "[\"Error from API\",\"The fs could not be added to the VM\","
-		  "\"virtio-fs is not supported by this monitor\"]");
+		  "\"tag is missing; add tag=TEXT\"]");
 	check_put(fx, "vm.add-", "{}", 404, "[\"Not Found\"]");
 }
 

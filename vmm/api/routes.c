@@ -444,13 +444,12 @@ static const struct api_route api_routes[] = {
 	{ API_PUT_BODY, "vm.set-rate-limit", "The rate limit could not be set",
 	  .run = route_set_rate_limit },
 
-	/* One with the name of a class that is not there yet is missing. */
 	{ API_PUT_BODY, "vm.add-disk", "The disk could not be added to the VM",
 	  .run = route_add },
 	{ API_PUT_BODY, "vm.add-net",
 	  "The network device could not be added to the VM", .run = route_add },
 	{ API_PUT_BODY, "vm.add-fs", "The fs could not be added to the VM",
-	  .missing = "virtio-fs" },
+	  .run = route_add },
 	{ API_PUT_BODY, "vm.add-vsock",
 	  "The vsock device could not be added to the VM", .run = route_add },
 	{ API_PUT_BODY, "vm.add-device", ADD_DEVICE, .missing = "VFIO" },

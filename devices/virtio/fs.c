@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * virtio-fs (virtio 1.2 section 5.11): configuration space, counters, and the
+ * device's life.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/registry.h"
+#include "devices/virtio/fs_device.h"
+#include "devices/virtio/fs_queue.h"
+#include "devices/virtio/fs_session.h"
+#include "devices/virtio/transport_pci.h"
+#include "devices/virtio/virtio_limit.h"
+#include "vmm/board.h"
+#include "vmm/param.h"
+
+#define FS_VIRTIO_ID 26
+#define FS_PCI_CLASS 0x018000 /* mass storage, other */
+
+static int fs_device_set(struct virtio_dev *dev, const void *config,
+			 struct error *err unused_param)
+{
+	const struct fs_config *c = config;
+
+	virtio_set_limit(dev, VIRTIO_TO_GUEST, &c->limit);
+	return 0;
+}
+
+/* ---- counters ---- */
+
+/* Requests of these kinds. */
+static uint64_t fs_sum(const struct fs *fs, const uint8_t *opcodes,
+		       unsigned int nr)
+{
+	uint64_t sum = 0;
+	unsigned int i, j;
+
+	for (i = 0; i < fs->dev.nr_queues; i++)
+		for (j = 0; j < nr; j++)
+			sum += __atomic_load_n(&fs->queues[i].done[opcodes[j]],
+					       __ATOMIC_RELAXED);
+	return sum;
+}
+
+/* Of all queues, a counter that lies at this offset of each. */
+static uint64_t fs_sum_at(const struct fs *fs, size_t offset)
+{
+	uint64_t sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < fs->dev.nr_queues; i++) {
+		const char *fq = (const char *)&fs->queues[i];
+
+		sum += __atomic_load_n(
+			(const uint64_t *)(const void *)(fq + offset),
+			__ATOMIC_RELAXED);
+	}
+	return sum;
+}
+
+static void fs_device_counters(struct virtio_dev *dev, device_emit_fn emit,
+			       void *arg)
+{
+	static const uint8_t opens[] = { FUSE_OPEN, FUSE_OPENDIR, FUSE_CREATE,
+					 FUSE_TMPFILE };
+	static const uint8_t lookups[] = { FUSE_LOOKUP };
+	static const uint8_t forgets[] = { FUSE_FORGET, FUSE_BATCH_FORGET };
+	const struct fs *fs = fs_of(dev);
+	uint64_t requests = fs_sum_at(fs, offsetof(struct fs_queue, unknown));
+	struct fs_counts counts;
+	uint8_t i;
+
+	for (i = 0; i < FS_OPS; i++)
+		requests += fs_sum(fs, &i, 1);
+	fs_tree_count(fs->tree, &counts);
+	emit(arg, "requests", requests);
+	emit(arg, "lookups", fs_sum(fs, lookups, ARRAY_SIZE(lookups)));
+	emit(arg, "forgets", fs_sum(fs, forgets, ARRAY_SIZE(forgets)));
+	emit(arg, "opens", fs_sum(fs, opens, ARRAY_SIZE(opens)));
+	emit(arg, "malformed",
+	     fs_sum_at(fs, offsetof(struct fs_queue, malformed)));
+	emit(arg, "pooled",
+	     fs_sum_at(fs, offsetof(struct fs_queue, nr_pooled)));
+	emit(arg, "lock_waits", atomic_load(&fs->nr_lockers));
+	emit(arg, "inodes", counts.inodes);
+	emit(arg, "open_files", counts.files);
+	emit(arg, "descriptors", counts.fds);
+	emit(arg, "table_bytes", counts.bytes);
+}
+
+/* ---- life ---- */
+
+static int fs_device_open(const void *config, void **opened, struct error *err)
+{
+	const struct fs_config *c = config;
+	const struct fs_tree_config tc = {
+		.path = c->path,
+		.fd = c->fd,
+		.readonly = c->readonly,
+		.writeback = c->writeback,
+		.posix_acl = c->posix_acl,
+		.locks = c->locks,
+		.frozen = c->frozen,
+		.cache = (enum fs_cache)c->cache,
+		.xattr = (enum fs_xattr)c->xattr,
+	};
+	struct fs_tree *tree;
+	int r = fs_tree_open(&tree, &tc, err);
+
+	if (!r)
+		*opened = tree;
+	return r;
+}
+
+static void fs_device_close(void *opened)
+{
+	fs_tree_close(opened);
+}
+
+static void fs_device_reset(struct virtio_dev *dev)
+{
+	fs_session_end(fs_of(dev));
+}
+
+static void fs_device_release(struct virtio_dev *dev)
+{
+	struct fs *fs = fs_of(dev);
+
+	fs_tree_close(fs->tree);
+	fs->tree = NULL;
+}
+
+static void fs_device_destroy(struct virtio_dev *dev)
+{
+	struct fs *fs = fs_of(dev);
+
+	virtio_fini(dev);
+	free(fs->queues);
+	free(fs);
+}
+
+static const struct virtio_ops fs_ops = {
+	.queue_start = fs_queue_start,
+	.kick = fs_on_kick,
+	.queue_stop = fs_queue_stop,
+	.reset = fs_device_reset,
+	.set = fs_device_set,
+	.counters = fs_device_counters,
+	.release = fs_device_release,
+	.destroy = fs_device_destroy,
+};
+
+static int fs_build(struct fs *fs, struct board *board, struct error *err)
+{
+	const struct fs_config *c = &fs->config;
+	uint64_t nr = c->num_queues ? c->num_queues
+				    : MIN(board->nr_cpus, FS_QUEUES_AUTO);
+	struct virtio_init init = {
+		.board = board,
+		.class = &fs_class,
+		.name = c->id,
+		.ops = &fs_ops,
+		.id = FS_VIRTIO_ID,
+		.nr_queues = (unsigned int)nr + 1,
+		.queue_size = (uint16_t)c->queue_size,
+		.chain_size = sizeof(struct fs_req),
+		.poll_us = (uint32_t)c->poll_us,
+		.nr_io_queues = (unsigned int)nr + 1,
+		.own_loops = true,
+		.config = &fs->space,
+		.config_len = sizeof(fs->space),
+	};
+	unsigned int i;
+	int r;
+
+	fs->max_pages =
+		MIN((uint32_t)c->queue_size - FS_SEG_HEADERS, FS_MAX_PAGES);
+	init.iov_max = fs->max_pages + FS_SEG_EXTRA;
+	/* Not a string: one of 36 bytes has no NUL (section 5.11.4). */
+	memcpy(fs->space.tag, c->tag, strnlen(c->tag, FS_TAG_LEN));
+	fs->space.num_request_queues = le32_of((uint32_t)nr);
+	fs->queues = calloc(init.nr_queues, sizeof(*fs->queues));
+	if (!fs->queues)
+		return error_set(err, ENOMEM, "out of memory");
+	r = virtio_init(&fs->dev, &init, err);
+	if (r)
+		return r;
+	virtio_set_limit(&fs->dev, VIRTIO_TO_GUEST, &c->limit);
+	for (i = 0; i < init.nr_queues; i++)
+		fs_queue_setup(fs, &fs->queues[i], &fs->dev.queues[i]);
+	fs->pool.name = fs->dev.device.id;
+	fs->pool.max = FS_POOL_MAX;
+	fs_session_setup(fs);
+	return vpci_attach(&fs->dev, FS_PCI_CLASS, err);
+}
+
+static int fs_device_create(struct board *board, const void *config,
+			    void *opened, struct device **out,
+			    struct error *err)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	int r;
+
+	if (!fs)
+		return error_set(err, ENOMEM, "out of memory");
+	fs->config = *(const struct fs_config *)config;
+	r = fs_build(fs, board, err);
+	if (r) {
+		fs_device_destroy(&fs->dev);
+		return r;
+	}
+	fs->tree = opened;
+	*out = &fs->dev.device;
+	return 0;
+}
+
+const struct device_class fs_class = {
+	.name = "fs",
+	.kind = DEVICE_VIRTIO,
+	.option = "fs",
+	.json_list = "fs",
+	.params = &fs_param_set,
+	.set_params = &fs_set_param_set,
+	.peer_keys = fs_peer_keys,
+	.open = fs_device_open,
+	.close = fs_device_close,
+	.create = fs_device_create,
+};

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#include "devices/virtio/fs_params.h"
+
+#include <unistd.h>
+
+#include "devices/backend/fs.h"
+#include "devices/virtio/virtio.h"
+
+/* clang-format off: one line, one thing to say */
+static const struct param_choice fs_caches[] = {
+	[FS_CACHE_AUTO] = { "auto", NULL },
+	[FS_CACHE_ALWAYS] = { "always", NULL },
+	[FS_CACHE_NEVER] = { "never", NULL },
+	{ 0 },
+};
+
+static const struct param_choice fs_xattrs[] = {
+	[FS_XATTR_OFF] = { "off", NULL },
+	[FS_XATTR_ON] = { "on", NULL },
+	[FS_XATTR_MAP] = { "map", NULL },
+	{ 0 },
+};
+
+/* false, true of fs_tree_config.frozen */
+static const struct param_choice fs_mounts[] = {
+	{ "live", NULL },
+	{ "frozen", NULL },
+	{ 0 },
+};
+
+static const struct param fs_params[] = {
+	PARAM("tag", STRING, struct fs_config, tag,
+	      "name by which the guest mounts it", .required = true,
+	      .max = FS_TAG_LEN),
+	PARAM("path", PATH, struct fs_config, path, "directory to share"),
+	PARAM("fd", FD, struct fs_config, fd,
+	      "an open file descriptor of the directory, instead of path",
+	      .min = STDERR_FILENO + 1),
+	PARAM("readonly", BOOL, struct fs_config, readonly,
+	      "the guest cannot change anything"),
+	PARAM("cache", ENUM, struct fs_config, cache,
+	      "how long the guest believes what it has read: for a second "
+	      "(auto), for ever as nobody else changes files (always), or not "
+	      "at all (never)",
+	      .choices = fs_caches),
+	PARAM("writeback", BOOL, struct fs_config, writeback,
+	      "the guest may keep back what it writes, and knows sizes and "
+	      "times best"),
+	PARAM("num_queues", UINT, struct fs_config, num_queues,
+	      "request queues, each with a thread; 0: as many as vCPUs, at "
+	      "most 8",
+	      .max = FS_QUEUES_MAX),
+	PARAM("queue_size", UINT, struct fs_config, queue_size,
+	      "buffers a queue can hold; less than 512 makes requests smaller",
+	      .def = 1024, .min = 16, .max = 32768, .pow2 = true),
+	PARAM("id", STRING, struct fs_config, id,
+	      "name of the device for later requests", .max = 63),
+	PARAM("xattr", ENUM, struct fs_config, xattr,
+	      "extended attributes: those of the host but for trusted.*, none, "
+	      "or with security.* under another name",
+	      .choices = fs_xattrs, .def = FS_XATTR_ON),
+	PARAM("posix_acl", BOOL, struct fs_config, posix_acl,
+	      "access control lists hold in the guest"),
+	PARAM("locks", BOOL, struct fs_config, locks,
+	      "file locks hold between guests and host, instead of in the "
+	      "guest alone"),
+	PARAM("mounts", ENUM, struct fs_config, frozen,
+	      "what is mounted in the directory later is seen (live), or not "
+	      "(frozen)",
+	      .choices = fs_mounts),
+	PARAM("poll_us", UINT, struct fs_config, poll_us,
+	      "longest busy wait for the guest's next request", .unit = "us",
+	      .def = 32, .max = 1000),
+	LIMIT_PARAMS(struct fs_config, limit),
+};
+
+static const struct param fs_set_params[] = {
+	LIMIT_PARAMS(struct fs_config, limit),
+};
+
+/* There is one segment, and guests find a tag wherever it is. */
+const struct peer_key fs_peer_keys[] = {
+	PEER_KEEP("pci_segment", PEER_UINT),
+	PEER_NONE("iommu", PEER_BOOL, PEER_NO_SEGMENTS),
+	PEER_NONE("pci_device_id", PEER_UINT, "slots are given in order"),
+	PEER_KEEP("rate_limiter_config", PEER_OBJECT),
+	{ .path = NULL },
+};
+/* clang-format on */
+
+static int fs_check(const void *config, struct error *err)
+{
+	const struct fs_config *c = config;
+
+	if (!c->path == (c->fd < 0))
+		return error_set(err, EINVAL,
+				 "give either path=DIRECTORY or fd=N");
+	if (c->writeback && c->readonly)
+		return error_set(
+			err, EINVAL,
+			"writeback=on: nothing is written with readonly=on; leave one out");
+	if (c->writeback && c->cache == FS_CACHE_NEVER)
+		return error_set(
+			err, EINVAL,
+			"writeback=on: needs a cache; leave out cache=never");
+	if (c->posix_acl && c->xattr == FS_XATTR_OFF)
+		return error_set(
+			err, EINVAL,
+			"posix_acl=on: lists are attributes; leave out xattr=off");
+	return 0;
+}
+
+const struct param_set fs_param_set = {
+	.option = "fs",
+	.help = "share a directory",
+	PARAM_TABLE(fs_params, struct fs_config),
+	.check = fs_check,
+};
+
+const struct param_set fs_set_param_set = {
+	.option = "fs",
+	PARAM_TABLE(fs_set_params, struct fs_config),
+};
