@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of shared directories with share.elf: what it reports, and that nothing
+beside the directory was read or changed meanwhile; a device that is paused, limited
+and removed while it has much to do."""
+
+import os
+import shutil
+import stat
+import subprocess
+import threading
+import time
+
+from net_cases import check
+from net_life import Api, wait_for
+
+TEXT = "what is in the file"
+SECRET = "nobody of the guest's business"
+
+
+class Share:
+    """A directory as share.elf wants it, and one beside it."""
+
+    def __init__(self, run):
+        self.base = os.path.join(run.tmp, "fs")
+        shutil.rmtree(self.base, ignore_errors=True)
+        self.path = os.path.join(self.base, "share")
+        self.outside = os.path.join(self.base, "outside")
+        os.makedirs(os.path.join(self.path, "dir"))
+        os.mkdir(self.outside)
+        self.write("file", TEXT)
+        self.write("large", "x" * (1 << 20))
+        self.write("../outside/secret", SECRET)
+        for i in range(300):
+            self.write(f"dir/f{i}", "")
+        os.mkfifo(os.path.join(self.path, "fifo"))
+        if os.geteuid() == 0:
+            os.mknod(os.path.join(self.path, "device"), stat.S_IFCHR | 0o600,
+                     os.makedev(1, 3))
+        os.symlink(os.path.join(self.outside, "secret"), os.path.join(self.path, "absolute"))
+        os.symlink("../outside/secret", os.path.join(self.path, "upwards"))
+        self.before = self.look()
+
+    def write(self, name, text):
+        with open(os.path.join(self.path, name), "w", encoding="ascii") as f:
+            f.write(text)
+
+    def look(self):
+        """All that can be seen of what is outside."""
+        seen = {}
+        for name in ("", "secret"):
+            st = os.lstat(os.path.join(self.outside, name))
+            seen[name] = (st.st_mtime_ns, st.st_ctime_ns, st.st_nlink, st.st_size, st.st_mode,
+                          st.st_atime_ns if name else 0)
+        seen["names"] = os.listdir(self.outside)
+        seen["beside"] = sorted(os.listdir(self.base))
+        return seen
+
+    def check_outside(self):
+        now = self.look()
+        check(now == self.before, "the outside has changed:", self.before, now)
+
+
+def judge(run, name, words="", cmdline=""):
+    """The guest's own tests, on a device with these options."""
+    share = Share(run)
+    options = f"tag=share,path={share.path},num_queues=2" + ("," + words if words else "")
+    outcome = run.boot("share", f"tag=share seed={run.args.seed} {cmdline}",
+                       options=["--fs", options], timeout=120)
+    run.judge_lines("fs", outcome, name)
+    share.check_outside()
+    return share
+
+
+def test_opcodes(run):
+    share = judge(run, "")
+    with open(os.path.join(share.path, "file"), encoding="ascii") as f:
+        check(f.read() == TEXT, "the file has changed")
+    check(not os.path.exists("/tmp/made-by-a-guest"), "the guest made a file elsewhere")
+
+
+def test_modes(run):
+    share = judge(run, ".readonly", "readonly=on", "modes=1 test=readonly")
+    check(sorted(os.listdir(share.path)) == sorted(os.listdir(Share(run).path)),
+          "the directory has changed")
+    judge(run, ".always", "cache=always", "modes=1 test=always")
+    judge(run, ".never", "cache=never", "modes=1 test=never")
+    judge(run, ".locks", "locks=on", "modes=1 test=locks")
+
+
+class Load:
+    """share.elf that never has enough, and the control socket."""
+
+    def __init__(self, run, words=""):
+        self.share = Share(run)
+        self.api_path = os.path.join(run.tmp, "fs.api")
+        self.argv = [run.monitor.path, "--kernel", os.path.join(run.guests, "share.elf"),
+                     "--cmdline", "load=1", "--memory", "256M", "--serial", "tty",
+                     "--api-socket", self.api_path, "--fs",
+                     f"tag=share,id=fs,path={self.share.path},num_queues=2{words}"]
+        self.lines = []
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, text=True)
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+        self.until("LOAD")
+        self.api = Api(self.api_path)
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        self.process.stdout.close()
+        self.share.check_outside()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.strip())
+
+    def until(self, line, count=1):
+        wait_for(lambda: self.lines.count(line) >= count or self.process.poll() is not None, 20)
+        check(self.lines.count(line) >= count, line, "did not come:", self.lines[-3:])
+
+    def counters(self):
+        return self.api("counters", method="GET")["fs"]
+
+    def descriptors(self):
+        """What of the directory the monitor has open."""
+        base = f"/proc/{self.process.pid}/fd"
+        links = [os.readlink(os.path.join(base, fd)) for fd in os.listdir(base)]
+        return [link for link in links if link.startswith(self.share.base)]
+
+    def check_works(self):
+        before = self.counters()["requests"]
+        wait_for(lambda: self.counters()["requests"] > before + 100)
+
+
+def test_pause(run):
+    """Nothing is in flight while it is paused, and nothing is lost."""
+    with Load(run) as load:
+        for _ in range(20):
+            load.api("pause")
+            before = load.counters()
+            time.sleep(0.02)
+            check(load.counters() == before, "requests go on while it is paused")
+            load.api("resume")
+            load.check_works()
+
+
+def test_remove(run):
+    """Removed with much to do and no reset, and added again."""
+    with Load(run) as load:
+        for turn in range(1, 6):
+            load.check_works()
+            load.api("remove-device", {"id": "fs"})
+            load.until("EJECT", turn)
+            wait_for(lambda: not load.api("info", method="GET")["config"].get("fs"))
+            wait_for(lambda: not load.descriptors())
+            load.api("add-fs", {"id": "fs", "tag": "share", "path": load.share.path,
+                                "num_queues": 2})
+            load.until("LOAD", turn + 1)
+
+
+def test_limit(run):
+    """Requests a second, and bytes, changed as it runs."""
+    with Load(run, ",ops_size=1000,ops_refill_time=100") as load:
+        before, start = load.counters(), time.monotonic()
+        time.sleep(1)
+        rate = (load.counters()["requests"] - before["requests"]) / (time.monotonic() - start)
+        check(5000 < rate < 12000, "requests a second:", rate)
+        check(load.counters()["throttled_ns"] > before["throttled_ns"], "it was not held")
+        load.api("set-rate-limit", {"id": "fs", "rate_limiter_config": {"ops": {"size": 0}}})
+        load.check_works()
+
+
+CASES = (
+    ("opcodes", test_opcodes),
+    ("modes", test_modes),
+    ("pause", test_pause),
+    ("remove", test_remove),
+    ("limit", test_limit),
+)
