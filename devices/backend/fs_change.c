@@ -297,46 +297,40 @@ int fs_link(struct fs_tree *t, uint64_t nodeid, uint64_t parent,
 
 /* What the guest knows by a name, held so that it outlives it. */
 struct change_victim {
-	struct fs_inode *inode; /* NULL: the guest does not know it */
+	struct fs_inode *inode; /* NULL: nothing needs to be held */
 	struct fs_ref ref;
 };
+
+static void victim_put(struct fs_tree *t, struct change_victim *v)
+{
+	fs_ref_put(t, &v->ref);
+	fs_inode_put(t, v->inode);
+	v->inode = NULL;
+}
 
 static int victim_hold(struct fs_tree *t, struct change_dir *d,
 		       const char *name, struct change_victim *v)
 {
-	int r;
+	int r = -EAGAIN;
 
-	v->inode = fs_node_known(t, d->inode, d->ref.fd, name);
-	if (!v->inode)
-		return 0;
-	do {
-		r = fs_node_ref(t, v->inode, &v->ref);
+	/* Again, where another thread has just given it a descriptor. */
+	while (r == -EAGAIN) {
+		v->inode = fs_node_hold(t, d->inode, d->ref.fd, name, &v->ref);
+		r = v->inode ? fs_fds_keep(t, v->inode, &v->ref) : 0;
 		if (r)
-			break;
-		r = fs_fds_keep(t, v->inode, &v->ref);
-		if (r)
-			fs_ref_put(t, &v->ref);
-	} while (r == -EAGAIN);
-	/* What cannot be opened any more is nothing to be held. */
-	if (!r || r == -ENFILE)
-		return r;
-	fs_inode_put(t, v->inode);
-	v->inode = NULL;
-	return 0;
+			victim_put(t, v);
+	}
+	return r;
 }
 
-/* Did it lose its last name? If it did not, it can be opened again. */
+/* If it still has its name, it can be opened again by that. */
 static void victim_end(struct fs_tree *t, struct change_victim *v, bool removed)
 {
-	struct statx stx;
-
 	if (!v->inode)
 		return;
-	if (!removed || (!(atomic_load(&v->inode->flags) & FS_INODE_NAMED) &&
-			 !fs_stat(v->ref.fd, "", &stx) && stx.stx_nlink))
+	if (!removed)
 		fs_fds_unkeep(t, &v->ref);
-	fs_ref_put(t, &v->ref);
-	fs_inode_put(t, v->inode);
+	victim_put(t, v);
 }
 
 static int remove_name(struct fs_tree *t, uint64_t parent, const char *name,
@@ -352,8 +346,6 @@ static int remove_name(struct fs_tree *t, uint64_t parent, const char *name,
 	if (!r) {
 		r = unlinkat(d.ref.fd, name, flags) ? -errno : 0;
 		victim_end(t, &v, !r);
-	} else if (v.inode) {
-		fs_inode_put(t, v.inode);
 	}
 	dir_end(t, &d);
 	return r;
@@ -376,31 +368,30 @@ static int rename_known(struct fs_tree *t, const struct fs_call *call,
 			struct change_dir *from, struct change_dir *to,
 			const struct fs_rename *r)
 {
-	struct fs_inode *moved =
-		fs_node_known(t, from->inode, from->ref.fd, r->from_name);
 	bool exchange = r->flags & RENAME_EXCHANGE;
-	struct change_victim v;
-	int ret = victim_hold(t, to, r->to_name, &v);
+	struct change_victim moved = { NULL }, v = { NULL };
+	int ret = 0;
 
+	if (!t->mounts.mount[from->inode->mount].handles)
+		ret = victim_hold(t, from, r->from_name, &moved);
+	if (!ret)
+		ret = victim_hold(t, to, r->to_name, &v);
 	/* A whiteout is made for the caller. */
 	if (!ret && r->flags & RENAME_WHITEOUT)
 		ret = fs_caller_enter(t, call);
 	if (!ret) {
 		ret = renameat2(from->ref.fd, r->from_name, to->ref.fd,
 				r->to_name, r->flags)
-			      ? -errno
+			      ? make_error(errno)
 			      : 0;
 		fs_caller_leave(t);
-		if (!ret && moved)
-			fs_inode_rename(t, moved, to->inode, r->to_name);
-		if (!ret && exchange && v.inode)
-			fs_inode_rename(t, v.inode, from->inode, r->from_name);
-		victim_end(t, &v, !ret && !exchange);
-	} else if (v.inode) {
-		fs_inode_put(t, v.inode);
 	}
-	if (moved)
-		fs_inode_put(t, moved);
+	if (!ret && moved.inode)
+		fs_inode_rename(t, moved.inode, to->inode, r->to_name);
+	if (!ret && exchange && v.inode)
+		fs_inode_rename(t, v.inode, from->inode, r->from_name);
+	victim_end(t, &v, !ret && !exchange);
+	victim_end(t, &moved, false);
 	return ret;
 }
 

@@ -37,10 +37,10 @@ static uint32_t fds_limit(void)
 int fs_fds_init(struct fs_tree *t, unsigned int max)
 {
 	struct fs_fds *f = &t->fds;
-	uint32_t limit = fds_limit();
 	void *p;
 
-	f->max = max ? MIN(max, limit) : limit;
+	f->limit = fds_limit();
+	f->max = max ? MIN(max, f->limit) : f->limit;
 	f->max_cached = MIN(f->max / 2, FS_FDS_CACHED_MAX);
 	p = mmap(NULL, (f->max + 1) * sizeof(*f->fd), PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -138,7 +138,7 @@ static bool fds_try_charge(struct fs_tree *t)
 		atomic_fetch_sub(&t->fds.used, 1);
 		return false;
 	}
-	if (atomic_fetch_add(&fs_fds_process, 1) < fds_limit())
+	if (atomic_fetch_add(&fs_fds_process, 1) < t->fds.limit)
 		return true;
 	fs_fds_uncharge(t);
 	return false;

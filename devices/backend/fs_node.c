@@ -239,26 +239,50 @@ int fs_node_enter(struct fs_tree *t, struct fs_inode *parent, int dirfd,
 	return 0;
 }
 
-struct fs_inode *fs_node_known(struct fs_tree *t, struct fs_inode *parent,
-			       int dirfd, const char *name)
+/* What fd is open for, if the guest knows it, and if one name less is a matter:
+ * what has a handle and another name is found by the handle. */
+static struct fs_inode *node_known(struct fs_tree *t, struct fs_inode *parent,
+				   int fd)
 {
 	struct fs_identity id = { 0 };
 	struct fs_inode *inode = NULL;
 	struct node_handle h;
 	struct statx stx;
+	bool handles;
 
-	if (fs_stat(dirfd, name, &stx) ||
-	    fs_mount_get(t, parent, dirfd, name, &stx, &id))
+	if (fs_stat(fd, "", &stx) ||
+	    fs_mount_get(t, parent, fd, NULL, &stx, &id))
 		return NULL;
 	fs_node_identify(&stx, &id);
-	if (!id.root && t->mounts.mount[id.mount].handles &&
-	    !node_get_handle(dirfd, name, &h)) {
+	handles = !id.root && t->mounts.mount[id.mount].handles;
+	if (handles && !S_ISDIR(stx.stx_mode) && stx.stx_nlink > 1) {
+		fs_mount_put(t, parent, id.mount);
+		return NULL;
+	}
+	if (fs_table_find(t, &id, false, &inode) && handles &&
+	    !node_get_handle(fd, "", &h)) {
 		id.handle_len = (uint8_t)h.fh.handle_bytes;
 		id.handle_type = (uint8_t)h.fh.handle_type;
 		id.handle = h.bytes;
+		fs_table_find(t, &id, false, &inode);
 	}
-	fs_table_find(t, &id, false, &inode);
 	fs_mount_put(t, parent, id.mount);
+	return inode;
+}
+
+struct fs_inode *fs_node_hold(struct fs_tree *t, struct fs_inode *parent,
+			      int dirfd, const char *name, struct fs_ref *ref)
+{
+	int fd = node_open_name(dirfd, name, FS_PATH_FLAGS);
+	struct fs_inode *inode;
+
+	if (fd < 0)
+		return NULL;
+	inode = node_known(t, parent, fd);
+	if (inode && !fs_fds_pin(t, inode, ref))
+		fs_fds_add(t, inode, fd, ref);
+	if (!inode || ref->fd != fd)
+		close(fd);
 	return inode;
 }
 

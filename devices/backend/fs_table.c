@@ -109,9 +109,11 @@ static int chunk_take(struct fs_table *tab, struct fs_shard *shard)
 	if (r)
 		return r;
 	chunk = &tab->chunk[c];
-	*chunk = (struct fs_chunk){ .shard = (uint8_t)(shard - tab->shard),
-				    .used = true,
-				    .fresh = c ? 0 : 1 };
+	chunk->shard = (uint8_t)(shard - tab->shard);
+	chunk->free = 0;
+	chunk->live = 0;
+	chunk->fresh = c ? 0 : 1;
+	atomic_store(&chunk->used, true);
 	chunk_link(tab, shard, c);
 	return 0;
 }
@@ -123,7 +125,7 @@ static void chunk_give(struct fs_table *tab, struct fs_shard *shard, uint32_t c)
 	madvise(tab->inode + (size_t)c * FS_CHUNK, FS_CHUNK_BYTES,
 		MADV_DONTNEED);
 	pthread_mutex_lock(&tab->lock);
-	tab->chunk[c].used = false;
+	atomic_store(&tab->chunk[c].used, false);
 	tab->chunk[c].next = tab->spare;
 	tab->spare = c + 1;
 	tab->nr_used--;
@@ -530,11 +532,14 @@ static int table_new(struct fs_tree *t, struct fs_shard *shard, uint64_t hash,
 	inode = &tab->inode[slot];
 	flags |= id->sure ? FS_INODE_SURE : 0;
 	flags |= id->root ? FS_INODE_MOUNT : 0;
-	*inode = (struct fs_inode){ .ino = id->ino,
-				    .lookups = 1,
-				    .btime = id->btime,
-				    .mount = id->mount,
-				    .type = id->type };
+	/* All but the word, at which others may look. */
+	memset(&inode->lookups, 0,
+	       sizeof(*inode) - offsetof(struct fs_inode, lookups));
+	inode->ino = id->ino;
+	inode->lookups = 1;
+	inode->btime = id->btime;
+	inode->mount = id->mount;
+	inode->type = id->type;
 	atomic_store(&inode->flags, (uint16_t)(flags | FS_INODE_CAPS));
 	bytes = inode_set_id(t, inode, id);
 	if (bytes < 0) {
@@ -686,7 +691,7 @@ void fs_table_each(struct fs_tree *t,
 	for (uint32_t slot = 1; slot < limit; slot++) {
 		struct fs_inode *inode = &t->table.inode[slot];
 
-		if (!t->table.chunk[slot / FS_CHUNK].used) {
+		if (!atomic_load(&t->table.chunk[slot / FS_CHUNK].used)) {
 			slot |= FS_CHUNK - 1;
 			continue;
 		}

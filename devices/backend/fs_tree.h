@@ -70,7 +70,7 @@ struct fs_chunk {
 	uint16_t live;
 	uint16_t fresh; /* slots from here on were not used yet */
 	uint8_t shard;
-	bool used;
+	atomic_bool used;
 };
 
 struct fs_shard {
@@ -169,6 +169,7 @@ struct fs_fd {
 
 struct fs_fds {
 	struct fs_fd *fd; /* max + 1 of them; 0 is none */
+	uint32_t limit; /* of all trees together */
 	uint32_t max; /* all descriptors of the tree */
 	uint32_t max_cached;
 	_Atomic uint32_t used; /* all */
@@ -283,9 +284,10 @@ void fs_node_identify(const struct statx *stx, struct fs_identity *id);
 int fs_node_enter(struct fs_tree *t, struct fs_inode *parent, int dirfd,
 		  const char *name, int fd, struct fs_entry *entry,
 		  struct fs_inode **found);
-/* What a name is if the guest knows it, with a reference; else NULL. */
-struct fs_inode *fs_node_known(struct fs_tree *t, struct fs_inode *parent,
-			       int dirfd, const char *name);
+/* What the guest knows and could not reach without this name, with references to
+ * it and to a descriptor; else NULL. */
+struct fs_inode *fs_node_hold(struct fs_tree *t, struct fs_inode *parent,
+			      int dirfd, const char *name, struct fs_ref *ref);
 /* An O_PATH descriptor, or a directory's. */
 int fs_node_ref(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref);
 /* A directory that the guest names, and its descriptor. */
