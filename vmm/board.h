@@ -14,6 +14,7 @@
 #include "vmm/hotplug_chip.h"
 #include "vmm/list.h"
 #include "vmm/loop.h"
+#include "vmm/window.h"
 
 /*
  * What devices see of their machine: buses, memory, loops, interrupts, names.
@@ -79,6 +80,7 @@ struct board {
 	struct gmem gmem;
 	struct bus pio;
 	struct bus mmio;
+	struct windows windows; /* of devices */
 	/* enum vm_event: the first one counts, but any other replaces a reset */
 	_Atomic int event;
 

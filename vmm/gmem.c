@@ -9,7 +9,6 @@
 #include "vmm/gmem.h"
 
 #include <linux/memfd.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -32,13 +31,20 @@ static void area_store(struct gmem_area *to, const struct gmem_area *from)
 	__atomic_store_n(&to->kind, from->kind, __ATOMIC_RELAXED);
 }
 
+/* A window may be nowhere. */
+static bool range_is_somewhere(const struct gmem_range *r)
+{
+	return r->kind != GMEM_WINDOW || r->placed;
+}
+
 /* The range with the lowest address that is not below gpa, or NULL. */
 static const struct gmem_range *gmem_from(const struct gmem *gm, gpa_t gpa)
 {
 	const struct gmem_range *r, *lowest = NULL;
 
 	gmem_for_each (r, gm)
-		if (r->gpa >= gpa && (!lowest || r->gpa < lowest->gpa))
+		if (range_is_somewhere(r) && r->gpa >= gpa &&
+		    (!lowest || r->gpa < lowest->gpa))
 			lowest = r;
 	return lowest;
 }
@@ -54,7 +60,7 @@ static bool area_extend(struct gmem_area *a, const struct gmem_range *r)
 }
 
 /* Have readers see the ranges as they are now. */
-static void gmem_publish(struct gmem *gm)
+static void gmem_publish_locked(struct gmem *gm)
 {
 	unsigned int version = atomic_load(&gm->version) + 1, nr = 0;
 	struct gmem_view *view = &gm->views[version % 2];
@@ -126,30 +132,6 @@ const struct gmem_range *gmem_next(const struct gmem *gm,
 	return r < gm->ranges + GMEM_MAX_RANGES ? r : NULL;
 }
 
-/*
- * mmap(2) over something, but that stays when there are no pages: a failed
- * MAP_FIXED leaves a hole, where the next mapping of anybody may go.
- */
-static int gmem_map_over(void *hva, uint64_t len, int flags, int fd, off_t off)
-{
-	void *made = mmap(NULL, len, PROT_READ | PROT_WRITE, flags, fd, off);
-	int r;
-
-	if (made == MAP_FAILED)
-		return -errno;
-	if (mremap(made, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, hva) !=
-	    MAP_FAILED)
-		return 0;
-	r = -errno;
-	munmap(made, len);
-	if (r != -EINVAL)
-		return r;
-	/* Before Linux 5.16 huge pages cannot be moved; they are there. */
-	made = mmap(hva, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd,
-		    off);
-	return made == MAP_FAILED ? -errno : 0;
-}
-
 /* The pages of a DIMM that went; devices may still hold pointers to it: let
  * there be something. */
 static void gmem_map_nothing(const struct gmem_range *range)
@@ -159,11 +141,27 @@ static void gmem_map_nothing(const struct gmem_range *range)
 	if (range->fd >= 0 && madvise(range->hva, range->len, MADV_REMOVE))
 		log_warn("memory: %llu MiB stay with the memfd: %s",
 			 mib(range->len), strerror(errno));
-	r = gmem_map_over(range->hva, range->len,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	r = pages_map_over(range->hva, range->len, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (r)
 		log_warn("memory: %llu MiB are not given back: %s",
 			 mib(range->len), strerror(-r));
+}
+
+/* The range is in its place, and found by readers if flags do not say ABSENT. */
+static void gmem_store(struct gmem *gm, const struct gmem_range *range)
+{
+	mutex_guard(&gm->lock);
+	gm->ranges[range->slot] = *range;
+	gmem_publish_locked(gm);
+}
+
+/* Have readers find a range, or not. */
+static void gmem_show(struct gmem *gm, struct gmem_range *r, bool there)
+{
+	mutex_guard(&gm->lock);
+	r->flags = there ? r->flags & ~GMEM_ABSENT : r->flags | GMEM_ABSENT;
+	gmem_publish_locked(gm);
 }
 
 /* Nobody uses a range any more: its place is free. */
@@ -174,7 +172,7 @@ static void gmem_free(struct gmem *gm, struct gmem_range *r)
 	/* What I/O that was under way has written there. */
 	if (r->kind == GMEM_DIMM)
 		madvise(r->hva, r->len, MADV_DONTNEED);
-	r->len = 0;
+	gmem_store(gm, &(struct gmem_range){ .slot = gone.slot });
 	list_for_each_entry (struct gmem_listener, gl, &gm->listeners, node)
 		if (gl->released)
 			gl->released(gl, &gone);
@@ -198,12 +196,12 @@ static void gmem_withdraw(struct gmem *gm, struct gmem_range *r,
 	struct gmem_listener *gl;
 	struct list_node *pos;
 
-	r->flags |= GMEM_ABSENT;
-	gmem_publish(gm);
+	gmem_show(gm, r, false);
 	gmem_hold(gm, r->slot);
 	for (pos = end->prev; pos != &gm->listeners; pos = pos->prev) {
 		gl = container_of(pos, struct gmem_listener, node);
-		gl->removed(gl, r);
+		if (gl->removed)
+			gl->removed(gl, r);
 	}
 	if (r->kind == GMEM_DIMM)
 		gmem_map_nothing(r);
@@ -216,14 +214,20 @@ static int gmem_tell_added(struct gmem_listener *gl, const struct gmem_range *r,
 	return gl->added ? gl->added(gl, r, err) : 0;
 }
 
+static int gmem_tell_placed_locked(struct gmem_listener *gl,
+				   const struct gmem_range *r, bool there,
+				   struct error *err)
+{
+	return gl->placed ? gl->placed(gl, r, there, err) : 0;
+}
+
 /* Have all find the range of this slot. */
 static int gmem_put(struct gmem *gm, unsigned int slot, struct error *err)
 {
 	struct gmem_range *r = &gm->ranges[slot];
 	int ret;
 
-	r->flags &= ~GMEM_ABSENT;
-	gmem_publish(gm);
+	gmem_show(gm, r, true);
 	list_for_each_entry (struct gmem_listener, gl, &gm->listeners, node) {
 		ret = gmem_tell_added(gl, r, err);
 		if (ret) {
@@ -240,7 +244,18 @@ int gmem_listen(struct gmem *gm, struct gmem_listener *gl, struct error *err)
 	int ret;
 
 	gmem_for_each (r, gm) {
+		if (r->kind == GMEM_WINDOW)
+			continue;
 		ret = gmem_tell_added(gl, r, err);
+		if (ret)
+			return ret;
+	}
+	mutex_guard(&gm->lock);
+	gl->gm = gm;
+	gmem_for_each (r, gm) {
+		if (r->kind != GMEM_WINDOW || !r->placed)
+			continue;
+		ret = gmem_tell_placed_locked(gl, r, true, err);
 		if (ret)
 			return ret;
 	}
@@ -250,8 +265,10 @@ int gmem_listen(struct gmem *gm, struct gmem_listener *gl, struct error *err)
 
 void gmem_unlisten(struct gmem_listener *gl)
 {
-	if (gl->node.next)
-		list_remove(&gl->node);
+	if (!gl->node.next)
+		return;
+	mutex_guard(&gl->gm->lock);
+	list_remove(&gl->node);
 }
 
 uint64_t gmem_size(const struct gmem *gm)
@@ -264,16 +281,32 @@ uint64_t gmem_size(const struct gmem *gm)
 	return size;
 }
 
-/* A free slot for range from [first, first + nr), in range->slot. */
-static int gmem_check_new(const struct gmem *gm, struct gmem_range *range,
-			  unsigned int first, unsigned int nr,
+static bool gmem_is_taken(const struct gmem *gm, gpa_t gpa, uint64_t len)
+{
+	const struct gmem_range *r;
+
+	gmem_for_each (r, gm)
+		if (range_is_somewhere(r) && gpa < r->gpa + r->len &&
+		    r->gpa < gpa + len)
+			return true;
+	return false;
+}
+
+/* A free slot from [first, first + nr). -ENOSPC with a message. */
+static int gmem_free_slot(const struct gmem *gm, unsigned int first,
+			  unsigned int nr, struct error *err)
+{
+	for (unsigned int slot = first; slot < first + nr; slot++)
+		if (!gm->ranges[slot].len)
+			return (int)slot;
+	return error_set(err, ENOSPC, "more than %u ranges of memory", nr);
+}
+
+static int gmem_check_new(const struct gmem *gm, const struct gmem_range *range,
 			  struct error *err)
 {
-	uint64_t align = gm->config.hugepages && range->kind == GMEM_RAM
-				 ? HUGE_PAGE
-				 : 4096;
+	uint64_t align = gm->config.hugepages ? HUGE_PAGE : 4096;
 	gpa_t end = range->gpa + range->len;
-	const struct gmem_range *r;
 
 	if (!range->len || range->gpa % align || range->len % align ||
 	    end < range->gpa)
@@ -283,16 +316,11 @@ static int gmem_check_new(const struct gmem *gm, struct gmem_range *range,
 			(unsigned long long)range->len,
 			(unsigned long long)range->gpa,
 			(unsigned long long)align / 1024);
-	gmem_for_each (r, gm)
-		if (range->gpa < r->gpa + r->len && r->gpa < end)
-			return error_set(
-				err, EINVAL,
-				"--memory: a range at %#llx overlaps another",
-				(unsigned long long)range->gpa);
-	for (range->slot = first; range->slot < first + nr; range->slot++)
-		if (!gm->ranges[range->slot].len)
-			return 0;
-	return error_set(err, ENOSPC, "--memory: more than %u ranges", nr);
+	if (gmem_is_taken(gm, range->gpa, range->len))
+		return error_set(err, EINVAL,
+				 "--memory: a range at %#llx overlaps another",
+				 (unsigned long long)range->gpa);
+	return 0;
 }
 
 /* ---- pages ---- */
@@ -305,24 +333,6 @@ static int gmem_map_flags(const struct gmem_config *c, bool shared)
 		return flags | MAP_SHARED;
 	return flags | MAP_PRIVATE | MAP_ANONYMOUS |
 	       (c->hugepages ? MAP_HUGETLB : 0);
-}
-
-/* Host addresses for len bytes, 2 MiB aligned so that the kernel can use huge
- * pages. */
-static uint8_t *gmem_map_room(uint64_t len)
-{
-	uint64_t room = len + HUGE_PAGE;
-	uint8_t *base, *start;
-
-	base = mmap(NULL, room, PROT_NONE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base == MAP_FAILED)
-		return MAP_FAILED;
-	start = (uint8_t *)ALIGN_UP((uintptr_t)base, HUGE_PAGE);
-	if (start > base)
-		munmap(base, (size_t)(start - base));
-	munmap(start + len, (size_t)(base + room - (start + len)));
-	return start;
 }
 
 static void gmem_advise(const struct gmem_config *c, gpa_t gpa, void *hva,
@@ -351,30 +361,13 @@ static void gmem_advise(const struct gmem_config *c, gpa_t gpa, void *hva,
  * running out of them later would be a SIGBUS. */
 static int gmem_map_pages(const struct gmem *gm, const struct gmem_range *range)
 {
-	int r = gmem_map_over(range->hva, range->len,
-			      gmem_map_flags(&gm->config, range->fd >= 0),
-			      range->fd, (off_t)range->offset);
+	int r = pages_map_over(range->hva, range->len, PROT_READ | PROT_WRITE,
+			       gmem_map_flags(&gm->config, range->fd >= 0),
+			       range->fd, range->offset);
 
 	if (!r)
 		gmem_advise(&gm->config, range->gpa, range->hva, range->len);
 	return r;
-}
-
-/* Bytes that the host could still give away, or all there are if unknown. */
-static uint64_t host_memory_left(void)
-{
-	unsigned long long kib, sum = 0;
-	FILE *f = fopen("/proc/meminfo", "re");
-	char line[128];
-
-	if (!f)
-		return UINT64_MAX;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %llu", &kib) == 1 ||
-		    sscanf(line, "SwapFree: %llu", &kib) == 1)
-			sum += kib;
-	fclose(f);
-	return sum ? sum * KIB : UINT64_MAX;
 }
 
 /* To take more than there is would have the host kill us, or others. */
@@ -385,7 +378,7 @@ static int gmem_check_left(const struct gmem_config *c, uint64_t len,
 
 	if (!c->prefault || c->hugepages)
 		return 0;
-	left = host_memory_left();
+	left = pages_host_left();
 	if (len <= left)
 		return 0;
 	return error_set(
@@ -427,16 +420,18 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 				    .flags = gmem_flags(c),
 				    .fd = -1 };
 	cleanup_fd int fd = -1;
-	int r = gmem_check_new(gm, &range, 0, GMEM_MAX_RAM, err);
+	int slot = gmem_free_slot(gm, 0, GMEM_MAX_RAM, err);
+	int r = slot < 0 ? slot : gmem_check_new(gm, &range, err);
 
-	if (!r && !range.slot) /* the first one stands for all */
+	range.slot = (unsigned int)slot;
+	if (!r && !slot) /* the first one stands for all */
 		r = gmem_check_left(c, MAX(len, c->size), err);
 	if (!r)
 		r = gmem_memfd(c, len, &fd, err);
 	if (r)
 		return r;
 	range.fd = fd;
-	range.hva = gmem_map_room(len);
+	range.hva = pages_map_room(len, PROT_NONE);
 	r = range.hva == MAP_FAILED ? -errno : gmem_map_pages(gm, &range);
 	if (r) {
 		error_set(
@@ -447,7 +442,7 @@ int gmem_add(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 				? "reserve huge pages in /proc/sys/vm/nr_hugepages or drop hugepages=on"
 				: "lower size");
 	} else {
-		gm->ranges[range.slot] = range;
+		gmem_store(gm, &range);
 		r = gmem_put(gm, range.slot, err);
 	}
 	if (!r)
@@ -467,7 +462,7 @@ int gmem_reserve(struct gmem *gm, gpa_t gpa, uint64_t len, struct error *err)
 
 	if (r)
 		return r;
-	hva = gmem_map_room(len);
+	hva = pages_map_room(len, PROT_NONE);
 	if (hva == MAP_FAILED)
 		return error_set(
 			err, ENOMEM,
@@ -494,12 +489,12 @@ int gmem_plug_begin(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
 		    struct pages_job *job, struct error *err)
 {
 	uint64_t off = gpa - gm->reserved.gpa;
-	struct gmem_range *r = &gm->ranges[FIRST_DIMM + i];
+	struct gmem_range *r = &gm->ranges[FIRST_DIMM + i], dimm;
 	int ret = gmem_check_left(&gm->config, pages_len(job) + len, err);
 
 	if (ret)
 		return ret;
-	*r = (struct gmem_range){
+	dimm = (struct gmem_range){
 		.gpa = gpa,
 		.len = len,
 		.kind = GMEM_DIMM,
@@ -509,12 +504,11 @@ int gmem_plug_begin(struct gmem *gm, unsigned int i, gpa_t gpa, uint64_t len,
 		.fd = gm->reserved.fd,
 		.offset = gm->config.shared ? off : 0,
 	};
-	ret = gmem_map_pages(gm, r);
-	if (ret) {
-		r->len = 0;
+	ret = gmem_map_pages(gm, &dimm);
+	if (ret)
 		return error_set(err, ret, "memory: cannot map %llu MiB: %s",
 				 mib(len), strerror(-ret));
-	}
+	gmem_store(gm, &dimm);
 	if (gm->config.prefault)
 		pages_add(job, r->hva, r->len);
 	return 0;
@@ -537,22 +531,82 @@ void gmem_unplug(struct gmem *gm, unsigned int i)
 
 /* ---- windows ---- */
 
-int gmem_add_window(struct gmem *gm, struct gmem_range *window,
+int gmem_add_window(struct gmem *gm, uint8_t *hva, uint64_t len,
 		    struct error *err)
 {
-	int r;
+	struct gmem_range window = {
+		.len = len, .kind = GMEM_WINDOW, .hva = hva, .fd = -1
+	};
+	int slot = gmem_free_slot(gm, FIRST_WINDOW, GMEM_MAX_WINDOWS, err);
 
-	window->kind = GMEM_WINDOW;
-	r = gmem_check_new(gm, window, FIRST_WINDOW, GMEM_MAX_WINDOWS, err);
-	if (r)
-		return r;
-	gm->ranges[window->slot] = *window;
-	return gmem_put(gm, window->slot, err);
+	if (slot < 0)
+		return slot;
+	window.slot = (unsigned int)slot;
+	gmem_store(gm, &window);
+	return slot;
 }
 
 void gmem_remove_window(struct gmem *gm, unsigned int slot)
 {
+	gmem_displace_window(gm, slot);
 	gmem_withdraw(gm, &gm->ranges[slot], &gm->listeners);
+}
+
+static void gmem_displace_locked(struct gmem *gm, struct gmem_range *r)
+{
+	if (!r->placed)
+		return;
+	r->placed = false;
+	gmem_publish_locked(gm);
+	list_for_each_entry (struct gmem_listener, gl, &gm->listeners, node)
+		gmem_tell_placed_locked(gl, r, false, NULL);
+}
+
+void gmem_displace_window(struct gmem *gm, unsigned int slot)
+{
+	mutex_guard(&gm->lock);
+	gmem_displace_locked(gm, &gm->ranges[slot]);
+}
+
+bool gmem_window_gpa(struct gmem *gm, unsigned int slot, gpa_t *gpa)
+{
+	mutex_guard(&gm->lock);
+	*gpa = gm->ranges[slot].gpa;
+	return gm->ranges[slot].placed;
+}
+
+/* Memory may come where DIMMs can. */
+static bool gmem_is_free(const struct gmem *gm, gpa_t gpa, uint64_t len)
+{
+	const struct gmem_range *res = &gm->reserved;
+
+	return gpa % 4096 == 0 && gpa + len > gpa &&
+	       !gmem_is_taken(gm, gpa, len) &&
+	       (gpa + len <= res->gpa || gpa >= res->gpa + res->len);
+}
+
+int gmem_place_window(struct gmem *gm, unsigned int slot, gpa_t gpa,
+		      struct error *err)
+{
+	struct gmem_range *r = &gm->ranges[slot];
+	int ret = 0;
+
+	mutex_guard(&gm->lock);
+	if (r->placed && r->gpa == gpa)
+		return 0;
+	gmem_displace_locked(gm, r);
+	if (!gmem_is_free(gm, gpa, r->len))
+		return error_set(err, EINVAL, "memory is at %#llx already",
+				 (unsigned long long)gpa);
+	r->gpa = gpa;
+	r->placed = true;
+	gmem_publish_locked(gm);
+	list_for_each_entry (struct gmem_listener, gl, &gm->listeners, node)
+		if (!ret)
+			ret = gmem_tell_placed_locked(gl, r, true, err);
+	if (ret)
+		gmem_displace_locked(gm, r);
+	return ret;
 }
 
 /* ---- access ---- */
@@ -634,8 +688,8 @@ int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
 	r = gmem_pread(fd, p, head, off);
 	if (r)
 		return r;
-	r = gmem_map_over(p + head, whole, MAP_PRIVATE | MAP_NORESERVE, fd,
-			  (off_t)(off + head));
+	r = pages_map_over(p + head, whole, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_NORESERVE, fd, off + head);
 	if (r)
 		return r;
 	gmem_advise(&gm->config, gpa + head, p + head, whole);
@@ -653,7 +707,8 @@ static int gmem_unmap_files(struct gmem *gm)
 		const struct gmem_mapped *m = &gm->mapped[gm->nr_mapped - 1];
 		void *hva = gmem_ptr(gm, m->gpa, m->len);
 
-		r = gmem_map_over(hva, m->len, flags, -1, 0);
+		r = pages_map_over(hva, m->len, PROT_READ | PROT_WRITE, flags,
+				   -1, 0);
 		if (!r)
 			gmem_advise(&gm->config, m->gpa, hva, m->len);
 	}
@@ -686,7 +741,7 @@ void gmem_populate(const struct gmem *gm, struct pages_job *job)
 
 	job->op = PAGES_POPULATE;
 	gmem_for_each (r, gm)
-		if (gm->config.prefault)
+		if (gm->config.prefault && r->kind != GMEM_WINDOW)
 			pages_add(job, r->hva, r->len);
 }
 
@@ -696,6 +751,7 @@ void gmem_init(struct gmem *gm, const struct gmem_config *config)
 {
 	memset(gm, 0, sizeof(*gm));
 	gm->config = *config;
+	pthread_mutex_init(&gm->lock, NULL);
 	list_init(&gm->listeners);
 }
 
@@ -718,5 +774,6 @@ void gmem_fini(struct gmem *gm)
 	}
 	memset(gm->ranges, 0, sizeof(gm->ranges));
 	memset(res, 0, sizeof(*res));
-	gmem_publish(gm);
+	gmem_publish_locked(gm);
+	pthread_mutex_destroy(&gm->lock);
 }

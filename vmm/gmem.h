@@ -3,6 +3,7 @@
 #ifndef VMM_GMEM_H
 #define VMM_GMEM_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +18,7 @@ typedef uint64_t gpa_t;
 /* Ranges of each kind; a range's place in the map is also KVM's memory slot. */
 #define GMEM_MAX_RAM 8u
 #define GMEM_MAX_DIMMS 32u
-#define GMEM_MAX_WINDOWS 8u
+#define GMEM_MAX_WINDOWS 16u
 #define GMEM_MAX_RANGES (GMEM_MAX_RAM + GMEM_MAX_DIMMS + GMEM_MAX_WINDOWS)
 
 /* Mappings of files into RAM, at most. */
@@ -59,34 +60,41 @@ struct gmem_range {
 	enum gmem_kind kind;
 	unsigned int slot; /* KVM's, and the place in the map */
 	unsigned int flags;
+	bool placed; /* of a window: gpa is where it is. Under gmem's lock */
 	uint8_t *hva;
-	int fd; /* memfd or file, or -1 when anonymous; gmem's own but for a
-		 * window */
+	int fd; /* memfd, or -1 when anonymous; gmem's own */
 	uint64_t offset; /* of the range in fd, bytes */
 	unsigned int holders; /* gmem's, of one that went */
 };
 
 /*
  * Who has to know each range by more than its addresses: KVM, a kernel that
- * holds its pages for I/O. Called on the main thread, and must not wait. The
- * caller's storage while it is registered.
+ * holds its pages for I/O. Called on the main thread, if not said otherwise, and
+ * must not wait. The caller's storage while it is registered.
  */
 struct gmem_listener {
-	/* A range is there, and readers find it already. -errno with a message:
-	 * it cannot be used; who was told of it is then told that it goes.
-	 * NULL: no matter. */
+	/* RAM or a DIMM is there, and readers find it already. -errno with a
+	 * message: it cannot be used; who was told of it is then told that it
+	 * goes. NULL: no matter. */
 	int (*added)(struct gmem_listener *gl, const struct gmem_range *range,
 		     struct error *err);
-	/* It went: readers find it no more, and a DIMM's pages go back to the
-	 * host. Who has begun host calls that may still use its addresses calls
-	 * gmem_hold() in here: then nothing else comes there before
-	 * gmem_release(), when what they wrote is dropped. */
+	/* It, or a window, went for good: readers find it no more, and a DIMM's
+	 * pages go back to the host. Who has begun host calls that may still use
+	 * its addresses calls gmem_hold() in here: then nothing else comes there
+	 * before gmem_release(), when what they wrote is dropped. NULL: no
+	 * matter. */
 	void (*removed)(struct gmem_listener *gl,
 			const struct gmem_range *range);
-	/* Nobody uses its addresses any more. NULL: no matter. */
+	/* A window was put at range->gpa (there), or is taken from it, as the
+	 * guest wants. Any thread, gmem's lock held. -errno with a message: it
+	 * cannot be there. NULL: no matter. */
+	int (*placed)(struct gmem_listener *gl, const struct gmem_range *range,
+		      bool there, struct error *err);
+	/* Nobody uses the addresses of the host any more. NULL: no matter. */
 	void (*released)(struct gmem_listener *gl,
 			 const struct gmem_range *range);
 	struct list_node node; /* gmem's */
+	struct gmem *gm; /* gmem's */
 };
 
 /* What readers see: ranges in order of address, DIMMs that touch as one. */
@@ -102,9 +110,9 @@ struct gmem_view {
 
 /*
  * The one map of what a guest can address as memory. The main thread changes
- * it while any thread reads. Readers take no lock: there are two views, `version`
- * tells which one is valid, and who finds that it has moved on meanwhile reads
- * again.
+ * it while any thread reads, and the guest's threads move windows. Readers take
+ * no lock: there are two views, `version` tells which one is valid, and who finds
+ * that it has moved on meanwhile reads again.
  */
 struct gmem {
 	/* any thread */
@@ -118,7 +126,9 @@ struct gmem {
 	 * reads. len 0: none. */
 	struct gmem_range reserved;
 
-	/* main thread */
+	/* main thread, under lock (a leaf); it alone needs no lock to read all
+	 * but where windows are */
+	pthread_mutex_t lock;
 	struct gmem_range ranges[GMEM_MAX_RANGES]; /* by slot */
 	struct list_node listeners; /* in order of registration */
 	/* What is mapped from files, for KVM to know ahead. Changes only while
@@ -168,13 +178,14 @@ int gmem_clear(struct gmem *gm, struct pages_job *job);
 /* ---- ranges: main thread ---- */
 
 /* The range after prev in order of slots, the first one when prev is NULL; NULL
- * when there is no other. Good until the map changes. */
+ * when there is no other. Windows are ranges wherever they are. Good until the map
+ * changes. */
 const struct gmem_range *gmem_next(const struct gmem *gm,
 				   const struct gmem_range *prev);
 #define gmem_for_each(r, gm) \
 	for ((r) = gmem_next(gm, NULL); (r); (r) = gmem_next(gm, r))
 
-/* Register a listener: it is told of each range that is there, then of changes.
+/* Register a listener: it is told of all that is there, then of changes.
  * When it refuses one, that is the answer and it is not registered. -errno with
  * a message. */
 int gmem_listen(struct gmem *gm, struct gmem_listener *gl, struct error *err);
@@ -205,16 +216,26 @@ void gmem_hold(struct gmem *gm, unsigned int slot);
 void gmem_release(struct gmem *gm, unsigned int slot);
 
 /*
- * Add a device's window: gpa, len, hva, fd and offset are given (the mapping
- * and the descriptor stay the caller's), multiples of 4 KiB, the rest is filled
- * in. -EINVAL overlap or misalignment, -ENOSPC too many, or what a listener
- * said; with a message.
+ * Add a device's window of len bytes, a multiple of 4 KiB, at hva: a mapping that
+ * stays the caller's. It is nowhere until it is placed. Returns its slot; -ENOSPC
+ * when there are too many, with a message.
  */
-int gmem_add_window(struct gmem *gm, struct gmem_range *window,
+int gmem_add_window(struct gmem *gm, uint8_t *hva, uint64_t len,
 		    struct error *err);
 /* Take the window of this slot away. Its mapping has to stay until listeners
  * hear of released(). */
 void gmem_remove_window(struct gmem *gm, unsigned int slot);
+/*
+ * Have the guest find the window at gpa, and no more where it was before; if it
+ * is there already nothing happens. Any thread. With a message, and then it is nowhere: -EINVAL misaligned, or memory is
+ * there or may come, or what a listener said.
+ */
+int gmem_place_window(struct gmem *gm, unsigned int slot, gpa_t gpa,
+		      struct error *err);
+/* It is nowhere. Any thread. */
+void gmem_displace_window(struct gmem *gm, unsigned int slot);
+/* Where it is; false: nowhere. Any thread. */
+bool gmem_window_gpa(struct gmem *gm, unsigned int slot, gpa_t *gpa);
 
 /* Bytes of RAM and DIMMs. */
 uint64_t gmem_size(const struct gmem *gm);

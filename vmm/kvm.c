@@ -30,6 +30,12 @@ static int kvm_set_slot(struct gmem_listener *gl,
 
 	if (!ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region))
 		return 0;
+	if (range->kind == GMEM_WINDOW)
+		return error_set(
+			err, errno,
+			"KVM refuses %llu MiB of a device at %#llx: %s",
+			mib(range->len), (unsigned long long)range->gpa,
+			strerror(errno));
 	return error_set(
 		err, errno,
 		"--memory: of %llu MiB KVM refuses %llu MiB at %#llx: %s; give less",
@@ -48,8 +54,15 @@ static void kvm_range_removed(struct gmem_listener *gl,
 {
 	struct error err;
 
-	if (kvm_set_slot(gl, range, 0, &err))
+	if (range->kind != GMEM_WINDOW && kvm_set_slot(gl, range, 0, &err))
 		log_warn("%s", err.msg);
+}
+
+static int kvm_window_placed(struct gmem_listener *gl,
+			     const struct gmem_range *range, bool there,
+			     struct error *err)
+{
+	return kvm_set_slot(gl, range, there ? range->len : 0, err);
 }
 
 /* ---- for the board ---- */
@@ -223,6 +236,7 @@ void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus)
 		.max_vcpus = max_vcpus,
 		.memory.added = kvm_range_added,
 		.memory.removed = kvm_range_removed,
+		.memory.placed = kvm_window_placed,
 	};
 	pthread_mutex_init(&kvm->lock, NULL);
 	board->ops = &kvm_board_ops;

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -11,6 +12,59 @@
 
 /* What a thread takes at a time: whole huge pages, some milliseconds of work. */
 #define CHUNK (8 * MIB)
+#define HUGE_PAGE (2 * MIB)
+
+uint64_t pages_host_left(void)
+{
+	unsigned long long kib, sum = 0;
+	FILE *f = fopen("/proc/meminfo", "re");
+	char line[128];
+
+	if (!f)
+		return UINT64_MAX;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "MemAvailable: %llu", &kib) == 1 ||
+		    sscanf(line, "SwapFree: %llu", &kib) == 1)
+			sum += kib;
+	fclose(f);
+	return sum ? sum * KIB : UINT64_MAX;
+}
+
+void *pages_map_room(uint64_t len, int prot)
+{
+	uint64_t room = len + HUGE_PAGE;
+	uint8_t *base, *start;
+
+	base = mmap(NULL, room, prot,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (base == MAP_FAILED)
+		return MAP_FAILED;
+	start = (uint8_t *)ALIGN_UP((uintptr_t)base, HUGE_PAGE);
+	if (start > base)
+		munmap(base, (size_t)(start - base));
+	munmap(start + len, (size_t)(base + room - (start + len)));
+	return start;
+}
+
+int pages_map_over(void *hva, uint64_t len, int prot, int flags, int fd,
+		   uint64_t off)
+{
+	void *made = mmap(NULL, len, prot, flags, fd, (off_t)off);
+	int r;
+
+	if (made == MAP_FAILED)
+		return -errno;
+	if (mremap(made, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, hva) !=
+	    MAP_FAILED)
+		return 0;
+	r = -errno;
+	munmap(made, len);
+	if (r != -EINVAL)
+		return r;
+	/* Before Linux 5.16 huge pages cannot be moved; they are there. */
+	made = mmap(hva, len, prot, flags | MAP_FIXED, fd, (off_t)off);
+	return made == MAP_FAILED ? -errno : 0;
+}
 
 void pages_add(struct pages_job *job, void *hva, uint64_t len)
 {

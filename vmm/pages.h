@@ -49,6 +49,21 @@ struct pages_job {
 	atomic_int result; /* of the first one that failed; else 0 */
 };
 
+/* Bytes that the host could still give away, or all there are if unknown. Any
+ * thread. */
+uint64_t pages_host_left(void);
+
+/* Private anonymous memory of len bytes that costs nothing, 2 MiB aligned so that
+ * huge pages can lie in it. Any thread. MAP_FAILED, with errno. */
+void *pages_map_room(uint64_t len, int prot);
+
+/*
+ * mmap(2) over something, which stays when there are no pages: a failed MAP_FIXED
+ * leaves a hole, where the next mapping of anybody may go. Any thread. -errno.
+ */
+int pages_map_over(void *hva, uint64_t len, int prot, int flags, int fd,
+		   uint64_t off);
+
 /* Add [hva, hva+len), whole pages that stay mapped until pages_end(). */
 void pages_add(struct pages_job *job, void *hva, uint64_t len);
 /* Bytes that were added. */

@@ -40,8 +40,11 @@ static void net_vhost_removed(struct gmem_listener *gl,
 			      const struct gmem_range *range)
 {
 	struct net_vhost *nv = container_of(gl, struct net_vhost, memory);
-	int r = net_vhost_change(nv, range, false);
+	int r;
 
+	if (range->kind == GMEM_WINDOW)
+		return; /* the kernel reads and writes there itself */
+	r = net_vhost_change(nv, range, false);
 	if (r)
 		log_warn("vhost-net holds on to memory that went: %s",
 			 strerror(-r));

@@ -78,7 +78,8 @@ static void test_window(void **state unused_param)
 	w.hva = mmap(NULL, WINDOW_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, w.fd,
 		     0);
 	assert_true(w.hva != MAP_FAILED);
-	assert_int_equal(gmem_add_window(gm, &w, NULL), 0);
+	w.slot = (unsigned int)gmem_add_window(gm, w.hva, w.len, NULL);
+	assert_int_equal(gmem_place_window(gm, w.slot, WINDOW, NULL), 0);
 	memset(w.hva, 0x77, 4096);
 	request(DISK_OUT, 8, WINDOW, 4096);
 	expect_done(DISK_OK, 1);

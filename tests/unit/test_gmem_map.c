@@ -60,6 +60,19 @@ static struct gmem_range make_window(gpa_t gpa, uint64_t len)
 	return w;
 }
 
+static int put_window(struct gmem_range *w, struct error *err)
+{
+	int slot = gmem_add_window(&gm, w->hva, w->len, err), r;
+
+	if (slot < 0)
+		return slot;
+	w->slot = (unsigned int)slot;
+	r = gmem_place_window(&gm, w->slot, w->gpa, err);
+	if (r)
+		gmem_remove_window(&gm, w->slot);
+	return r;
+}
+
 static void free_window(struct gmem_range *w)
 {
 	munmap(w->hva, w->len);
@@ -76,8 +89,7 @@ static void test_window(void **state unused_param)
 	struct pages_job job = { .ended.fn = NULL };
 	char c;
 
-	assert_int_equal(gmem_add_window(&gm, &w, &err), 0);
-	assert_int_equal(w.kind, GMEM_WINDOW);
+	assert_int_equal(put_window(&w, &err), 0);
 	assert_in_range(w.slot, GMEM_MAX_RAM + GMEM_MAX_DIMMS,
 			GMEM_MAX_RANGES - 1);
 	assert_ptr_equal(gmem_span(&gm, WINDOW + 1, &len, &kind), w.hva + 1);
@@ -95,11 +107,46 @@ static void test_window(void **state unused_param)
 	assert_int_equal(gmem_clear(&gm, &job), 0);
 	assert_int_equal(*w.hva, 7);
 	bad.gpa += PAGE;
-	assert_int_equal(gmem_add_window(&gm, &bad, &err), -EINVAL);
+	assert_int_equal(put_window(&bad, &err), -EINVAL);
 	bad.gpa = 0;
-	assert_int_equal(gmem_add_window(&gm, &bad, &err), -EINVAL);
+	assert_int_equal(put_window(&bad, &err), -EINVAL);
+	bad.gpa = 2 * WINDOW + 8;
+	assert_int_equal(put_window(&bad, &err), -EINVAL);
+	bad.gpa = -(gpa_t)PAGE;
+	assert_int_equal(put_window(&bad, &err), -EINVAL);
 	gmem_remove_window(&gm, w.slot);
 	assert_null(gmem_span(&gm, WINDOW, &len, &kind));
+	free_window(&w);
+}
+
+/* The guest moves it. */
+static void test_window_moves(void **state unused_param)
+{
+	struct gmem_range w = make_window(WINDOW, 2 * PAGE);
+	struct error err = { "" };
+	uint64_t len = 1;
+	enum gmem_kind kind;
+	gpa_t gpa;
+	int slot = gmem_add_window(&gm, w.hva, w.len, &err);
+
+	assert_in_range(slot, GMEM_MAX_RAM + GMEM_MAX_DIMMS,
+			GMEM_MAX_RANGES - 1);
+	w.slot = (unsigned int)slot;
+	assert_false(gmem_window_gpa(&gm, w.slot, &gpa));
+	assert_null(gmem_span(&gm, 0xffff0000, &len, &kind));
+	assert_int_equal(gmem_place_window(&gm, w.slot, WINDOW, &err), 0);
+	assert_true(gmem_window_gpa(&gm, w.slot, &gpa));
+	assert_int_equal(gpa, WINDOW);
+	assert_int_equal(gmem_place_window(&gm, w.slot, WINDOW + PAGE, &err),
+			 0);
+	assert_null(gmem_span(&gm, WINDOW, &len, &kind));
+	assert_ptr_equal(gmem_span(&gm, WINDOW + PAGE, &len, &kind), w.hva);
+	/* Where it cannot be, it is not, nor where it was. */
+	assert_int_equal(gmem_place_window(&gm, w.slot, 0, &err), -EINVAL);
+	assert_false(gmem_window_gpa(&gm, w.slot, &gpa));
+	assert_null(gmem_span(&gm, WINDOW + PAGE, &len, &kind));
+	gmem_displace_window(&gm, w.slot);
+	gmem_remove_window(&gm, w.slot);
 	free_window(&w);
 }
 
@@ -146,6 +193,21 @@ static void ear_removed(struct gmem_listener *gl,
 	assert_null(gmem_span(&gm, range->gpa, &len, &kind));
 }
 
+static int ear_placed(struct gmem_listener *gl, const struct gmem_range *range,
+		      bool there, struct error *err)
+{
+	struct ear *ear = container_of(gl, struct ear, gl);
+	enum gmem_kind kind;
+	uint64_t len = 1;
+	void *p = gmem_span(&gm, range->gpa, &len, &kind);
+
+	hear(ear, there ? '@' : '!', range->slot);
+	assert_ptr_equal(p, there ? range->hva : NULL);
+	if (there && range->slot == ear->refuse)
+		return error_set(err, ENOSPC, "%c is full", ear->name);
+	return 0;
+}
+
 static void ear_released(struct gmem_listener *gl,
 			 const struct gmem_range *range)
 {
@@ -156,6 +218,7 @@ static void ear_released(struct gmem_listener *gl,
 	{                                           \
 		.gl = { .added = ear_added,         \
 			.removed = ear_removed,     \
+			.placed = ear_placed,       \
 			.released = ear_released }, \
 		.name = (c), .refuse = (slot),      \
 	}
@@ -171,7 +234,7 @@ static void test_listeners(void **state unused_param)
 	struct gmem_range w = make_window(WINDOW, PAGE);
 	uint64_t len;
 	enum gmem_kind kind;
-	char expected[64];
+	char expected[128];
 	struct error err;
 
 	heard[0] = '\0';
@@ -183,27 +246,29 @@ static void test_listeners(void **state unused_param)
 	assert_string_equal(err.msg, "c is full");
 
 	heard[0] = '\0';
-	assert_int_equal(gmem_add_window(&gm, &w, &err), 0);
+	assert_int_equal(put_window(&w, &err), 0);
+	/* One that comes later hears where it is. */
+	ears[2].refuse = 99;
+	assert_int_equal(gmem_listen(&gm, &ears[2].gl, &err), 0);
+	gmem_unlisten(&ears[2].gl);
 	gmem_remove_window(&gm, w.slot);
-	snprintf(expected, sizeof(expected), "a+%u b+%u b-%u a-%u a.%u b.%u ",
-		 slot, slot, slot, slot, slot, slot);
+	snprintf(expected, sizeof(expected),
+		 "a@%u b@%u c+0 c+1 c+2 c@%u a!%u b!%u b-%u a-%u a.%u b.%u ",
+		 slot, slot, slot, slot, slot, slot, slot, slot, slot);
 	assert_string_equal(heard, expected);
 
-	/* One that cannot take it: the others are told, nothing is left. */
+	/* One that cannot take it: the others are told, it is nowhere. */
 	heard[0] = '\0';
 	ears[1].refuse = slot;
-	assert_int_equal(gmem_add_window(&gm, &w, &err), -ENOSPC);
-	snprintf(expected, sizeof(expected), "a+%u b+%u a-%u a.%u b.%u ", slot,
-		 slot, slot, slot, slot);
+	assert_int_equal(put_window(&w, &err), -ENOSPC);
+	snprintf(expected, sizeof(expected),
+		 "a@%u b@%u a!%u b!%u b-%u a-%u a.%u b.%u ", slot, slot, slot,
+		 slot, slot, slot, slot, slot);
 	assert_string_equal(heard, expected);
 	len = 1;
 	assert_null(gmem_span(&gm, WINDOW, &len, &kind));
 
 	gmem_unlisten(&ears[1].gl);
-	heard[0] = '\0';
-	assert_int_equal(gmem_add_window(&gm, &w, &err), 0);
-	snprintf(expected, sizeof(expected), "a+%u ", slot);
-	assert_string_equal(heard, expected);
 	gmem_unlisten(&ears[0].gl);
 	free_window(&w);
 }
@@ -348,7 +413,7 @@ static void test_readers(void **state unused_param)
 	for (i = 0; i < 50000 || atomic_load(&r.found) < 1000; i++) {
 		struct gmem_range *w = i % 2 ? &a : &b;
 
-		assert_int_equal(gmem_add_window(&gm, w, NULL), 0);
+		assert_int_equal(put_window(w, NULL), 0);
 		gmem_remove_window(&gm, w->slot);
 	}
 	atomic_store(&r.stop, true);
@@ -362,11 +427,9 @@ static void test_readers(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_window),
-		UNIT(test_listeners),
-		UNIT(test_readers),
-		cmocka_unit_test(test_held),
-		cmocka_unit_test(test_held_shared),
+		UNIT(test_window),	     UNIT(test_window_moves),
+		UNIT(test_listeners),	     UNIT(test_readers),
+		cmocka_unit_test(test_held), cmocka_unit_test(test_held_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

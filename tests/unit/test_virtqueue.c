@@ -265,7 +265,10 @@ static void add_window(struct fixture *f)
 	window.hva = mmap(NULL, REGION_LEN, PROT_READ | PROT_WRITE, MAP_SHARED,
 			  window.fd, 0);
 	assert_true(window.hva != MAP_FAILED);
-	assert_int_equal(gmem_add_window(&f->gm, &window, NULL), 0);
+	window.slot = (unsigned int)gmem_add_window(&f->gm, window.hva,
+						    window.len, NULL);
+	assert_int_equal(gmem_place_window(&f->gm, window.slot, WINDOW, NULL),
+			 0);
 }
 
 static int teardown_window(void **state)
