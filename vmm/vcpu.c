@@ -198,6 +198,29 @@ static bool vcpu_attend(struct vcpu *vcpu)
 	return !(atomic_load(&vcpu->asked) & VCPU_STOP);
 }
 
+/* Linux 6.8, Documentation/virt/kvm/api.rst section 5: the union in struct kvm_run
+ * at a KVM_EXIT_MEMORY_FAULT; older headers do not have it. */
+struct vcpu_memory_fault {
+	__u64 flags;
+	__u64 gpa;
+	__u64 size;
+};
+#define VCPU_EXIT_MEMORY_FAULT 39u
+
+/* KVM_RUN said -EFAULT: the guest's memory is not there (the host is out of it, a
+ * file behind it was cut). True: now it may be. */
+static bool vcpu_mend(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	struct vcpu_memory_fault fault = { .gpa = WINDOW_NOWHERE };
+
+	if (run->exit_reason == VCPU_EXIT_MEMORY_FAULT)
+		memcpy(&fault, &run->hw, sizeof(fault));
+	run->exit_reason = KVM_EXIT_UNKNOWN; /* where KVM does not say, next */
+	return windows_mend(&vcpu->config.board->windows, fault.gpa,
+			    &vcpu->mended);
+}
+
 static void vcpu_run(struct vcpu *vcpu)
 {
 	struct board *board = vcpu->config.board;
@@ -211,9 +234,7 @@ static void vcpu_run(struct vcpu *vcpu)
 		} else if (errno == EINTR || errno == EAGAIN) {
 			if (!vcpu_attend(vcpu))
 				return;
-		} else {
-			/* -EFAULT: the guest's memory is not there (the host
-			 * is out of it, a file behind it was truncated). */
+		} else if (errno != EFAULT || !vcpu_mend(vcpu)) {
 			vcpu_report_fault(vcpu, "%s", strerror(errno));
 			return;
 		}

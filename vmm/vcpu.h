@@ -52,6 +52,8 @@ struct vcpu {
 	pthread_cond_t changed;
 	bool parked; /* by pause, or the thread has ended */
 
+	/* own thread */
+	unsigned int mended; /* of windows_mend() */
 	/* own thread; others may read a slightly old value */
 	uint64_t exits[VCPU_NR_EXITS]; /* by KVM exit reason */
 };

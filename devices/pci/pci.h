@@ -11,6 +11,7 @@
 #include "vmm/bus.h"
 #include "vmm/error.h"
 #include "vmm/gmem.h"
+#include "vmm/window.h"
 
 /*
  * PCI functions on the one root bus (PCI Local Bus 3.0, PCIe base). Every
@@ -44,6 +45,8 @@ struct pci_bar {
 	uint64_t size; /* bytes, power of two; 0: none */
 	uint8_t type; /* what the register says in its low bits */
 	const struct bus_ops *ops;
+	void *opaque; /* theirs */
+	struct window *window; /* NULL: it is registers */
 
 	/* under the root's lock once plugged */
 	gpa_t home; /* address given at power-on */
@@ -91,6 +94,14 @@ void pci_dev_init(struct pci_dev *dev, struct board *board,
  */
 void pci_add_bar(struct pci_dev *dev, unsigned int bar, uint64_t size,
 		 uint8_t type, const struct bus_ops *ops);
+
+/*
+ * Add a BAR of 64 bits that is memory: a window, which is borrowed, and behind it
+ * nothing to the next power of two. It is where the guest has put the BAR at the
+ * last time when it was on, and stays when it is only off: Linux switches it off
+ * to size others. Main thread, before pci_plug().
+ */
+void pci_add_window(struct pci_dev *dev, unsigned int bar, struct window *w);
 
 /*
  * Append a capability of len bytes, of which the first two are filled in here

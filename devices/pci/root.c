@@ -31,6 +31,7 @@ struct pci_grave {
 	gpa_t gpa;
 	uint64_t len; /* bytes, 0: none */
 };
+#define PCI_GRAVES (PCI_SLOTS * PCI_STD_NUM_BARS)
 
 /* The chip's lock guards all but the bridge, and every configuration space. */
 struct pci_root {
@@ -38,7 +39,7 @@ struct pci_root {
 	struct pci_dev bridge; /* slot 0 */
 	struct pci_dev *slots[PCI_SLOTS];
 	uint32_t stale; /* free, but the guest may not know: bit per slot */
-	struct pci_grave graves[PCI_SLOTS][PCI_STD_NUM_BARS]; /* by slot */
+	struct pci_grave graves[PCI_GRAVES]; /* one a BAR, by slot */
 };
 
 /* ---- capabilities and MSI-X ---- */
@@ -88,6 +89,7 @@ void pci_add_bar(struct pci_dev *dev, unsigned int bar, uint64_t size,
 	b->size = size;
 	b->type = type;
 	b->ops = ops;
+	b->opaque = dev;
 	assert(IS_POW2(size) && size >= 16 && !(bar && pci_bar_is_64(b - 1)));
 	assert(pci_bar_is_64(b) ? bar + 1 < PCI_STD_NUM_BARS && !b[1].size
 				: size <= 2 * GIB);
@@ -139,6 +141,40 @@ int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
 	return 0;
 }
 
+/*
+ * A guest whose accesses KVM emulates comes here where it cannot have what is in
+ * the window, and finds zeroes the next time.
+ */
+static void pci_window_read(void *opaque, uint64_t off, void *data,
+			    unsigned int len)
+{
+	memset(data, 0, len);
+	if (off < window_len(opaque))
+		window_mend(opaque, off);
+}
+
+static void pci_window_write(void *opaque, uint64_t off,
+			     const void *data unused_param,
+			     unsigned int len unused_param)
+{
+	if (off < window_len(opaque))
+		window_mend(opaque, off);
+}
+
+void pci_add_window(struct pci_dev *dev, unsigned int bar, struct window *w)
+{
+	static const struct bus_ops ops = { .read = pci_window_read,
+					    .write = pci_window_write };
+
+	uint64_t size = 1ull << (64 - __builtin_clzll(window_len(w) - 1));
+
+	pci_add_bar(dev, bar, size,
+		    PCI_BASE_ADDRESS_MEM_TYPE_64 |
+			    PCI_BASE_ADDRESS_MEM_PREFETCH,
+		    &ops);
+	dev->bars[bar].opaque = dev->bars[bar].window = w;
+}
+
 /* ---- BARs ---- */
 
 /* Both may end where addresses do. */
@@ -160,6 +196,14 @@ static void pci_bar_unmap(struct pci_dev *dev, unsigned int i)
 		return;
 	bus_remove(&dev->board->mmio, dev->bars[i].gpa);
 	pci_bar_moved(dev, i, false);
+}
+
+/* It answers no more, and is nowhere. */
+static void pci_bar_off(struct pci_dev *dev, unsigned int i)
+{
+	pci_bar_unmap(dev, i);
+	if (dev->bars[i].window)
+		window_displace(dev->bars[i].window);
 }
 
 /*
@@ -186,11 +230,44 @@ static void root_clear_grave_locked(struct pci_root *root, struct pci_grave *g)
 static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
 				     uint64_t len)
 {
-	struct pci_grave *g = &root->graves[0][0];
+	struct pci_grave *g = root->graves;
 
-	for (; g < root->graves[PCI_SLOTS]; g++)
+	for (; g < root->graves + PCI_GRAVES; g++)
 		if (g->len && pci_overlap(gpa, len, g->gpa, g->len))
 			root_clear_grave_locked(root, g);
+}
+
+/* Windows that are off stay where they were until something else comes there. */
+static void root_clear_windows_locked(struct pci_root *root, gpa_t gpa,
+				      const struct pci_bar *comes)
+{
+	for (unsigned int i = 0; i < PCI_SLOTS * PCI_STD_NUM_BARS; i++) {
+		struct pci_dev *dev = root->slots[i / PCI_STD_NUM_BARS];
+		struct pci_bar *bar = dev ? &dev->bars[i % PCI_STD_NUM_BARS]
+					  : NULL;
+
+		if (bar && bar != comes && bar->window && !bar->mapped &&
+		    window_overlaps(bar->window, gpa, comes->size))
+			window_displace(bar->window);
+	}
+}
+
+static int pci_bar_answer(struct pci_dev *dev, struct pci_bar *bar, gpa_t gpa)
+{
+	struct error err;
+	int r = bus_add(&dev->board->mmio, gpa, bar->size, bar->ops,
+			bar->opaque);
+
+	if (!bar->window)
+		return r;
+	if (!r) {
+		r = window_place(bar->window, gpa, &err);
+		if (r)
+			bus_remove(&dev->board->mmio, gpa);
+	}
+	if (r) /* nor where it was */
+		window_displace(bar->window);
+	return r;
 }
 
 static void pci_bar_map(struct pci_dev *dev, unsigned int i, gpa_t gpa)
@@ -199,7 +276,8 @@ static void pci_bar_map(struct pci_dev *dev, unsigned int i, gpa_t gpa)
 	int r;
 
 	root_clear_graves_locked(dev->root, gpa, bar->size);
-	r = bus_add(&dev->board->mmio, gpa, bar->size, bar->ops, dev);
+	root_clear_windows_locked(dev->root, gpa, bar);
+	r = pci_bar_answer(dev, bar, gpa);
 	if (r) {
 		/* As on real hardware, two devices at one address is the
 		 * guest's affair; the second one does not answer. */
@@ -351,13 +429,13 @@ static gpa_t root_taken_end_locked(const struct pci_root *root,
 				   const struct pci_dev *dev, gpa_t gpa,
 				   uint64_t len)
 {
-	const struct pci_grave *g = &root->graves[0][0];
+	const struct pci_grave *g = root->graves;
 	gpa_t end = pci_bars_end(dev, gpa, len);
 
 	for (unsigned int i = 0; i < PCI_SLOTS && !end; i++)
 		if (root->slots[i])
 			end = pci_bars_end(root->slots[i], gpa, len);
-	for (; g < root->graves[PCI_SLOTS] && !end; g++)
+	for (; g < root->graves + PCI_GRAVES && !end; g++)
 		if (g->len && pci_overlap(gpa, len, g->gpa, g->len))
 			end = g->gpa + g->len;
 	return end;
@@ -478,7 +556,8 @@ static int root_plug_locked(struct pci_root *root, struct pci_dev *dev,
 	int r;
 
 	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++)
-		root_clear_grave_locked(root, &root->graves[slot][i]);
+		root_clear_grave_locked(
+			root, &root->graves[slot * PCI_STD_NUM_BARS + i]);
 	r = root_give_homes_locked(root, dev, err);
 	if (r)
 		return r;
@@ -508,10 +587,11 @@ int pci_plug(struct pci_dev *dev, unsigned int slot, struct error *err)
 /* A BAR that the guest may believe in leaves a grave. */
 static void pci_bury_locked(struct pci_dev *dev, unsigned int i, bool forced)
 {
-	struct pci_grave *g = &dev->root->graves[dev->slot][i];
+	struct pci_grave *g =
+		&dev->root->graves[dev->slot * PCI_STD_NUM_BARS + i];
 	bool dig = forced && dev->bars[i].mapped;
 
-	pci_bar_unmap(dev, i);
+	pci_bar_off(dev, i);
 	if (!dig)
 		return;
 	*g = (struct pci_grave){ dev->bars[i].gpa, dev->bars[i].size };
@@ -549,7 +629,7 @@ void pci_dev_reset(struct pci_dev *dev)
 		return;
 	pthread_mutex_lock(&dev->root->chip.lock);
 	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++)
-		pci_bar_unmap(dev, i);
+		pci_bar_off(dev, i);
 	pci_power_on(dev);
 	pthread_mutex_unlock(&dev->root->chip.lock);
 }

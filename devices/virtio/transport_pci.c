@@ -2,8 +2,9 @@
 /* Copyright (c) The vmm authors */
 /*
  * virtio over PCI, "modern" only (virtio 1.2 section 4.1). One 64-bit BAR holds
- * all: common configuration, ISR, device configuration, a notify word per
- * queue, the MSI-X table and its pending bits, each in pages of its own.
+ * all registers: common configuration, ISR, device configuration, a notify word
+ * per queue, the MSI-X table and its pending bits, each in pages of its own.
+ * Shared memory is another.
  */
 #include "devices/virtio/transport_pci.h"
 
@@ -35,6 +36,8 @@
 #define VPCI_PBA 0x4000u
 #define VPCI_MSIX 0x6000u
 #define VPCI_BAR_SIZE 0x8000u
+
+#define VPCI_SHM_BAR 2u
 
 /* Of a capability, without the word behind it that two of them have. */
 #define VPCI_CAP_LEN sizeof(struct virtio_pci_cap)
@@ -337,13 +340,13 @@ static void vpci_bar_write(void *opaque, uint64_t off, const void *data,
  * driver is up: a kick to a queue that is off is just an unread eventfd, and
  * activation saves a system call per queue.
  */
-static void vpci_bar_moved(struct pci_dev *pci, unsigned int bar unused_param,
-			   gpa_t gpa, bool mapped)
+static void vpci_bar_moved(struct pci_dev *pci, unsigned int bar, gpa_t gpa,
+			   bool mapped)
 {
 	struct virtio_dev *dev = container_of(pci, struct vpci, pci)->dev;
-	unsigned int i;
+	unsigned int i, nr = bar ? 0 : dev->nr_queues;
 
-	for (i = 0; i < dev->nr_queues; i++) {
+	for (i = 0; i < nr; i++) {
 		int r = board_ioeventfd(dev->board,
 					gpa + VPCI_NOTIFY +
 						VPCI_NOTIFY_MULTIPLIER * i,
@@ -492,6 +495,22 @@ static void vpci_add_caps(struct vpci *vp)
 	memset(w + VIRTIO_PCI_CAP_OFFSET, 0xff, 12);
 }
 
+/* Shared memory region 0 is all of its BAR (section 4.1.4.7). */
+static void vpci_add_shm(struct vpci *vp)
+{
+	uint64_t len = window_len(vp->dev->window);
+	struct virtio_pci_cap64 cap = {
+		.cap = { .cap_len = sizeof(cap),
+			 .cfg_type = VIRTIO_PCI_CAP_SHARED_MEMORY_CFG,
+			 .bar = VPCI_SHM_BAR },
+	};
+
+	le_store((uint8_t *)&cap.cap.length, len, 4);
+	le_store((uint8_t *)&cap.length_hi, len >> 32, 4);
+	pci_add_window(&vp->pci, VPCI_SHM_BAR, vp->dev->window);
+	pci_add_capability(&vp->pci, PCI_CAP_ID_VNDR, &cap, sizeof(cap));
+}
+
 int vpci_attach(struct virtio_dev *dev, uint32_t class_code, struct error *err)
 {
 	const struct pci_ids ids = {
@@ -518,6 +537,8 @@ int vpci_attach(struct virtio_dev *dev, uint32_t class_code, struct error *err)
 		return error_set(err, r, "out of memory");
 	}
 	vpci_add_caps(vp);
+	if (dev->window)
+		vpci_add_shm(vp);
 	/* On a bus that runs the guest may come at once: plugging is last. */
 	dev->transport = vp;
 	dev->transport_ops = &vpci_transport_ops;

@@ -729,13 +729,17 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 	}
 	memory_hold_init(&dev->memory, &dev->board->gmem, dev->board->main_loop,
 			 virtio_memory_went);
-	return 0;
+	return init->shm ? window_create(&dev->window, &dev->board->windows,
+					 &dev->board->gmem, dev->device.id,
+					 init->shm, err)
+			 : 0;
 }
 
 void virtio_fini(struct virtio_dev *dev)
 {
 	if (!dev->ops)
 		return; /* virtio_init() was not reached */
+	window_destroy(dev->window);
 	memory_hold_fini(&dev->memory);
 	for (unsigned int i = 0; i < dev->nr_queues; i++)
 		virtio_queue_fini(&dev->queues[i]);

@@ -197,6 +197,7 @@ struct virtio_dev {
 	void *config; /* config space, little endian; the type's own storage */
 	uint32_t config_len; /* bytes */
 	unsigned int nr_io_queues; /* the first ones, which count their I/O */
+	struct window *window; /* shared memory region 0 (2.10); NULL: none */
 	const struct virtio_transport_ops *transport_ops;
 	void *transport;
 
@@ -254,6 +255,9 @@ struct virtio_init {
 	bool own_loops;
 	void *config;
 	uint32_t config_len;
+	/* Bytes of shared memory region 0 (section 2.10), a multiple of 2 MiB,
+	 * in which the type maps files (dev->window); 0: none. */
+	uint64_t shm;
 };
 
 #define VIRTIO_QUEUES_MAX 254u

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "devices/pci/pci.h"
+#include "devices/virtio/transport_pci.h"
 #include "devices/virtio/virtio.h"
 #include "tests/lib/fake_disk.h"
 #include "tests/lib/guest_virtio.h"
@@ -489,6 +490,83 @@ static void test_given_slot(void **state unused_param)
 	fv.board.next_slot = 0;
 }
 
+/* ---- shared memory ---- */
+
+#define SHM_LEN (8 * GIB)
+
+static void shm_kick(struct virtio_dev *dev unused_param,
+		     unsigned int qidx unused_param)
+{
+}
+
+static void shm_queue_stop(struct virtio_dev *dev, unsigned int qidx)
+{
+	virtio_queue_idle(&dev->queues[qidx]);
+}
+
+static void shm_destroy(struct virtio_dev *dev)
+{
+	virtio_fini(dev);
+}
+
+/* Section 4.1.4.7: the whole of a BAR, which is memory. */
+static void test_shared_memory(void **state unused_param)
+{
+	static const struct virtio_ops ops = { .kick = shm_kick,
+					       .queue_stop = shm_queue_stop,
+					       .destroy = shm_destroy };
+	static const struct device_class class = { .name = "shm",
+						   .option = "shm" };
+	const struct virtio_init init = { .board = &fv.board,
+					  .class = &class,
+					  .name = "s",
+					  .ops = &ops,
+					  .nr_queues = 1,
+					  .queue_size = 4,
+					  .iov_max = 1,
+					  .shm = SHM_LEN };
+	struct virtio_dev dev = { .id = 0 };
+	unsigned int at, bar = 0;
+	struct guest_virtio other;
+	enum gmem_kind kind;
+	uint64_t len = 1;
+	gpa_t gpa;
+
+	assert_int_equal(virtio_init(&dev, &init, NULL), 0);
+	assert_int_equal(vpci_attach(&dev, 0, NULL), 0);
+	at = (unsigned int)fake_cfg_read(&fv, 2, PCI_CAPABILITY_LIST, 1);
+	while (at && fake_cfg_read(&fv, 2, at + 3, 1) != 8)
+		at = (unsigned int)fake_cfg_read(&fv, 2, at + 1, 1);
+	assert_int_not_equal(at, 0);
+	assert_int_equal(fake_cfg_read(&fv, 2, at, 1), PCI_CAP_ID_VNDR);
+	assert_int_equal(fake_cfg_read(&fv, 2, at + 2, 1), 24);
+	bar = (unsigned int)fake_cfg_read(&fv, 2, at + 4, 1);
+	assert_int_equal(fake_cfg_read(&fv, 2, at + 5, 1), 0); /* id */
+	assert_int_equal(fake_cfg_read(&fv, 2, at + 8, 4), 0);
+	assert_int_equal(fake_cfg_read(&fv, 2, at + 12, 4) |
+				 fake_cfg_read(&fv, 2, at + 20, 4) << 32,
+			 SHM_LEN);
+	assert_int_equal(fake_cfg_read(&fv, 2, at + 16, 4), 0);
+	gpa = fake_cfg_read(&fv, 2, PCI_BASE_ADDRESS_0 + 4 * bar, 8);
+	assert_int_equal(gpa & 0xf, 0xc);
+	gpa &= ~0xfull;
+	guest_virtio_probe(&other, &fv, 2); /* switches it on */
+	assert_int_equal(gv_read(&other, GV_NUM_QUEUES, 2), 1);
+	assert_non_null(gmem_span(&fv.board.gmem, gpa, &len, &kind));
+	assert_int_equal(kind, GMEM_WINDOW);
+	/* Not by the window in configuration space: we do not read there. */
+	fake_cfg_write(&fv, 2, other.cap[GV_PCI] + 4u, bar, 1);
+	fake_cfg_write(&fv, 2, other.cap[GV_PCI] + 12u, 4, 4);
+	assert_int_equal(window_faults(dev.window), 0);
+	fake_cfg_write(&fv, 2, other.cap[GV_PCI] + 16u, 1, 4);
+	assert_int_equal(window_faults(dev.window), 0);
+	virtio_device_ops.destroy(&dev.device);
+	assert_null(gmem_span(&fv.board.gmem, gpa, &len, &kind));
+	/* A device without it has none. */
+	for (at = gv.cap[GV_COMMON]; at; at = (unsigned int)cfg(at + 1, 1))
+		assert_int_not_equal(cfg(at + 3, 1), 8);
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -506,6 +584,7 @@ int main(void)
 		UNIT(test_trapped_notify),
 		UNIT(test_ioeventfds_follow_bar),
 		UNIT(test_given_slot),
+		UNIT(test_shared_memory),
 		UNIT(test_held_interrupt),
 		UNIT(test_config_space),
 		UNIT(test_window),
