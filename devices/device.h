@@ -193,6 +193,7 @@ struct device {
 	uint64_t link_ns; /* when that was told */
 	uint64_t
 		gone_ns; /* removed: when that is told at the latest; 0: told */
+	uint64_t gone_ticket; /* of the removal; 0: none */
 };
 
 /* ---- registry ---- */

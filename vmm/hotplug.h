@@ -43,9 +43,10 @@ struct hotplug_listener {
 	/* How a hotplug_add() (add), or a hotplug_remove() that returned 0,
 	 * ended. why NULL: the device is there, and if the guest listens, a
 	 * driver has bound; or it is gone. Else it did not come, or it stays.
-	 * Each has one end, unless the machine ends first. */
+	 * Each has one end, unless the machine ends first. ticket: the
+	 * caller's of that, or 0. */
 	void (*plugged)(void *opaque, bool add, const struct hotplug_place *at,
-			const char *why);
+			const char *why, uint64_t ticket);
 	/* A driver took the device, or gave it up. nr_untold: how often it did
 	 * since the last call, when that was too often to tell. */
 	void (*driver)(void *opaque, const char *id, bool active,
@@ -202,7 +203,9 @@ void hotplug_on_reset(struct hotplug *hp);
  * -errno with a message; -ENOTSUP: no hot-plug here.
  */
 int hotplug_add(struct hotplug *hp, const struct device_config *dc,
-		struct error *err);
+		uint64_t ticket, struct error *err);
+/* The ticket of a device that is on its way; 0: none is. */
+uint64_t hotplug_coming(struct hotplug *hp, const char *id);
 
 /*
  * Ask the guest to let go of a device. It and its id stay until the guest
@@ -212,11 +215,11 @@ int hotplug_add(struct hotplug *hp, const struct device_config *dc,
  * does not eject it in ASK_DEADLINE_NS keeps it; asking again later is fine.
  * While a request is pending, another one only reminds the guest: there is one
  * answer to both.
- * force: take it away at once, without asking.
+ * force: take it away at once, without asking; ticket is of that.
  * -ENOENT: no such device; -EBUSY: it is still being added; -ENOTSUP.
  */
 int hotplug_remove(struct hotplug *hp, const char *id, bool force,
-		   struct error *err);
+		   uint64_t ticket, struct error *err);
 
 /* Where the device of this id is; false when there is none, or it is still on
  * its way. */

@@ -10,18 +10,6 @@
 #include "vmm/serial.h"
 #include "vmm/util.h"
 
-/* A reply that waits for a device. */
-struct machine_wait {
-	struct list_node node;
-	enum machine_wait_kind {
-		WAIT_ADD,
-		WAIT_REMOVE,
-		WAIT_RESIZE,
-	} kind;
-	char id[64];
-	uint64_t ticket;
-};
-
 const char *machine_state_name(const struct machine *m)
 {
 	static const char *const names[] = {
@@ -82,10 +70,17 @@ static void machine_tell(struct machine *m, uint64_t ticket, int r,
 		m->on_done(m->watcher, ticket, r, err, at);
 }
 
+/* Of a verb that takes time: the last one. */
+static uint64_t machine_ticket(struct machine *m)
+{
+	m->last_ticket = ++m->nr_tickets;
+	return m->last_ticket;
+}
+
 static int machine_begin(struct machine *m, const char *doing)
 {
 	m->doing = doing;
-	m->ticket = ++m->last_ticket;
+	m->ticket = machine_ticket(m);
 	return MACHINE_LATER;
 }
 
@@ -100,50 +95,10 @@ static void machine_finish(struct machine *m, int r, struct error *err)
 		m->on_idle(m->watcher);
 }
 
-/* The reply will wait for the device of this id. NULL with a message: no
- * memory. */
-static struct machine_wait *machine_wait(struct machine *m,
-					 enum machine_wait_kind kind,
-					 const char *id, struct error *err)
+/* What was asked of a device for the last ticket has begun; or not (r). */
+static int machine_later(int r)
 {
-	struct machine_wait *w = calloc(1, sizeof(*w));
-
-	if (!w) {
-		error_set(err, EIO, "out of memory");
-		return NULL;
-	}
-	w->kind = kind;
-	snprintf(w->id, sizeof(w->id), "%s", id);
-	w->ticket = ++m->last_ticket;
-	list_insert(&m->waits, &w->node);
-	return w;
-}
-
-/* What it waits for has begun, or r: it has not. */
-static int machine_begin_wait(struct machine_wait *w, int r)
-{
-	if (!r)
-		return MACHINE_LATER;
-	list_remove(&w->node);
-	free(w);
-	return machine_host_code(r);
-}
-
-static void machine_end_wait(struct machine *m, enum machine_wait_kind kind,
-			     const char *id, int r, struct error *err,
-			     const struct hotplug_place *at)
-{
-	list_for_each_entry (struct machine_wait, w, &m->waits, node) {
-		uint64_t ticket = w->ticket;
-
-		if (w->kind != kind || strcmp(w->id, id) != 0)
-			continue;
-		list_remove(&w->node);
-		free(w);
-		machine_tell(m, ticket, r, err, at);
-		if (kind != WAIT_ADD) /* that may be asked for once more */
-			return;
-	}
+	return r ? machine_host_code(r) : MACHINE_LATER;
 }
 
 /* The machine is gone, and what the host holds of it goes when it can. */
@@ -243,13 +198,18 @@ static void machine_on_stopped(void *opaque, enum vm_event event)
 
 /* ---- devices ---- */
 
-/* It is in the configuration: say where it is, when it is there. */
+/* It is in the configuration: say where it is, when it is there. Who asks for
+ * one on its way hears the same as who asked first. */
 static int machine_add_again(struct machine *m, const char *id,
 			     struct hotplug_place *at, struct error *err)
 {
 	if (!m->vm || hotplug_where(&m->vm->hotplug, id, at))
 		return 0;
-	return machine_wait(m, WAIT_ADD, id, err) ? MACHINE_LATER : -EIO;
+	m->last_ticket = hotplug_coming(&m->vm->hotplug, id);
+	if (m->last_ticket)
+		return MACHINE_LATER;
+	return error_set(err, EIO, "id %s: is being removed; try again",
+			 error_value(id).text);
 }
 
 int machine_add_device(struct machine *m, struct device_config *new,
@@ -259,7 +219,6 @@ int machine_add_device(struct machine *m, struct device_config *new,
 	struct device_config *dc = &vc->devices[vc->nr_devices];
 	unsigned int next_id = m->next_id;
 	int same = vm_config_find_same(vc, new);
-	struct machine_wait *w;
 	int r = machine_need_created(m, err);
 
 	*at = (struct hotplug_place){ .id = "" };
@@ -280,12 +239,9 @@ int machine_add_device(struct machine *m, struct device_config *new,
 				 CONFIG_MAX_DEVICES);
 	*dc = *new;
 	r = vm_config_assign_ids(vc, vc->nr_devices++, &next_id, err);
-	if (!r && m->vm) {
-		w = machine_wait(m, WAIT_ADD, *device_config_id(dc), err);
-		r = !w ? -EIO
-		       : machine_begin_wait(
-				 w, hotplug_add(&m->vm->hotplug, dc, err));
-	}
+	if (!r && m->vm)
+		r = machine_later(hotplug_add(&m->vm->hotplug, dc,
+					      machine_ticket(m), err));
 	if (r < 0) {
 		vc->nr_devices--;
 		return r;
@@ -309,7 +265,8 @@ static void machine_drop_device(struct machine *m, unsigned int i)
 
 /* A device came or went, or did not. */
 static void machine_on_plugged(void *opaque, bool add,
-			       const struct hotplug_place *at, const char *why)
+			       const struct hotplug_place *at, const char *why,
+			       uint64_t ticket)
 {
 	static const char *const events[2][2] = {
 		{ "device-removed", "device-remove-failed" },
@@ -326,9 +283,8 @@ static void machine_on_plugged(void *opaque, bool add,
 		m->next_id++;
 	if (i >= 0 && add == (why != NULL))
 		machine_drop_device(m, (unsigned int)i);
-	machine_end_wait(m, add ? WAIT_ADD : WAIT_REMOVE, at->id,
-			 why ? error_set(&err, EIO, "%s", why) : 0, &err,
-			 add ? at : NULL);
+	machine_tell(m, ticket, why ? error_set(&err, EIO, "%s", why) : 0, &err,
+		     add ? at : NULL);
 }
 
 static void machine_on_link(void *opaque, const char *id, bool up)
@@ -372,11 +328,10 @@ static void machine_on_resized(void *opaque, const struct hotplug_size *size,
 		    "actual", actual, why ? "error" : NULL, why, NULL);
 }
 
-static void machine_on_disk_resized(void *opaque, const char *id, int r,
+static void machine_on_disk_resized(void *opaque, uint64_t ticket, int r,
 				    struct error *err)
 {
-	machine_end_wait(opaque, WAIT_RESIZE, id, machine_host_code(r), err,
-			 NULL);
+	machine_tell(opaque, ticket, machine_host_code(r), err, NULL);
 }
 
 int machine_find_device(const struct machine *m, const char *id,
@@ -394,7 +349,6 @@ int machine_find_device(const struct machine *m, const char *id,
 int machine_remove_device(struct machine *m, const char *id, bool force,
 			  struct error *err)
 {
-	struct machine_wait *w;
 	int i = machine_find_device(m, id, err);
 	int r = i < 0 ? i : machine_need_idle(m, err);
 
@@ -404,27 +358,21 @@ int machine_remove_device(struct machine *m, const char *id, bool force,
 		machine_drop_device(m, (unsigned int)i);
 		return 0;
 	}
-	if (!force)
-		return machine_host_code(
-			hotplug_remove(&m->vm->hotplug, id, false, err));
-	w = machine_wait(m, WAIT_REMOVE, id, err);
-	return w ? machine_begin_wait(
-			   w, hotplug_remove(&m->vm->hotplug, id, true, err))
-		 : -EIO;
+	r = hotplug_remove(&m->vm->hotplug, id, force,
+			   force ? machine_ticket(m) : 0, err);
+	return force ? machine_later(r) : machine_host_code(r);
 }
 
 int machine_resize_disk(struct machine *m, const char *id, uint64_t bytes,
 			struct error *err)
 {
-	struct machine_wait *w;
 	int i = machine_find_device(m, id, err);
 	int r = i < 0 ? i : machine_need_booted(m, err);
 
 	if (r)
 		return r;
-	w = machine_wait(m, WAIT_RESIZE, id, err);
-	return w ? machine_begin_wait(w, vm_resize_disk(m->vm, id, bytes, err))
-		 : -EIO;
+	return machine_later(
+		vm_resize_disk(m->vm, id, bytes, machine_ticket(m), err));
 }
 
 int machine_set_device(struct machine *m, const char *id,
@@ -739,7 +687,6 @@ void machine_init(struct machine *m)
 	m->state = MACHINE_EMPTY;
 	m->vm = NULL;
 	m->next_id = 0;
-	list_init(&m->waits);
 }
 
 static void machine_on_end_of_wait(struct loop_timer *lt)
@@ -749,12 +696,8 @@ static void machine_on_end_of_wait(struct loop_timer *lt)
 
 bool machine_fini(struct machine *m)
 {
-	struct machine_wait *w;
-
 	if (m->vm)
 		machine_drop_vm(m);
-	while ((w = list_take_first(struct machine_wait, &m->waits, node)))
-		free(w);
 	if (machine_is_booted(m))
 		events_emit(m->events, "vm", "shutdown", NULL);
 	if (m->state != MACHINE_EMPTY)

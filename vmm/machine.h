@@ -70,7 +70,7 @@ struct machine {
 	const char *doing; /* "booting": under way; NULL: nothing is */
 	uint64_t ticket; /* of that; 0: nobody asked for it */
 	bool deleting; /* the end under way is that of the configuration, too */
-	struct list_node waits; /* struct machine_wait: of devices */
+	uint64_t nr_tickets; /* that were given */
 	unsigned int nr_ending; /* machines that the host still holds some of */
 	struct loop_timer end; /* of the wait for these */
 };

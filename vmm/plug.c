@@ -27,6 +27,7 @@ struct plug_comer {
 	struct hotplug_place at; /* bdf "": not there yet */
 	struct opening *opening; /* NULL when it is there: */
 	struct device *dev;
+	uint64_t ticket;
 	struct loop_timer deadline;
 	uint64_t end_ns; /* when the deadline moves no further */
 	struct list_node node;
@@ -61,6 +62,7 @@ static bool plug_reap_one(struct hotplug *hp)
 {
 	list_for_each_entry (struct device, dev, &hp->board->gone, node) {
 		struct hotplug_place was = plug_place(dev);
+		uint64_t ticket = dev->gone_ticket;
 		bool ended = board_may_destroy(dev);
 		bool untold = dev->gone_ns;
 
@@ -77,7 +79,8 @@ static bool plug_reap_one(struct hotplug *hp)
 		}
 		if (untold) {
 			log_info("%s: removed from %s", was.id, was.bdf);
-			hp->listener->plugged(hp->opaque, false, &was, NULL);
+			hp->listener->plugged(hp->opaque, false, &was, NULL,
+					      ticket);
 		}
 		return true;
 	}
@@ -138,6 +141,13 @@ static struct plug_comer *plug_find_comer(struct hotplug *hp, const char *id)
 	return NULL;
 }
 
+uint64_t hotplug_coming(struct hotplug *hp, const char *id)
+{
+	const struct plug_comer *c = plug_find_comer(hp, id);
+
+	return c ? c->ticket : 0;
+}
+
 static void comer_free(struct plug_comer *c)
 {
 	if (c->dev)
@@ -154,6 +164,7 @@ static void comer_end(struct plug_comer *c, const char *why)
 	struct hotplug_place at = c->at;
 	struct hotplug *hp = c->hp;
 	struct device *dev = c->dev;
+	uint64_t ticket = c->ticket;
 
 	comer_free(c);
 	if (why)
@@ -162,7 +173,7 @@ static void comer_end(struct plug_comer *c, const char *why)
 		log_info("%s: plugged at %s", at.id, at.bdf);
 	if (why && dev)
 		plug_take_away(hp, dev, true, false);
-	hp->listener->plugged(hp->opaque, true, &at, why);
+	hp->listener->plugged(hp->opaque, true, &at, why, ticket);
 }
 
 static void comer_set_deadline(struct plug_comer *c)
@@ -215,7 +226,7 @@ static void comer_on_opened(void *opaque, struct opening *o, int r,
 }
 
 int hotplug_add(struct hotplug *hp, const struct device_config *dc,
-		struct error *err)
+		uint64_t ticket, struct error *err)
 {
 	struct plug_comer *c;
 	char **id = device_config_id(dc);
@@ -232,6 +243,7 @@ int hotplug_add(struct hotplug *hp, const struct device_config *dc,
 		return error_set(err, ENOMEM, "out of memory");
 	}
 	c->hp = hp;
+	c->ticket = ticket;
 	c->deadline.on_expire = comer_on_deadline;
 	snprintf(c->at.id, sizeof(c->at.id), "%s", id && *id ? *id : "");
 	list_insert(&hp->coming, &c->node);
@@ -264,7 +276,8 @@ static void leaver_on_answer(struct ask *ask, enum ask_answer answer)
 		return;
 	}
 	log_warn("%s: not removed: %s", dev->id, ask_answer_text(answer));
-	hp->listener->plugged(hp->opaque, false, &was, ask_answer_text(answer));
+	hp->listener->plugged(hp->opaque, false, &was, ask_answer_text(answer),
+			      0);
 }
 
 struct device *hotplug_find(struct hotplug *hp, const char *id)
@@ -315,7 +328,7 @@ static int leaver_create(struct hotplug *hp, struct device *dev,
 }
 
 int hotplug_remove(struct hotplug *hp, const char *id, bool force,
-		   struct error *err)
+		   uint64_t ticket, struct error *err)
 {
 	struct device *dev = hotplug_find(hp, id);
 	struct plug_leaver *l;
@@ -335,6 +348,7 @@ int hotplug_remove(struct hotplug *hp, const char *id, bool force,
 	if (force || hp->board->run == BOARD_STOPPED) {
 		if (l)
 			leaver_free(l);
+		dev->gone_ticket = ticket;
 		plug_take_away(hp, dev, true, true);
 	} else if (l) {
 		ask_again(&l->ask);

@@ -556,6 +556,7 @@ struct vm_disk_job {
 	struct vm *vm;
 	struct device *dev; /* pinned */
 	uint64_t bytes;
+	uint64_t ticket;
 	bool told;
 	/* the worker's meanwhile */
 	int result;
@@ -568,7 +569,7 @@ static void vm_disk_tell(struct vm_disk_job *dj, int r, struct error *err)
 
 	loop_timer_cancel(&dj->deadline);
 	if (!dj->told && !vm->ended)
-		vm->listener->disk_resized(vm->opaque, dj->dev->id, r, err);
+		vm->listener->disk_resized(vm->opaque, dj->ticket, r, err);
 	dj->told = true;
 }
 
@@ -604,7 +605,7 @@ static void vm_on_disk_deadline(struct loop_timer *lt)
 }
 
 int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
-		   struct error *err)
+		   uint64_t ticket, struct error *err)
 {
 	struct device *dev = hotplug_find(&vm->hotplug, id);
 	struct vm_disk_job *dj;
@@ -626,6 +627,7 @@ int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
 		.vm = vm,
 		.dev = dev,
 		.bytes = bytes,
+		.ticket = ticket,
 	};
 	dev->pool.name = dev->id;
 	r = pool_submit(&dev->pool, &dj->job);

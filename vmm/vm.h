@@ -26,8 +26,8 @@ struct vm_listener {
 	/* The guest stopped, by itself or by board_raise(): no vCPU runs, and
 	 * what was under way is given up. */
 	void (*stopped)(void *opaque, enum vm_event event);
-	/* How a vm_resize_disk() ended, as vm_done_fn. */
-	void (*disk_resized)(void *opaque, const char *id, int r,
+	/* How the vm_resize_disk() of that ticket ended, as vm_done_fn. */
+	void (*disk_resized)(void *opaque, uint64_t ticket, int r,
 			     struct error *err);
 	/* After vm_destroy(): the host holds nothing of it any more. */
 	void (*released)(void *opaque);
@@ -161,7 +161,7 @@ void vm_power_button(struct vm *vm);
  * with a message.
  */
 int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
-		   struct error *err);
+		   uint64_t ticket, struct error *err);
 
 /* Have a device be as config says, a struct of its class (device_ops.set).
  * -ENOENT: there is no such device yet, -errno: nothing has changed; with a

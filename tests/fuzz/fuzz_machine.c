@@ -174,7 +174,7 @@ static void fuzz_guest(struct machine *m, unsigned int what)
 	if (fake_life_is_coming(id))
 		return;
 	vm->listener->hotplug.plugged(vm->opaque, false, &was,
-				      what == 4 ? NULL : "late");
+				      what == 4 ? NULL : "late", 0);
 }
 
 static void fuzz_check(const struct machine *m)

@@ -25,20 +25,26 @@ static const struct vm_listener *fake_listener(void)
 
 void fake_life_came(const char *why)
 {
-	struct hotplug_place at = fake_life.coming[0];
+	struct fake_comer first = fake_life.coming[0];
 
 	assert(fake_life.nr_coming);
 	memmove(&fake_life.coming[0], &fake_life.coming[1],
-		--fake_life.nr_coming * sizeof(at));
-	fake_listener()->hotplug.plugged(fake_life.vm.opaque, true, &at, why);
+		--fake_life.nr_coming * sizeof(first));
+	fake_listener()->hotplug.plugged(fake_life.vm.opaque, true, &first.at,
+					 why, first.ticket);
+}
+
+uint64_t hotplug_coming(struct hotplug *hp unused_param, const char *id)
+{
+	for (unsigned int i = 0; i < fake_life.nr_coming; i++)
+		if (!strcmp(fake_life.coming[i].at.id, id))
+			return fake_life.coming[i].ticket;
+	return 0;
 }
 
 bool fake_life_is_coming(const char *id)
 {
-	for (unsigned int i = 0; i < fake_life.nr_coming; i++)
-		if (!strcmp(fake_life.coming[i].id, id))
-			return true;
-	return false;
+	return hotplug_coming(NULL, id) != 0;
 }
 
 void fake_life_raise(enum vm_event event)
@@ -75,18 +81,18 @@ void fake_life_turn(void)
 {
 	struct hotplug_place was = { .bdf = FAKE_BDF };
 	struct error err;
-	char id[64];
 
 	if (fake_life.exists && *fake_life.leaving) {
 		strcpy(was.id, fake_life.leaving);
 		*fake_life.leaving = '\0';
 		fake_listener()->hotplug.plugged(fake_life.vm.opaque, false,
-						 &was, NULL);
+						 &was, NULL,
+						 fake_life.leaving_ticket);
 	}
 	if (fake_life.exists && *fake_life.resizing) {
-		strcpy(id, fake_life.resizing);
 		*fake_life.resizing = '\0';
-		fake_listener()->disk_resized(fake_life.vm.opaque, id,
+		fake_listener()->disk_resized(fake_life.vm.opaque,
+					      fake_life.resizing_ticket,
 					      fake_answer(&err), &err);
 	}
 	while (fake_life.exists && fake_life.busy)
@@ -182,14 +188,16 @@ void vm_power_button(struct vm *vm unused_param)
 }
 
 int hotplug_add(struct hotplug *hp unused_param, const struct device_config *dc,
-		struct error *err)
+		uint64_t ticket, struct error *err)
 {
-	struct hotplug_place *at = &fake_life.coming[fake_life.nr_coming];
+	struct fake_comer *comer = &fake_life.coming[fake_life.nr_coming];
+	struct hotplug_place *at = &comer->at;
 
 	if (fake_answer(err))
 		return -EPERM;
 	snprintf(at->bdf, sizeof(at->bdf), "%s", FAKE_BDF);
 	snprintf(at->id, sizeof(at->id), "%s", *device_config_id(dc));
+	comer->ticket = ticket;
 	fake_life.nr_coming++;
 	return 0;
 }
@@ -198,7 +206,7 @@ int hotplug_add(struct hotplug *hp unused_param, const struct device_config *dc,
 bool hotplug_where(struct hotplug *hp unused_param, const char *id,
 		   struct hotplug_place *at)
 {
-	if (fake_life_is_coming(id))
+	if (fake_life_is_coming(id) || !strcmp(fake_life.leaving, id))
 		return false;
 	snprintf(at->bdf, sizeof(at->bdf), "%s", FAKE_BDF);
 	snprintf(at->id, sizeof(at->id), "%s", id);
@@ -206,7 +214,7 @@ bool hotplug_where(struct hotplug *hp unused_param, const char *id,
 }
 
 int hotplug_remove(struct hotplug *hp unused_param, const char *id, bool force,
-		   struct error *err)
+		   uint64_t ticket, struct error *err)
 {
 	if (fake_answer(err))
 		return -EPERM;
@@ -215,17 +223,20 @@ int hotplug_remove(struct hotplug *hp unused_param, const char *id, bool force,
 	if (force)
 		snprintf(fake_life.leaving, sizeof(fake_life.leaving), "%s",
 			 id);
+	fake_life.leaving_ticket = ticket;
 	return 0;
 }
 
 int vm_resize_disk(struct vm *vm unused_param, const char *id,
-		   uint64_t bytes unused_param, struct error *err)
+		   uint64_t bytes unused_param, uint64_t ticket,
+		   struct error *err)
 {
 	if (fake_answer(err))
 		return -EPERM;
 	if (fake_life_is_coming(id) || *fake_life.resizing)
 		return error_set(err, EBUSY, "it is still coming");
 	snprintf(fake_life.resizing, sizeof(fake_life.resizing), "%s", id);
+	fake_life.resizing_ticket = ticket;
 	return 0;
 }
 

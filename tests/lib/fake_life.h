@@ -28,10 +28,14 @@ struct fake_life {
 	bool start_paused; /* of FAKE_RESET */
 	bool refuse; /* every verb that can fail does, now or at its end */
 	/* devices that are being added, in order */
-	struct hotplug_place coming[CONFIG_MAX_DEVICES];
+	struct fake_comer {
+		struct hotplug_place at;
+		uint64_t ticket;
+	} coming[CONFIG_MAX_DEVICES];
 	unsigned int nr_coming;
 	char leaving[64]; /* is being taken away by force; "": none */
 	char resizing[64]; /* a disk that is being resized; "": none */
+	uint64_t leaving_ticket, resizing_ticket;
 	/* what was asked for last; 0: nothing */
 	unsigned int vcpus;
 	uint64_t memory; /* bytes */

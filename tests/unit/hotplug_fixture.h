@@ -112,7 +112,8 @@ static void reap(struct loop_call *lc unused_param)
 static struct loop_call reap_call = { .fn = reap };
 
 static void on_plugged(void *opaque unused_param, bool add,
-		       const struct hotplug_place *at, const char *why)
+		       const struct hotplug_place *at, const char *why,
+		       uint64_t ticket unused_param)
 {
 	if (add)
 		snprintf(said, sizeof(said), "%s %s %s", why ? why : "plugged",

@@ -49,7 +49,7 @@ static int plug(void *config, struct plugged *out, struct error *err)
 	const struct device_config dc = { .class = device_class_find("blk"),
 					  .config = config };
 	char *id = *device_config_id(&dc);
-	int r = hotplug_add(&hp, &dc, err);
+	int r = hotplug_add(&hp, &dc, 1, err);
 	struct device *dev;
 
 	if (r)
@@ -68,7 +68,7 @@ static int plug(void *config, struct plugged *out, struct error *err)
 
 static int unplug(const char *id, bool force, struct error *err)
 {
-	int r = hotplug_remove(&hp, id, force, err);
+	int r = hotplug_remove(&hp, id, force, 2, err);
 
 	fake_vm_turn(&fv);
 	return r;
@@ -196,14 +196,14 @@ static void test_deadline_and_answer(void **state unused_param)
 
 	hp.ask_ns = 20000000;
 	assert_int_equal(plug(config, &out, &err), 0);
-	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", false, 0, &err), 0);
 	status(HOTPLUG_PCI, 1, 1);
 	assert_string_equal(said, "kept one: the guest refuses");
 	nr_said = 0;
 	late = *fv.board.hotplug_chip;
 	late.ask = answer_late;
 	board_set_hotplug_chip(&fv.board, &late, fv.board.hotplug_opaque);
-	assert_int_equal(hotplug_remove(&hp, "one", false, &err), 0);
+	assert_int_equal(hotplug_remove(&hp, "one", false, 0, &err), 0);
 	usleep(2 * (unsigned int)(hp.ask_ns / 1000));
 	fake_vm_turn(&fv);
 	assert_int_equal(nr_said, 0);

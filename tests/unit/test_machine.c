@@ -340,7 +340,7 @@ static void test_plug(void **state)
 	assert_int_equal(add(fx, "a"), -EEXIST);
 	fake_life.vm.listener->hotplug.plugged(
 		fake_life.vm.opaque, false,
-		&(struct hotplug_place){ .id = "a" }, "late");
+		&(struct hotplug_place){ .id = "a" }, "late", 0);
 	assert_int_equal(fx->m.config.nr_devices, 1);
 	assert_int_equal(
 		wait_for(fx, machine_resize_disk(&fx->m, "a", 4096, &fx->err)),
@@ -381,6 +381,7 @@ static void test_add_again(void **state)
 	static struct device_class named, single;
 	struct hotplug_place at;
 	unsigned int nr_done;
+	uint64_t first;
 
 	named = single = *disk_class();
 	named.is_same = same_serial;
@@ -394,16 +395,20 @@ static void test_add_again(void **state)
 	assert_int_equal(add_serial(fx, &named, "1", &at), 0);
 	assert_string_equal(at.id, "_disk0");
 	assert_string_equal(at.bdf, "0000:00:05.0");
-	/* Both requests for what comes are answered, well or not. */
+	/* Both requests for what comes are answered, by the ticket of the
+	 * first, well or not. */
 	for (unsigned int i = 0; i < 2; i++) {
 		assert_int_equal(add_serial(fx, &named, "2", &at),
 				 MACHINE_LATER);
+		first = fx->m.last_ticket;
 		assert_int_equal(add_serial(fx, &named, "2", &at),
 				 MACHINE_LATER);
+		assert_int_equal(fx->m.last_ticket, first);
 		assert_int_equal(fx->m.config.nr_devices, 2);
 		nr_done = fx->nr_done;
 		fake_life_came(i ? NULL : "late");
-		assert_int_equal(fx->nr_done, nr_done + 2);
+		assert_int_equal(fx->nr_done, nr_done + 1);
+		assert_int_equal(fx->ticket, first);
 		assert_int_equal(fx->result, i ? 0 : -EIO);
 		assert_string_equal(fx->at.id, "_disk1");
 	}
@@ -412,6 +417,11 @@ static void test_add_again(void **state)
 	assert_int_equal(fx->m.config.nr_devices, 3);
 	fake_life_came(NULL);
 	assert_int_equal(add_serial(fx, &single, "2", &at), -EEXIST);
+	/* One that is on its way out does not come again by itself. */
+	assert_int_equal(
+		machine_remove_device(&fx->m, "_disk0", true, &fx->err),
+		MACHINE_LATER);
+	assert_int_equal(add_serial(fx, &named, "1", &at), -EIO);
 }
 
 /* A changed copy of the configuration of device 0. */
