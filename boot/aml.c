@@ -365,22 +365,15 @@ void aml_range(struct aml *a, enum aml_range kind, uint64_t base, uint64_t len)
 
 void aml_io_ports(struct aml *a, uint16_t base, uint8_t len)
 {
-	uint8_t d[8] = { TAG_IO, IO_DECODE_16 };
+	const unsigned int low = base & 0xff, high = base >> 8;
 
-	le_store(d + 2, base, 2);
-	le_store(d + 4, base, 2);
-	d[6] = 1; /* alignment */
-	d[7] = len;
-	aml_bytes(a, d, sizeof(d));
+	aml_code(a, ":%d :%d :%u :%u :%u :%u :1 :%u", TAG_IO, IO_DECODE_16, low,
+		 high, low, high, len);
 }
 
 void aml_interrupt(struct aml *a, uint32_t gsi)
 {
-	uint8_t d[9] = { TAG_INTERRUPT };
-
-	le_store(d + 1, sizeof(d) - 3, 2);
-	d[3] = CONSUMER | IRQ_EDGE;
-	d[4] = 1; /* one interrupt */
-	le_store(d + 5, gsi, 4);
-	aml_bytes(a, d, sizeof(d));
+	aml_code(a, ":%d :6 :0 :%d :1 :%u :%u :%u :%u", TAG_INTERRUPT,
+		 CONSUMER | IRQ_EDGE, gsi & 0xff, gsi >> 8 & 0xff,
+		 gsi >> 16 & 0xff, gsi >> 24);
 }

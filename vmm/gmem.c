@@ -641,16 +641,6 @@ int gmem_write(const struct gmem *gm, gpa_t gpa, const void *buf, size_t len)
 	return 0;
 }
 
-int gmem_read(const struct gmem *gm, gpa_t gpa, void *buf, size_t len)
-{
-	const void *p = gmem_ptr(gm, gpa, len);
-
-	if (!p)
-		return -EFAULT;
-	memcpy(buf, p, len);
-	return 0;
-}
-
 static int gmem_pread(int fd, uint8_t *p, uint64_t len, uint64_t off)
 {
 	while (len) {

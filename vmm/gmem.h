@@ -262,8 +262,6 @@ void *gmem_span(const struct gmem *gm, gpa_t gpa, uint64_t *len,
 
 /* Copy len bytes of buf to what gmem_ptr() finds; -EFAULT when that is NULL. */
 int gmem_write(const struct gmem *gm, gpa_t gpa, const void *buf, size_t len);
-/* Copy len bytes from there to buf; else the same. */
-int gmem_read(const struct gmem *gm, gpa_t gpa, void *buf, size_t len);
 
 /*
  * Fill [gpa, gpa+len) with bytes [off, off+len) of fd.

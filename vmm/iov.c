@@ -36,38 +36,36 @@ static struct iovec iov_next(struct iov_cursor *c, size_t len)
 	return piece;
 }
 
-size_t iov_read(struct iov_cursor *c, void *buf, size_t len)
+/* Go on by len bytes, and copy them to a buffer, or out of one. */
+static size_t iov_move(struct iov_cursor *c, char *to, const char *from,
+		       size_t len)
 {
 	size_t done = 0;
 	struct iovec piece;
 
-	while ((piece = iov_next(c, len - done)).iov_len) {
-		memcpy((char *)buf + done, piece.iov_base, piece.iov_len);
-		done += piece.iov_len;
+	for (; (piece = iov_next(c, len - done)).iov_len;
+	     done += piece.iov_len) {
+		if (to)
+			memcpy(to + done, piece.iov_base, piece.iov_len);
+		else if (from)
+			memcpy(piece.iov_base, from + done, piece.iov_len);
 	}
 	return done;
+}
+
+size_t iov_read(struct iov_cursor *c, void *buf, size_t len)
+{
+	return iov_move(c, buf, NULL, len);
 }
 
 size_t iov_write(struct iov_cursor *c, const void *buf, size_t len)
 {
-	size_t done = 0;
-	struct iovec piece;
-
-	while ((piece = iov_next(c, len - done)).iov_len) {
-		memcpy(piece.iov_base, (const char *)buf + done, piece.iov_len);
-		done += piece.iov_len;
-	}
-	return done;
+	return iov_move(c, NULL, buf, len);
 }
 
 size_t iov_skip(struct iov_cursor *c, size_t len)
 {
-	size_t done = 0;
-	struct iovec piece;
-
-	while ((piece = iov_next(c, len - done)).iov_len)
-		done += piece.iov_len;
-	return done;
+	return iov_move(c, NULL, NULL, len);
 }
 
 void iov_trim_front(struct iovec **iov, unsigned int *nr, size_t len)

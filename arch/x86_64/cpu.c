@@ -225,16 +225,16 @@ static void cpu_dump_code(struct vcpu *vcpu, uint64_t linear)
 	struct kvm_translation tr = { .linear_address = linear };
 	const struct gmem *gm = &vcpu->config.board->gmem;
 	char text[16 * 3 + 1] = "";
-	uint64_t i = 0;
-	uint8_t c;
+	const uint8_t *c;
 
 	if (!ioctl(vcpu->fd, KVM_TRANSLATE, &tr) && tr.valid)
-		while (i < 16 &&
-		       !gmem_read(gm, tr.physical_address + i, &c, 1)) {
-			sprintf(text + 3 * i, " %02x", c);
-			i++;
+		for (uint64_t i = 0; i < 16; i++) {
+			c = gmem_ptr(gm, tr.physical_address + i, 1);
+			if (c)
+				sprintf(text + strlen(text), " %02x", *c);
 		}
-	log_error("code at %#llx:%s", llu(linear), i ? text : " not in memory");
+	log_error("code at %#llx:%s", llu(linear),
+		  *text ? text : " not in memory");
 }
 
 void arch_vcpu_dump(struct vcpu *vcpu)

@@ -11,7 +11,6 @@
 
 #include "arch/arch.h"
 #include "vmm/util.h"
-#include "vmm/vcpu.h"
 
 #define CPUID_MAX_ENTRIES 256u
 #define CPUID_ROOM                   \

@@ -11,7 +11,6 @@
 
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/board.h"
 
 /* ---- owner loop ---- */
 

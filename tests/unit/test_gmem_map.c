@@ -87,7 +87,6 @@ static void test_window(void **state unused_param)
 	uint64_t len = UINT64_MAX;
 	enum gmem_kind kind;
 	struct pages_job job = { .ended.fn = NULL };
-	char c;
 
 	assert_int_equal(put_window(&w, &err), 0);
 	assert_in_range(w.slot, GMEM_MAX_RAM + GMEM_MAX_DIMMS,
@@ -96,7 +95,6 @@ static void test_window(void **state unused_param)
 	assert_int_equal(len, 2 * PAGE - 1);
 	assert_int_equal(kind, GMEM_WINDOW);
 	assert_null(gmem_ptr(&gm, WINDOW, 1));
-	assert_int_equal(gmem_read(&gm, WINDOW, &c, 1), -EFAULT);
 	assert_int_equal(gmem_write(&gm, WINDOW, "x", 1), -EFAULT);
 	assert_int_equal(gmem_load_file(&gm, WINDOW, 1, w.fd, 0, false),
 			 -EFAULT);
