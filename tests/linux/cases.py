@@ -8,6 +8,7 @@ does not stop it. Names go by file: what a test is about.
 
 import os
 import re
+import stat
 import subprocess
 
 import monitor
@@ -99,10 +100,26 @@ class Case:
                   disk.path)
         return disk
 
+    def folder(self, name):
+        """A directory of the host that is shared with guests."""
+        path = self.path(name)
+        os.mkdir(path)
+        os.chmod(path, 0o755)
+        return path
+
+    def root_folder(self, item="rootfs.ext4"):
+        """What is in the image, as a directory that a kernel boots from alone:
+        with the first device that it opens."""
+        path = self.folder("root")
+        self.tool("debugfs", "-R", f"rdump / {path}", self.settings.roots[item])
+        os.mknod(f"{path}/dev/console", 0o600 | stat.S_IFCHR, os.makedev(5, 1))
+        os.mknod(f"{path}/dev/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        return path
+
     # -- guests ----------------------------------------------------------
     def guest(self, script=None, *, root=None, cpus=1, memory="256M",
               kernel="vmlinux", disks=(), words="", on_reset="exit",
-              console=monitor.WORDS, serial=None, options=()):
+              console=monitor.WORDS, serial=None, initramfs=True, options=()):
         """script is what the guest's shell runs; None: a shell on the console.
         words is added to the kernel's command line, and options to vmm's. Not
         started yet."""
@@ -110,15 +127,17 @@ class Case:
         base = os.path.join(self.settings.logs, f"{self.name}.{number}")
         guest = monitor.Guest(self.settings.vmm, base, self.settings.seconds)
         self.guests.append(guest)
-        guest.add("-v", "--kernel", self.kit(kernel),
-                  "--initramfs", self.kit("initramfs.cpio"),
-                  "--rootfs", root or self.root(),
+        root = root or self.root()
+        guest.add("-v", "--kernel", self.kit(kernel), "--rootfs", root,
                   "--cpus", cpus, "--memory", memory, "--on-reset", on_reset)
+        if initramfs:
+            guest.add("--initramfs", self.kit("initramfs.cpio"))
         for disk in disks:
             guest.add("--disk", disk.argument())
         line = console
         if script is not None:
-            line += " " + guest.add_job(script, "bcdefghij"[len(disks)])
+            letters = "abcdefghi" if os.path.isdir(root.split(",")[0]) else "bcdefghij"
+            line += " " + guest.add_job(script, letters[len(disks)])
         guest.cmdline = f"{line} {words}".strip()
         guest.add("--cmdline", guest.cmdline)
         if serial:
