@@ -81,6 +81,9 @@ struct device_class {
 	 * beside those that every thread makes; the last one is NULL. NULL: they
 	 * are not listed. */
 	const char *const *syscalls;
+	/* A required text of params that no two devices of this class have the
+	 * same value of; NULL: there is none. */
+	const char *unique;
 	/* How --rootfs is made of this class; NULL: it is not. */
 	const struct device_root *root;
 	/*

@@ -502,11 +502,13 @@ static bool fsd_listen(struct fsd *f)
 /* What --fs is told; its length, or more than size. */
 static int fsd_write_words(const struct fsd *f, char *words, size_t size)
 {
+	/* virtiofsd takes it with what makes it mean nothing. */
+	bool back = f->writeback && !f->readonly && strcmp(f->cache, "never");
+
 	return snprintf(
 		words, size,
 		"cache=%s,readonly=%s,writeback=%s,xattr=%s,posix_acl=%s,locks=%s,uidmap=%s,gidmap=%s",
-		f->cache, f->readonly ? "on" : "off",
-		f->writeback ? "on" : "off",
+		f->cache, f->readonly ? "on" : "off", back ? "on" : "off",
 		f->xattr_map		   ? "map"
 		: f->xattr || f->posix_acl ? "on"
 					   : "off",

@@ -312,6 +312,13 @@ struct device_config *vm_config_add_device(struct vm_config *vc,
 	return dc;
 }
 
+/* p: a text that is required. */
+static const char *config_text(const struct device_config *dc,
+			       const struct param *p)
+{
+	return *(char *const *)(void *)((char *)dc->config + p->offset);
+}
+
 static const char *config_id_of(const struct device_config *dc)
 {
 	char **id = device_config_id(dc);
@@ -372,28 +379,57 @@ int vm_config_find_same(const struct vm_config *vc,
 	return -1;
 }
 
+static int config_has_already(const struct device_class *class, const char *key,
+			      const char *value, struct error *err)
+{
+	return error_set(err, EEXIST,
+			 "--%s %s=%s: another device has it; choose another",
+			 class->option, key, error_value(value).text);
+}
+
+/* No device before the ith has the same of what its class wants to be unique. */
+static int config_check_unique(const struct vm_config *vc, unsigned int i,
+			       struct error *err)
+{
+	const struct device_class *class = vc->devices[i].class;
+	const struct param *p =
+		class->unique ? param_find(class->params, class->unique) : NULL;
+	const char *value = p ? config_text(&vc->devices[i], p) : NULL;
+
+	for (unsigned int j = 0; value && j < i; j++)
+		if (vc->devices[j].class == class &&
+		    strcmp(config_text(&vc->devices[j], p), value) == 0)
+			return config_has_already(class, p->name, value, err);
+	return 0;
+}
+
+/* The id that the ith was given, if it was, and what else may be there once. */
+static int config_check_names(const struct vm_config *vc, unsigned int i,
+			      struct error *err)
+{
+	const struct device_class *class = vc->devices[i].class;
+	const char *id = config_id_of(&vc->devices[i]);
+	int r = id ? config_check_id(class->option, id, err) : 0;
+
+	if (r)
+		return r;
+	if (id && config_find(vc, i, id) >= 0)
+		return config_has_already(class, "id", id, err);
+	return config_check_unique(vc, i, err);
+}
+
 int vm_config_assign_ids(struct vm_config *vc, unsigned int first,
 			 unsigned int *next, struct error *err)
 {
 	unsigned int i;
 	char made[64];
 	char **id;
-	int r;
+	int r = 0;
 
-	for (i = first; i < vc->nr_devices; i++) {
-		id = device_config_id(&vc->devices[i]);
-		if (!id || !*id)
-			continue;
-		r = config_check_id(vc->devices[i].class->option, *id, err);
-		if (r)
-			return r;
-		if (config_find(vc, i, *id) >= 0)
-			return error_set(
-				err, EEXIST,
-				"--%s id=%s: another device has it; choose another",
-				vc->devices[i].class->option,
-				error_value(*id).text);
-	}
+	for (i = first; !r && i < vc->nr_devices; i++)
+		r = config_check_names(vc, i, err);
+	if (r)
+		return r;
 	for (i = first; i < vc->nr_devices; i++) {
 		id = device_config_id(&vc->devices[i]);
 		if (!id || *id)
@@ -411,15 +447,14 @@ int vm_config_assign_ids(struct vm_config *vc, unsigned int first,
 
 /* ---- root file system ---- */
 
-/* The one for a directory, or for anything else; NULL: there is none. */
+/* The one for a directory, or for anything else. There is one: tests see to it. */
 static const struct device_class *config_root_class(bool is_dir)
 {
-	const struct device_class *class;
+	const struct device_class *const *class = device_classes;
 
-	for (unsigned int i = 0; (class = device_classes[i]); i++)
-		if (class->root && class->root->is_dir == is_dir)
-			break;
-	return class;
+	while (!(*class)->root || (*class)->root->is_dir != is_dir)
+		class ++;
+	return *class;
 }
 
 /* access(2) does not know of a device that refuses writes. */
@@ -459,11 +494,6 @@ static int config_probe_rootfs(const char *path,
 			"--rootfs %s: is neither a file, a block device nor a directory; give a disk image or a directory",
 			shown.text);
 	*class = config_root_class(is_dir);
-	if (!*class)
-		return error_set(
-			err, EISDIR,
-			"--rootfs %s: is a directory, which cannot be shared yet; make an image of it: mke2fs -t ext4 -d DIR root.img 1G",
-			shown.text);
 	*writable = config_is_writable(path, is_blockdev);
 	return 0;
 }

@@ -132,7 +132,7 @@ int vm_config_find_same(const struct vm_config *vc,
 			const struct device_config *dc);
 /* Give ids that no other device has to the devices from `first` on that have
  * none: "_<option><N>", N from *next on. -EINVAL or -EEXIST with a message when
- * one that was given cannot be. */
+ * one that was given cannot be, or what the class wants to be unique is not. */
 int vm_config_assign_ids(struct vm_config *vc, unsigned int first,
 			 unsigned int *next, struct error *err);
 

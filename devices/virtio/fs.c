@@ -11,6 +11,7 @@
 #include "devices/virtio/fs_device.h"
 #include "devices/virtio/fs_queue.h"
 #include "devices/virtio/fs_session.h"
+#include "devices/virtio/fs_source.h"
 #include "devices/virtio/transport_pci.h"
 #include "devices/virtio/virtio_limit.h"
 #include "vmm/board.h"
@@ -94,29 +95,17 @@ static void fs_device_counters(struct virtio_dev *dev, device_emit_fn emit,
 
 static int fs_device_open(const void *config, void **opened, struct error *err)
 {
-	const struct fs_config *c = config;
-	const struct fs_tree_config tc = {
-		.path = c->path,
-		.fd = c->fd,
-		.readonly = c->readonly,
-		.writeback = c->writeback,
-		.posix_acl = c->posix_acl,
-		.locks = c->locks,
-		.frozen = c->frozen,
-		.cache = (enum fs_cache)c->cache,
-		.xattr = (enum fs_xattr)c->xattr,
-	};
-	struct fs_tree *tree;
-	int r = fs_tree_open(&tree, &tc, err);
+	struct fs_source *source;
+	int r = fs_source_open(&source, config, err);
 
 	if (!r)
-		*opened = tree;
+		*opened = source;
 	return r;
 }
 
 static void fs_device_close(void *opened)
 {
-	fs_tree_close(opened);
+	fs_source_close(opened);
 }
 
 static void fs_device_reset(struct virtio_dev *dev)
@@ -128,7 +117,8 @@ static void fs_device_release(struct virtio_dev *dev)
 {
 	struct fs *fs = fs_of(dev);
 
-	fs_tree_close(fs->tree);
+	fs_source_close(fs->source);
+	fs->source = NULL;
 	fs->tree = NULL;
 }
 
@@ -201,20 +191,30 @@ static int fs_device_create(struct board *board, const void *config,
 			    struct error *err)
 {
 	struct fs *fs = calloc(1, sizeof(*fs));
+	struct fs_source *source = opened;
 	int r;
 
 	if (!fs)
 		return error_set(err, ENOMEM, "out of memory");
 	fs->config = *(const struct fs_config *)config;
-	r = fs_build(fs, board, err);
+	r = fs_params_take(&fs->config, source->handover.words, err);
+	if (!r)
+		r = fs_build(fs, board, err);
 	if (r) {
 		fs_device_destroy(&fs->dev);
 		return r;
 	}
-	fs->tree = opened;
+	fs->source = source;
+	fs->tree = source->tree;
 	*out = &fs->dev.device;
 	return 0;
 }
+
+static const struct device_root fs_root = {
+	.is_dir = true,
+	.tag = "rootfs",
+	.cmdline = "root=rootfs rootfstype=virtiofs",
+};
 
 const struct device_class fs_class = {
 	.name = "fs",
@@ -224,6 +224,8 @@ const struct device_class fs_class = {
 	.params = &fs_param_set,
 	.set_params = &fs_set_param_set,
 	.peer_keys = fs_peer_keys,
+	.unique = "tag",
+	.root = &fs_root,
 	.open = fs_device_open,
 	.close = fs_device_close,
 	.create = fs_device_create,

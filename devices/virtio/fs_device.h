@@ -90,7 +90,8 @@ struct fs {
 	struct virtio_dev dev;
 	/* set at creation */
 	struct fs_config config; /* its strings are not kept */
-	struct fs_tree *tree;
+	struct fs_source *source;
+	struct fs_tree *tree; /* the source's */
 	struct fs_queue *queues;
 	struct fs_config_space space;
 	uint32_t max_pages;

@@ -11,6 +11,7 @@
 #include "vmm/peer_key.h"
 
 #define FS_TAG_LEN 36u /* bytes of the name that is mounted, section 5.11.4 */
+#define FS_SOCKET_LEN 107u /* bytes of a Unix socket's path */
 #define FS_QUEUES_AUTO \
 	8u /* request queues at most, unless more are asked for */
 #define FS_QUEUES_MAX 64u
@@ -20,6 +21,7 @@ struct fs_config {
 	char *tag;
 	char *path;
 	int fd;
+	char *socket; /* of who gives the directory instead */
 	bool readonly;
 	int cache; /* enum fs_cache */
 	bool writeback;
@@ -29,6 +31,8 @@ struct fs_config {
 	int xattr; /* enum fs_xattr */
 	bool posix_acl;
 	bool locks;
+	struct id_ranges uidmap;
+	struct id_ranges gidmap;
 	int frozen; /* 0: mounts are live */
 	char *id;
 	struct limit_config limit; /* bytes are those of files */
@@ -37,5 +41,10 @@ struct fs_config {
 extern const struct param_set fs_param_set;
 extern const struct param_set fs_set_param_set;
 extern const struct peer_key fs_peer_keys[];
+
+/* Set what a program that hands a directory over says of it, in words such as
+ * "cache=auto,readonly=on". Any thread; -EINVAL with a message, and c may have
+ * changed. Nothing in c is allocated by that. */
+int fs_params_take(struct fs_config *c, const char *words, struct error *err);
 
 #endif

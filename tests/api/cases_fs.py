@@ -5,12 +5,15 @@ virtiofsd."""
 import array
 import contextlib
 import os
+import re
 import signal
 import socket
 import struct
 import subprocess
 import tempfile
 import time
+
+from cases import check, check_chain
 
 HELLO = b"vmm-fs1\0"
 WAITS = "Waiting for vhost-user socket connection"
@@ -208,3 +211,200 @@ def test_virtiofsd_memory(context):
         assert context.sanitized or mine <= 200, f"{mine} KiB"
         connection.close()
         daemon.ends(0)
+
+
+# ---- the device ----
+
+def shown(client):
+    return check(client.request("GET", "vm.info"), 200).json()["config"].get("fs")
+
+
+def test_fs_in_create(context, profile):
+    """As Kata's runtimes send it and read it back, but for the socket."""
+    with context.session() as (monitor, client):
+        sent = {"tag": "kataShared", "path": monitor.folder.name, "num_queues": 1,
+                "queue_size": 1024, "pci_segment": 1, "id": None}
+        config = context.config(fs=[sent, {"tag": "b", "path": "/", "readonly": True,
+                                           "cache": "always", "uidmap": "0:100000:65536"}])
+        check(client.request("PUT", "vm.create", config), 204)
+        one, two = shown(client)
+        assert (one["tag"], one["socket"], one["num_queues"], one["queue_size"],
+                one["pci_segment"], one["id"]) == ("kataShared", "", 1, 1024, 1, "_fs1"), one
+        assert (two["readonly"], two["cache"], two["uidmap"], two["num_queues"]) == \
+            (True, "always", "0:100000:65536", 0), two
+        check(client.request("PUT", "vm.delete"), 204)
+        # What was shown can be sent again.
+        check(client.request("PUT", "vm.create", context.config(fs=[one])), 204)
+        assert shown(client) == [one]
+        check(client.request("PUT", "vm.boot"), 204)
+        for verbs in (("reboot",), ("pause", "resume"), ("shutdown", "boot")):
+            for verb in verbs:
+                check(client.request("PUT", "vm." + verb), 204)
+        assert shown(client) == [one]
+    with context.session() as (monitor, client):
+        check(client.request("PUT", "vm.create", context.config(fs=[])), 204)
+        assert shown(client) == []
+
+
+def test_add_fs(context, profile):
+    """Before boot and after it; it goes again, and leaves nothing open."""
+    with context.session() as (monitor, client):
+        body = {"tag": "a", "path": monitor.folder.name}
+        check(client.request("PUT", "vm.create", context.config()), 204)
+        check(client.request("PUT", "vm.add-fs", body), 204)
+        assert [fs["id"] for fs in shown(client)] == ["_fs1"]
+        check(client.request("PUT", "vm.remove-device", {"id": "_fs1"}), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        before = monitor.settled_fds()
+        for number in range(3):
+            added = check(client.request("PUT", "vm.add-fs", body), 200).json()
+            assert re.fullmatch(r"0000:00:[0-9a-f]{2}\.0", added["bdf"])
+            counters = check(client.request("GET", "vm.counters"), 200).json()[added["id"]]
+            assert counters["requests"] == counters["opens"] == counters["errors"] == 0
+            limit = {"bandwidth": {"size": 5000000, "refill_time": 100}}
+            check(client.request("PUT", "vm.set-rate-limit",
+                                 {"id": added["id"], "rate_limiter_config": limit}), 204)
+            have = shown(client)[0]["rate_limiter_config"]
+            assert have["bandwidth"] == {**limit["bandwidth"], "one_time_burst": 0}, have
+            check_chain(client.request("PUT", "vm.add-fs", {**body, "id": "x"}), 409, "tag=a")
+            check(client.request("PUT", "vm.remove-device", {"id": added["id"], "force": True}),
+                  204)
+            monitor.wait_for(lambda: monitor.fds() == before)
+        assert not shown(client)
+        assert monitor.event_names().count(("vm", "device-removed")) == 3
+        # The other clients here send no descriptors.
+        if profile != "curl":
+            folder = os.open(monitor.folder.name, os.O_RDONLY)
+            check(client.request("PUT", "vm.add-fs", {"tag": "fd", "fd": 0}, [folder]), 200)
+            os.close(folder)
+            with tempfile.TemporaryFile() as f:
+                check_chain(client.request("PUT", "vm.add-fs", {"tag": "f", "fd": 0},
+                                           [f.fileno()]), 500, "directory")
+
+
+def test_fs_refused(context):
+    with context.session() as (monitor, client):
+        path = monitor.folder.name
+        bad = (({"path": path}, "tag"), ({"tag": "", "path": path}, "tag"),
+               ({"tag": "x" * 37, "path": path}, "36"), ({"tag": "a"}, "path=DIRECTORY"),
+               ({"tag": "a", "path": path, "socket": "/s"}, "path=DIRECTORY"),
+               ({"tag": "a", "path": path, "fd": 0}, "fd"),
+               ({"tag": "a", "socket": "/" + "x" * 107}, "socket"),
+               ({"tag": "a", "socket": "/s", "cache": "always"}, "cache"),
+               ({"tag": "a", "path": path, "cache": "sometimes"}, "auto, always, never"),
+               ({"tag": "a", "path": path, "uidmap": "0:0"}, "GUEST:HOST:COUNT"),
+               ({"tag": "a", "path": path, "gidmap": "0:5:2;1:9:1"}, "in common"),
+               ({"tag": "a", "path": path, "num_queues": 65}, "num_queues"),
+               ({"tag": "a", "path": path, "num_queues": -1}, "num_queues"),
+               ({"tag": "a", "path": path, "queue_size": 1000}, "power of two"),
+               ({"tag": "a", "path": path, "writeback": True, "readonly": True}, "writeback"),
+               ({"tag": "a", "path": path, "posix_acl": True, "xattr": "off"}, "posix_acl"),
+               ({"tag": "a", "path": path, "pci_segment": "1"}, "pci_segment"),
+               ({"tag": 5, "path": path}, "tag"), ({"tag": "a", "path": [path]}, "path"))
+        for body, text in bad:
+            check_chain(client.request("PUT", "vm.create", context.config(fs=[body])), 400,
+                        "fs", text)
+        for body in ({}, "x", [3]):
+            check_chain(client.request("PUT", "vm.create", context.config(fs=body)), 400, "fs")
+        twice = [{"tag": "a", "path": path}] * 2
+        check_chain(client.request("PUT", "vm.create", context.config(fs=twice)), 409, "tag=a")
+        check(client.request("PUT", "vm.create", context.config()), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        for body, text in bad:
+            check_chain(client.request("PUT", "vm.add-fs", body), 400, text)
+        for name, text in (("/nonexistent", "No such file"), ("/dev/null", "directory")):
+            check_chain(client.request("PUT", "vm.add-fs", {"tag": "a", "path": name}), 500,
+                        name, text)
+        assert not shown(client)
+
+
+# ---- directories that are handed over ----
+
+def test_fs_by_socket(context):
+    """The whole life, from the shim's view: the program lives as long as the
+    device."""
+    with context.session() as (monitor, client), Daemon(context, inherited=True) as daemon:
+        sent = {"tag": "kataShared", "socket": daemon.ready().path, "num_queues": 1,
+                "queue_size": 1024, "pci_segment": 1}
+        check(client.request("PUT", "vm.create", context.config(fs=[sent])), 204)
+        assert daemon.process.poll() is None and "was given" not in daemon.said()
+        check(client.request("PUT", "vm.boot"), 204)
+        assert "was given to the monitor" in daemon.said()
+        fs = shown(client)[0]
+        assert {key: fs[key] for key in sent} == sent, fs
+        check(client.request("PUT", "vm.reboot"), 204)
+        assert daemon.process.poll() is None
+        with Daemon(context, ["--readonly", "--cache=never", "--writeback"]) as other:
+            added = check(client.request("PUT", "vm.add-fs", {
+                "tag": "b", "socket": other.ready().path}), 200).json()
+            check(client.request("PUT", "vm.remove-device", {"id": added["id"], "force": True}),
+                  204)
+            other.ends(0)
+        check(client.request("PUT", "vmm.shutdown"), 200)
+        daemon.ends(0)
+
+
+def test_fs_by_nothing(context):
+    """Whatever else is at the socket: a message that says what to start, within
+    seconds, and the monitor answers others meanwhile."""
+    with context.session() as (monitor, client):
+        path = monitor.file("fs.sock")
+        check(client.request("PUT", "vm.create", context.config()), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        before = monitor.settled_fds()
+        check_chain(client.request("PUT", "vm.add-fs", {"tag": "a", "socket": path}), 500,
+                    "No such file", "vmm-virtiofsd")
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(path)
+            check_chain(client.request("PUT", "vm.add-fs", {"tag": "a", "socket": path}), 500,
+                        "refused", "vmm-virtiofsd")
+            s.listen()
+            # As a virtiofsd: it waits for the rest of a header.
+            with context.client(monitor) as other:
+                client.send("PUT", "vm.add-fs", {"tag": "a", "socket": path})
+                begun = time.monotonic()
+                for _ in range(20):
+                    check(other.request("GET", "vmm.ping"), 200)
+                assert context.sanitized or time.monotonic() - begun < 0.9
+                check_chain(client.wire.reply(), 500, "no answer within a second", "virtiofsd")
+            assert time.monotonic() - begun < 10
+            s.accept()[0].close()
+            # Words that no --fs has, from something that speaks like ours.
+            for words, text in ((b"cahce=auto", "cahce"), (b"path=/etc", "path"),
+                                (b"cache=loud", "cache"), (b"readonly=on,writeback=on", "writeback"),
+                                (b"\xff", "another answer")):
+                client.send("PUT", "vm.add-fs", {"tag": "a", "socket": path})
+                peer, _ = s.accept()
+                assert peer.recv(8, socket.MSG_WAITALL) == HELLO
+                folder = os.open("/", os.O_RDONLY)
+                peer.sendmsg([HELLO, struct.pack("=I", len(words)), words],
+                             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [folder]))])
+                os.close(folder)
+                check_chain(client.wire.reply(), 500, text)
+                assert peer.recv(1) == b""
+                peer.close()
+        monitor.wait_for(lambda: monitor.fds() == before)
+        assert not shown(client)
+
+
+def test_vmmctl_fs(context):
+    with context.session() as (monitor, client):
+        def ctl(*words):
+            return subprocess.run([os.path.abspath(context.vmmctl), "--api-socket", monitor.path, *words],
+                                  cwd=monitor.folder.name, capture_output=True, text=True,
+                                  timeout=60, check=False)
+        check(client.request("PUT", "vm.create", context.config()), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        done = ctl("add-fs", "tag=a,path=.,cache=never,id=share")
+        assert done.returncode == 0 and "share" in done.stdout, done
+        assert os.path.samefile(shown(client)[0]["path"], monitor.folder.name)
+        done = ctl("set-rate-limit", "share", "--ops_size", "500")
+        assert done.returncode == 0 and \
+            shown(client)[0]["rate_limiter_config"]["ops"]["size"] == 500, done
+        top = ctl("top", "--once").stdout
+        assert re.search(r"^SHARE .*\nshare +0( +\d+){6}$", top, re.M), top
+        assert not re.search(r"^DISK .*\n(.+\n)*share", top, re.M), top
+        done = ctl("add-fs", "path=.")
+        assert done.returncode == 2 and "tag is missing" in done.stderr, done
+        done = ctl("add-fs", "tag=b,socket=nothing")
+        assert done.returncode == 1 and "vmm-virtiofsd" in done.stderr, done

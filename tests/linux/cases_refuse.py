@@ -104,9 +104,9 @@ def refuse_no_such_kernel(t):
     refused(t, "--kernel", ["--kernel", t.path("absent")], ["no such file"])
 
 
-@case("refuse-root-directory", anywhere=True)
-def refuse_root_directory(t):
-    refused(t, "--rootfs", ["--kernel", small_kernel(t), "--rootfs", "/"],
+@case("refuse-root-device", anywhere=True)
+def refuse_root_device(t):
+    refused(t, "--rootfs", ["--kernel", small_kernel(t), "--rootfs", "/dev/null"],
             ["directory"])
 
 

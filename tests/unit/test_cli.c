@@ -251,8 +251,8 @@ static void test_bad_values(void **state)
 	parse_bad(fx, "--kernel: is missing", "--rootfs", "FILE");
 	parse_bad(fx, "--kernel /nonexistent: No such file or directory; give",
 		  "--kernel", "/nonexistent");
-	parse_bad(fx, "--rootfs /: is a directory", "--kernel", "FILE",
-		  "--rootfs", "/");
+	parse_bad(fx, "--rootfs /dev/null: is neither", "--kernel", "FILE",
+		  "--rootfs", "/dev/null");
 	parse_bad(fx, "--rootfs /nonexistent: No such file", "--kernel", "FILE",
 		  "--rootfs", "/nonexistent,readonly=on");
 	parse_bad(fx, "--rootfs: path is missing", "--kernel", "FILE",

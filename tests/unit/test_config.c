@@ -295,11 +295,6 @@ static void test_rootfs_refused(void **state)
 {
 	struct fixture *fx = *state;
 
-	set_rootfs(fx, fx->dir, false);
-	assert_int_equal(vm_config_add_rootfs(&fx->vc, &fx->err), -EISDIR);
-	assert_message(fx, "--rootfs /tmp/test_config.");
-	assert_message(fx, "is a directory");
-	assert_message(fx, "mke2fs");
 	set_rootfs(fx, "/dev/null", false);
 	assert_int_equal(vm_config_add_rootfs(&fx->vc, &fx->err), -EINVAL);
 	assert_message(fx, "--rootfs /dev/null: is neither a file");
@@ -308,6 +303,34 @@ static void test_rootfs_refused(void **state)
 	assert_message(fx, "--rootfs /nonexistent/x.img: No such file");
 	assert_message(fx, "give a disk image");
 	assert_int_equal(fx->vc.nr_devices, 0);
+}
+
+/* A directory is shared. */
+static void test_rootfs_directory(void **state)
+{
+	struct fixture *fx = *state;
+	const struct device_class *fs = device_class_find("fs");
+	struct device_config *dc;
+	unsigned int next = 0;
+
+	set_rootfs(fx, fx->dir, true);
+	assert_int_equal(vm_config_add_rootfs(&fx->vc, &fx->err), 0);
+	assert_ptr_equal(fx->vc.devices[0].class, fs);
+	assert_string_equal(device_text(&fx->vc.devices[0], "path"), fx->dir);
+	assert_true(device_flag(&fx->vc.devices[0], "readonly"));
+	assert_cmdline(fx, "root=rootfs rootfstype=virtiofs ro console=ttyX0");
+	/* There is one of each tag. */
+	dc = vm_config_add_device(&fx->vc, fs, &fx->err);
+	assert_int_equal(
+		param_parse(fs->params, dc->config, "tag=rootfs,path=/x", NULL),
+		0);
+	assert_int_equal(vm_config_assign_ids(&fx->vc, 0, &next, &fx->err),
+			 -EEXIST);
+	assert_message(fx, "--fs tag=rootfs: another device has it");
+	assert_int_equal(param_parse(fs->params, dc->config, "tag=rootf", NULL),
+			 0);
+	assert_int_equal(vm_config_assign_ids(&fx->vc, 0, &next, &fx->err), 0);
+	assert_string_equal(*device_config_id(dc), "_fs1");
 }
 
 static void test_check_files(void **state)
@@ -359,8 +382,8 @@ int main(void)
 		TEST(test_memory),	    TEST(test_serial),
 		TEST(test_devices_fill_up), TEST(test_rootfs_is_first),
 		TEST(test_rootfs_readonly), TEST(test_rootfs_not_writable),
-		TEST(test_rootfs_refused),  TEST(test_check_files),
-		TEST(test_cmdline),
+		TEST(test_rootfs_refused),  TEST(test_rootfs_directory),
+		TEST(test_check_files),	    TEST(test_cmdline),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,14 +127,19 @@ static void top_show_threads(FILE *out, const struct top_span *s)
 }
 
 /*
- * What is shown of a kind of device, which is known by its first counter: how
- * much four counters grew in a second, and the value of three, of which one
- * with a '*' behind it is the sum of all that begin so.
+ * What is shown of a kind of device, the first of whose counters it has the
+ * first one: how much four grew in a second, and the value of three, of which
+ * one with a '*' behind it is the sum of all that begin so.
  */
 static const struct top_kind {
 	const char *title;
 	const char *heads[7], *rates[4], *levels[3];
 } top_kinds[] = {
+	{ "SHARE",
+	  { "REQS/s", "OPENS/s", "READ B/s", "WRITE B/s", "INODES", "FILES",
+	    "ERRORS" },
+	  { "requests", "opens", "read_bytes", "write_bytes" },
+	  { "inodes", "open_files", "errors" } },
 	{ "DISK",
 	  { "READS/s", "B/s", "WRITES/s", "B/s", "READ us", "WRITE us",
 	    "ERRORS" },
@@ -150,6 +155,14 @@ static const struct top_kind {
 	  { "rx_packets", "rx_bytes", "tx_packets", "tx_bytes" },
 	  { "connections", "refused", "resets_*" } },
 };
+
+static const struct top_kind *top_kind_of(const json_t *device)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(top_kinds); i++)
+		if (json_object_get(device, top_kinds[i].rates[0]))
+			return &top_kinds[i];
+	return NULL;
+}
 
 static uint64_t top_level(const json_t *device, const char *name)
 {
@@ -203,7 +216,7 @@ static void top_show_kind(FILE *out, const struct top_span *s,
 	json_t *v;
 
 	json_object_foreach (json_object_get(s->now, "devices"), id, v) {
-		if (!json_object_get(v, kind->rates[0]))
+		if (top_kind_of(v) != kind)
 			continue;
 		if (!any)
 			top_show_heads(out, kind);

@@ -200,7 +200,9 @@ static int json_read_param(const struct param *p, void *cfg, const json_t *obj,
 		return r ? error_prefix(err, r, "descriptors of the request")
 			 : 0;
 	}
-	if (r || !value)
+	/* Clients send back what vm.info shows of a path that is not there. */
+	if (r || !value ||
+	    (p->type == PARAM_PATH && !json_string_length(value)))
 		return r;
 	r = json_assign(p, cfg, value, fds, err);
 	return r ? error_prefix(err, r, "%s%s %s", where, path,

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "devices/device.h"
 #include "vmm/util.h"
 
 #define JSON_PEER_STRING_MAX 4096u /* bytes of what is kept */
@@ -105,8 +104,6 @@ const struct peer_key json_peer_config[] = {
 	NONE("landlock_enable", PEER_BOOL, "Landlock is not supported yet"),
 	NONE("landlock_rules", PEER_LIST, "Landlock is not supported yet"),
 	NONE("preserved_fds", PEER_LIST, "restoring is not supported yet"),
-	/* Until there is a device class with this list. */
-	NONE("fs", PEER_LIST, "virtio-fs is not there yet"),
 	{ 0 },
 };
 
@@ -267,18 +264,6 @@ static bool json_peer_passes(const struct peer_key *pk, const json_t *value)
 	}
 }
 
-/* A device class of ours has this list; the entry is for builds without. */
-static bool json_peer_has_class(const char *path)
-{
-	for (unsigned int i = 0; device_classes[i]; i++) {
-		const char *list = device_classes[i]->json_list;
-
-		if (list && strcmp(list, path) == 0)
-			return true;
-	}
-	return false;
-}
-
 static int json_peer_read_key(const struct peer_key *pk, const json_t *obj,
 			      const char *where, json_t *echo,
 			      struct error *err)
@@ -307,8 +292,7 @@ int json_peer_read(const struct peer_key *table, const json_t *obj,
 	int r = 0;
 
 	for (const struct peer_key *pk = table; !r && pk && pk->path; pk++)
-		if (!json_peer_has_class(pk->path))
-			r = json_peer_read_key(pk, obj, where, echo, err);
+		r = json_peer_read_key(pk, obj, where, echo, err);
 	return r;
 }
 
