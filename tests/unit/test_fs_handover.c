@@ -37,8 +37,8 @@ struct peer {
 	pthread_t thread;
 };
 
-static char path[] = "/tmp/test_fs_handover.XXXXXX";
-static char dir[sizeof(path)];
+static char dir[32];
+static char path[64]; /* of the socket, beside it */
 static struct peer peer;
 static struct fs_handover h;
 
@@ -153,9 +153,11 @@ static void refused(int code, const char *why)
 
 static int setup(void **state unused_param)
 {
-	strcpy(dir, "/tmp/test_fs_handove2.XXXXXX");
-	strcpy(path, "/tmp/test_fs_handover.XXXXXX");
-	return mkdtemp(dir) && mktemp(path) ? 0 : -1;
+	strcpy(dir, "/tmp/test_fs_handover.XXXXXX");
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(path, sizeof(path), "%s.sock", dir);
+	return 0;
 }
 
 static int teardown(void **state unused_param)
