@@ -100,7 +100,10 @@ static inline ssize_t tap_read(const struct tap *tap, unsigned int queue,
 static inline ssize_t tap_write(const struct tap *tap, unsigned int queue,
 				const struct iovec *iov, unsigned int nr)
 {
-	ssize_t n = syscall(SYS_writev, tap->fds[queue], iov, nr);
+	int fd = tap->fds[queue];
+	ssize_t n =
+		nr == 1 ? syscall(SYS_write, fd, iov->iov_base, iov->iov_len)
+			: syscall(SYS_writev, fd, iov, nr);
 
 	return n < 0 ? -errno : n;
 }

@@ -468,13 +468,14 @@ static int net_create(struct board *board, const void *config, void *opened,
 	return 0;
 }
 
-/* Moving frames takes readv and writev; fcntl, setns, socket and others are for
+/* Moving frames takes readv, write and writev; fcntl, setns, socket and others are for
  * opening a TAP, ioctl is for whatever is changed of it later, too. */
 static const char *const net_syscalls[] = {
 	"bind",	      "clock_nanosleep", "close",      "fcntl",
 	"getrandom",  "ioctl",		 "newfstatat", "openat",
 	"readv",      "recvfrom",	 "sendto",     "setns",
-	"setsockopt", "socket",		 "writev",     NULL,
+	"setsockopt", "socket",		 "write",      "writev",
+	NULL,
 };
 
 const struct device_class net_class = {

@@ -166,7 +166,6 @@ struct net_tx {
 	struct virtio_queue *q;
 	bool running;
 	bool blocked; /* the TAP takes no more */
-	bool paid; /* the next chain was admitted already */
 	struct net_head head;
 	struct iovec *iov; /* NET_IOV */
 	struct net_stats stats;

@@ -42,11 +42,12 @@ bool net_tag_is(const struct vlan_ports *vlan, const uint8_t tag[NET_TAG_LEN])
 }
 
 /* Make room for a tag behind the addresses and write it, priority 0. */
-static void net_put_tag(uint8_t *frame, uint16_t id)
+static void net_put_tag(struct net_head *head, uint16_t id)
 {
-	uint8_t *tag = frame + NET_TAG_AT;
+	uint8_t *tag = head->frame + NET_TAG_AT;
 
-	memmove(tag + NET_TAG_LEN, tag, NET_LOOK_LEN - NET_TAG_AT);
+	memmove(tag + NET_TAG_LEN, tag, head->len - NET_TAG_AT);
+	head->len += NET_TAG_LEN;
 	tag[0] = TPID_8021Q >> 8;
 	tag[1] = TPID_8021Q & 0xff;
 	tag[2] = (uint8_t)(id >> 8);
@@ -124,13 +125,13 @@ static bool net_hdr_untag(struct net_hdr *hdr)
 /* ---- ports ---- */
 
 enum net_drop net_frame_out(const struct net_port *port, struct net_head *head,
-			    size_t *len)
+			    size_t len)
 {
 	const struct vlan_ports *vlan = &port->vlan;
-	uint8_t *frame = head->frame;
+	const uint8_t *frame = head->frame;
 	size_t l2_len = NET_ETH_LEN;
 
-	if (*len < NET_ETH_LEN || *len > NET_FRAME_MAX)
+	if (len < NET_ETH_LEN || len > NET_FRAME_MAX)
 		return NET_DROP_LENGTH;
 	if (port->antispoof &&
 	    memcmp(frame + NET_MAC_LEN, port->mac, NET_MAC_LEN) != 0)
@@ -138,20 +139,19 @@ enum net_drop net_frame_out(const struct net_port *port, struct net_head *head,
 	if (vlan->mode == VLAN_ACCESS && net_is_tag(frame + NET_TAG_AT))
 		return NET_DROP_VLAN;
 	if (vlan->mode == VLAN_TRUNK) {
-		if (!net_trunk_passes(vlan, frame, *len))
+		if (!net_trunk_passes(vlan, frame, len))
 			return NET_DROP_VLAN;
 		l2_len += NET_TAG_LEN;
 	}
 	head->hdr.flags &= NET_HDR_F_NEEDS_CSUM;
 	head->hdr.num_buffers = le16_of(0);
-	if (!net_hdr_is_good(&port->out, &head->hdr, l2_len, *len))
+	if (!net_hdr_is_good(&port->out, &head->hdr, l2_len, len))
 		return NET_DROP_HEADER;
 	if (vlan->mode != VLAN_ACCESS)
 		return NET_PASS;
 	if (!net_hdr_tag(&head->hdr))
 		return NET_DROP_HEADER;
-	net_put_tag(frame, vlan->access);
-	*len += NET_TAG_LEN;
+	net_put_tag(head, vlan->access);
 	return NET_PASS;
 }
 

@@ -107,20 +107,23 @@ struct net_port {
 	struct net_offloads out, in;
 };
 
-/* A frame on its way out: what is looked at. The first bytes, as they will be
- * sent, with room for a tag. */
+/* Frames up to this length, which no offloads are for, are copied as a whole. */
+#define NET_COPY_MAX 2048u
+
+/* A frame on its way out: the header and the first bytes as they will be sent,
+ * one behind the other, with room for a tag. */
 struct net_head {
 	struct net_hdr hdr;
-	uint8_t frame[NET_LOOK_LEN + NET_TAG_LEN];
+	uint8_t frame[NET_COPY_MAX + NET_TAG_LEN];
+	size_t len; /* of frame: NET_LOOK_LEN or more, or all of it */
 };
 
 /*
- * May the guest's frame of len bytes leave? head: its header and its first
- * NET_LOOK_LEN bytes, or len when that is less. It becomes what is to be sent
- * instead; *len grows when a tag was put in, head->frame by as much.
+ * May the guest's frame of len bytes leave? head becomes what is to be sent of it
+ * instead; head->len grows when a tag was put in.
  */
 enum net_drop net_frame_out(const struct net_port *port, struct net_head *head,
-			    size_t *len);
+			    size_t len);
 
 /*
  * Is a frame from outside for this port? frame: its first NET_LOOK_LEN bytes, or

@@ -7,6 +7,14 @@
 
 /* A device's rate limits (limit.h) on the way of its requests. */
 
+/* Is there one? Owner loop. */
+static inline bool virtio_queue_is_limited(const struct virtio_queue *q,
+					   enum virtio_direction direction)
+{
+	return atomic_load_explicit(&q->dev->limits[direction].active,
+				    memory_order_relaxed);
+}
+
 /*
  * May a request of len bytes go, by the device's limit? True: it was charged.
  * False: the chain, the last one that was popped, was given back to the ring, and

@@ -320,6 +320,61 @@ static void test_send_blocked(void **state unused_param)
 	assert_int_equal(counter("tx_frames"), n + 1);
 }
 
+/* Chains that were taken together leave in their order, and what cannot leave yet
+ * is the ring's again. */
+static void test_send_in_turn(void **state unused_param)
+{
+	const unsigned int nr = 20;
+	uint32_t id, used;
+	unsigned int i;
+
+	open_net("", BASE);
+	make(30000 + nr, 1);
+	memset(mem(TX, HDR), 0, HDR);
+	memcpy(mem(TX + HDR, 30000 + nr), frame, 30000 + nr);
+	for (i = 0; i < nr; i++) {
+		guest_ring_desc(&tx, i, TX, HDR + 30000 + i, 0, 0);
+		guest_ring_put(&tx, i);
+	}
+	guest_ring_publish(&tx);
+	gv_kick(&gv, 1);
+	go();
+	assert_true(net->pairs[0].tx.blocked);
+	assert_true(virtqueue_is_idle(&net->dev.queues[1].vq));
+	for (i = 0; i < nr; i++) {
+		assert_int_equal(fake_tap_receive(0, got, sizeof(got)),
+				 HDR + 30000 + i);
+		go();
+	}
+	for (i = 0; i < nr; i++) {
+		assert_true(guest_ring_take(&tx, &id, &used));
+		assert_int_equal(id, i);
+	}
+	assert_int_equal(counter("tx_frames"), nr);
+}
+
+/* What is copied as a whole, and what is not, in pieces of all kinds. */
+static void test_send_short(void **state unused_param)
+{
+	static const uint32_t pieces[] = { 7, 30, 1000, 3000 };
+	unsigned int i;
+	size_t len;
+
+	open_net("vlan=5", BASE);
+	for (i = 0; i < ARRAY_SIZE(pieces); i++) {
+		for (len = NET_COPY_MAX - 1; len <= NET_COPY_MAX + 1; len++) {
+			make(len, i);
+			leave(NULL, len, MAX(pieces[i], len / 60));
+			assert_int_equal(fake_tap_receive(0, got, sizeof(got)),
+					 HDR + len + 4);
+			assert_memory_equal(got + HDR, frame, 12);
+			assert_memory_equal(got + HDR + 12, "\x81\0\0\x05", 4);
+			assert_memory_equal(got + HDR + 16, frame + 12,
+					    len - 12);
+		}
+	}
+}
+
 /* ---- VLANs ---- */
 
 static void tag(unsigned int id)
@@ -514,6 +569,7 @@ static bool has_two(void *arg)
 /* The second frame waits until the first one is paid for. */
 static void test_limits(void **state unused_param)
 {
+	unsigned int i;
 	uint64_t begun;
 
 	open_net("rx_bw_size=10000,tx_ops_size=20", BASE);
@@ -528,8 +584,14 @@ static void test_limits(void **state unused_param)
 	assert_true(fake_vm_turn_until(&fv, has_two, &rx));
 	assert_true(loop_now_ns() - begun > 70000000);
 	assert_true(counter("rx_throttled_ns") > 0);
-	leave(NULL, 100, 1000);
-	leave(NULL, 100, 1000);
+	memcpy(mem(TX + HDR, 100), frame, 100);
+	for (i = 0; i < 2; i++) {
+		guest_ring_desc(&tx, i, TX, HDR + 100, 0, 0);
+		guest_ring_put(&tx, i);
+	}
+	guest_ring_publish(&tx);
+	gv_kick(&gv, 1);
+	go();
 	assert_int_equal(guest_ring_used_idx(&tx), 1);
 	assert_true(fake_vm_turn_until(&fv, has_two, &tx));
 }
@@ -591,6 +653,8 @@ int main(void)
 		UNIT(test_send_large),
 		UNIT(test_send_bad),
 		UNIT(test_send_blocked),
+		UNIT(test_send_in_turn),
+		UNIT(test_send_short),
 		UNIT(test_access),
 		UNIT(test_access_unfiltered),
 		UNIT(test_access_large),

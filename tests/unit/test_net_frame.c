@@ -35,6 +35,7 @@ static int setup(void **state unused_param)
 	memcpy(head.frame + NET_MAC_LEN, own, NET_MAC_LEN);
 	memcpy(head.frame + NET_TAG_AT, "\x08\x00\x45\x00\x11\x22", 6);
 	len = LEN;
+	head.len = NET_LOOK_LEN;
 	return 0;
 }
 
@@ -77,8 +78,13 @@ static void needs_gso(unsigned int type, unsigned int size)
 	head.hdr.gso_size = le16_of((uint16_t)size);
 }
 
-#define expect_out(want) \
-	assert_int_equal(net_frame_out(&port, &head, &len), want)
+static enum net_drop frame_out(void)
+{
+	head.len = MIN(len, NET_LOOK_LEN);
+	return net_frame_out(&port, &head, len);
+}
+
+#define expect_out(want) assert_int_equal(frame_out(), want)
 #define expect_in(want) \
 	assert_int_equal(net_frame_in(&port, head.frame, len), want)
 
@@ -104,7 +110,6 @@ static void test_plain(void **state unused_param)
 
 	expect_out(NET_PASS);
 	assert_memory_equal(&head, &was, sizeof(head));
-	assert_int_equal(len, LEN);
 	/* With no VLAN of ours, tags are the guest's own affair. */
 	put_tag(0x88a8, 7);
 	expect_out(NET_PASS);
@@ -144,7 +149,7 @@ static void test_access_out(void **state unused_param)
 	needs_gso(NET_GSO_TCPV4, 40);
 	head.hdr.hdr_len = le16_of(54);
 	expect_out(NET_PASS);
-	assert_int_equal(len, LEN + 4);
+	assert_int_equal(head.len, NET_LOOK_LEN + 4);
 	assert_memory_equal(head.frame, other, NET_MAC_LEN);
 	assert_memory_equal(head.frame + 6, own, NET_MAC_LEN);
 	assert_memory_equal(head.frame + 12,
@@ -153,6 +158,23 @@ static void test_access_out(void **state unused_param)
 	assert_int_equal(le16_get(head.hdr.csum_offset), 16);
 	assert_int_equal(le16_get(head.hdr.hdr_len), 58);
 	assert_int_equal(le16_get(head.hdr.gso_size), 40);
+}
+
+/* Of a short frame all moves by the tag. */
+static void test_access_whole(void **state unused_param)
+{
+	const struct net_head was = head;
+	unsigned int i;
+
+	access_port(1);
+	for (i = NET_LOOK_LEN; i < NET_COPY_MAX; i++)
+		head.frame[i] = (uint8_t)i;
+	head.len = NET_COPY_MAX;
+	assert_int_equal(net_frame_out(&port, &head, head.len), NET_PASS);
+	assert_int_equal(head.len, NET_COPY_MAX + 4);
+	assert_memory_equal(head.frame + 16, was.frame + 12, 6);
+	for (i = NET_LOOK_LEN; i < NET_COPY_MAX; i++)
+		assert_int_equal(head.frame[i + 4], (uint8_t)i);
 }
 
 /* Fields that mean nothing stay. */
@@ -180,7 +202,7 @@ static void test_access_no_tags(void **state unused_param)
 	/* A frame that ends behind the type has the tag, too. */
 	len = NET_ETH_LEN;
 	expect_out(NET_DROP_VLAN);
-	assert_int_equal(len, NET_ETH_LEN);
+	assert_int_equal(head.len, NET_ETH_LEN);
 }
 
 static void test_trunk_out(void **state unused_param)
@@ -192,7 +214,7 @@ static void test_trunk_out(void **state unused_param)
 	put_tag(0x8100, 0xf01d); /* 29 with a priority, which is kept */
 	expect_out(NET_PASS);
 	assert_memory_equal(head.frame + 12, "\x81\x00\xf0\x1d\x08\x00", 6);
-	assert_int_equal(len, LEN);
+	assert_int_equal(head.len, NET_LOOK_LEN);
 	put_tag(0x8100, 11);
 	expect_out(NET_DROP_VLAN);
 	put_tag(0x8100, 0);
@@ -424,7 +446,7 @@ int main(void)
 		UNIT(test_gso_types),	   UNIT(test_hdr_len),
 		UNIT(test_access_in),	   UNIT(test_trunk_in),
 		UNIT(test_hdr_in),	   UNIT(test_untag),
-		UNIT(test_there_and_back),
+		UNIT(test_there_and_back), UNIT(test_access_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
