@@ -212,6 +212,9 @@ int tap_set_filter(struct tap *tap, const struct tap_filter *filter)
 					       .all_multicast = true,
 					       .broadcast = true };
 
+	/* But an only queue never is, and to run one costs who sends 40 ns. */
+	if (!filter && tap->nr_queues == 1)
+		return ioctl(tap->fds[0], TUNDETACHFILTER, &prog) ? -errno : 0;
 	prog.len = (uint16_t)tap_filter_compile(filter ? filter : &all, code);
 	return ioctl(tap->fds[0], TUNATTACHFILTER, &prog) ? -errno : 0;
 }
