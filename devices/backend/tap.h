@@ -91,7 +91,9 @@ int tap_set_queue(struct tap *tap, unsigned int queue, bool attached);
 static inline ssize_t tap_read(const struct tap *tap, unsigned int queue,
 			       const struct iovec *iov, unsigned int nr)
 {
-	ssize_t n = syscall(SYS_readv, tap->fds[queue], iov, nr);
+	int fd = tap->fds[queue];
+	ssize_t n = nr == 1 ? syscall(SYS_read, fd, iov->iov_base, iov->iov_len)
+			    : syscall(SYS_readv, fd, iov, nr);
 
 	return n < 0 ? -errno : n;
 }

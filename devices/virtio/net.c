@@ -468,14 +468,13 @@ static int net_create(struct board *board, const void *config, void *opened,
 	return 0;
 }
 
-/* Moving frames takes readv, write and writev; fcntl, setns, socket and others are for
- * opening a TAP, ioctl is for whatever is changed of it later, too. */
+/* Moving frames takes read, readv, write and writev; fcntl, setns, socket and
+ * others are for opening a TAP, ioctl is for whatever is changed of it later, too. */
 static const char *const net_syscalls[] = {
-	"bind",	      "clock_nanosleep", "close",      "fcntl",
-	"getrandom",  "ioctl",		 "newfstatat", "openat",
-	"readv",      "recvfrom",	 "sendto",     "setns",
-	"setsockopt", "socket",		 "write",      "writev",
-	NULL,
+	"bind",	    "clock_nanosleep", "close",	 "fcntl",      "getrandom",
+	"ioctl",    "newfstatat",      "openat", "read",       "readv",
+	"recvfrom", "sendto",	       "setns",	 "setsockopt", "socket",
+	"write",    "writev",	       NULL,
 };
 
 const struct device_class net_class = {

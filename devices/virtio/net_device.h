@@ -155,9 +155,11 @@ struct net_rx {
 	size_t expect, peak;
 	unsigned int nr_seen;
 	/* where the host puts what is not for the guest, or not yet */
-	struct net_hdr hdr;
+	struct net_buffer {
+		struct net_hdr hdr;
+		uint8_t frame[NET_FRAME_MAX];
+	} * buf;
 	uint8_t tag[NET_TAG_LEN];
-	uint8_t *frame; /* NET_FRAME_MAX */
 	struct iovec *iov; /* NET_IOV */
 	struct net_stats stats;
 };

@@ -7,6 +7,9 @@
  * the buffers that were taken cannot hold ends in a buffer of ours, from where it
  * is copied. So many are taken as a frame like those of late needs.
  *
+ * Where frames of late were short, that is a buffer of ours to begin with: to copy
+ * them takes less than what the host's kernel takes for several buffers (net_tx.c).
+ *
  * Whether a frame is for this port the host's kernel checks before it queues it.
  * Frames that were queued under an older filter, and all where there is none, are
  * read into our buffer, checked, and copied.
@@ -38,15 +41,15 @@ int net_rx_init(struct net_pair *p)
 	rx->patience.on_expire = net_rx_on_patience;
 	rx->iov = calloc(NET_IOV, sizeof(*rx->iov));
 	rx->chains = calloc(NET_IOV, sizeof(struct vq_chain *));
-	rx->frame = malloc(NET_FRAME_MAX);
-	return rx->iov && rx->chains && rx->frame ? 0 : -ENOMEM;
+	rx->buf = malloc(sizeof(*rx->buf));
+	return rx->iov && rx->chains && rx->buf ? 0 : -ENOMEM;
 }
 
 void net_rx_fini(struct net_pair *p)
 {
 	free(p->rx.iov);
 	free(p->rx.chains);
-	free(p->rx.frame);
+	free(p->rx.buf);
 }
 
 /* ---- buffers ---- */
@@ -116,7 +119,7 @@ static unsigned int net_rx_span(const struct net_rx *rx, size_t len)
 /* ---- where a frame is read to ---- */
 
 /* What the call reads into. guest: bytes of the frame that go to the chains; the
- * rest goes to rx->frame, at the same offset. */
+ * rest goes to rx->buf->frame, at the same offset. */
 struct net_rx_layout {
 	struct iovec *iov;
 	unsigned int nr;
@@ -152,10 +155,16 @@ static void net_rx_lay_out(struct net_pair *p, bool own, bool untag,
 	unsigned int i, nr = own ? 0 : net_rx_list(rx), at = NET_IOV_GUEST;
 
 	l->guest = 0;
+	if (own && !untag) {
+		iov[0] = (struct iovec){ rx->buf, sizeof(*rx->buf) };
+		l->iov = iov;
+		l->nr = 1;
+		return;
+	}
 	for (i = 0; i < nr; i++)
 		l->guest += iov[at + i].iov_len;
 	if (l->guest < NET_FRAME_MAX)
-		iov[at + nr++] = (struct iovec){ rx->frame + l->guest,
+		iov[at + nr++] = (struct iovec){ rx->buf->frame + l->guest,
 						 NET_FRAME_MAX - l->guest };
 	nr += at;
 	if (untag) {
@@ -168,12 +177,12 @@ static void net_rx_lay_out(struct net_pair *p, bool own, bool untag,
 		iov[at + 1].iov_len -= NET_TAG_AT;
 		at--;
 	}
-	iov[--at] = (struct iovec){ &rx->hdr, sizeof(rx->hdr) };
+	iov[--at] = (struct iovec){ &rx->buf->hdr, sizeof(struct net_hdr) };
 	l->iov = iov + at;
 	l->nr = nr - at;
 }
 
-/* The whole frame to rx->frame: its first bytes are in the guest's buffers. */
+/* The whole frame to rx->buf->frame: its first bytes are in the guest's buffers. */
 static void net_rx_take_back(struct net_rx *rx, const struct net_rx_layout *l,
 			     bool untag)
 {
@@ -181,10 +190,10 @@ static void net_rx_take_back(struct net_rx *rx, const struct net_rx_layout *l,
 	size_t done = 0;
 
 	if (untag) {
-		done = iov_read(&c, rx->frame, NET_TAG_AT);
+		done = iov_read(&c, rx->buf->frame, NET_TAG_AT);
 		iov_skip(&c, NET_TAG_LEN);
 	}
-	iov_read(&c, rx->frame + done, l->guest - done);
+	iov_read(&c, rx->buf->frame + done, l->guest - done);
 }
 
 /* ---- frames ---- */
@@ -203,10 +212,10 @@ static enum net_drop net_rx_check(const struct net_pair *p, bool own,
 		return NET_DROP_VLAN;
 	if (!own)
 		return len < NET_ETH_LEN ? NET_DROP_LENGTH : NET_PASS;
-	memcpy(look, rx->frame, NET_LOOK_LEN);
+	memcpy(look, rx->buf->frame, NET_LOOK_LEN);
 	if (untag) {
 		memcpy(look + NET_TAG_AT, rx->tag, NET_TAG_LEN);
-		memcpy(look + NET_ETH_LEN + 2, rx->frame + NET_TAG_AT, 2);
+		memcpy(look + NET_ETH_LEN + 2, rx->buf->frame + NET_TAG_AT, 2);
 	}
 	return net_frame_in(&p->port, look, len);
 }
@@ -214,10 +223,8 @@ static enum net_drop net_rx_check(const struct net_pair *p, bool own,
 /* Header and frame to the first nr chains, byte by byte. */
 static void net_rx_copy(struct net_rx *rx, unsigned int nr, size_t len)
 {
-	struct iov_cursor from =
-		iov_cursor_init((struct iovec[]){ { &rx->hdr, sizeof(rx->hdr) },
-						  { rx->frame, len } },
-				2);
+	const struct iovec all = { rx->buf, sizeof(struct net_hdr) + len };
+	struct iov_cursor from = iov_cursor_init(&all, 1);
 	unsigned int i, k;
 
 	for (i = 0; i < nr; i++) {
@@ -229,20 +236,20 @@ static void net_rx_copy(struct net_rx *rx, unsigned int nr, size_t len)
 	}
 }
 
-/* The guest gets the frame of len bytes, which is in rx->frame, or in the chains
+/* The guest gets the frame of len bytes, which is in rx->buf->frame, or in the chains
  * but for its header. */
 static enum net_drop net_rx_deliver(struct net_pair *p, bool own, bool untag,
 				    size_t len)
 {
 	struct net_rx *rx = &p->rx;
-	size_t all = sizeof(rx->hdr) + len;
+	size_t all = sizeof(struct net_hdr) + len;
 	enum net_drop drop;
 	unsigned int nr;
 
 	if (own && !net_rx_gather(p, all))
 		return NET_DROP_TOO_LARGE;
 	nr = net_rx_span(rx, all);
-	drop = net_hdr_in(&p->port, &rx->hdr, untag, (uint16_t)nr);
+	drop = net_hdr_in(&p->port, &rx->buf->hdr, untag, (uint16_t)nr);
 	if (drop)
 		return drop;
 	if (own) {
@@ -250,7 +257,8 @@ static enum net_drop net_rx_deliver(struct net_pair *p, bool own, bool untag,
 	} else {
 		const struct vq_chain *c = rx->chains[rx->first];
 
-		memcpy(c->iov[c->nr_out].iov_base, &rx->hdr, sizeof(rx->hdr));
+		memcpy(c->iov[c->nr_out].iov_base, &rx->buf->hdr,
+		       sizeof(struct net_hdr));
 	}
 	net_rx_push(rx, nr, all);
 	return NET_PASS;
@@ -281,13 +289,13 @@ static enum net_rx_wait net_rx_one(struct net_pair *p, struct net_tally *tally)
 {
 	struct net_rx *rx = &p->rx;
 	bool untag = p->port.vlan.mode == VLAN_ACCESS;
-	bool own = rx->drain || !p->link;
+	bool own = rx->drain || !p->link || rx->expect <= NET_COPY_MAX;
 	struct net_rx_layout l;
 	enum net_drop drop;
 	size_t len;
 	ssize_t n;
 
-	if (p->link && !net_rx_gather(p, sizeof(rx->hdr) + rx->expect) &&
+	if (p->link && !net_rx_gather(p, sizeof(struct net_hdr) + rx->expect) &&
 	    net_rx_should_wait(rx))
 		return NET_RX_BUFFERS;
 	net_rx_lay_out(p, own, untag, &l);
@@ -300,7 +308,9 @@ static enum net_rx_wait net_rx_one(struct net_pair *p, struct net_tally *tally)
 	p->gone |= n == -EBADFD || n == 0;
 	if (p->gone)
 		return NET_RX_FRAMES;
-	len = n > (ssize_t)sizeof(rx->hdr) ? (size_t)n - sizeof(rx->hdr) : 0;
+	len = n > (ssize_t)sizeof(struct net_hdr)
+		      ? (size_t)n - sizeof(struct net_hdr)
+		      : 0;
 	drop = n < 0 ? NET_DROP_HOST : net_rx_check(p, own, untag, len);
 	if (!drop) {
 		len -= untag ? NET_TAG_LEN : 0;
