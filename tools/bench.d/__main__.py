@@ -10,6 +10,7 @@ import tempfile
 import blk
 import boot
 import control
+import fs
 import iperf
 import memory
 import monitors
@@ -21,7 +22,7 @@ import vsock
 
 BENCHES = {"startup": startup, "memory": memory, "blk": blk, "boot": boot,
            "control": control, "net": net, "vsock": vsock,
-           "iperf": iperf}
+           "fs": fs, "iperf": iperf}
 
 
 class Context:

@@ -2,13 +2,16 @@
 """How each monitor is told to run the same guest: one CPU, one device, nothing
 more than that, in the leanest way that its manual knows."""
 
+import contextlib
 import ctypes
 import json
 import os
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 
+from process import Failed, Process
 
 MAC = "02:00:00:00:00:02"
 CID = 3
@@ -28,10 +31,13 @@ class Guest:
     """The machine that is wanted."""
 
     kernel: str
-    # The device: an image, a TAP, or a vsock's socket.
+    # The device: an image, a TAP, a vsock's socket, or a directory.
     disk: str = ""
     tap: str = ""
     vsock: str = ""
+    share: str = ""
+    # May the directory's device wait busily, where it knows how?
+    poll: bool = True
     cmdline: str = ""
     initramfs: str = ""
     # One a vCPU, and whether the host's kernel moves the frames.
@@ -70,6 +76,11 @@ class Monitor:
         """The command line; files that it takes are made in tmp."""
         raise NotImplementedError
 
+    @contextlib.contextmanager
+    def beside(self, guest, tmp):
+        """The processes that it needs beside itself."""
+        yield []
+
 
 class Vmm(Monitor):
     """What all is about."""
@@ -90,6 +101,9 @@ class Vmm(Monitor):
                      f"vhost={'on' if guest.vhost else 'off'}"]
         if guest.vsock:
             argv += ["--vsock", f"cid={CID},socket={guest.vsock}"]
+        if guest.share:
+            argv += ["--fs", f"tag=share,path={guest.share},num_queues=1"
+                     + ("" if guest.poll else ",poll_us=0")]
         if guest.initramfs:
             argv += ["--initramfs", guest.initramfs]
         return argv
@@ -178,6 +192,50 @@ class QemuQ35(Qemu):
         return "virtio-net-pci,disable-legacy=on"
 
 
+class QemuVirtiofsd(QemuQ35):
+    """The same with a directory, which Debian's virtiofsd serves; it has to see the
+    guest's memory."""
+
+    virtiofsd = "/usr/lib/qemu/virtiofsd"
+
+    def words(self, guest):
+        return [self.virtiofsd, "-f", f"--socket-path={self.socket}",
+                "-o", f"source={guest.share},cache=auto,sandbox=chroot"]
+
+    def device(self, guest):
+        return ["-object", f"memory-backend-memfd,id=mem,size={guest.memory_mib}M,share=on",
+                "-machine", "memory-backend=mem",
+                "-chardev", f"socket,id=fs,path={self.socket}",
+                "-device", "vhost-user-fs-pci,chardev=fs,tag=share,queue-size=1024"]
+
+    @contextlib.contextmanager
+    def beside(self, guest, tmp):
+        self.socket = os.path.join(tmp, "virtiofsd.sock")
+        if not os.access(self.virtiofsd, os.X_OK):
+            raise Failed(f"no {self.virtiofsd}: install qemu-system-common")
+        with Process(self.words(guest), tmp) as process:
+            deadline = time.monotonic() + 5
+            while not os.path.exists(self.socket):
+                if time.monotonic() > deadline:
+                    process.fail("no socket")
+                time.sleep(0.01)
+            yield [process.pid]
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.socket)
+
+
+class QemuVirtiofsdRust(QemuVirtiofsd):
+    """The same with the virtiofsd of today, which is what PATH names."""
+
+    def __init__(self, name, path):
+        super().__init__(name, None)
+        self.virtiofsd = path
+
+    def words(self, guest):
+        return [self.virtiofsd, f"--socket-path={self.socket}", f"--shared-dir={guest.share}",
+                "--cache=auto", "--sandbox=chroot"]
+
+
 class QemuPc(QemuQ35):
     """QEMU's older PC, whose root bus takes devices later."""
 
@@ -255,6 +313,8 @@ PEERS = {
     "qemu-iothread": QemuIothread,
     "qemu-q35": QemuQ35,
     "qemu-pc": QemuPc,
+    "qemu-virtiofsd": QemuVirtiofsd,
+    "virtiofsd": QemuVirtiofsdRust,
     "cloud-hypervisor": CloudHypervisor,
     "firecracker": Firecracker,
 }

@@ -71,19 +71,24 @@ def cpu_ns(pid):
     return total
 
 
-def measure_guest(process, monitor, start_helper, placed=None):
+def measure_guest(process, monitor, start_helper, placed=None, also=()):
     """Runs a guest that says READY, BEGIN and RESULT: the numbers of its result,
     the CPU time of the monitor meanwhile, and what the helper said at its end.
-    start_helper() is called at READY, and gives one or None."""
+    start_helper() is called at READY, and gives one or None. also: processes that
+    are part of the monitor."""
     helper = placed
     try:
         process.read_until(b"READY", TIMEOUT_S)
         helper = helper or start_helper()
         place(process.pid)
+        for pid in also:
+            for task, _ in threads(pid):
+                os.sched_setaffinity(task, {HOST_CORE})
+        all_pids = [process.pid, *also]
         process.read_until(b"BEGIN", TIMEOUT_S)
-        before = cpu_ns(process.pid)
+        before = sum(cpu_ns(pid) for pid in all_pids)
         result = numbers(process.read_until(b"RESULT", TIMEOUT_S))
-        spent = cpu_ns(process.pid) - before
+        spent = sum(cpu_ns(pid) for pid in all_pids) - before
     finally:
         said = helper.end() if helper else {}
     process.wait(TIMEOUT_S, monitor.reset_status)
