@@ -130,7 +130,7 @@ class Load:
         """What of the directory the monitor has open."""
         base = f"/proc/{self.process.pid}/fd"
         links = [os.readlink(os.path.join(base, fd)) for fd in os.listdir(base)]
-        return [link for link in links if link.startswith(self.share.base)]
+        return [link for link in links if link.startswith(self.share.path)]
 
     def check_works(self):
         before = self.counters()["requests"]
@@ -165,11 +165,11 @@ def test_remove(run):
 
 def test_limit(run):
     """Requests a second, and bytes, changed as it runs."""
-    with Load(run, ",ops_size=1000,ops_refill_time=100") as load:
+    with Load(run, ",ops_size=20,ops_refill_time=100") as load:
         before, start = load.counters(), time.monotonic()
         time.sleep(1)
         rate = (load.counters()["requests"] - before["requests"]) / (time.monotonic() - start)
-        check(5000 < rate < 12000, "requests a second:", rate)
+        check(100 < rate < 260, "requests a second:", rate)
         check(load.counters()["throttled_ns"] > before["throttled_ns"], "it was not held")
         load.api("set-rate-limit", {"id": "fs", "rate_limiter_config": {"ops": {"size": 0}}})
         load.check_works()
