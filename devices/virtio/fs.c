@@ -89,6 +89,8 @@ static void fs_device_counters(struct virtio_dev *dev, device_emit_fn emit,
 	emit(arg, "open_files", counts.files);
 	emit(arg, "descriptors", counts.fds);
 	emit(arg, "table_bytes", counts.bytes);
+	emit(arg, "dax_faults",
+	     fs->dev.window ? window_faults(fs->dev.window) : 0);
 }
 
 /* ---- life ---- */
@@ -161,6 +163,7 @@ static int fs_build(struct fs *fs, struct board *board, struct error *err)
 		.own_loops = true,
 		.config = &fs->space,
 		.config_len = sizeof(fs->space),
+		.shm = c->dax,
 	};
 	unsigned int i;
 	int r;

@@ -4,6 +4,9 @@
 
 #define FS_VALID_AUTO_S 1u
 #define FS_VALID_ALWAYS_S 86400u
+/* The guest maps files by 2 MiB, with a request each time. What is smaller than
+ * this is better read. */
+#define FS_DAX_MIN (64 * KIB)
 
 uint64_t fs_valid_s(const struct fs *fs)
 {
@@ -24,7 +27,15 @@ static uint32_t fs_rdev(uint32_t major, uint32_t minor)
 	return (minor & 0xff) | (major & 0xfff) << 8 | (minor & 0xfff00) << 12;
 }
 
-void fs_fill_attr(struct fuse_attr *a, const struct statx *sx)
+/* Is the guest to map the file? */
+static bool fs_wants_dax(const struct fs *fs, const struct statx *sx)
+{
+	return S_ISREG(sx->stx_mode) && sx->stx_size >= FS_DAX_MIN &&
+	       fs_has(fs, FUSE_HAS_INODE_DAX);
+}
+
+void fs_fill_attr(const struct fs *fs, struct fuse_attr *a,
+		  const struct statx *sx)
 {
 	*a = (struct fuse_attr){
 		.ino = sx->stx_ino,
@@ -42,6 +53,7 @@ void fs_fill_attr(struct fuse_attr *a, const struct statx *sx)
 		.gid = sx->stx_gid,
 		.rdev = fs_rdev(sx->stx_rdev_major, sx->stx_rdev_minor),
 		.blksize = sx->stx_blksize,
+		.flags = fs_wants_dax(fs, sx) ? FUSE_ATTR_DAX : 0,
 	};
 }
 
@@ -56,7 +68,7 @@ void fs_fill_entry(const struct fs *fs, struct fuse_entry_out *out,
 	out->attr_valid = valid;
 	out->entry_valid_nsec = 0;
 	out->attr_valid_nsec = 0;
-	fs_fill_attr(&out->attr, &entry->attr);
+	fs_fill_attr(fs, &out->attr, &entry->attr);
 	if (entry->submount && fs_has(fs, FUSE_SUBMOUNTS))
 		out->attr.flags |= FUSE_ATTR_SUBMOUNT;
 }

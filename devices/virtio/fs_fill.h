@@ -10,8 +10,9 @@
 
 /* How long the guest may believe names and attributes, in seconds. */
 uint64_t fs_valid_s(const struct fs *fs);
-/* Attributes, but for their flags. */
-void fs_fill_attr(struct fuse_attr *a, const struct statx *sx);
+/* Attributes, but for what only a name has. */
+void fs_fill_attr(const struct fs *fs, struct fuse_attr *a,
+		  const struct statx *sx);
 /* The guest hears of a name, or of what was made. */
 void fs_fill_entry(const struct fs *fs, struct fuse_entry_out *out,
 		   const struct fs_entry *entry);

@@ -12,7 +12,7 @@ static int fs_reply_attr(struct fs_run *r, const struct statx *sx)
 {
 	struct fuse_attr_out out = { .attr_valid = fs_valid_s(r->fs) };
 
-	fs_fill_attr(&out.attr, sx);
+	fs_fill_attr(r->fs, &out.attr, sx);
 	return fs_reply(r, &out, sizeof(out));
 }
 

@@ -81,6 +81,11 @@ static const struct fs_op fs_ops[FS_OPS] = {
 	OP(FUSE_SETLKW, "setlkw", setlk, ARG(fuse_lk_in),
 	   .flags = FS_OP_LOCK_WAIT),
 
+	OP(FUSE_SETUPMAPPING, "setupmapping", setupmapping,
+	   ARG(fuse_setupmapping_in), .flags = FS_OP_SLOW),
+	OP(FUSE_REMOVEMAPPING, "removemapping", removemapping,
+	   ARG(fuse_removemapping_in), .text_max = FS_PAGE,
+	   .flags = FS_OP_SLOW),
 	OP(FUSE_OPENDIR, "opendir", opendir, ARG(fuse_open_in),
 	   REPLY(fuse_open_out)),
 	OP(FUSE_READDIR, "readdir", readdir, ARG(fuse_read_in)),

@@ -32,6 +32,9 @@ fs_do_fn fs_do_open, fs_do_read, fs_do_write, fs_do_release, fs_do_fsync,
 /* fs_lock.c */
 fs_do_fn fs_do_getlk, fs_do_setlk, fs_do_flush;
 
+/* fs_dax.c */
+fs_do_fn fs_do_setupmapping, fs_do_removemapping;
+
 /* fs_dir.c */
 fs_do_fn fs_do_opendir, fs_do_readdir, fs_do_readdirplus;
 

@@ -8,6 +8,10 @@
 #include "devices/virtio/virtio.h"
 #include "vmm/util.h"
 
+/* What guests map at a time, and as much as there may be mappings of that. */
+#define FS_DAX_UNIT (2 * MIB)
+#define FS_DAX_MAX (32 * GIB)
+
 /* clang-format off: one line, one thing to say */
 static const struct param_choice fs_caches[] = {
 	[FS_CACHE_AUTO] = { "auto", NULL },
@@ -80,6 +84,10 @@ static const struct param fs_params[] = {
 	PARAM("queue_size", UINT, struct fs_config, queue_size,
 	      "buffers a queue can hold; less than 512 makes requests smaller",
 	      .def = 1024, .min = 16, .max = 32768, .pow2 = true),
+	PARAM("dax", SIZE, struct fs_config, dax,
+	      "addresses of the guest at which it maps files instead of "
+	      "reading them, a multiple of 2M; it needs 1/64 of that as memory",
+	      .max = FS_DAX_MAX),
 	PARAM("poll_us", UINT, struct fs_config, poll_us,
 	      "longest busy wait for the guest's next request", .unit = "us",
 	      .def = 32, .max = 1000),
@@ -121,6 +129,10 @@ static int fs_check_modes(const void *config, struct error *err)
 		return error_set(
 			err, EINVAL,
 			"writeback=on: needs a cache; leave out cache=never");
+	if (c->dax % FS_DAX_UNIT)
+		return error_set(err, EINVAL,
+				 "dax=%llu: not a multiple of 2M; give one",
+				 (unsigned long long)c->dax);
 	if (c->posix_acl && c->xattr == FS_XATTR_OFF)
 		return error_set(
 			err, EINVAL,

@@ -28,6 +28,7 @@ struct fs_config {
 	uint64_t num_queues; /* 0: by the number of vCPUs */
 	uint64_t queue_size;
 	uint64_t poll_us;
+	uint64_t dax; /* bytes of the window; 0: none */
 	int xattr; /* enum fs_xattr */
 	bool posix_acl;
 	bool locks;

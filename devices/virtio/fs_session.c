@@ -17,6 +17,8 @@
  * defaults, which are for daemons. */
 #define FS_MAX_BACKGROUND 65535u
 #define FS_CONGESTION_THRESHOLD 49149u
+/* Of what is mapped, as a power of two: 4 KiB. */
+#define FS_MAP_ALIGNMENT 12u
 
 /* What is wanted of what the guest offers. NO_OPEN and NO_OPENDIR are only said
  * by the guest. */
@@ -42,6 +44,8 @@ static uint64_t fs_session_flags(const struct fs *fs)
 		f |= FUSE_POSIX_ACL | FUSE_DONT_MASK;
 	if (c->locks)
 		f |= FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS;
+	if (c->dax)
+		f |= FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX;
 	return f;
 }
 
@@ -73,10 +77,19 @@ static int fs_session_reply(struct fs_run *r, const struct fuse_init_in *in)
 		.max_write = r->fs->max_pages * FS_PAGE,
 		.time_gran = 1,
 		.max_pages = (uint16_t)r->fs->max_pages,
+		.map_alignment = r->fs->config.dax ? FS_MAP_ALIGNMENT : 0,
 		.flags2 = (uint32_t)(s->flags >> 32),
 	};
 
 	return fs_reply(r, &out, sizeof(out));
+}
+
+/* The guest knows nothing, and has nothing open and nothing mapped. */
+static void fs_session_forget_all(struct fs *fs)
+{
+	if (fs->dev.window)
+		window_forget(fs->dev.window);
+	fs_tree_forget_all(fs->tree);
 }
 
 int fs_do_init(struct fs_run *r)
@@ -92,7 +105,7 @@ int fs_do_init(struct fs_run *r)
 	if (in->major < FUSE_KERNEL_VERSION || in->minor < FS_PROTO_MINOR_MIN)
 		return -EPROTO;
 	atomic_store(&fs->has_session, false);
-	fs_tree_forget_all(fs->tree);
+	fs_session_forget_all(fs);
 	fs_session_negotiate(fs, in);
 	atomic_store(&fs->used, true);
 	atomic_store(&fs->has_session, true);
@@ -102,7 +115,7 @@ int fs_do_init(struct fs_run *r)
 int fs_do_destroy(struct fs_run *r)
 {
 	atomic_store(&r->fs->has_session, false);
-	fs_tree_forget_all(r->fs->tree);
+	fs_session_forget_all(r->fs);
 	return 0;
 }
 
@@ -121,7 +134,7 @@ static void fs_session_forget(struct pool_job *job)
 
 	fs->forgets_seen = atomic_load(&fs->forgets);
 	if (!atomic_load(&fs->has_session))
-		fs_tree_forget_all(fs->tree);
+		fs_session_forget_all(fs);
 }
 
 static void fs_session_submit(struct fs *fs)

@@ -4,7 +4,7 @@
  * A driver without manners on a shared directory: the input is a row of requests,
  * whole ones that were changed, and bytes that are none. What must hold: each is
  * answered, or the device asks for its reset; a pause and a reset leave nothing in
- * flight and nothing open; and what is beside the directory is as it was.
+ * flight, open or mapped; and what is beside the directory is as it was.
  */
 #include <fcntl.h>
 #include <ftw.h>
@@ -283,7 +283,7 @@ static void remove_files(void)
 static void set_up(void)
 {
 	log_init(open("/dev/null", O_WRONLY | O_CLOEXEC), LOG_ERROR);
-	guest_fs_init(&g, "id=share,locks=on,posix_acl=on");
+	guest_fs_init(&g, "id=share,locks=on,posix_acl=on,dax=4M");
 	make_outside();
 	atexit(remove_files);
 }
@@ -292,6 +292,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct stream s = { data, size };
 	struct fs_counts counts;
+	struct window_map map;
 	unsigned int i;
 
 	if (!g.dev)
@@ -304,6 +305,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(gv_read(&g.gv, GV_STATUS, 1) == 0);
 	fs_tree_count(the_fs()->tree, &counts);
 	require(counts.inodes == 1 && !counts.files);
+	require(!window_next(the_fs()->dev.window, 0, &map));
 	check_outside();
 	return 0;
 }

@@ -87,6 +87,51 @@ def test_modes(run):
     judge(run, ".locks", "locks=on", "modes=1 test=locks")
 
 
+DAX = 64 << 20
+
+
+def boot_dax(run, share, words="", cmdline=""):
+    """The guest's tests of a window; the host cuts a file when it is told to."""
+    argv = run.monitor.argv(os.path.join(run.guests, "share.elf"),
+                            f"tag=share seed={run.args.seed} dax={DAX} {cmdline}", [],
+                            options=["--fs", f"tag=share,id=shared,path={share.path},num_queues=2,"
+                                             f"dax={DAX}{words}"])
+    lines = []
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
+        killer = threading.Timer(120, process.kill)
+        killer.start()
+        for line in process.stdout:
+            lines.append(line.strip())
+            if lines[-1] == "CUT":
+                time.sleep(0.05)
+                os.truncate(os.path.join(share.path, "cut"), 4096)
+        error = process.stderr.read()
+        killer.cancel()
+    return lines, error, process.returncode
+
+
+def test_dax(run):
+    share = Share(run)
+    lines, error, status = boot_dax(run, share)
+    tests = [line for line in lines if line[:5] in ("PASS ", "FAIL ")]
+    for line in tests:
+        run.result("fs." + line[5:].split(":")[0], None if line[:4] == "PASS" else line)
+    check(status == 0 and "DONE" in lines, "the guest did not finish:", lines[-3:], error)
+    check(error.count("touched memory with no file behind it") == 1, "not said once:", error)
+    share.check_outside()
+
+
+def test_dax_end(run):
+    """A guest that writes where it may only read ends, and the log says by what."""
+    share = Share(run)
+    lines, error, status = boot_dax(run, share, ",readonly=on", "dax_end=1")
+    check("WRITES" in lines and status not in (None, 0), lines[-3:], error)
+    check("shared: the guest cannot have memory" in error, "nothing names it:", error)
+    check("KVM gave up on the guest" in error, error)
+    share.check_outside()
+
+
 class Load:
     """share.elf that never has enough, and the control socket."""
 
@@ -163,6 +208,19 @@ def test_remove(run):
             load.until("LOAD", turn + 1)
 
 
+def test_remove_dax(run):
+    """The same with a window, which is hot-added as well."""
+    with Load(run, f",dax={DAX}") as load:
+        for turn in range(1, 4):
+            load.check_works()
+            load.api("remove-device", {"id": "fs"})
+            load.until("EJECT", turn)
+            wait_for(lambda: not load.api("info", method="GET")["config"].get("fs"))
+            load.api("add-fs", {"id": "fs", "tag": "share", "path": load.share.path,
+                                "num_queues": 2, "dax": 2 * DAX})
+            load.until("LOAD", turn + 1)
+
+
 def test_limit(run):
     """Requests a second, and bytes, changed as it runs."""
     with Load(run, ",ops_size=20,ops_refill_time=100") as load:
@@ -178,7 +236,10 @@ def test_limit(run):
 CASES = (
     ("opcodes", test_opcodes),
     ("modes", test_modes),
+    ("dax", test_dax),
+    ("dax_end", test_dax_end),
     ("pause", test_pause),
     ("remove", test_remove),
+    ("remove_dax", test_remove_dax),
     ("limit", test_limit),
 )

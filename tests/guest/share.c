@@ -6,7 +6,8 @@
  * The host has put there: `file`, with SHARE_TEXT; `dir` with 300 empty files;
  * `large` of 1 MiB; `fifo`, `device`; `absolute` and `upwards`, links out of the
  * directory. It looks at what is outside afterwards. Parameters: tag=, seed=,
- * count= of garbage; modes=1: the tests of other options; load=1: no tests, but
+ * count= of garbage; modes=1: the tests of other options; dax=: those of a window
+ * of that size, dax_end=1: the one that ends the machine; load=1: no tests, but
  * requests without end, for the host to take the device away meanwhile.
  */
 #include "share.h"
@@ -60,6 +61,17 @@ static const struct test mode_tests[] = {
 	SHARE_TEST(locks),
 };
 
+static const struct test dax_tests[] = {
+	SHARE_TEST(dax_map),	 SHARE_TEST(dax_bar),
+	SHARE_TEST(dax_payload), SHARE_TEST(dax_refused),
+	SHARE_TEST(dax_cut),	 SHARE_TEST(dax_cut_by_host),
+	SHARE_TEST(dax_nothing),
+};
+
+static const struct test dax_end_tests[] = {
+	SHARE_TEST(dax_end),
+};
+
 static const char *share_prepare(void)
 {
 	return fuse_begin(&share, SHARE_QUEUES);
@@ -74,7 +86,11 @@ void guest_main(const struct guest_info *info)
 		power_off_failed(why);
 	if (param_number("load", 0))
 		power_off_failed(share_load());
-	if (param_number("modes", 0))
+	if (param_number("dax_end", 0))
+		report_run(dax_end_tests, 1, share_prepare);
+	else if (param_number("dax", 0))
+		report_run(dax_tests, ARRAY_SIZE(dax_tests), share_prepare);
+	else if (param_number("modes", 0))
 		report_run(mode_tests, ARRAY_SIZE(mode_tests), share_prepare);
 	else
 		report_run(share_tests, ARRAY_SIZE(share_tests), share_prepare);

@@ -62,6 +62,16 @@ const char *share_reset_under_load(void);
 /* Ends only when something is wrong. */
 const char *share_load(void);
 
+/* share_dax.c: for a device with dax= */
+const char *share_dax_map(void);
+const char *share_dax_bar(void);
+const char *share_dax_payload(void);
+const char *share_dax_refused(void);
+const char *share_dax_cut(void);
+const char *share_dax_cut_by_host(void);
+const char *share_dax_nothing(void);
+const char *share_dax_end(void);
+
 /* share_modes.c: for a device with other options */
 const char *share_readonly(void);
 const char *share_always(void);

@@ -52,6 +52,8 @@ static const struct kind kinds[] = {
 	{ FUSE_COPY_FILE_RANGE, sizeof(struct fuse_copy_file_range_in), 0 },
 	{ FUSE_OP_COPY_FILE_RANGE_64, sizeof(struct fuse_copy_file_range_in),
 	  0 },
+	{ FUSE_SETUPMAPPING, sizeof(struct fuse_setupmapping_in), 0 },
+	{ FUSE_REMOVEMAPPING, sizeof(struct fuse_removemapping_in), 0 },
 	{ FUSE_SYNCFS, sizeof(struct fuse_syncfs_in), 0 },
 	{ FUSE_TMPFILE, sizeof(struct fuse_create_in), 1 },
 	{ FUSE_OP_STATX, 24, 0 },

@@ -387,6 +387,14 @@ static bool gfs_sample_file(struct gfs_request *q, uint32_t opcode,
 		    .nodeid_out = t->file, .fh_out = t->fh, .off_out = 4096,
 		    .len = 8);
 		return true;
+	case FUSE_SETUPMAPPING:
+		ADD(q, fuse_setupmapping_in, .len = 4096,
+		    .flags = FUSE_SETUPMAPPING_FLAG_READ);
+		return true;
+	case FUSE_REMOVEMAPPING:
+		ADD(q, fuse_removemapping_in, .count = 1);
+		ADD(q, fuse_removemapping_one, .len = 4096);
+		return true;
 	case FUSE_GETLK:
 	case FUSE_SETLK:
 	case FUSE_SETLKW:

@@ -235,7 +235,7 @@ static void test_short(void **state unused_param)
 			assert_int_equal(gfs_send(&g, &q), -EINVAL);
 		}
 	}
-	assert_int_equal(nr, 43);
+	assert_int_equal(nr, 45);
 	assert_int_equal(gfs_getattr(&g, target.file, NULL), 0);
 	assert_false(status() & VIRTIO_STATUS_NEEDS_RESET);
 }

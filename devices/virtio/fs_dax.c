@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * DAX: the guest has files of the host in the device's shared memory region, and
+ * reads and writes them there without requests. It says which part of which file
+ * is to be where; the host's page cache is the only one.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "devices/virtio/fs_decode.h"
+#include "devices/virtio/fs_ops.h"
+
+int fs_do_setupmapping(struct fs_run *r)
+{
+	const struct fuse_setupmapping_in *in = r->arg;
+	const struct window_map map = {
+		.off = in->moffset,
+		.len = in->len,
+		.file = r->req->head.nodeid,
+		.file_off = in->foffset,
+		.writable = in->flags & FUSE_SETUPMAPPING_FLAG_WRITE,
+	};
+	struct fs *fs = r->fs;
+	int fd, e;
+
+	if (!fs->dev.window)
+		return -ENOSYS;
+	if (!window_fits(fs->dev.window, &map))
+		return -EINVAL;
+	/* in->fh counts for nothing: Linux has none to send. */
+	fd = fs_lend(fs->tree, map.file, map.writable);
+	if (fd < 0)
+		return fd;
+	e = window_map(fs->dev.window, &map, fd);
+	fs_lend_end(fs->tree, fd);
+	return e;
+}
+
+int fs_do_removemapping(struct fs_run *r)
+{
+	const struct fuse_removemapping_in *in = r->arg;
+	struct fuse_removemapping_one one;
+	int e = 0;
+
+	if (in->count != r->text_len / sizeof(one) || r->text_len % sizeof(one))
+		return -EINVAL;
+	if (!r->fs->dev.window)
+		return -ENOSYS;
+	for (uint32_t i = 0; i < in->count && !e; i++) {
+		memcpy(&one, r->text + i * sizeof(one), sizeof(one));
+		e = window_unmap(r->fs->dev.window, one.moffset, one.len);
+	}
+	return e;
+}
