@@ -64,6 +64,9 @@ bool fs_caller_can_change(void)
 void fs_thread_own(void)
 {
 	caller.own = true;
+	/* Its umask is its own, whatever others of the process have. */
+	unshare(CLONE_FS);
+	umask(0);
 }
 
 /* The first time on this thread. */

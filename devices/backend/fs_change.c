@@ -150,8 +150,8 @@ static int made_open(struct fs_tree *t, struct change_dir *d, int fd,
 		     const struct fs_make *make, struct fs_entry *entry,
 		     struct fs_opened *opened)
 {
+	int flags = make->flags, r;
 	struct fs_inode *inode;
-	int r;
 
 	r = fs_node_enter(t, d->inode, d->ref.fd, make->name ? make->name : "",
 			  fd, entry, &inode);
@@ -161,8 +161,12 @@ static int made_open(struct fs_tree *t, struct change_dir *d, int fd,
 	opened->direct = t->config.cache == FS_CACHE_NEVER;
 	if (!make->name)
 		r = made_keep(t, inode, fd);
+	/* Asked for at open, it might fail with the file made already. */
+	if (make->flags & O_DIRECT &&
+	    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_DIRECT))
+		flags &= ~O_DIRECT;
 	if (!r)
-		r = fs_file_add(t, inode, fd, make->flags, &opened->fh);
+		r = fs_file_add(t, inode, fd, flags, &opened->fh);
 	if (r) {
 		fs_forget(t, entry->nodeid, 1);
 		fs_inode_put(t, inode);

@@ -41,8 +41,12 @@ static bool data_undirect(const struct fs_use *use)
 {
 	int flags = fcntl(use->fd, F_GETFL);
 
-	return flags >= 0 && flags & O_DIRECT &&
-	       !fcntl(use->fd, F_SETFL, flags & ~O_DIRECT);
+	if (flags < 0 || !(flags & O_DIRECT) ||
+	    fcntl(use->fd, F_SETFL, flags & ~O_DIRECT))
+		return false;
+	if (!(flags & (O_SYNC | O_DSYNC)))
+		atomic_fetch_and(&use->file->flags, ~(uint32_t)FS_FILE_WAITS);
+	return true;
 }
 
 /* Is there nothing behind offset? */

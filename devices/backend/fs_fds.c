@@ -67,13 +67,23 @@ void fs_fds_fini(struct fs_tree *t)
 
 /* ---- the clock, under the lock ---- */
 
+/* An entry can be closed for another one's sake, or cannot any more. */
+static void entry_cached(struct fs_fds *f, uint32_t i, bool cached)
+{
+	uint32_t change = cached ? 1 : UINT32_MAX;
+
+	f->nr_cached += change;
+	if (f->fd[i].below)
+		atomic_fetch_add(&f->nr_below, change);
+}
+
 /* An entry is nobody's any more. Returns its descriptor. */
 static int entry_free(struct fs_tree *t, uint32_t i)
 {
 	struct fs_fds *f = &t->fds;
 
 	if (!f->fd[i].pinned)
-		f->nr_cached--;
+		entry_cached(f, i, false);
 	f->fd[i].pinned = 0;
 	f->fd[i].next = f->free;
 	f->free = i;
@@ -207,8 +217,9 @@ static uint32_t inode_set_fd(struct fs_tree *t, struct fs_inode *inode, int fd)
 		return 0;
 	e->fd = fd;
 	e->pinned = 0;
+	e->below = inode->mount;
 	atomic_store(&e->credit, FS_FDS_CREDIT);
-	f->nr_cached++;
+	entry_cached(f, i, true);
 	atomic_store(&e->owner, fs_number(fs_inode_slot(t, inode), 1));
 	atomic_store(&inode->fd, i);
 	return i;
@@ -263,7 +274,7 @@ int fs_fds_keep(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref)
 			r = -EAGAIN;
 	}
 	if (!r && !f->fd[ref->entry].pinned++)
-		f->nr_cached--;
+		entry_cached(f, ref->entry, false);
 	pthread_mutex_unlock(&f->lock);
 	if (r)
 		fs_fds_uncharge(t);
@@ -278,7 +289,7 @@ void fs_fds_unkeep(struct fs_tree *t, const struct fs_ref *ref)
 		return;
 	pthread_mutex_lock(&f->lock);
 	if (!--f->fd[ref->entry].pinned)
-		f->nr_cached++;
+		entry_cached(f, ref->entry, true);
 	pthread_mutex_unlock(&f->lock);
 }
 

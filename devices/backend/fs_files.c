@@ -89,6 +89,9 @@ int fs_file_add(struct fs_tree *t, struct fs_inode *inode, int fd, int flags,
 	file->inode = fs_inode_slot(t, inode);
 	file->dir = dir;
 	atomic_store(&file->flags, file_flags(flags));
+	file->below = inode->mount && t->config.cache == FS_CACHE_ALWAYS;
+	if (file->below)
+		atomic_fetch_add(&f->nr_below, 1);
 	atomic_fetch_add(&f->nr, 1);
 	*fh = fs_number(generation, i);
 	atomic_store(&file->word, fs_number(generation, 1));
@@ -113,6 +116,8 @@ void fs_file_put(struct fs_tree *t, struct fs_file *file)
 		free(file->dir->buf);
 		free(file->dir);
 	}
+	if (file->below)
+		atomic_fetch_sub(&f->nr_below, 1);
 	atomic_fetch_sub(&f->nr, 1);
 	pthread_mutex_lock(&f->lock);
 	file->next = f->free;

@@ -47,7 +47,7 @@ bool fs_mount_is(const struct fs_tree *t, uint16_t mount,
 /* The entry of a mount, held, or 0. A mount's number may be another's later,
  * where the kernel has no unique ones: the root tells then. Under the lock. */
 static uint16_t mounts_find(struct fs_tree *t, const struct statx *stx,
-			    bool root)
+			    const struct fs_identity *id)
 {
 	struct fs_mounts *ms = &t->mounts;
 
@@ -55,7 +55,8 @@ static uint16_t mounts_find(struct fs_tree *t, const struct statx *stx,
 		struct fs_mount *m = &ms->mount[i];
 
 		if (!m->used || !fs_mount_is(t, (uint16_t)i, stx) ||
-		    (root && m->root_ino != stx->stx_ino))
+		    (id->root &&
+		     (m->root_ino != id->ino || m->root_btime != id->btime)))
 			continue;
 		atomic_fetch_add(&m->nr, 1);
 		return (uint16_t)i;
@@ -110,7 +111,8 @@ int fs_mount_get(struct fs_tree *t, const struct fs_inode *parent, int fd,
 	const struct fs_mount *up = &ms->mount[parent->mount];
 	struct fs_mount new = { .mnt_id = stx->stx_mnt_id,
 				.dev = fs_stat_dev(stx),
-				.root_ino = stx->stx_ino };
+				.root_ino = id->ino,
+				.root_btime = id->btime };
 
 	id->root = up->mnt_id != stx->stx_mnt_id;
 	if (fs_mount_is(t, parent->mount, stx)) {
@@ -118,13 +120,13 @@ int fs_mount_get(struct fs_tree *t, const struct fs_inode *parent, int fd,
 		return 0;
 	}
 	pthread_mutex_lock(&ms->lock);
-	id->mount = mounts_find(t, stx, id->root);
+	id->mount = mounts_find(t, stx, id);
 	pthread_mutex_unlock(&ms->lock);
 	if (id->mount)
 		return 0;
 	new.handles = id->root ? mount_has_handles(fd, name, stx) : up->handles;
 	pthread_mutex_lock(&ms->lock);
-	id->mount = mounts_find(t, stx, id->root);
+	id->mount = mounts_find(t, stx, id);
 	if (!id->mount) {
 		id->mount = mounts_add(t, &new);
 		if (id->mount && !id->root)
@@ -206,36 +208,58 @@ static uint32_t mount_retire(struct fs_tree *t, uint16_t mount)
 	return root;
 }
 
-/* What is not used again until the next time is idle then. Nothing of a mount
- * that the guest knows no more is kept: its root goes, then the entry. */
-static void mount_trim(struct fs_tree *t, uint16_t mount)
+/* The mount above that of an inode which is a mount's root. */
+static uint16_t mount_above(struct fs_tree *t, struct fs_inode *root)
+{
+	char name[NAME_MAX + 1];
+	struct fs_inode *parent = fs_inode_parent(t, root, name);
+	uint16_t mount = 0;
+
+	if (parent) {
+		mount = parent->mount;
+		fs_inode_put(t, parent);
+	}
+	return mount;
+}
+
+void fs_mount_settle(struct fs_tree *t, uint16_t mount)
 {
 	struct fs_mounts *ms = &t->mounts;
-	uint32_t root;
 
-	do {
-		root = 0;
+	while (mount) {
+		uint16_t above = mount;
+		uint32_t root = 0;
+
 		pthread_mutex_lock(&ms->lock);
-		if (mount < ms->nr_entries && ms->mount[mount].used) {
-			atomic_store(&ms->mount[mount].busy, false);
+		if (ms->mount[mount].used)
 			root = mount_retire(t, mount);
-		}
 		pthread_mutex_unlock(&ms->lock);
-		if (root)
-			fs_inode_put(t, &t->table.inode[root]);
-	} while (root);
+		if (!root)
+			return;
+		if (t->table.inode[root].mount == mount)
+			above = mount_above(t, &t->table.inode[root]);
+		fs_inode_put(t, &t->table.inode[root]);
+		/* Without its root there is nothing of the entry left. */
+		pthread_mutex_lock(&ms->lock);
+		if (ms->mount[mount].used)
+			mount_retire(t, mount);
+		pthread_mutex_unlock(&ms->lock);
+		mount = above == mount ? 0 : above;
+	}
 }
 
 void fs_tree_trim(struct fs_tree *t)
 {
+	struct fs_mounts *ms = &t->mounts;
 
 	fs_implicit_trim(t, mount_is_idle);
 	fs_fds_trim(t, mount_is_idle);
+	/* What is not used again until the next time is idle then. */
 	for (uint32_t i = 1; i < FS_MOUNTS_MAX; i++)
-		mount_trim(t, (uint16_t)i);
+		atomic_store(&ms->mount[i].busy, false);
 }
 
 bool fs_tree_wants_trim(const struct fs_tree *t)
 {
-	return atomic_load(&t->mounts.nr_below);
+	return atomic_load(&t->fds.nr_below) || atomic_load(&t->files.nr_below);
 }

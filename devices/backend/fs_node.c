@@ -250,10 +250,11 @@ static struct fs_inode *node_known(struct fs_tree *t, struct fs_inode *parent,
 	struct statx stx;
 	bool handles;
 
-	if (fs_stat(fd, "", &stx) ||
-	    fs_mount_get(t, parent, fd, NULL, &stx, &id))
+	if (fs_stat(fd, "", &stx))
 		return NULL;
 	fs_node_identify(&stx, &id);
+	if (fs_mount_get(t, parent, fd, NULL, &stx, &id))
+		return NULL;
 	handles = !id.root && t->mounts.mount[id.mount].handles;
 	if (handles && !S_ISDIR(stx.stx_mode) && stx.stx_nlink > 1) {
 		fs_mount_put(t, parent, id.mount);

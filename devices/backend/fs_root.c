@@ -140,16 +140,11 @@ int fs_tree_open(struct fs_tree **result, const struct fs_tree_config *config,
 
 void fs_tree_forget_all(struct fs_tree *t)
 {
-	uint32_t mounts;
-
 	fs_locks_forget_all(t);
 	fs_files_forget_all(t);
 	fs_table_forget_all(t);
-	/* A mount's root is known by a directory of the mount above. */
-	do {
-		mounts = atomic_load(&t->mounts.nr_below);
-		fs_tree_trim(t);
-	} while (atomic_load(&t->mounts.nr_below) < mounts);
+	for (uint16_t i = 1; i < FS_MOUNTS_MAX; i++)
+		fs_mount_settle(t, i);
 }
 
 void fs_tree_close(struct fs_tree *t)

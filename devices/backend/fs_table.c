@@ -645,6 +645,7 @@ void fs_forget(struct fs_tree *t, uint64_t nodeid, uint64_t nr)
 	struct fs_inode *inode = fs_inode_get(t, nodeid);
 	struct fs_shard *shard;
 	bool last, excess;
+	uint16_t mount;
 
 	if (!inode) {
 		forget_warn(t, nodeid);
@@ -663,11 +664,14 @@ void fs_forget(struct fs_tree *t, uint64_t nodeid, uint64_t nr)
 	pthread_mutex_unlock(&shard->lock);
 	if (excess)
 		forget_warn(t, nodeid);
+	mount = inode->mount;
 	if (last) {
 		fs_implicit_drop(t, nodeid);
 		fs_inode_put(t, inode);
 	}
 	fs_inode_put(t, inode);
+	if (last)
+		fs_mount_settle(t, mount);
 }
 
 bool fs_inode_is_known(struct fs_tree *t, struct fs_inode *inode)

@@ -165,6 +165,7 @@ struct fs_fd {
 	uint32_t next; /* free */
 	_Atomic uint8_t credit; /* rounds of the clock that it outlives */
 	uint8_t pinned; /* reasons to keep it; lock */
+	bool below; /* in a mount below the tree; lock */
 };
 
 struct fs_fds {
@@ -175,6 +176,7 @@ struct fs_fds {
 	_Atomic uint32_t used; /* all */
 	pthread_mutex_t lock; /* of what follows */
 	uint32_t nr_cached; /* not pinned */
+	_Atomic uint32_t nr_below; /* of these, in mounts below the tree */
 	uint32_t nr_entries; /* ever used */
 	uint32_t free;
 	uint32_t hand;
@@ -221,6 +223,7 @@ struct fs_mount {
 	uint64_t mnt_id;
 	uint64_t dev;
 	uint64_t root_ino;
+	uint32_t root_btime; /* hashed */
 	/* Slot of its root, with a reference; 0: not known yet. It stays while
 	 * there are other inodes of the mount. */
 	_Atomic uint32_t root;
@@ -249,6 +252,9 @@ void fs_mount_set_root(struct fs_tree *t, uint16_t mount,
 /* The caller holds an inode of it, or does no more with it. */
 void fs_mount_put(struct fs_tree *t, const struct fs_inode *parent,
 		  uint16_t mount);
+/* The guest has forgotten an inode of the mount: an entry with no other one goes,
+ * and so on with the mount above. */
+void fs_mount_settle(struct fs_tree *t, uint16_t mount);
 /* Something is done in the inode's mount: fs_tree_trim() leaves it. */
 void fs_mount_touch(struct fs_tree *t, const struct fs_inode *inode);
 /* Does stx tell of this mount? */
@@ -329,6 +335,7 @@ struct fs_file {
 	_Atomic uint32_t flags;
 	uint32_t inode; /* slot, with a reference */
 	uint32_t next; /* free */
+	bool below; /* counts in fs_files.nr_below */
 	struct fs_dir *dir; /* of a directory */
 };
 
@@ -342,6 +349,7 @@ struct fs_files {
 	_Atomic uint32_t generation;
 	_Atomic uint32_t nr;
 	_Atomic uint32_t nr_dirs;
+	_Atomic uint32_t nr_below; /* nobody opened, in mounts below the tree */
 	pthread_mutex_t lock; /* of what follows */
 	uint32_t nr_entries;
 	uint32_t free;

@@ -219,6 +219,42 @@ static const struct device_root fs_root = {
 	.cmdline = "root=rootfs rootfstype=virtiofs",
 };
 
+/* What requests make, most of it; clone, mount_setattr and those of processes are
+ * for a clone of the tree, those of sockets for one that is handed over. */
+static const char *const fs_syscalls[] = {
+	"capget",	 "capset",
+	"clone",	 "close",
+	"connect",	 "copy_file_range",
+	"fallocate",	 "fchmod",
+	"fchmodat",	 "fchmodat2",
+	"fchownat",	 "fcntl",
+	"fdatasync",	 "flock",
+	"fstatfs",	 "fsync",
+	"ftruncate",	 "getdents64",
+	"getegid",	 "geteuid",
+	"getgroups",	 "getxattr",
+	"kill",		 "linkat",
+	"listxattr",	 "lseek",
+	"mkdirat",	 "mknodat",
+	"mount_setattr", "name_to_handle_at",
+	"newfstatat",	 "open_by_handle_at",
+	"open_tree",	 "openat",
+	"openat2",	 "pause",
+	"poll",		 "prctl",
+	"preadv2",	 "prlimit64",
+	"pwritev2",	 "readlinkat",
+	"recvmsg",	 "removexattr",
+	"renameat2",	 "sendto",
+	"setfsgid",	 "setfsuid",
+	"setgroups",	 "setsockopt",
+	"setxattr",	 "socket",
+	"statx",	 "symlinkat",
+	"syncfs",	 "umask",
+	"unlinkat",	 "unshare",
+	"utimensat",	 "wait4",
+	"write",	 NULL,
+};
+
 const struct device_class fs_class = {
 	.name = "fs",
 	.kind = DEVICE_VIRTIO,
@@ -229,6 +265,7 @@ const struct device_class fs_class = {
 	.peer_keys = fs_peer_keys,
 	.unique = "tag",
 	.root = &fs_root,
+	.syscalls = fs_syscalls,
 	.open = fs_device_open,
 	.close = fs_device_close,
 	.create = fs_device_create,

@@ -22,6 +22,7 @@ static void idle_a_second(void)
 static void test_comes_and_goes(void **state unused_param)
 {
 	struct fs_entry before, root, dir, file, after;
+	struct fs_counts counts;
 	struct statx attr;
 
 	assert_int_equal(mkdir(at("sub"), 0755), 0);
@@ -33,7 +34,6 @@ static void test_comes_and_goes(void **state unused_param)
 	host_write("sub/dir/file", "inside");
 	root = look("sub");
 	assert_true(root.submount);
-	assert_true(fs_tree_wants_trim(tree));
 	assert_int_not_equal(root.nodeid, before.nodeid);
 	dir = look_in(root.nodeid, "dir");
 	assert_false(dir.submount);
@@ -44,7 +44,10 @@ static void test_comes_and_goes(void **state unused_param)
 	idle_a_second();
 	assert_int_equal(fs_getattr(tree, file.nodeid, 0, &attr), 0);
 	assert_int_equal(umount(at("sub")), -1);
+	assert_true(fs_tree_wants_trim(tree));
 	idle_a_second();
+	/* Nothing is left to be looked after. */
+	assert_false(fs_tree_wants_trim(tree));
 	assert_int_equal(umount(at("sub")), 0);
 	assert_int_equal(fs_getattr(tree, file.nodeid, 0, &attr), -ESTALE);
 	assert_int_equal(fs_getattr(tree, root.nodeid, 0, &attr), -ESTALE);
@@ -54,8 +57,9 @@ static void test_comes_and_goes(void **state unused_param)
 	fs_forget(tree, file.nodeid, 1);
 	fs_forget(tree, dir.nodeid, 1);
 	fs_forget(tree, root.nodeid, 1);
-	idle_a_second();
 	assert_false(fs_tree_wants_trim(tree));
+	fs_tree_count(tree, &counts);
+	assert_int_equal(counts.inodes, 2);
 }
 
 /* What is used stays for half a second at least. */
@@ -116,6 +120,7 @@ static void test_mounted_again(void **state unused_param)
 static void test_nested(void **state unused_param)
 {
 	struct fs_entry a, b, f;
+	struct fs_counts counts;
 	struct statx attr;
 
 	assert_int_equal(mkdir(at("a"), 0755), 0);
@@ -127,12 +132,18 @@ static void test_nested(void **state unused_param)
 	b = look_in(a.nodeid, "b");
 	assert_true(b.submount);
 	f = look_in(b.nodeid, "f");
+	fs_forget(tree, a.nodeid, 1);
 	idle_a_second();
 	assert_int_equal(fs_getattr(tree, f.nodeid, 0, &attr), 0);
 	idle_a_second();
 	assert_int_equal(umount(at("a/b")), 0);
 	assert_int_equal(umount(at("a")), 0);
 	assert_int_equal(fs_getattr(tree, f.nodeid, 0, &attr), -ESTALE);
+	/* The mount above goes with the one below it. */
+	fs_forget(tree, b.nodeid, 1);
+	fs_forget(tree, f.nodeid, 1);
+	fs_tree_count(tree, &counts);
+	assert_int_equal(counts.inodes, 1);
 }
 
 /* A file may be a mount too, as container runtimes do with resolv.conf. */
