@@ -373,7 +373,7 @@ static int rename_known(struct fs_tree *t, const struct fs_call *call,
 			const struct fs_rename *r)
 {
 	bool exchange = r->flags & RENAME_EXCHANGE;
-	struct change_victim moved = { NULL }, v = { NULL };
+	struct change_victim moved = { .inode = NULL }, v = { .inode = NULL };
 	int ret = 0;
 
 	if (!t->mounts.mount[from->inode->mount].handles)

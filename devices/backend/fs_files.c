@@ -170,7 +170,10 @@ int fs_release(struct fs_tree *t, uint64_t fh)
 	return done ? 0 : -EBADF;
 }
 
-void fs_files_forget_all(struct fs_tree *t)
+void fs_files_each(struct fs_tree *t,
+		   void (*fn)(struct fs_tree *t, struct fs_file *file,
+			      void *arg),
+		   void *arg)
 {
 	struct fs_files *f = &t->files;
 	uint32_t nr;
@@ -178,16 +181,27 @@ void fs_files_forget_all(struct fs_tree *t)
 	pthread_mutex_lock(&f->lock);
 	nr = f->nr_entries;
 	pthread_mutex_unlock(&f->lock);
-	for (uint32_t i = 0; i < FS_IMPLICIT; i++)
-		atomic_store(&f->implicit[i], 0);
 	for (uint32_t i = 1; i <= nr; i++) {
 		struct fs_file *file = file_get(t, i, true);
 
 		if (!file)
 			continue;
-		file_release(t, file);
+		fn(t, file, arg);
 		fs_file_put(t, file);
 	}
+}
+
+static void file_forget(struct fs_tree *t, struct fs_file *file,
+			void *arg unused_param)
+{
+	file_release(t, file);
+}
+
+void fs_files_forget_all(struct fs_tree *t)
+{
+	for (uint32_t i = 0; i < FS_IMPLICIT; i++)
+		atomic_store(&t->files.implicit[i], 0);
+	fs_files_each(t, file_forget, NULL);
 }
 
 /* ---- what a call works on ---- */

@@ -79,7 +79,7 @@ static int implicit_open(struct fs_tree *t, struct fs_inode *inode, bool write,
 	if (old)
 		fs_release(t, old);
 	/* Who forgot it meanwhile did not see this one. */
-	if (!fs_inode_is_known(t, inode))
+	if (!fs_inode_lookups(t, inode))
 		implicit_clear(t, implicit_place(t, nodeid), o.fh);
 	return *file ? 0 : -ESTALE;
 }

@@ -480,7 +480,8 @@ static uint32_t inode_refresh(struct fs_tree *t, struct fs_shard *shard,
 {
 	if (id->sure && inode->btime == id->btime)
 		atomic_fetch_or(&inode->flags, FS_INODE_SURE);
-	if (!id->name || !inode->id[2] || !inode_is_named(inode) ||
+	if (!id->name || !inode_is_named(inode) ||
+	    fs_inode_slot(t, inode) == FS_ROOT ||
 	    id->parent == fs_inode_slot(t, inode))
 		return 0;
 	return inode_set_name(t, shard, inode, id->parent, id->name);
@@ -674,15 +675,11 @@ void fs_forget(struct fs_tree *t, uint64_t nodeid, uint64_t nr)
 		fs_mount_settle(t, mount);
 }
 
-bool fs_inode_is_known(struct fs_tree *t, struct fs_inode *inode)
+uint64_t fs_inode_lookups(struct fs_tree *t, struct fs_inode *inode)
 {
-	struct fs_shard *shard = inode_shard(t, inode);
-	bool known;
+	mutex_guard(&inode_shard(t, inode)->lock);
 
-	pthread_mutex_lock(&shard->lock);
-	known = inode->lookups;
-	pthread_mutex_unlock(&shard->lock);
-	return known;
+	return inode->lookups;
 }
 
 void fs_table_each(struct fs_tree *t,
@@ -725,6 +722,7 @@ static void inode_forget(struct fs_tree *t, struct fs_inode *inode,
 			 void *arg unused_param)
 {
 	struct fs_shard *shard = inode_shard(t, inode);
+	uint32_t parent = 0;
 	bool last;
 
 	if (fs_inode_slot(t, inode) == FS_ROOT)
@@ -732,7 +730,15 @@ static void inode_forget(struct fs_tree *t, struct fs_inode *inode,
 	pthread_mutex_lock(&shard->lock);
 	last = inode->lookups;
 	inode->lookups = 0;
+	/* As they were seen one after another, while the host moved them, two
+	 * directories may each be the other's parent. */
+	if (inode_is_named(inode)) {
+		parent = inode->id[2];
+		inode->id[2] = 0;
+	}
 	pthread_mutex_unlock(&shard->lock);
+	if (parent)
+		fs_inode_put(t, &t->table.inode[parent]);
 	if (last)
 		fs_inode_put(t, inode);
 }

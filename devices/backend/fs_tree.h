@@ -119,8 +119,8 @@ struct fs_inode *fs_inode_get(struct fs_tree *t, uint64_t nodeid);
 struct fs_inode *fs_inode_ref(struct fs_tree *t, uint32_t slot);
 /* Give it back; the last one takes the inode along. */
 void fs_inode_put(struct fs_tree *t, struct fs_inode *inode);
-/* Has the guest looked it up, and not forgotten it? */
-bool fs_inode_is_known(struct fs_tree *t, struct fs_inode *inode);
+/* How often the guest has looked it up and not forgotten it. */
+uint64_t fs_inode_lookups(struct fs_tree *t, struct fs_inode *inode);
 /* Where it is in the table. */
 uint32_t fs_inode_slot(const struct fs_tree *t, const struct fs_inode *inode);
 /* Its nodeid. */
@@ -209,6 +209,8 @@ void fs_ref_put(struct fs_tree *t, struct fs_ref *ref);
 int fs_fds_keep(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref);
 /* It may be closed after all. */
 void fs_fds_unkeep(struct fs_tree *t, const struct fs_ref *ref);
+/* Is it kept? */
+bool fs_fds_is_kept(struct fs_tree *t, const struct fs_inode *inode);
 /* The inode is gone. */
 void fs_fds_drop(struct fs_tree *t, struct fs_inode *inode);
 /* Close what no call uses of mounts that `idle` is true of. */
@@ -372,6 +374,11 @@ void fs_files_forget_all(struct fs_tree *t);
  * fh. -errno: they are still the caller's. */
 int fs_file_add(struct fs_tree *t, struct fs_inode *inode, int fd, int flags,
 		uint64_t *fh);
+/* Call fn with a reference to each open file. */
+void fs_files_each(struct fs_tree *t,
+		   void (*fn)(struct fs_tree *t, struct fs_file *file,
+			      void *arg),
+		   void *arg);
 /* What fh names, with a reference; NULL: nothing. */
 struct fs_file *fs_file_get(struct fs_tree *t, uint64_t fh);
 /* Give the reference back. */

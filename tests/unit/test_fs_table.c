@@ -381,6 +381,73 @@ static void test_host_renames(void **state unused_param)
 	assert_int_equal(fs_getattr(tree, f.nodeid, 0, &attr), 0);
 }
 
+/* Seen at different times, each of two directories is in the other. */
+static void test_circle(void **state unused_param)
+{
+	struct fs_entry x, y;
+	struct statx attr;
+	int r;
+
+	config.max_fds = 8;
+	open_tree_with(&config);
+	assert_int_equal(mkdir(at("x"), 0755), 0);
+	assert_int_equal(mkdir(at("y"), 0755), 0);
+	y = look("y");
+	assert_int_equal(rename(at("x"), at("y/x")), 0);
+	x = look_in(y.nodeid, "x");
+	assert_int_equal(fs_getattr(tree, x.nodeid, 0, &attr), 0);
+	assert_int_equal(rename(at("y/x"), at("x")), 0);
+	assert_int_equal(rename(at("y"), at("x/y")), 0);
+	assert_int_equal(look_in(x.nodeid, "y").nodeid, y.nodeid);
+	make_many(50);
+	look_many(50);
+	r = fs_getattr(tree, y.nodeid, 0, &attr);
+	assert_true(!r || (geteuid() && r < 0));
+	/* A look from above sets it right. */
+	assert_int_equal(look("x").nodeid, x.nodeid);
+	assert_int_equal(fs_getattr(tree, y.nodeid, 0, &attr), 0);
+	/* And once more a circle, to be forgotten. */
+	assert_int_equal(rename(at("x/y"), at("y")), 0);
+	assert_int_equal(rename(at("x"), at("y/x")), 0);
+	look_in(y.nodeid, "x");
+}
+
+/* The host puts one file after another in a name's place: who looks gets one or
+ * the other, whole, and never -ESTALE. */
+static atomic_bool replacing;
+
+static void *replace(void *arg unused_param)
+{
+	while (atomic_load(&replacing)) {
+		host_write("next", "22");
+		if (rename(at("next"), at("f")))
+			return "rename";
+	}
+	return NULL;
+}
+
+static void test_host_replaces(void **state unused_param)
+{
+
+	pthread_t thread;
+	void *failed;
+
+	host_write("f", "22");
+
+	atomic_store(&replacing, true);
+	assert_int_equal(pthread_create(&thread, NULL, replace, NULL), 0);
+	for (unsigned int i = 0; i < ROUNDS / 4; i++) {
+		struct fs_entry e = look("f");
+
+		assert_true(S_ISREG(e.attr.stx_mode));
+		fs_forget(tree, e.nodeid, 1);
+	}
+	atomic_store(&replacing, false);
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	assert_int_equal(counted().inodes, 1);
+}
+
 /* RLIMIT_NOFILE leaves the monitor some. */
 static void test_rlimit(void **state unused_param)
 {
@@ -402,6 +469,46 @@ static void test_rlimit(void **state unused_param)
 	setrlimit(RLIMIT_NOFILE, &old);
 }
 
+/* find(1) over more than may be open, all of it known at the end: as a user with
+ * 1024 descriptors too, whose inodes have no handles. */
+static void test_walk(void **state unused_param)
+{
+	struct rlimit old, few = { 1024, 0 };
+	char name[32];
+	struct statx attr;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	few.rlim_max = old.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	open_tree_with(&config);
+	for (unsigned int i = 0; i < 500; i++) {
+		snprintf(name, sizeof(name), "d%u", i);
+		assert_int_equal(mkdir(at(name), 0755), 0);
+		for (unsigned int j = 0; j < 8; j++) {
+			snprintf(name, sizeof(name), "d%u/f%u", i, j);
+			host_write(name, "");
+		}
+	}
+	for (unsigned int round = 0; round < 2; round++) {
+		for (unsigned int i = 0; i < 500; i++) {
+			struct fs_entry d, f;
+
+			snprintf(name, sizeof(name), "d%u", i);
+			d = look(name);
+			for (unsigned int j = 0; j < 8; j++) {
+				snprintf(name, sizeof(name), "f%u", j);
+				f = look_in(d.nodeid, name);
+				assert_int_equal(
+					fs_getattr(tree, f.nodeid, 0, &attr),
+					0);
+			}
+		}
+	}
+	assert_int_equal(counted().inodes, 1 + 500 * 9);
+	assert_true(counted().fds <= 768 + 2);
+	setrlimit(RLIMIT_NOFILE, &old);
+}
+
 static int group(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -410,7 +517,9 @@ static int group(void)
 		FS_TEST(test_memory),	     FS_TEST(test_bounded),
 		FS_TEST(test_budget),	     FS_TEST(test_pinned),
 		FS_TEST(test_not_pinned),    FS_TEST(test_deep),
-		FS_TEST(test_host_renames),  FS_TEST(test_rlimit),
+		FS_TEST(test_host_renames),  FS_TEST(test_host_replaces),
+		FS_TEST(test_walk),	     FS_TEST(test_circle),
+		FS_TEST(test_rlimit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

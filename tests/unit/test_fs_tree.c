@@ -486,6 +486,18 @@ static void test_setattr(void **state unused_param)
 	assert_int_equal(fs_setattr(tree, &as_root, &set, &attr), -EISDIR);
 }
 
+static void test_statfs(void **state unused_param)
+{
+	struct statvfs st, host;
+
+	host_write("file", "");
+	assert_int_equal(statvfs(base, &host), 0);
+	assert_int_equal(fs_statfs(tree, look("file").nodeid, &st), 0);
+	assert_int_equal(st.f_blocks, host.f_blocks);
+	assert_int_equal(fs_statfs(tree, FS_ROOT, &st), 0);
+	assert_int_equal(st.f_fsid, host.f_fsid);
+}
+
 static void test_readonly(void **state unused_param)
 {
 	struct fs_make make = make_in(FS_ROOT, "x", S_IFREG | 0644);
@@ -534,7 +546,7 @@ static int group(void)
 		FS_TEST(test_rename_flags),   FS_TEST(test_directories),
 		FS_TEST(test_link),	      FS_TEST(test_tmpfile),
 		FS_TEST(test_readdir),	      FS_TEST(test_setattr),
-		FS_TEST(test_readonly),
+		FS_TEST(test_statfs),	      FS_TEST(test_readonly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
