@@ -20,7 +20,6 @@
 struct events {
 	struct loop *loop;
 	struct loop_fd lf;
-	bool waiting; /* lf is in the loop */
 	char *backlog; /* EVENTS_BACKLOG bytes */
 	size_t len;
 	uint64_t nr_lost;
@@ -40,12 +39,10 @@ static void events_flush(struct events *ev)
 		ev->len -= (size_t)n;
 		memmove(ev->backlog, ev->backlog + n, ev->len);
 	}
-	if (ev->len && !ev->waiting && errno == EAGAIN) {
-		ev->waiting = !loop_fd_add(ev->loop, &ev->lf, EPOLLOUT);
-	} else if (ev->waiting && (!ev->len || errno != EAGAIN)) {
+	if (!ev->len || errno != EAGAIN)
 		loop_fd_del(&ev->lf);
-		ev->waiting = false;
-	}
+	else if (!ev->lf.loop)
+		loop_fd_add(ev->loop, &ev->lf, EPOLLOUT);
 }
 
 static void events_on_room(struct loop_fd *lf, uint32_t what unused_param)
@@ -97,8 +94,7 @@ void events_close(struct events *ev)
 	if (!ev)
 		return;
 	events_flush(ev);
-	if (ev->waiting)
-		loop_fd_del(&ev->lf);
+	loop_fd_del(&ev->lf);
 	close_fd(&ev->lf.fd);
 	free(ev->backlog);
 	free(ev);

@@ -218,15 +218,6 @@ static int blk_prepare(struct blk *blk, struct blk_req *req)
 	return status == VIRTIO_BLK_S_OK ? -1 : status;
 }
 
-/* All requests count. Zeroes are bytes, too: not every host has a quicker way
- * than to write them. */
-static bool blk_is_admitted(struct blk_queue *bq, struct blk_req *req)
-{
-	uint64_t len = req->be.op == BLOCK_DISCARD ? 0 : req->be.len;
-
-	return virtio_queue_admit(bq->q, VIRTIO_TO_GUEST, &req->chain, len);
-}
-
 /* Take one chain. False: there is none that may be taken now. */
 static bool blk_take(struct blk_queue *bq)
 {
@@ -246,7 +237,11 @@ static bool blk_take(struct blk_queue *bq)
 	req->last = &c->iov[c->nr_out + c->nr_in - 1];
 	req->last->iov_len--;
 	status = blk_prepare(bq->blk, req);
-	if (status < 0 && !blk_is_admitted(bq, req))
+	/* All requests count. Zeroes are bytes, too: not every host has a
+	 * quicker way than to write them. What is thrown away moves none. */
+	if (status < 0 &&
+	    !virtio_queue_admit(bq->q, VIRTIO_TO_GUEST, c,
+				req->be.op == BLOCK_DISCARD ? 0 : req->be.len))
 		return false;
 	if (req->be.op == BLOCK_WRITE_ZEROES)
 		virtqueue_weigh(&bq->q->vq, c, req->be.len);

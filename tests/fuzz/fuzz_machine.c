@@ -78,11 +78,11 @@ static void fuzz_check_reply(struct api_reply *reply)
 	struct error err;
 	json_t *value;
 
-	assert(reply->status == 204 ? !reply->body : !!reply->body);
+	assert(reply->head.status == 204 ? !reply->body : !!reply->body);
 	if (reply->body) {
-		value = json_read_text(reply->body, reply->body_len, &err);
+		value = json_read_text(reply->body, reply->head.body_len, &err);
 		assert(value);
-		assert(json_is_array(value) == (reply->status != 200));
+		assert(json_is_array(value) == (reply->head.status != 200));
 		json_decref(value);
 	}
 	free(reply->body);

@@ -65,7 +65,7 @@ static void check_put(struct fixture *fx, const char *verb, const char *body,
 
 	snprintf(path, sizeof(path), "/api/v1/%s", verb);
 	request(fx, HTTP_VERB_PUT, path, body);
-	assert_int_equal(fx->reply.status, status);
+	assert_int_equal(fx->reply.head.status, status);
 	if (!reply)
 		assert_null(fx->reply.body);
 	else
@@ -77,20 +77,20 @@ static void test_dispatch(void **state)
 	struct fixture *fx = *state;
 
 	request(fx, HTTP_VERB_GET, "/api/v1/vmm.ping", NULL);
-	assert_int_equal(fx->reply.status, 200);
+	assert_int_equal(fx->reply.head.status, 200);
 	assert_non_null(strstr(fx->reply.body, "\"version\":\"1.2.3\""));
 	request(fx, HTTP_VERB_GET, "/api/v1/vmm.pin", NULL);
-	assert_int_equal(fx->reply.status, 404);
+	assert_int_equal(fx->reply.head.status, 404);
 	assert_string_equal(fx->reply.body, "[\"Not Found\"]");
 	request(fx, HTTP_VERB_GET, "/api/v1/", NULL);
-	assert_int_equal(fx->reply.status, 404);
+	assert_int_equal(fx->reply.head.status, 404);
 	request(fx, HTTP_VERB_GET, "/vmm.ping", NULL);
-	assert_int_equal(fx->reply.status, 404);
+	assert_int_equal(fx->reply.head.status, 404);
 	request(fx, HTTP_VERB_GET, "/api/v1/vm.boot", NULL);
-	assert_int_equal(fx->reply.status, 400);
+	assert_int_equal(fx->reply.head.status, 400);
 	assert_string_equal(fx->reply.body, "[\"Bad Request\"]");
 	request(fx, HTTP_VERB_OTHER, "/api/v1/vm.boot", NULL);
-	assert_int_equal(fx->reply.status, 400);
+	assert_int_equal(fx->reply.head.status, 400);
 	assert_null(fx->reply.body);
 	check_put(fx, "vm.boot", "{}", 400, "[\"Bad Request\"]");
 	check_put(fx, "vm.resize", NULL, 400, "[\"Bad Request\"]");
@@ -141,13 +141,13 @@ static void test_configure(void **state)
 		  NULL);
 	request(fx, HTTP_VERB_PUT, "/api/v1/vm.add-disk",
 		"{\"path\":\"/b\",\"id\":\"b\"}");
-	assert_int_equal(fx->reply.status, 409);
+	assert_int_equal(fx->reply.head.status, 409);
 	request(fx, HTTP_VERB_PUT, "/api/v1/vm.add-disk",
 		"{\"path\":\"/c\",\"iommu\":true}");
-	assert_int_equal(fx->reply.status, 400);
+	assert_int_equal(fx->reply.head.status, 400);
 	check_put(fx, "vm.resize", "{\"desired_ram\":67108864}", 204, NULL);
 	request(fx, HTTP_VERB_GET, "/api/v1/vm.info", NULL);
-	assert_int_equal(fx->reply.status, 200);
+	assert_int_equal(fx->reply.head.status, 200);
 	assert_non_null(strstr(fx->reply.body, "\"state\":\"Created\""));
 	assert_non_null(strstr(fx->reply.body, "\"memory_actual_size\":"
 					       "67108864"));
@@ -161,13 +161,13 @@ static void test_configure(void **state)
 	assert_null(strstr(fx->reply.body, "_disk0"));
 	check_put(fx, "vm.delete", NULL, 204, NULL);
 	request(fx, HTTP_VERB_GET, "/api/v1/vm.info", NULL);
-	assert_int_equal(fx->reply.status, 404);
+	assert_int_equal(fx->reply.head.status, 404);
 }
 
 static void expect_info(struct fixture *fx, const char *text)
 {
 	request(fx, HTTP_VERB_GET, "/api/v1/vm.info", NULL);
-	assert_int_equal(fx->reply.status, 200);
+	assert_int_equal(fx->reply.head.status, 200);
 	assert_non_null(strstr(fx->reply.body, text));
 }
 
@@ -192,7 +192,7 @@ static void test_rate_limit(void **state)
 
 	request(fx, HTTP_VERB_PUT, "/api/v1/vm.set-rate-limit",
 		"{\"id\":\"a\",\"rx\":{}}");
-	assert_int_equal(fx->reply.status, 404);
+	assert_int_equal(fx->reply.head.status, 404);
 	check_put(fx, "vm.create",
 		  "{\"payload\":{\"kernel\":\"/k\"},"
 		  "\"disks\":[{\"path\":\"/a\",\"id\":\"a\"}]}",
@@ -200,7 +200,7 @@ static void test_rate_limit(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		request(fx, HTTP_VERB_PUT, "/api/v1/vm.set-rate-limit",
 			bad[i].body);
-		assert_int_equal(fx->reply.status, bad[i].status);
+		assert_int_equal(fx->reply.head.status, bad[i].status);
 		assert_non_null(strstr(fx->reply.body, bad[i].why));
 	}
 	expect_info(fx, "\"disks\":[{\"path\":\"/a\",\"readonly\"");
@@ -245,12 +245,12 @@ static void test_later(void **state)
 	assert_true(fx->reply.ticket);
 	fake_life_turn();
 	assert_int_equal(fx->reply.ticket, 0);
-	assert_int_equal(fx->reply.status, 204);
+	assert_int_equal(fx->reply.head.status, 204);
 	fake_life.refuse = true;
 	request(fx, HTTP_VERB_PUT, "/api/v1/vm.pause", NULL);
 	assert_true(fx->reply.ticket);
 	fake_life_turn();
-	assert_int_equal(fx->reply.status, 500);
+	assert_int_equal(fx->reply.head.status, 500);
 	assert_string_equal(fx->reply.body,
 			    "[\"Error from API\",\"The VM could not be "
 			    "paused\",\"the host refuses\"]");
@@ -262,7 +262,7 @@ static void test_end(void **state)
 	struct fixture *fx = *state;
 
 	api_reply_ending(&fx->reply);
-	assert_int_equal(fx->reply.status, 500);
+	assert_int_equal(fx->reply.head.status, 500);
 	assert_string_equal(fx->reply.body, "[\"Error from API\",\"The monitor "
 					    "is ending\"]");
 }

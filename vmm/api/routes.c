@@ -54,9 +54,9 @@ struct api_route {
 static void api_reply_json(struct api_reply *reply, unsigned int status,
 			   json_t *value)
 {
-	reply->status = status;
+	reply->head.status = status;
 	reply->body = value ? json_write_text(value) : NULL;
-	reply->body_len = reply->body ? strlen(reply->body) : 0;
+	reply->head.body_len = reply->body ? strlen(reply->body) : 0;
 	json_decref(value);
 }
 
@@ -96,13 +96,11 @@ static void api_reply_chain(struct api_reply *reply, unsigned int status,
 	api_reply_json(reply, status, chain);
 }
 
-char *api_error_body(const char *text)
+void api_reply_error(struct api_reply *reply, unsigned int status,
+		     const char *text)
 {
-	json_t *value = json_pack("{s:s}", "error", text);
-	char *body = value ? json_write_text(value) : NULL;
-
-	json_decref(value);
-	return body;
+	memset(reply, 0, sizeof(*reply));
+	api_reply_json(reply, status, json_pack("{s:s}", "error", text));
 }
 
 static void api_reply_failure(struct api_reply *reply,
@@ -183,7 +181,7 @@ static int route_vmm_shutdown(struct api_call *c)
 {
 	/* What there is is torn down at the end. */
 	c->api->quit = true;
-	c->reply->status = 200;
+	c->reply->head.status = 200;
 	return 0;
 }
 
@@ -393,10 +391,10 @@ static int route_stats(struct api_call *c)
 
 static int route_metrics(struct api_call *c)
 {
-	c->reply->status = 200;
-	c->reply->type = "text/plain; version=0.0.4";
+	c->reply->head.status = 200;
+	c->reply->head.type = "text/plain; version=0.0.4";
 	c->reply->body = stats_prometheus(c->machine->vm);
-	c->reply->body_len = c->reply->body ? strlen(c->reply->body) : 0;
+	c->reply->head.body_len = c->reply->body ? strlen(c->reply->body) : 0;
 	return 0;
 }
 
@@ -571,7 +569,7 @@ void api_handle(struct api *api, const struct http_request *req,
 	if (req->verb == HTTP_VERB_OTHER ||
 	    (c.route && c.route->run == route_create && !get && !req->body)) {
 		/* Like the peer: it says nothing of these. */
-		reply->status = 400;
+		reply->head.status = 400;
 	} else if (!c.route) {
 		api_reply_chain(reply, 404, "Not Found", NULL, NULL);
 	} else if ((c.route->kind == API_GET) != get ||
@@ -584,8 +582,8 @@ void api_handle(struct api *api, const struct http_request *req,
 			reply->route = c.route;
 		} else if (r) {
 			api_reply_failure(reply, c.route, r, err.msg);
-		} else if (!reply->status) {
-			reply->status = 204;
+		} else if (!reply->head.status) {
+			reply->head.status = 204;
 		}
 	}
 	json_decref(c.body);
@@ -593,7 +591,7 @@ void api_handle(struct api *api, const struct http_request *req,
 	 * of a large one back. */
 	if (req->body_len > API_LARGE_BODY)
 		malloc_trim(0);
-	log_debug("%s: %u", req->target, reply->status);
+	log_debug("%s: %u", req->target, reply->head.status);
 }
 
 /* ---- replies that come later ---- */
@@ -602,7 +600,7 @@ void api_reply_done(struct api_reply *reply, int r, const struct error *err,
 		    const struct hotplug_place *at)
 {
 	reply->ticket = 0;
-	reply->status = 204;
+	reply->head.status = 204;
 	if (r)
 		api_reply_failure(reply, reply->route, r, err->msg);
 	else if (at)

@@ -19,10 +19,8 @@
 struct api_route;
 
 struct api_reply {
-	unsigned int status;
-	const char *type; /* Content-Type; NULL: JSON */
+	struct http_reply head;
 	char *body; /* malloc'd; NULL: none */
-	size_t body_len;
 	/* Not 0: it comes when the machine says that it has done this
 	 * (machine.on_done), by api_reply_done(). */
 	uint64_t ticket;
@@ -44,9 +42,9 @@ void api_handle(struct api *api, const struct http_request *req,
 /* The machine is busy, and req is for a verb that has to wait for that. */
 bool api_must_wait(const struct api *api, const struct http_request *req);
 
-/* The body of a reply to what is not even a request: {"error": text}; malloc'd.
- * NULL: no memory. */
-char *api_error_body(const char *text);
+/* Fill the reply to what is not even a request: {"error": text}. */
+void api_reply_error(struct api_reply *reply, unsigned int status,
+		     const char *text);
 
 /* Fill a reply that had a ticket: the arguments are those of on_done. */
 void api_reply_done(struct api_reply *reply, int r, const struct error *err,

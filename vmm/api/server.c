@@ -155,24 +155,18 @@ static void conn_reply(struct server_conn *conn, const struct http_reply *head,
 
 static void conn_take_reply(struct server_conn *conn, struct api_reply *reply)
 {
-	const struct http_reply head = { .status = reply->status,
-					 .type = reply->type,
-					 .body_len = reply->body_len };
-
-	conn_reply(conn, &head, reply->body);
+	conn_reply(conn, &reply->head, reply->body);
 	free(reply->body);
 }
 
 static void conn_reply_error(struct server_conn *conn, unsigned int status,
 			     const char *why)
 {
-	char *body = api_error_body(why);
-	const struct http_reply head = { .status = status,
-					 .body_len = body ? strlen(body) : 0,
-					 .close = conn->refused };
+	struct api_reply reply;
 
-	conn_reply(conn, &head, body);
-	free(body);
+	api_reply_error(&reply, status, why);
+	reply.head.close = conn->refused;
+	conn_take_reply(conn, &reply);
 }
 
 static void conn_run(struct server_conn *conn, struct server_item *item)
