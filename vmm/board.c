@@ -19,10 +19,8 @@ void board_init(struct board *board, struct loop *main_loop)
 
 void board_fini(struct board *board)
 {
-	for (unsigned int i = 0; i < board->nr_io_loops; i++) {
-		loop_thread_stop(board->io_loops[i]);
+	for (unsigned int i = 0; i < board->nr_io_loops; i++)
 		loop_destroy(board->io_loops[i]);
-	}
 	bus_fini(&board->pio);
 	bus_fini(&board->mmio);
 }

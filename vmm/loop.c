@@ -451,6 +451,7 @@ void loop_destroy(struct loop *loop)
 {
 	if (!loop)
 		return;
+	loop_thread_stop(loop);
 	close_fd(&loop->epoll_fd);
 	close_fd(&loop->wake_fd);
 	free(loop);

@@ -101,7 +101,8 @@ void loop_cancel(struct loop *loop, struct loop_call *lc);
 /* A loop without a thread; the caller runs it. NULL and -errno in *err's
  * message when the host refuses epoll or eventfd. */
 struct loop *loop_create(const char *name, struct error *err);
-/* Free a loop that does not run, whose thread was stopped. NULL is accepted. */
+/* Stop its thread, if it has one, and free a loop that does not run. NULL is
+ * accepted. Not from that thread. */
 void loop_destroy(struct loop *loop);
 
 /* Start a thread that is called `name` and runs the loop; signals are blocked

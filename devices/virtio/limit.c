@@ -34,8 +34,7 @@ struct limit_config limit_of(const struct limits_config *limits,
 
 void limit_init(struct limit *limit)
 {
-	atomic_store(&limit->active, false);
-	memset(&limit->config, 0, sizeof(limit->config));
+	*limit = (struct limit){ .active = false };
 	pthread_mutex_init(&limit->lock, NULL);
 }
 

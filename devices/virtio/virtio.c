@@ -685,8 +685,6 @@ static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
 
 static void virtio_queue_fini(struct virtio_queue *q)
 {
-	if (q->own_loop)
-		loop_thread_stop(q->own_loop);
 	loop_destroy(q->own_loop);
 	close_fd(&q->kick.fd);
 	close_fd(&q->call.fd);
