@@ -205,6 +205,7 @@ static void request(struct stream *s)
 {
 	uint32_t opcode = (uint32_t)stream_take(s, 1) % (FS_OPS + 2);
 	uint64_t odd = stream_take(s, 1);
+	uint32_t cut;
 
 	target.name = take_name(s);
 	if (!gfs_sample(&q, opcode, &target))
@@ -218,8 +219,10 @@ static void request(struct stream *s)
 		change_bytes(s);
 	if (odd & 4)
 		gfs_head(&q)->total_extlen = (uint16_t)stream_take(s, 2);
-	if (odd & 8)
-		q.len -= MIN(q.len, (uint32_t)stream_take(s, 1) % 64);
+	if (odd & 8) {
+		cut = (uint32_t)stream_take(s, 1) % 64;
+		q.len -= MIN(q.len, cut);
+	}
 	if (odd & 16)
 		q.room = (uint32_t)stream_take(s, 2) % 8192;
 	if (odd & 32)

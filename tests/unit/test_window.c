@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -374,6 +376,66 @@ static void test_many_files(void **state unused_param)
 		close(fds[i]);
 }
 
+/* A file system that has no room left fails the pages of a sparse file, as a
+ * device that is broken would. A mount of our own. */
+static int broken_file(void)
+{
+	static const char dir[] = "/tmp/vmm-window-XXXXXX";
+	char path[64], mount_point[sizeof(dir)];
+	static char rest[64 * PAGE];
+	int fd, other;
+
+	if (unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS))
+		return -1;
+	memcpy(mount_point, dir, sizeof(dir));
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    !mkdtemp(mount_point))
+		return -1;
+	if (mount("tmpfs", mount_point, "tmpfs", 0, "size=64k,huge=never"))
+		return -1;
+	snprintf(path, sizeof(path), "%s/sparse", mount_point);
+	fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 16 * PAGE), 0);
+	fill(fd, 0, "first");
+	fill(fd, 3 * PAGE, "fourth");
+	snprintf(path, sizeof(path), "%s/rest", mount_point);
+	other = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	while (write(other, rest, sizeof(rest)) > 0)
+		;
+	close(other);
+	umount2(mount_point, MNT_DETACH);
+	rmdir(mount_point);
+	return fd;
+}
+
+static void test_broken_device(void **state unused_param)
+{
+	int fd = broken_file();
+
+	if (fd < 0)
+		skip(); /* who may not mount */
+	assert_int_equal(map_fd(fd, 0, 8 * PAGE, 0, true), 0);
+	assert_int_equal(map_fd(fd, MIB, 8 * PAGE, 0, true), 0);
+	assert_int_equal(peek(0), 'f');
+	assert_int_equal(peek(PAGE), -EFAULT);
+	/* Where KVM says where it was, and where not. */
+	assert_true(window_mend(w, PAGE + 7));
+	assert_int_equal(peek(PAGE), 0);
+	assert_int_equal(poke(PAGE, 'x'), 0);
+	assert_int_equal(peek(2 * PAGE), -EFAULT);
+	assert_true(window_mend(w, WINDOW_NOWHERE));
+	for (unsigned int i = 1; i < 8; i++) {
+		int c = i == 3 ? 'f' : i == 1 ? 'x' : 0;
+
+		assert_int_equal(peek(i * PAGE), c);
+		assert_int_equal(peek(MIB + i * PAGE), i == 1 ? 0 : c);
+	}
+	assert_int_equal(peek(MIB), 'f');
+	assert_false(window_mend(w, 2 * PAGE));
+	close(fd);
+}
+
 /* KVM gives up: each vCPU has a try for what another has mended, but no two. */
 static void test_vcpus(void **state unused_param)
 {
@@ -505,9 +567,9 @@ int main(void)
 		UNIT(test_map),	       UNIT(test_replace),
 		UNIT(test_cut_file),   UNIT(test_past_end),
 		UNIT(test_scrap),      UNIT(test_zeroes_are_bounded),
-		UNIT(test_many_files), UNIT(test_vcpus),
-		UNIT(test_limits),     UNIT(test_held),
-		UNIT(test_threads),
+		UNIT(test_many_files), UNIT(test_broken_device),
+		UNIT(test_vcpus),      UNIT(test_limits),
+		UNIT(test_held),       UNIT(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
