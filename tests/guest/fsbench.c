@@ -7,8 +7,9 @@
  *
  * op=getattr|lookup|read|write of `data` (len= bytes at random offsets of span=
  * bytes), op=create (CREATE, RELEASE, UNLINK and FORGET, one after the other),
- * op=readdirplus of `dir`, from its beginning to its end, 64 KiB at a time.
- * warm_ms=, run_ms=.
+ * op=readdirplus of `dir`, from its beginning to its end, 64 KiB at a time;
+ * op=dax: copies len= bytes at random offsets of `data`, which is mapped and was
+ * read before; op=ram: the same of memory. warm_ms=, run_ms=.
  */
 #include "clock.h"
 #include "fuse.h"
@@ -23,6 +24,7 @@
 #define SILENCE_MS 10000
 #define END_US 200000
 #define LIST_LEN 65536u
+#define MAP_LEN (2u << 20)
 
 struct slot {
 	struct fuse_in_header head;
@@ -42,6 +44,7 @@ struct bench {
 	struct slot slots[SLOTS_MAX];
 	uint8_t slot_of_head[VQ_SIZE_MAX];
 	char *data;
+	const char *from; /* what is copied: in the window, or memory */
 	uint32_t opcode;
 	uint32_t len;
 	unsigned depth;
@@ -244,7 +247,48 @@ static uint64_t run_steps(struct bench *b, uint64_t ms)
 	return clock_cycles() - start;
 }
 
-/* ---- both ------------------------------------------------------------- */
+/* ---- copies ----------------------------------------------------------- */
+
+static bool is_copy(void)
+{
+	return param_is("op", "dax") || param_is("op", "ram");
+}
+
+static const char *prepare_copies(struct bench *b)
+{
+	uint64_t span = b->nr_blocks * b->len;
+	struct vpci_shm shm = vpci_find_shm(&b->f.dev);
+	uint64_t off;
+
+	if (param_is("op", "ram")) {
+		b->from = arena_alloc(span, MAP_LEN);
+		return NULL;
+	}
+	if (shm.len < span)
+		return "the window is too small";
+	for (off = 0; off < span; off += MAP_LEN)
+		if (fuse_map(&b->f, b->nodeid, off, MAP_LEN, off,
+			     FUSE_SETUPMAPPING_FLAG_READ))
+			return "it cannot be mapped";
+	b->from = (const char *)shm.addr;
+	for (off = 0; off < span; off += b->len)
+		memcpy(b->data, b->from + off, b->len);
+	return NULL;
+}
+
+static uint64_t run_copies(struct bench *b, uint64_t ms)
+{
+	uint64_t start = clock_cycles(), end = clock_after_ms(ms);
+
+	for (b->nr_done = 0; !clock_is_past(end); b->nr_done++)
+		memcpy(b->data,
+		       b->from +
+			       random_below(&b->random, b->nr_blocks) * b->len,
+		       b->len);
+	return clock_cycles() - start;
+}
+
+/* ---- all -------------------------------------------------------------- */
 
 static const char *prepare(struct bench *b)
 {
@@ -270,14 +314,16 @@ static const char *prepare(struct bench *b)
 	memset(b->data, 0x5a, (uint64_t)b->depth * b->len);
 	random_init(&b->random, param_number("seed", 1));
 	b->q = &b->f.dev.vq[FUSE_QUEUE];
-	return NULL;
+	return is_copy() ? prepare_copies(b) : NULL;
 }
 
 static const char *run(struct bench *b)
 {
-	bool steps = param_is("op", "create") || param_is("op", "readdirplus");
-	uint64_t (*go)(struct bench * b, uint64_t ms) = steps ? run_steps
-							      : run_flight;
+	bool steps = param_is("op", "create") ||
+		     param_is("op", "readdirplus") || is_copy();
+	uint64_t (*go)(struct bench * b, uint64_t ms) = is_copy() ? run_copies
+							: steps	  ? run_steps
+								  : run_flight;
 	uint64_t cycles;
 	unsigned nr;
 

@@ -24,27 +24,16 @@ static uint8_t shm_bar;
 static volatile uint8_t *shm;
 static uint64_t shm_len;
 
-/* Region 0, and what INIT says of it (virtio 1.2 §4.1.4.7). */
+/* Region 0, and what INIT says of it. */
 static const char *dax_begin(void)
 {
+	const struct vpci_shm region = vpci_find_shm(&share.dev);
 	const struct pci_dev *pci = &share.dev.pci;
 	struct fuse_init_out out;
-	uint8_t at = 0;
 
-	shm_len = 0;
-	while ((at = pci_next_cap(pci, PCI_CAP_VENDOR, at))) {
-		uint64_t cap = pci->config + at;
-
-		if (mmio_read8(cap + 3) != 8 || mmio_read8(cap + 5) != 0)
-			continue;
-		shm_bar = mmio_read8(cap + 4);
-		shm_len = (uint64_t)mmio_read32(cap + 20) << 32 |
-			  mmio_read32(cap + 12);
-		shm = (volatile uint8_t *)(pci->bar[shm_bar].addr +
-					   ((uint64_t)mmio_read32(cap + 16)
-						    << 32 |
-					    mmio_read32(cap + 8)));
-	}
+	shm_bar = region.bar;
+	shm = (volatile uint8_t *)region.addr;
+	shm_len = region.len;
 	REQUIRE(shm_len == param_number("dax", 0));
 	REQUIRE(pci->bar[shm_bar].is_64);
 	REQUIRE(pci->bar[shm_bar].size >= shm_len);
@@ -64,16 +53,7 @@ static void *dax_buffer(uint64_t off)
 static int dax_map(uint64_t nodeid, uint64_t off, uint64_t len,
 		   uint64_t file_off, uint64_t flags)
 {
-	const struct fuse_setupmapping_in in = { .fh = ~0ull,
-						 .foffset = file_off,
-						 .len = len,
-						 .flags = flags,
-						 .moffset = off };
-
-	return fuse_do(&share, &(struct fuse_req){ .opcode = FUSE_SETUPMAPPING,
-						   .nodeid = nodeid,
-						   .arg = &in,
-						   .arg_len = sizeof(in) });
+	return fuse_map(&share, nodeid, off, len, file_off, flags);
 }
 
 static int dax_unmap(uint64_t off, uint64_t len)

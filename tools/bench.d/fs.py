@@ -6,6 +6,9 @@ busy. QEMU has Debian's virtiofsd beside it, whose CPU time counts as its own.
 
 The rows _cpu_ns are CPU time a request of all of the monitor but its guest; at depth 1
 the time it polls is part of it, so these are measured with poll_us=0.
+
+fs_dax_gbps: what a guest copies of a mapped file that it has read before; limit is the
+same guest's copy of its memory. No peer has DAX.
 """
 
 import os
@@ -50,10 +53,10 @@ def prepare(context):
     return path
 
 
-def run_guest(context, monitor, figure, path, poll):
+def run_guest(context, monitor, figure, path, poll, dax_mib=0):
     _, _, op, length, depth, _ = figure
     guest = monitors.Guest(
-        kernel=context.guest("fsbench"), share=path, poll=poll,
+        kernel=context.guest("fsbench"), share=path, poll=poll, dax_mib=dax_mib,
         cmdline=f"op={op} len={length} qd={depth} warm_ms={WARM_MS} run_ms={RUN_MS}")
     with monitor.beside(guest, context.tmp) as helpers:
         with Process(monitor.argv(guest, context.tmp), context.tmp) as process:
@@ -77,6 +80,22 @@ def run_limit(context, figure, path):
 def value(figure, result):
     rate = result["ops"] * 1e9 / result["ns"]
     return rate * figure[3] / 1e9 if figure[1] == "GB/s" else rate
+
+
+def measure_dax(context, path):
+    row = Row("fs_dax_gbps", "GB/s", "higher")
+
+    def copies(name, op):
+        def run(_):
+            figure = (None, row.unit, op, 1 << 20, 1, False)
+            result, _ = run_guest(context, context.ours, figure, path, True, DATA_MIB)
+            row.add(name, value(figure, result))
+        return run
+
+    rounds(row.name, context.nr_runs(5),
+           {context.ours.name: copies(context.ours.name, "dax"), LIMIT: copies(LIMIT, "ram")},
+           [row], warm=False)
+    return row
 
 
 def measure(context):
@@ -108,4 +127,4 @@ def measure(context):
         both = [row] + [cpu] * bool(cpu)
         rounds(row.name, context.nr_runs(5), contenders, both, warm=False)
         rows += both
-    return rows
+    return rows + [measure_dax(context, path)]

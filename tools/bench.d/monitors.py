@@ -38,6 +38,8 @@ class Guest:
     share: str = ""
     # May the directory's device wait busily, where it knows how?
     poll: bool = True
+    # MiB of a window for its files, of our own only.
+    dax_mib: int = 0
     cmdline: str = ""
     initramfs: str = ""
     # One a vCPU, and whether the host's kernel moves the frames.
@@ -103,7 +105,8 @@ class Vmm(Monitor):
             argv += ["--vsock", f"cid={CID},socket={guest.vsock}"]
         if guest.share:
             argv += ["--fs", f"tag=share,path={guest.share},num_queues=1"
-                     + ("" if guest.poll else ",poll_us=0")]
+                     + ("" if guest.poll else ",poll_us=0")
+                     + (f",dax={guest.dax_mib}M" if guest.dax_mib else "")]
         if guest.initramfs:
             argv += ["--initramfs", guest.initramfs]
         return argv

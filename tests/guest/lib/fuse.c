@@ -329,6 +329,21 @@ int fuse_rename(struct fuse *f, uint64_t from, const char *name, uint64_t to,
 					      .text_len = len + new_len });
 }
 
+int fuse_map(struct fuse *f, uint64_t nodeid, uint64_t off, uint64_t len,
+	     uint64_t file_off, uint64_t flags)
+{
+	const struct fuse_setupmapping_in in = { .fh = ~0ull,
+						 .foffset = file_off,
+						 .len = len,
+						 .flags = flags,
+						 .moffset = off };
+
+	return fuse_do(f, &(struct fuse_req){ .opcode = FUSE_SETUPMAPPING,
+					      .nodeid = nodeid,
+					      .arg = &in,
+					      .arg_len = sizeof(in) });
+}
+
 int fuse_forget(struct fuse *f, uint64_t nodeid, uint64_t nr)
 {
 	const struct fuse_forget_in in = { .nlookup = nr };

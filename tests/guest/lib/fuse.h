@@ -139,6 +139,9 @@ int fuse_write(struct fuse *f, uint64_t nodeid, uint64_t fh, uint64_t off,
 int fuse_release(struct fuse *f, uint32_t opcode, uint64_t nodeid, uint64_t fh);
 int fuse_rename(struct fuse *f, uint64_t from, const char *name, uint64_t to,
 		const char *new_name, uint32_t flags);
+/* Of a file, into the shared memory region at `off`; FUSE_SETUPMAPPING_FLAG_*. */
+int fuse_map(struct fuse *f, uint64_t nodeid, uint64_t off, uint64_t len,
+	     uint64_t file_off, uint64_t flags);
 /* Without a reply, on the queue for that. */
 int fuse_forget(struct fuse *f, uint64_t nodeid, uint64_t nr);
 

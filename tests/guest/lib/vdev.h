@@ -59,6 +59,7 @@ enum vpci_cap_type {
 	VPCI_CAP_ISR = 3,
 	VPCI_CAP_DEVICE = 4,
 	VPCI_CAP_PCI_CFG = 5,
+	VPCI_CAP_SHM = 8,
 };
 
 struct vdev;
@@ -97,6 +98,13 @@ const char *vdev_open_mmio(struct vdev *dev, uint64_t base, unsigned type);
 /* Reads the PCI capabilities, and again after a BAR has moved. */
 const char *vpci_locate(struct vdev *dev);
 void vpci_select_queue(struct vdev *dev, uint16_t index);
+
+/* Shared memory region 0 (§4.1.4.7); len 0: there is none. */
+struct vpci_shm {
+	uint8_t bar;
+	uint64_t addr, len;
+};
+struct vpci_shm vpci_find_shm(const struct vdev *dev);
 
 /* Writes status 0 and waits until it reads 0. */
 bool vdev_reset(struct vdev *dev);

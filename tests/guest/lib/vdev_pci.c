@@ -119,6 +119,25 @@ const char *vpci_locate(struct vdev *dev)
 	return NULL;
 }
 
+struct vpci_shm vpci_find_shm(const struct vdev *dev)
+{
+	struct vpci_shm shm = { .len = 0 };
+	uint8_t at = 0;
+
+	while ((at = pci_next_cap(&dev->pci, PCI_CAP_VENDOR, at))) {
+		uint64_t cap = dev->pci.config + at;
+
+		if (mmio_read8(cap + 3) != VPCI_CAP_SHM || mmio_read8(cap + 5))
+			continue;
+		shm.bar = mmio_read8(cap + 4);
+		shm.addr = dev->pci.bar[shm.bar].addr + mmio_read32(cap + 8) +
+			   ((uint64_t)mmio_read32(cap + 16) << 32);
+		shm.len = mmio_read32(cap + 12) |
+			  (uint64_t)mmio_read32(cap + 20) << 32;
+	}
+	return shm;
+}
+
 const char *vdev_open_pci(struct vdev *dev, unsigned type, unsigned index)
 {
 	if (!pci_init())
