@@ -90,7 +90,7 @@ static const struct param fs_params[] = {
 	      .max = FS_DAX_MAX),
 	PARAM("poll_us", UINT, struct fs_config, poll_us,
 	      "longest busy wait for the guest's next request", .unit = "us",
-	      .def = 32, .max = 1000),
+	      .def = 64, .max = 1000),
 	PARAM("id", STRING, struct fs_config, id,
 	      "name of the device for later requests", .max = 63),
 	LIMIT_PARAMS(struct fs_config, limit),
