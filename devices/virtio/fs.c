@@ -68,14 +68,17 @@ static void fs_device_counters(struct virtio_dev *dev, device_emit_fn emit,
 					 FUSE_TMPFILE };
 	static const uint8_t lookups[] = { FUSE_LOOKUP };
 	static const uint8_t forgets[] = { FUSE_FORGET, FUSE_BATCH_FORGET };
-	const struct fs *fs = fs_of(dev);
+	struct fs *fs = fs_of(dev);
 	uint64_t requests = fs_sum_at(fs, offsetof(struct fs_queue, unknown));
-	struct fs_counts counts;
+	struct fs_counts counts = { 0 };
 	uint8_t i;
 
 	for (i = 0; i < FS_OPS; i++)
 		requests += fs_sum(fs, &i, 1);
-	fs_tree_count(fs->tree, &counts);
+	pthread_mutex_lock(&dev->lock);
+	if (fs->tree)
+		fs_tree_count(fs->tree, &counts);
+	pthread_mutex_unlock(&dev->lock);
 	emit(arg, "requests", requests);
 	emit(arg, "lookups", fs_sum(fs, lookups, ARRAY_SIZE(lookups)));
 	emit(arg, "forgets", fs_sum(fs, forgets, ARRAY_SIZE(forgets)));
@@ -119,9 +122,12 @@ static void fs_device_release(struct virtio_dev *dev)
 {
 	struct fs *fs = fs_of(dev);
 
+	/* Counters are asked for meanwhile. */
+	pthread_mutex_lock(&dev->lock);
+	fs->tree = NULL;
+	pthread_mutex_unlock(&dev->lock);
 	fs_source_close(fs->source);
 	fs->source = NULL;
-	fs->tree = NULL;
 }
 
 static void fs_device_destroy(struct virtio_dev *dev)

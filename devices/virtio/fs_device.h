@@ -32,7 +32,7 @@
 /* Buffers that the driver itself takes off the queue's size. */
 #define FS_SEG_HEADERS 4u
 /* Requests of a device on threads of the pool. */
-#define FS_POOL_MAX 16u
+#define FS_POOL_MAX 8u
 /* What requests have behind their arguments, but for data of files. */
 #define FS_ARG_MAX 128u
 #define FS_TEXT_MAX (256u + 65536u) /* name and value of an attribute */

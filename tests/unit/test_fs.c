@@ -197,6 +197,33 @@ static void test_sessions_end(void **state unused_param)
 	assert_int_equal(gfs_getattr(&g, target.file, &attr), -ESTALE);
 }
 
+/* ---- counters ---- */
+
+static uint64_t nr_inodes, nr_requests;
+
+static void on_counter(void *arg unused_param, const char *name, uint64_t value)
+{
+	if (!strcmp(name, "inodes"))
+		nr_inodes = value;
+	if (!strcmp(name, "requests"))
+		nr_requests = value;
+}
+
+/* They can be had while what it shares is let go of, too. */
+static void test_counters(void **state unused_param)
+{
+	make_target();
+	g.dev->ops->counters(g.dev, on_counter, NULL);
+	assert_int_equal(nr_inodes, 3);
+	assert_int_equal(nr_requests, 5);
+	g.dev->ops->quiesce(g.dev);
+	guest_fs_turn(&g);
+	g.dev->ops->release(g.dev);
+	g.dev->ops->counters(g.dev, on_counter, NULL);
+	assert_int_equal(nr_inodes, 0);
+	assert_int_equal(nr_requests, 5);
+}
+
 /* ---- requests that are none ---- */
 
 /* The device is broken until it is reset; it works then. */
@@ -466,6 +493,7 @@ int main(void)
 		UNIT(test_init),
 		UNIT(test_init_versions),
 		UNIT(test_sessions_end),
+		UNIT(test_counters),
 		cmocka_unit_test_setup_teardown(test_short, setup_locks,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_wrong_len, setup_locks,
