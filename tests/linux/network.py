@@ -10,6 +10,7 @@ import subprocess
 import time
 
 from control import Wrong
+from monitor import Ended
 
 TEST_ROOT = "test-rootfs.ext4"
 IP = "/usr/bin/ip"          # of the guest, whose busybox has a smaller one
@@ -56,7 +57,10 @@ class Namespace:
 
     def bytes_of(self, interface):
         """rx: from the guest."""
-        shown = json.loads(self.run(f"ip -s -j link show {interface}"))
+        text = self.run(f"ip -s -j link show {interface}", good=(0, 1))
+        if not text:
+            raise Ended(f"{interface} is gone, and so is who made it")
+        shown = json.loads(text)
         return {way: shown[0]["stats64"][way]["bytes"] for way in ("rx", "tx")}
 
     def serve_iperf(self, net=0):
@@ -145,7 +149,7 @@ def set_up(guest, net=0, name="eth0", host=2):
 def ping(t, guest, words, net=0, host=1, what="ping"):
     """How many of a hundred answers never came."""
     text = guest.do(f"{PING} -q {words} {address(net, host)} 2>&1 | "
-                    "grep -E 'loss|unreachable|unknown'", 60)
+                    "grep -E 'loss|unreachable|unknown'", 180)
     loss = re.search(r"([\d.]+)% packet loss", text)
     if not t.check(loss, f"{what}: {text.strip()}"):
         return 100
