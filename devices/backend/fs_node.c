@@ -173,6 +173,7 @@ static int node_add(struct fs_tree *t, int fd, const char *name,
 		}
 	}
 	r = fs_table_add(t, id, inode);
+	id->handle = NULL;
 	if (!r && id->root)
 		fs_mount_set_root(t, id->mount, *inode);
 	return r;

@@ -690,13 +690,14 @@ void fs_table_each(struct fs_tree *t,
 	uint32_t limit = atomic_load(&t->table.limit);
 
 	for (uint32_t slot = 1; slot < limit; slot++) {
-		struct fs_inode *inode = &t->table.inode[slot];
+		struct fs_inode *inode;
 
 		if (!atomic_load(&t->table.chunk[slot / FS_CHUNK].used)) {
 			slot |= FS_CHUNK - 1;
 			continue;
 		}
-		if (!inode_try(inode, 0, true))
+		inode = inode_try(&t->table.inode[slot], 0, true);
+		if (!inode)
 			continue;
 		fn(t, inode, arg);
 		fs_inode_put(t, inode);
