@@ -527,9 +527,9 @@ static int config_fill_root(const struct device_class *class, void *config,
 
 int vm_config_add_rootfs(struct vm_config *vc, struct error *err)
 {
-	const struct device_class *class;
+	const struct device_class *class = NULL;
 	struct device_config root;
-	bool writable;
+	bool writable = false;
 	int rc;
 
 	if (!vc->rootfs.path)
