@@ -421,16 +421,15 @@ static int config_check_names(const struct vm_config *vc, unsigned int i,
 int vm_config_assign_ids(struct vm_config *vc, unsigned int first,
 			 unsigned int *next, struct error *err)
 {
-	unsigned int i;
 	char made[64];
 	char **id;
 	int r = 0;
 
-	for (i = first; !r && i < vc->nr_devices; i++)
+	for (unsigned int i = first; !r && i < vc->nr_devices; i++)
 		r = config_check_names(vc, i, err);
 	if (r)
 		return r;
-	for (i = first; i < vc->nr_devices; i++) {
+	for (unsigned int i = first; i < vc->nr_devices; i++) {
 		id = device_config_id(&vc->devices[i]);
 		if (!id || *id)
 			continue;

@@ -748,9 +748,8 @@ void gmem_init(struct gmem *gm, const struct gmem_config *config)
 void gmem_fini(struct gmem *gm)
 {
 	struct gmem_range *res = &gm->reserved;
-	unsigned int i;
 
-	for (i = 0; i < GMEM_MAX_RAM; i++) {
+	for (unsigned int i = 0; i < GMEM_MAX_RAM; i++) {
 		struct gmem_range *r = &gm->ranges[i];
 
 		if (!r->len)

@@ -342,9 +342,7 @@ static bool pci_touches(unsigned int off, unsigned int len, unsigned int what,
 static void pci_config_write(struct pci_dev *dev, unsigned int off,
 			     uint64_t value, unsigned int len)
 {
-	unsigned int i;
-
-	for (i = 0; i < len; i++) {
+	for (unsigned int i = 0; i < len; i++) {
 		uint8_t *c = &dev->config[off + i];
 		uint8_t w = dev->writable[off + i];
 
@@ -497,13 +495,11 @@ static int root_give_homes_locked(const struct pci_root *root,
 
 static void pci_power_on(struct pci_dev *dev)
 {
-	unsigned int i;
-
-	for (i = 0; i < PCI_CONFIG_SIZE; i++)
+	for (unsigned int i = 0; i < PCI_CONFIG_SIZE; i++)
 		dev->config[i] &= (uint8_t)~dev->writable[i];
 	if (dev->msix_cap)
 		msix_reset(&dev->msix);
-	for (i = 0; i < PCI_STD_NUM_BARS; i++)
+	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++)
 		if (dev->bars[i].size)
 			le_store(dev->config + pci_bar_register(i),
 				 dev->bars[i].home | dev->bars[i].type,
@@ -651,10 +647,9 @@ static void root_resume(struct device *device)
 {
 	struct pci_root *root =
 		container_of(device, struct pci_root, chip.device);
-	unsigned int i;
 
 	pthread_mutex_lock(&root->chip.lock);
-	for (i = 0; i < PCI_SLOTS; i++)
+	for (unsigned int i = 0; i < PCI_SLOTS; i++)
 		if (root->slots[i] && root->slots[i]->msix_cap)
 			msix_flush(&root->slots[i]->msix);
 	pthread_mutex_unlock(&root->chip.lock);
