@@ -196,8 +196,10 @@ static int node_know(struct fs_tree *t, struct fs_inode *parent, int dirfd,
 	r = fs_table_find(t, &id, true, inode);
 	if (!r && id.root)
 		fs_mount_set_root(t, id.mount, *inode);
-	if (r)
+	if (r) {
+		id.checked = fd >= 0;
 		r = node_add(t, at, fd >= 0 ? "" : name, &id, inode);
+	}
 	fs_mount_put(t, parent, id.mount);
 	return r;
 }
@@ -307,23 +309,52 @@ int fs_lookup(struct fs_tree *t, uint64_t parent, const char *name,
 
 /* ---- opening ---- */
 
-static int node_open_handle(struct fs_tree *t, const struct fs_inode *inode,
+/* Two calls told what a name is, and somebody may have put another inode there
+ * in between, which even has the number again: then the handle is that one's. It
+ * is looked at once, before anything is opened by a type that it has not: an
+ * O_PATH descriptor. */
+static int handle_check(struct fs_inode *inode, int mount,
+			struct node_handle *h)
+{
+	int fd = open_by_handle_at(mount, &h->fh, FS_PATH_FLAGS), r;
+	struct statx stx;
+
+	if (fd < 0)
+		return -errno;
+	r = fs_stat(fd, "", &stx);
+	if (!r && (stx.stx_ino != inode->ino ||
+		   (stx.stx_mode & S_IFMT) != fs_inode_mode(inode)))
+		r = -ESTALE;
+	if (r) {
+		close(fd);
+		return r;
+	}
+	atomic_fetch_or(&inode->flags, FS_INODE_CHECKED);
+	return fd;
+}
+
+static int node_open_handle(struct fs_tree *t, struct fs_inode *inode,
 			    int flags)
 {
+	bool checked = atomic_load(&inode->flags) & FS_INODE_CHECKED;
 	struct node_handle h;
 	struct fs_ref mount;
-	int r = fs_mount_ref(t, inode->mount, &mount);
+	int fd, r = fs_mount_ref(t, inode->mount, &mount);
 
 	if (r)
 		return r;
 	h.fh.handle_bytes = inode->handle_len;
 	h.fh.handle_type = inode->handle_type;
 	memcpy(h.fh.f_handle, fs_inode_handle(inode), inode->handle_len);
-	r = open_by_handle_at(mount.fd, &h.fh, flags);
-	if (r < 0)
-		r = -errno;
+	fd = checked ? -1 : handle_check(inode, mount.fd, &h);
+	if (checked || (fd >= 0 && flags != FS_PATH_FLAGS)) {
+		close_fd(&fd);
+		fd = open_by_handle_at(mount.fd, &h.fh, flags);
+		if (fd < 0)
+			fd = -errno;
+	}
 	fs_ref_put(t, &mount);
-	return r;
+	return fd;
 }
 
 /* Open a named inode in its parent's directory, if it still is the same. */
@@ -354,44 +385,38 @@ static int node_open_in(struct fs_tree *t, struct fs_inode *inode, int dirfd,
 	return fd;
 }
 
-/* Go up from inode to what has a descriptor or a handle, noting the way. */
+/* Go up from inode to what has a descriptor or a handle. The way has a reference
+ * to each step, that one too: until its descriptor is put. */
 static int node_climb(struct fs_tree *t, struct fs_inode *inode,
-		      uint32_t way[FS_DEPTH_MAX], unsigned int *nr,
+		      uint32_t way[FS_DEPTH_MAX + 1], unsigned int *nr,
 		      struct fs_ref *ref)
 {
 	char name[NAME_MAX + 1];
 	struct fs_inode *up = fs_inode_ref(t, fs_inode_slot(t, inode));
-	int r = 0;
 
-	for (*nr = 0; !fs_fds_pin(t, up, ref);) {
-		if (!(atomic_load(&up->flags) & FS_INODE_NAMED)) {
-			r = fs_node_ref(t, up, ref);
-			break;
-		}
-		if (*nr == FS_DEPTH_MAX) {
-			r = -ENAMETOOLONG;
-			break;
-		}
+	for (*nr = 0; up; up = fs_inode_parent(t, up, name)) {
 		way[(*nr)++] = fs_inode_slot(t, up);
-		up = fs_inode_parent(t, up, name);
-		if (!up)
-			return -ESTALE;
+		if (fs_fds_pin(t, up, ref))
+			return 0;
+		if (!(atomic_load(&up->flags) & FS_INODE_NAMED))
+			return fs_node_ref(t, up, ref);
+		if (*nr > FS_DEPTH_MAX)
+			return -ENAMETOOLONG;
 	}
-	fs_inode_put(t, up);
-	return r;
+	return -ESTALE;
 }
 
 /* The way down again. Each step keeps what it opened for the next one. */
 static int node_ref_named(struct fs_tree *t, struct fs_inode *inode,
 			  struct fs_ref *ref)
 {
-	uint32_t way[FS_DEPTH_MAX];
+	uint32_t way[FS_DEPTH_MAX + 1];
 	char name[NAME_MAX + 1];
 	struct fs_ref up = { .fd = -1 };
 	unsigned int nr;
 	int r = node_climb(t, inode, way, &nr, &up);
 
-	for (unsigned int i = nr; i && !r; i--) {
+	for (unsigned int i = nr - 1; i && !r; i--) {
 		struct fs_inode *step = &t->table.inode[way[i - 1]];
 		struct fs_inode *parent = fs_inode_parent(t, step, name);
 
@@ -406,12 +431,12 @@ static int node_ref_named(struct fs_tree *t, struct fs_inode *inode,
 		fs_fds_add(t, step, r, &up);
 		r = 0;
 	}
-	for (unsigned int i = 0; i < nr; i++)
-		fs_inode_put(t, &t->table.inode[way[i]]);
 	if (r)
 		fs_ref_put(t, &up);
 	else
 		*ref = up;
+	for (unsigned int i = 0; i < nr; i++)
+		fs_inode_put(t, &t->table.inode[way[i]]);
 	return r;
 }
 

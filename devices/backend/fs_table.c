@@ -533,6 +533,7 @@ static int table_new(struct fs_tree *t, struct fs_shard *shard, uint64_t hash,
 	inode = &tab->inode[slot];
 	flags |= id->sure ? FS_INODE_SURE : 0;
 	flags |= id->root ? FS_INODE_MOUNT : 0;
+	flags |= id->checked ? FS_INODE_CHECKED : 0;
 	/* All but the word, at which others may look. */
 	memset(&inode->lookups, 0,
 	       sizeof(*inode) - offsetof(struct fs_inode, lookups));

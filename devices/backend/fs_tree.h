@@ -40,6 +40,7 @@ enum {
 	FS_INODE_MOUNT = 2, /* the root of a mount below the tree */
 	FS_INODE_SURE = 4, /* no other inode can have its birth time */
 	FS_INODE_CAPS = 8, /* may have security.capability by another name */
+	FS_INODE_CHECKED = 16, /* the handle is that of such an inode */
 };
 
 struct fs_inode {
@@ -102,6 +103,7 @@ struct fs_identity {
 	uint32_t btime;
 	bool sure; /* born long enough ago, see FS_INODE_SURE */
 	bool root; /* of a mount */
+	bool checked; /* all of it was said of one descriptor */
 	uint8_t handle_len; /* 0: named */
 	uint8_t handle_type;
 	const uint8_t *handle;

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "devices/backend/fs_tree.h"
+
 /* ---- finding ---- */
 
 static void test_lookup(void **state unused_param)
@@ -191,6 +193,41 @@ static void test_special_files(void **state unused_param)
 	assert_int_equal(fs_create(tree, &as_root, &make, &e, &o), -ELOOP);
 	assert_int_equal(fs_lookup(tree, look("link").nodeid, "x", &e),
 			 -ENOTDIR);
+}
+
+/* A name was looked at twice, and another inode had taken its place and number
+ * in between: what is in the table as a regular file is a FIFO by its handle. */
+static void test_handle_of_other(void **state unused_param)
+{
+	struct {
+		struct file_handle fh;
+		char room[MAX_HANDLE_SZ];
+	} h = { .fh = { .handle_bytes = MAX_HANDLE_SZ } };
+	struct fs_identity id = { .type = S_IFREG >> 12 };
+	struct fs_inode *inode;
+	struct fs_opened o;
+	struct statx stx;
+	uint64_t nodeid;
+	int mount;
+
+	if (!tree->mounts.mount[0].handles)
+		skip();
+	assert_int_equal(mkfifo(at("fifo"), 0644), 0);
+	assert_int_equal(fs_stat(AT_FDCWD, at("fifo"), &stx), 0);
+	assert_int_equal(
+		name_to_handle_at(AT_FDCWD, at("fifo"), &h.fh, &mount, 0), 0);
+	id.ino = stx.stx_ino;
+	id.handle_type = (uint8_t)h.fh.handle_type;
+	id.handle_len = (uint8_t)h.fh.handle_bytes;
+	id.handle = h.fh.f_handle;
+	id.parent = FS_ROOT;
+	assert_int_equal(fs_table_add(tree, &id, &inode), 0);
+	nodeid = fs_inode_id(tree, inode);
+	fs_inode_put(tree, inode);
+	assert_int_equal(fs_open(tree, &as_root, nodeid, O_RDWR, &o), -ESTALE);
+	assert_int_equal(fs_getattr(tree, nodeid, 0, &stx), -ESTALE);
+	assert_int_equal(fs_open(tree, &as_root, nodeid, O_RDWR, &o), -ESTALE);
+	fs_forget(tree, nodeid, 1);
 }
 
 static void test_readlink(void **state unused_param)
@@ -537,16 +574,27 @@ static void test_readonly(void **state unused_param)
 static int group(void)
 {
 	const struct CMUnitTest tests[] = {
-		FS_TEST(test_lookup),	      FS_TEST(test_root),
-		FS_TEST(test_no_such_number), FS_TEST(test_names),
-		FS_TEST(test_host_replaces),  FS_TEST(test_create_write_read),
-		FS_TEST(test_append),	      FS_TEST(test_special_files),
-		FS_TEST(test_readlink),	      FS_TEST(test_mknod),
-		FS_TEST(test_unlink_known),   FS_TEST(test_rename_over_known),
-		FS_TEST(test_rename_flags),   FS_TEST(test_directories),
-		FS_TEST(test_link),	      FS_TEST(test_tmpfile),
-		FS_TEST(test_readdir),	      FS_TEST(test_setattr),
-		FS_TEST(test_statfs),	      FS_TEST(test_readonly),
+		FS_TEST(test_lookup),
+		FS_TEST(test_root),
+		FS_TEST(test_no_such_number),
+		FS_TEST(test_names),
+		FS_TEST(test_host_replaces),
+		FS_TEST(test_create_write_read),
+		FS_TEST(test_append),
+		FS_TEST(test_special_files),
+		FS_TEST(test_readlink),
+		FS_TEST(test_mknod),
+		FS_TEST(test_handle_of_other),
+		FS_TEST(test_unlink_known),
+		FS_TEST(test_rename_over_known),
+		FS_TEST(test_rename_flags),
+		FS_TEST(test_directories),
+		FS_TEST(test_link),
+		FS_TEST(test_tmpfile),
+		FS_TEST(test_readdir),
+		FS_TEST(test_setattr),
+		FS_TEST(test_statfs),
+		FS_TEST(test_readonly),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
