@@ -141,6 +141,8 @@ static int made_keep(struct fs_tree *t, struct fs_inode *inode, int fd)
 		return -errno;
 	fs_fds_add(t, inode, path, &ref);
 	r = fs_fds_keep(t, inode, &ref);
+	if (!r)
+		fs_fds_unkeep(t, &ref, true);
 	fs_ref_put(t, &ref);
 	return r;
 }
@@ -332,8 +334,7 @@ static void victim_end(struct fs_tree *t, struct change_victim *v, bool removed)
 {
 	if (!v->inode)
 		return;
-	if (!removed)
-		fs_fds_unkeep(t, &v->ref);
+	fs_fds_unkeep(t, &v->ref, removed);
 	victim_put(t, v);
 }
 

@@ -77,14 +77,20 @@ static void entry_cached(struct fs_fds *f, uint32_t i, bool cached)
 		atomic_fetch_add(&f->nr_below, change);
 }
 
+static bool entry_stays(const struct fs_fd *e)
+{
+	return e->pinned || e->lost;
+}
+
 /* An entry is nobody's any more. Returns its descriptor. */
 static int entry_free(struct fs_tree *t, uint32_t i)
 {
 	struct fs_fds *f = &t->fds;
 
-	if (!f->fd[i].pinned)
+	if (!entry_stays(&f->fd[i]))
 		entry_cached(f, i, false);
 	f->fd[i].pinned = 0;
+	f->fd[i].lost = false;
 	f->fd[i].next = f->free;
 	f->free = i;
 	return f->fd[i].fd;
@@ -97,7 +103,7 @@ static int entry_evict(struct fs_tree *t, uint32_t i)
 	struct fs_fd *e = &t->fds.fd[i];
 	uint64_t owner = atomic_load(&e->owner);
 
-	if (!owner || owner & FS_USERS || e->pinned ||
+	if (!owner || owner & FS_USERS || entry_stays(e) ||
 	    !atomic_compare_exchange_strong(&e->owner, &owner, 0))
 		return -1;
 	atomic_store(&t->table.inode[owner >> 32].fd, 0);
@@ -217,6 +223,7 @@ static uint32_t inode_set_fd(struct fs_tree *t, struct fs_inode *inode, int fd)
 		return 0;
 	e->fd = fd;
 	e->pinned = 0;
+	e->lost = false;
 	e->below = inode->mount;
 	atomic_store(&e->credit, FS_FDS_CREDIT);
 	entry_cached(f, i, true);
@@ -273,22 +280,27 @@ int fs_fds_keep(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref)
 		if (!ref->entry)
 			r = -EAGAIN;
 	}
-	if (!r && !f->fd[ref->entry].pinned++)
+	if (!r && !entry_stays(&f->fd[ref->entry]))
 		entry_cached(f, ref->entry, false);
+	if (!r)
+		f->fd[ref->entry].pinned++;
 	pthread_mutex_unlock(&f->lock);
 	if (r)
 		fs_fds_uncharge(t);
 	return r;
 }
 
-void fs_fds_unkeep(struct fs_tree *t, const struct fs_ref *ref)
+void fs_fds_unkeep(struct fs_tree *t, const struct fs_ref *ref, bool lost)
 {
 	struct fs_fds *f = &t->fds;
+	struct fs_fd *e = &f->fd[ref->entry];
 
 	if (!ref->entry)
 		return;
 	pthread_mutex_lock(&f->lock);
-	if (!--f->fd[ref->entry].pinned)
+	e->pinned--;
+	e->lost |= lost;
+	if (!entry_stays(e))
 		entry_cached(f, ref->entry, true);
 	pthread_mutex_unlock(&f->lock);
 }
@@ -297,7 +309,7 @@ bool fs_fds_is_kept(struct fs_tree *t, const struct fs_inode *inode)
 {
 	mutex_guard(&t->fds.lock);
 
-	return t->fds.fd[atomic_load(&inode->fd)].pinned;
+	return entry_stays(&t->fds.fd[atomic_load(&inode->fd)]);
 }
 
 void fs_fds_drop(struct fs_tree *t, struct fs_inode *inode)
@@ -327,6 +339,7 @@ void fs_fds_trim(struct fs_tree *t,
 {
 	struct fs_fds *f = &t->fds;
 
+	/* Nobody waits for the lock while the host takes its time to close. */
 	pthread_mutex_lock(&f->lock);
 	for (uint32_t i = 1; i <= f->nr_entries; i++) {
 		uint64_t owner = atomic_load(&f->fd[i].owner);
@@ -335,10 +348,12 @@ void fs_fds_trim(struct fs_tree *t,
 		if (!owner || !idle(t, t->table.inode[owner >> 32].mount))
 			continue;
 		fd = entry_evict(t, i);
-		if (fd >= 0) {
-			close(fd);
-			fs_fds_uncharge(t);
-		}
+		if (fd < 0)
+			continue;
+		pthread_mutex_unlock(&f->lock);
+		close(fd);
+		fs_fds_uncharge(t);
+		pthread_mutex_lock(&f->lock);
 	}
 	pthread_mutex_unlock(&f->lock);
 }

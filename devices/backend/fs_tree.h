@@ -166,7 +166,8 @@ struct fs_fd {
 	int fd;
 	uint32_t next; /* free */
 	_Atomic uint8_t credit; /* rounds of the clock that it outlives */
-	uint8_t pinned; /* reasons to keep it; lock */
+	uint8_t pinned; /* calls that need it to stay; lock */
+	bool lost; /* the name is gone: it stays for good; lock */
 	bool below; /* in a mount below the tree; lock */
 };
 
@@ -206,11 +207,12 @@ void fs_fds_add(struct fs_tree *t, struct fs_inode *inode, int fd,
 		struct fs_ref *ref);
 /* The call is over. */
 void fs_ref_put(struct fs_tree *t, struct fs_ref *ref);
-/* Do not close it while the inode is known, or until unkeep. -ENFILE; -EAGAIN:
+/* Do not close it until unkeep. -ENFILE; -EAGAIN:
  * the inode has another descriptor by now, keep that. */
 int fs_fds_keep(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref);
-/* It may be closed after all. */
-void fs_fds_unkeep(struct fs_tree *t, const struct fs_ref *ref);
+/* It may be closed after all or, if the inode has lost its name, not as long as
+ * that is known. */
+void fs_fds_unkeep(struct fs_tree *t, const struct fs_ref *ref, bool lost);
 /* Is it kept? */
 bool fs_fds_is_kept(struct fs_tree *t, const struct fs_inode *inode);
 /* The inode is gone. */

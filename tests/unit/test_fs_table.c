@@ -319,6 +319,31 @@ static void test_not_pinned(void **state unused_param)
 	fs_forget(tree, d.nodeid, 1);
 }
 
+/* However often a guest takes the name of what it knows away. */
+static void test_pinned_often(void **state unused_param)
+{
+	const struct fs_rename self = { FS_ROOT, "f", FS_ROOT, "f", 0 };
+	struct fs_entry f;
+	struct statx attr;
+	char name[32];
+
+	config.max_fds = 64;
+	open_tree_with(&config);
+	host_write("f", "");
+	f = look("f");
+	for (unsigned int i = 0; i < 255; i++)
+		assert_int_equal(fs_rename(tree, &as_root, &self), 0);
+	assert_int_equal(fs_unlink(tree, FS_ROOT, "f"), 0);
+	make_many(100);
+	for (unsigned int i = 0; i < 100; i++) {
+		snprintf(name, sizeof(name), "file-number-%06u", i);
+		assert_int_equal(fs_getattr(tree, look(name).nodeid, 0, &attr),
+				 0);
+	}
+	assert_int_equal(fs_getattr(tree, f.nodeid, 0, &attr), 0);
+	fs_forget(tree, f.nodeid, 1);
+}
+
 /* A chain of directories that is longer than the cache. */
 static void test_deep(void **state unused_param)
 {
@@ -516,10 +541,10 @@ static int group(void)
 		FS_TEST(test_release_early), FS_TEST(test_forget_all_beside),
 		FS_TEST(test_memory),	     FS_TEST(test_bounded),
 		FS_TEST(test_budget),	     FS_TEST(test_pinned),
-		FS_TEST(test_not_pinned),    FS_TEST(test_deep),
-		FS_TEST(test_host_renames),  FS_TEST(test_host_replaces),
-		FS_TEST(test_walk),	     FS_TEST(test_circle),
-		FS_TEST(test_rlimit),
+		FS_TEST(test_pinned_often),  FS_TEST(test_not_pinned),
+		FS_TEST(test_deep),	     FS_TEST(test_host_renames),
+		FS_TEST(test_host_replaces), FS_TEST(test_walk),
+		FS_TEST(test_circle),	     FS_TEST(test_rlimit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
