@@ -3,7 +3,9 @@
 #include "devices/backend/fs_tree.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -16,12 +18,16 @@
  * waits.
  */
 
+#define FS_RANGES_MAX 8192u /* of POSIX locks, of a tree */
+
 struct fs_holder {
 	struct fs_inode *inode; /* with a reference */
 	uint64_t owner;
 	bool flock;
 	bool gone; /* released; the last user frees it */
 	unsigned int users; /* calls */
+	/* Ranges that it has locked: when they were counted, and at most. */
+	uint32_t counted, ranges;
 	int fd; /* charged */
 	struct fs_holder *next;
 };
@@ -43,6 +49,9 @@ static struct fs_holder **holder_find(struct fs_tree *t,
 
 static void holder_free(struct fs_tree *t, struct fs_holder *h)
 {
+	pthread_mutex_lock(&t->locks.lock);
+	t->locks.nr_ranges -= h->ranges;
+	pthread_mutex_unlock(&t->locks.lock);
 	close(h->fd);
 	fs_fds_uncharge(t);
 	fs_inode_put(t, h->inode);
@@ -149,6 +158,56 @@ static int holder_create(struct fs_tree *t, struct fs_inode *inode,
 	return 0;
 }
 
+/* ---- ranges ---- */
+
+/* What the kernel has of a description, or `most` where it does not say. */
+static uint32_t ranges_count(int fd, uint32_t most)
+{
+	char text[256];
+	uint32_t nr = 0;
+	FILE *f;
+
+	snprintf(text, sizeof(text), "/proc/self/fdinfo/%d", fd);
+	f = fopen(text, "re");
+	if (!f)
+		return most;
+	while (fgets(text, sizeof(text), f))
+		nr += !strncmp(text, "lock:", 5);
+	fclose(f);
+	return nr;
+}
+
+/* The host's kernel keeps each range, and has no limit of its own. A request may
+ * cut one in two and be a third; how many they really are is counted when they
+ * may be twice as many as the last time. -ENOLCK. */
+static int ranges_reserve(struct fs_tree *t, struct fs_holder *h)
+{
+	struct fs_locks *l = &t->locks;
+	uint32_t most, nr;
+	bool full;
+	int r = 0;
+
+	pthread_mutex_lock(&l->lock);
+	full = l->nr_ranges + 2 > FS_RANGES_MAX;
+	most = h->ranges;
+	if (most > h->counted && (full || most > 2 * h->counted + 16)) {
+		pthread_mutex_unlock(&l->lock);
+		nr = ranges_count(h->fd, most);
+		pthread_mutex_lock(&l->lock);
+		l->nr_ranges += nr - h->ranges;
+		h->ranges = h->counted = nr;
+		full = l->nr_ranges + 2 > FS_RANGES_MAX;
+	}
+	if (full) {
+		r = -ENOLCK;
+	} else {
+		h->ranges += 2;
+		l->nr_ranges += 2;
+	}
+	pthread_mutex_unlock(&l->lock);
+	return r;
+}
+
 /* ---- requests ---- */
 
 static int lock_check(const struct fs_tree *t, const struct fs_lock *lock)
@@ -201,6 +260,8 @@ static int lock_set(struct fs_tree *t, struct fs_inode *inode,
 	} else {
 		if (!h)
 			r = holder_create(t, inode, lock, &h);
+		if (!r && !lock->flock)
+			r = ranges_reserve(t, h);
 		if (!r)
 			r = lock_apply(h, lock);
 	}

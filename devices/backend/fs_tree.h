@@ -426,6 +426,7 @@ struct fs_holder;
 struct fs_locks {
 	pthread_mutex_t lock;
 	struct fs_holder *bucket[FS_HOLDERS];
+	uint32_t nr_ranges; /* that are locked, at most */
 };
 
 /* Give up all locks. */

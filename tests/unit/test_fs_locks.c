@@ -155,6 +155,27 @@ static void test_budget(void **state unused_param)
 	assert_int_equal(lock(200, F_RDLCK, 0, 0), 0);
 }
 
+/* Ranges are memory of the host's kernel: there is an end to them as well, and
+ * none for who locks and unlocks. */
+static void test_ranges(void **state unused_param)
+{
+	unsigned int nr;
+	int r = 0;
+
+	for (unsigned int i = 0; i < 3000; i++) {
+		assert_int_equal(lock(1, F_WRLCK, 10, 19), 0);
+		assert_int_equal(lock(1, F_UNLCK, 12, 13), 0);
+		assert_int_equal(lock(1, F_UNLCK, 10, 19), 0);
+	}
+	for (nr = 0; nr < 20000 && !r; nr++)
+		r = lock(2, F_WRLCK, 100 + 2 * nr, 100 + 2 * nr);
+	assert_int_equal(r, -ENOLCK);
+	assert_in_range(nr, 4096, 8192);
+	assert_int_equal(lock(3, F_WRLCK, 1, 1), -ENOLCK);
+	fs_lock_release(tree, look("file").nodeid, 2);
+	assert_int_equal(lock(3, F_WRLCK, 1, 1), 0);
+}
+
 static int group(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +185,8 @@ static int group(void)
 		cmocka_unit_test_setup_teardown(test_host, setup, fs_teardown),
 		cmocka_unit_test_setup_teardown(test_flock, setup, fs_teardown),
 		cmocka_unit_test_setup_teardown(test_hostile, setup,
+						fs_teardown),
+		cmocka_unit_test_setup_teardown(test_ranges, setup,
 						fs_teardown),
 		cmocka_unit_test_setup_teardown(test_budget, setup,
 						fs_teardown),
