@@ -31,8 +31,9 @@ struct caller {
 	bool changed; /* differs from what it was */
 	bool bits; /* CAP_FSETID is in force */
 	bool fixed; /* SECBIT_NO_SETUID_FIXUP is */
+	bool bare; /* ... refused: it has no rights while it acts for others */
 	uint32_t uid, gid, umask;
-	int nr_groups; /* -1: too many to be put back, they stay */
+	int nr_groups; /* -1: too many to be put back, or not ours to set */
 	uint32_t group; /* if it is 1 and changed */
 	uint32_t old_uid, old_gid, old_umask;
 	int old_nr_groups;
@@ -120,8 +121,13 @@ static int caller_set_groups(struct caller *c, const struct fs_call *call,
 	if (c->nr_groups < 0 ||
 	    (c->nr_groups == nr && (!nr || c->group == group)))
 		return 0;
-	if (syscall(SYS_setgroups, nr, &group))
-		return -errno;
+	if (syscall(SYS_setgroups, nr, &group)) {
+		if (errno != EPERM)
+			return -errno;
+		/* A user made the user namespace: groups stay as they are. */
+		c->nr_groups = -1;
+		return 0;
+	}
 	c->nr_groups = nr;
 	c->group = group;
 	c->changed = true;
@@ -131,8 +137,8 @@ static int caller_set_groups(struct caller *c, const struct fs_call *call,
 static int caller_set_ids(struct caller *c, uint32_t uid, uint32_t gid)
 {
 	if (!c->fixed)
-		prctl(PR_SET_SECUREBITS,
-		      c->securebits | SECBIT_NO_SETUID_FIXUP);
+		c->bare = prctl(PR_SET_SECUREBITS,
+				c->securebits | SECBIT_NO_SETUID_FIXUP) < 0;
 	c->fixed = true;
 	c->changed = true;
 	if (c->gid != gid) {
@@ -199,13 +205,13 @@ void fs_caller_leave(const struct fs_tree *t)
 {
 	struct caller *c = &caller;
 
-	if (c->own || !c->changed)
+	if ((c->own && !c->bare) || !c->changed)
 		return;
 	caller_set_umask(c, c->old_umask);
 	if (!t->single_user) {
 		if (c->uid != c->old_uid || c->gid != c->old_gid)
 			caller_set_ids(c, c->old_uid, c->old_gid);
-		if (c->old_nr_groups >= 0 &&
+		if (c->nr_groups >= 0 &&
 		    !syscall(SYS_setgroups, c->old_nr_groups, c->old_groups)) {
 			c->nr_groups = c->old_nr_groups;
 			c->group = c->old_groups[0];

@@ -3,7 +3,10 @@
 /* Whose things are: callers of a guest, ids that are mapped, a single user. */
 #include "tests/unit/fs_fixture.h"
 
+#include <linux/capability.h>
 #include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
 
 #define CALL(u, g) (&(struct fs_call){ .uid = (u), .gid = (g) })
 
@@ -284,6 +287,83 @@ static void test_single_user(void **state unused_param)
 	assert_int_equal(fs_setattr(tree, &as_root, &set, &attr), -EPERM);
 }
 
+/* A thread that may not keep its rights while it acts for a user has them again
+ * afterwards. */
+static void *run_without_setpcap(void *arg unused_param)
+{
+	struct __user_cap_header_struct h = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[2];
+	struct fs_entry d = look("d");
+
+	syscall(SYS_capget, &h, data);
+	data[0].effective &= ~(1u << CAP_SETPCAP);
+	data[0].permitted &= ~(1u << CAP_SETPCAP);
+	syscall(SYS_capset, &h, data);
+	fs_thread_own();
+	create_as(CALL(1000, 1000), "users", 0644);
+	look_in(d.nodeid, "f");
+	create_as(CALL(0, 0), "roots", 0644);
+	return NULL;
+}
+
+static void test_no_setpcap(void **state unused_param)
+{
+	pthread_t thread;
+
+	if (geteuid())
+		skip();
+	assert_int_equal(chmod(base, 0777), 0);
+	assert_int_equal(mkdir(at("d"), 0700), 0);
+	host_write("d/f", "");
+	/* Not even root's by its owner. */
+	assert_int_equal(chown(at("d"), 1234, 1234), 0);
+	assert_int_equal(
+		pthread_create(&thread, NULL, run_without_setpcap, NULL), 0);
+	pthread_join(thread, NULL);
+	assert_owner("users", 1000, 1000);
+	assert_owner("roots", 0, 0);
+}
+
+static void write_proc(const char *name, const char *text)
+{
+	int fd = open(name, O_WRONLY);
+
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+/* In a user namespace that a user has made, groups cannot be set. */
+static void test_user_namespace(void **state unused_param)
+{
+	char map[32];
+	pid_t child;
+	int status;
+
+	if (!geteuid())
+		skip();
+	snprintf(map, sizeof(map), "0 %u 1", geteuid());
+	fs_tree_close(tree);
+	child = fork();
+	if (!child) {
+		if (unshare(CLONE_NEWUSER))
+			_exit(0); /* nor may anybody make one here */
+		write_proc("/proc/self/setgroups", "deny");
+		write_proc("/proc/self/uid_map", map);
+		write_proc("/proc/self/gid_map", map);
+		tree = NULL;
+		open_tree_with(&config);
+		create_as(&(struct fs_call){ .has_group = true }, "f", 0644);
+		fs_tree_close(tree);
+		_exit(0);
+	}
+	tree = NULL;
+	open_tree_with(&config);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
 static int group(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +374,8 @@ static int group(void)
 		FS_TEST(test_maps),
 		FS_TEST(test_bad_maps),
 		FS_TEST(test_single_user),
+		FS_TEST(test_no_setpcap),
+		FS_TEST(test_user_namespace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
