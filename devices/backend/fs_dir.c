@@ -142,10 +142,14 @@ static int dir_read(struct fs_tree *t, const struct fs_use *use,
 			return some ? 0 : r;
 		rec = (const void *)(dir->buf + dir->pos);
 		len = strlen(rec->name);
-		if (!reader->fits(reader, len))
-			return 0;
-		dir_emit(t, use, rec, len, reader);
-		some = true;
+		/* Longer ones, of file systems that count other than bytes,
+		 * cannot be asked for either. */
+		if (len <= NAME_MAX) {
+			if (!reader->fits(reader, len))
+				return 0;
+			dir_emit(t, use, rec, len, reader);
+			some = true;
+		}
 		offset = (uint64_t)rec->off;
 		dir->pos += rec->len;
 		dir->off = offset;

@@ -155,8 +155,9 @@ void fs_mount_set_root(struct fs_tree *t, uint16_t mount,
 void fs_mount_put(struct fs_tree *t, const struct fs_inode *parent,
 		  uint16_t mount)
 {
-	if (mount != parent->mount)
-		atomic_fetch_sub(&t->mounts.mount[mount].nr, 1);
+	if (mount != parent->mount &&
+	    atomic_fetch_sub(&t->mounts.mount[mount].nr, 1) == 1)
+		fs_mount_settle(t, mount);
 }
 
 void fs_mount_touch(struct fs_tree *t, const struct fs_inode *inode)

@@ -253,7 +253,9 @@ static struct fs_inode *node_known(struct fs_tree *t, struct fs_inode *parent,
 	struct statx stx;
 	bool handles;
 
-	if (fs_stat(fd, "", &stx))
+	/* A mount's root has its name as long as it is mounted. */
+	if (fs_stat(fd, "", &stx) ||
+	    stx.stx_mnt_id != t->mounts.mount[parent->mount].mnt_id)
 		return NULL;
 	fs_node_identify(&stx, &id);
 	if (fs_mount_get(t, parent, fd, NULL, &stx, &id))

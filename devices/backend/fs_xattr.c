@@ -221,14 +221,15 @@ int fs_setxattr(struct fs_tree *t, const struct fs_setxattr *set)
 		r = xattr_get(t, set->nodeid, &x);
 	if (r)
 		return r;
-	if (!strcmp(set->name, XATTR_CAPS))
-		atomic_fetch_or(&x.inode->flags, FS_INODE_CAPS);
 	fs_caller_keeps_bits(t, true);
 	if (!xattr_can_be(&x))
 		r = -EOPNOTSUPP;
 	else if (setxattr(x.path.text, x.name, set->value, set->size,
 			  set->flags))
 		r = -errno;
+	/* Now, not before: a write meanwhile looked for it in vain. */
+	if (!strcmp(set->name, XATTR_CAPS))
+		atomic_fetch_or(&x.inode->flags, FS_INODE_CAPS);
 	if (!r && set->kill_sgid)
 		r = acl_kill_sgid(t, &x);
 	fs_caller_leave(t);

@@ -93,7 +93,8 @@ static void fs_finish(struct fs_queue *fq, struct fs_req *req)
 	else if (fs_decode_has_room(&req->chain))
 		written = fs_reply_header(req, req->result);
 	else
-		lost = true;
+		/* There may be no session any more that would miss it. */
+		lost = !silent || req->result != -ENOTCONN;
 	virtqueue_push(&fq->q->vq, &req->chain, written);
 	if (lost)
 		virtio_fault(fq->q, "no room for a reply");

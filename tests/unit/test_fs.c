@@ -403,6 +403,13 @@ static void test_forget(void **state unused_param)
 	q.qidx = 0;
 	assert_int_equal(gfs_send(&g, &q), 2);
 	assert_false(status() & VIRTIO_STATUS_NEEDS_RESET);
+	/* Without a session there is nothing to be forgotten. */
+	gfs_sample(&q, FUSE_DESTROY, &target);
+	assert_int_equal(gfs_send(&g, &q), 0);
+	gfs_sample(&q, FUSE_FORGET, &target);
+	assert_int_equal(gfs_send(&g, &q), 2);
+	assert_false(status() & VIRTIO_STATUS_NEEDS_RESET);
+	assert_int_equal(gfs_init(&g, 0), 0);
 	/* Half a request, and no room to say so. */
 	gfs_sample(&q, FUSE_FORGET, &target);
 	q.len -= 3;
