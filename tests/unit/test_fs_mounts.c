@@ -62,6 +62,25 @@ static void test_comes_and_goes(void **state unused_param)
 	assert_int_equal(counts.inodes, 2);
 }
 
+/* What cannot be removed is a mount's root: its handles can be opened still. */
+static void test_not_removed(void **state unused_param)
+{
+	struct fs_entry root, file;
+	uint64_t fh;
+
+	assert_int_equal(mkdir(at("sub"), 0755), 0);
+	mount_tmpfs("sub");
+	host_write("sub/file", "");
+	root = look("sub");
+	file = look_in(root.nodeid, "file");
+	idle_a_second();
+	assert_int_equal(fs_rmdir(tree, FS_ROOT, "sub"), -EBUSY);
+	fh = guest_open(file.nodeid, O_RDONLY);
+	assert_int_equal(fs_release(tree, fh), 0);
+	idle_a_second();
+	assert_int_equal(umount(at("sub")), 0);
+}
+
 /* What is used stays for half a second at least. */
 static void test_in_use(void **state unused_param)
 {
@@ -287,15 +306,11 @@ static bool own_namespace(void)
 static int group(void)
 {
 	const struct CMUnitTest tests[] = {
-		FS_TEST(test_comes_and_goes),
-		FS_TEST(test_in_use),
-		FS_TEST(test_mounted_again),
-		FS_TEST(test_nested),
-		FS_TEST(test_file),
-		FS_TEST(test_bind),
-		FS_TEST(test_implicit),
-		FS_TEST(test_frozen),
-		FS_TEST(test_frozen_readonly),
+		FS_TEST(test_comes_and_goes), FS_TEST(test_not_removed),
+		FS_TEST(test_in_use),	      FS_TEST(test_mounted_again),
+		FS_TEST(test_nested),	      FS_TEST(test_file),
+		FS_TEST(test_bind),	      FS_TEST(test_implicit),
+		FS_TEST(test_frozen),	      FS_TEST(test_frozen_readonly),
 	};
 
 	if (!own_namespace()) {
