@@ -35,7 +35,7 @@
 #define SCRAP_PART 512u
 /* Files whose size is looked at with a descriptor of our own; the maps of others
  * are tried page by page. */
-#define FILES_MAX 128u
+#define FILES_MAX 256u
 #define ZEROES_MAX (16 * MIB)
 
 #ifndef MADV_POPULATE_READ
@@ -48,6 +48,8 @@ struct window_file {
 	dev_t dev;
 	ino_t ino;
 	int fd; /* a duplicate */
+	bool writable; /* fd */
+	uint64_t size; /* as it was seen last */
 	unsigned int users; /* maps, and who looks at it */
 	unsigned int round; /* of window_mend(), in which it was looked at */
 	struct window_file *next;
@@ -161,28 +163,47 @@ static void window_put_file_locked(struct window *w, struct window_file *f)
 	free(f);
 }
 
+static struct window_file *window_add_file_locked(struct window *w, int fd,
+						  const struct stat *st)
+{
+	struct window_file *f;
+
+	if (w->nr_files == FILES_MAX)
+		return NULL;
+	f = calloc(1, sizeof(*f));
+	fd = f ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (fd < 0) {
+		free(f);
+		return NULL;
+	}
+	*f = (struct window_file){ .dev = st->st_dev,
+				   .ino = st->st_ino,
+				   .fd = fd,
+				   .size = (uint64_t)st->st_size,
+				   .round = w->round,
+				   .next = w->files };
+	w->files = f;
+	w->nr_files++;
+	return f;
+}
+
 /* The file behind fd, with a user more; NULL: it has to do without. */
 static struct window_file *window_get_file_locked(struct window *w, int fd,
-						  const struct stat *st)
+						  const struct stat *st,
+						  bool writable)
 {
 	struct window_file *f = w->files;
 
 	while (f && (f->dev != st->st_dev || f->ino != st->st_ino))
 		f = f->next;
-	if (!f && w->nr_files < FILES_MAX) {
-		f = calloc(1, sizeof(*f));
-		fd = f ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
-		if (fd < 0) {
-			free(f);
-			return NULL;
-		}
-		*f = (struct window_file){ st->st_dev, st->st_ino, fd,
-					   0,	       w->round,   w->files };
-		w->files = f;
-		w->nr_files++;
-	}
-	if (f)
-		f->users++;
+	if (!f)
+		f = window_add_file_locked(w, fd, st);
+	if (!f)
+		return NULL;
+	/* The same number, which others may be using. */
+	if (writable && !f->writable)
+		f->writable = dup3(fd, f->fd, O_CLOEXEC) >= 0;
+	f->users++;
 	return f;
 }
 
@@ -300,7 +321,7 @@ static int window_map_locked(struct window *w, const struct window_map *map,
 			   MAP_SHARED | MAP_NORESERVE, fd, map->file_off);
 	if (r)
 		return r;
-	e.file = window_get_file_locked(w, fd, st);
+	e.file = window_get_file_locked(w, fd, st, map->writable);
 	window_cut_locked(w, map->off, map->off + map->len);
 	window_insert_locked(w, window_find_locked(w, map->off), &e);
 	atomic_fetch_add(&w->all->changes, 1);
@@ -374,24 +395,49 @@ bool window_next(struct window *w, uint64_t off, struct window_map *map)
 
 /* ---- what the guest cannot have ---- */
 
-/* Zeroes past the end of the file, which has size bytes. True: they were not
- * there. */
-static bool window_follow_size_locked(struct window *w,
-				      const struct window_file *f,
-				      uint64_t size)
+/* Bytes of the map that the file has. */
+static uint64_t window_file_part(const struct window_map *m, uint64_t size)
+{
+	uint64_t end = ALIGN_UP(size, PAGE);
+
+	return MIN(end - MIN(end, m->file_off), m->len);
+}
+
+/* What was cut off is there again. */
+static void window_restore_locked(struct window *w, struct window_entry *e,
+				  uint64_t part)
+{
+	int prot = PROT_READ | (e->map.writable ? PROT_WRITE : 0);
+
+	if (!pages_map_over(w->hva + e->map.off + e->live, part - e->live, prot,
+			    MAP_SHARED | MAP_NORESERVE, e->file->fd,
+			    e->map.file_off + e->live))
+		e->live = part;
+}
+
+/* The file has size bytes: zeroes behind its end. cut: only if that is less than
+ * it was. True: they were not there. */
+static bool window_follow_size_locked(struct window *w, struct window_file *f,
+				      uint64_t size, bool cut)
 {
 	bool mended = false;
 
+	cut = cut && size >= f->size;
+	f->size = size;
 	for (unsigned int i = 0; i < w->nr; i++) {
 		struct window_entry *e = &w->entries[i];
-		uint64_t end = ALIGN_UP(size, PAGE), left;
+		uint64_t part = window_file_part(&e->map, size);
 
-		left = end - MIN(end, e->map.file_off);
-		if (e->file != f || left >= e->live ||
-		    window_zero_locked(w, e->map.off + left, e->live - left))
+		if (e->file != f)
 			continue;
-		e->live = left;
-		mended = true;
+		if (part > e->live) {
+			window_restore_locked(w, e, part);
+		} else if (part < e->live && !cut &&
+			   !window_zero_locked(w, e->map.off + part,
+					       e->live - part)) {
+			e->live = part;
+			mended = true;
+		}
 	}
 	return mended;
 }
@@ -411,8 +457,8 @@ static struct window_file *window_take_file_locked(struct window *w)
 	return f;
 }
 
-/* Was a file cut? */
-static bool window_look_at_files(struct window *w)
+/* Was a file cut? cut: as of window_follow_size_locked(). */
+static bool window_look_at_files(struct window *w, bool cut)
 {
 	struct window_file *f;
 	bool mended = false;
@@ -428,7 +474,7 @@ static bool window_look_at_files(struct window *w)
 		pthread_mutex_lock(&w->lock);
 		if (!r)
 			mended |= window_follow_size_locked(
-				w, f, (uint64_t)st.st_size);
+				w, f, (uint64_t)st.st_size, cut);
 		window_put_file_locked(w, f);
 	}
 	pthread_mutex_unlock(&w->lock);
@@ -517,7 +563,7 @@ static bool window_mend_in_turn(struct window *w, uint64_t off)
 	bool mapped = false, mended;
 
 	mutex_guard(&w->mending);
-	mended = window_look_at_files(w);
+	mended = window_look_at_files(w, false);
 	if (!mended && off == WINDOW_NOWHERE)
 		mended = window_try_all(w);
 	else if (!mended)
@@ -525,16 +571,32 @@ static bool window_mend_in_turn(struct window *w, uint64_t off)
 	return mended || (!mapped && window_give_scrap(w));
 }
 
-bool window_mend(struct window *w, uint64_t off)
+static void window_say(struct window *w)
 {
-	if (!window_mend_in_turn(w, off))
-		return false;
 	atomic_fetch_add(&w->all->changes, 1);
 	if (!atomic_fetch_add(&w->faults, 1))
 		log_warn(
-			"%s: the guest touched memory with no file behind it, which was cut, cannot be read, or was never mapped; it finds zeroes there (said once)",
+			"%s: the guest finds zeroes where a file that it has mapped was cut or cannot be read, or where nothing was mapped (said once)",
 			w->name);
-	return true;
+}
+
+bool window_mend(struct window *w, uint64_t off)
+{
+	bool mended = window_mend_in_turn(w, off);
+
+	if (mended)
+		window_say(w);
+	return mended;
+}
+
+bool window_look(struct window *w)
+{
+	struct window_map any;
+
+	mutex_guard(&w->mending);
+	if (window_look_at_files(w, true))
+		window_say(w);
+	return window_next(w, 0, &any);
 }
 
 /* Is gpa in it? *off: where. */

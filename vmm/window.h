@@ -92,6 +92,14 @@ bool window_next(struct window *w, uint64_t off, struct window_map *map);
 bool window_mend(struct window *w, uint64_t off);
 
 /*
+ * See whether files were cut, or have grown again; to be called now and then while
+ * anything is mapped. KVM does not give up on every access: where the guest takes
+ * interrupts it has the page brought in meanwhile, fails at that, and begins
+ * again. Waits as window_mend() does. False: nothing is mapped. Any thread.
+ */
+bool window_look(struct window *w);
+
+/*
  * KVM gave up on an access of the guest, at gpa or WINDOW_NOWHERE. Returns true
  * when it is worth another try. seen: the vCPU's own, at first 0; one try is free,
  * as another vCPU may have mended it, but no second while nothing changes.

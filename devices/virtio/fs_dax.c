@@ -5,11 +5,55 @@
  * reads and writes them there without requests. It says which part of which file
  * is to be where; the host's page cache is the only one.
  */
+#include "devices/virtio/fs_dax.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "devices/virtio/fs_decode.h"
 #include "devices/virtio/fs_ops.h"
+
+/* A guest that looks where a file was cut waits as long, at most. */
+#define FS_DAX_LOOK_NS 500000000ull
+
+/* ---- files that are cut ---- */
+
+void fs_dax_watch(struct fs_queue *fq)
+{
+	struct fs *fs = fq->fs;
+
+	if (!fs->dev.window || atomic_exchange(&fs->has_watcher, true))
+		return;
+	fq->is_watcher = true;
+	loop_timer_set(fq->q->loop, &fq->dax_timer,
+		       loop_now_ns() + FS_DAX_LOOK_NS);
+}
+
+void fs_dax_unwatch(struct fs_queue *fq)
+{
+	if (!fq->is_watcher)
+		return;
+	loop_timer_cancel(&fq->dax_timer);
+	fq->is_watcher = false;
+	atomic_store(&fq->fs->has_watcher, false);
+}
+
+static void fs_dax_on_timer(struct loop_timer *lt)
+{
+	struct fs_queue *fq = container_of(lt, struct fs_queue, dax_timer);
+
+	/* Who maps the first one after this looks himself. */
+	fs_dax_unwatch(fq);
+	if (window_look(fq->fs->dev.window))
+		fs_dax_watch(fq);
+}
+
+void fs_dax_setup(struct fs_queue *fq)
+{
+	fq->dax_timer.on_expire = fs_dax_on_timer;
+}
+
+/* ---- requests ---- */
 
 int fs_do_setupmapping(struct fs_run *r)
 {
@@ -34,6 +78,8 @@ int fs_do_setupmapping(struct fs_run *r)
 		return fd;
 	e = window_map(fs->dev.window, &map, fd);
 	fs_lend_end(fs->tree, fd);
+	if (!r->call.may_wait)
+		fs_dax_watch(r->req->fq);
 	return e;
 }
 

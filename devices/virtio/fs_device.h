@@ -77,7 +77,9 @@ struct fs_queue {
 	struct list_node lockers; /* those that wait for a lock */
 	struct loop_timer lock_timer;
 	struct loop_timer trim_timer; /* of the queue that is the trimmer */
+	struct loop_timer dax_timer; /* of the queue that is the watcher */
 	bool is_trimmer;
+	bool is_watcher; /* of files that are mapped */
 	bool trim_runs; /* its job is with the pool */
 	uint64_t said_ns; /* when the log was last told */
 	uint64_t done[FS_OPS]; /* requests, by opcode */
@@ -106,6 +108,7 @@ struct fs {
 	atomic_bool used; /* the tree may know something */
 	atomic_uint nr_lockers;
 	atomic_bool has_trimmer;
+	atomic_bool has_watcher;
 	/* the trimmer's loop */
 	struct fs_queue *trimmer;
 	struct pool_job trim_job; /* fs_tree_trim() */

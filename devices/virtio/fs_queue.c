@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/virtio/fs_dax.h"
 #include "devices/virtio/fs_decode.h"
 #include "devices/virtio/fs_ops.h"
 #include "devices/virtio/virtio_limit.h"
@@ -386,7 +387,10 @@ int fs_queue_start(struct virtio_dev *dev, unsigned int qidx)
 
 	fs_thread_own();
 	fq->scratch = malloc(sizeof(struct fs_scratch));
-	return fq->scratch ? 0 : -ENOMEM;
+	if (!fq->scratch)
+		return -ENOMEM;
+	fs_dax_watch(fq); /* what was mapped before a pause */
+	return 0;
 }
 
 /* The last one first, so that they come in their order again. */
@@ -418,6 +422,7 @@ void fs_queue_stop(struct virtio_dev *dev, unsigned int qidx)
 
 	loop_timer_cancel(&fq->lock_timer);
 	fs_trim_stop(fq);
+	fs_dax_unwatch(fq);
 	fs_queue_take_back(fq);
 	fs_queue_try_end(fq);
 }
@@ -428,6 +433,7 @@ void fs_queue_setup(struct fs *fs, struct fs_queue *fq, struct virtio_queue *q)
 	fq->q = q;
 	fq->lock_timer.on_expire = fs_on_lock_timer;
 	fq->trim_timer.on_expire = fs_on_trim_timer;
+	fs_dax_setup(fq);
 	list_init(&fq->pooled);
 	list_init(&fq->lockers);
 }

@@ -442,6 +442,22 @@ static void test_faults(void **state unused_param)
 	assert_int_equal(count("dax_faults"), 1);
 }
 
+static bool is_seen(void *arg unused_param)
+{
+	guest_fs_turn(&g);
+	return count("dax_faults") == 1;
+}
+
+/* Or does not look, or KVM does not say. */
+static void test_watch(void **state unused_param)
+{
+	assert_int_equal(map(file.nodeid, 0, 16 * PAGE, 0, WRITE), 0);
+	assert_int_equal(truncate(path_of("file"), 2 * PAGE), 0);
+	assert_true(fake_vm_turn_until(&g.fv, is_seen, NULL));
+	assert_int_equal(peek(2 * PAGE), 0);
+	assert_int_equal(peek(PAGE), 2);
+}
+
 #define UNIT(t, with) cmocka_unit_test_setup_teardown(t, with, teardown)
 
 int main(void)
@@ -456,6 +472,7 @@ int main(void)
 		UNIT(test_payload, setup),
 		UNIT(test_headers, setup),
 		UNIT(test_faults, setup),
+		UNIT(test_watch, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

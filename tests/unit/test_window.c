@@ -261,13 +261,19 @@ static void test_cut_file(void **state unused_param)
 	assert_int_equal(peek(2 * MIB), 0);
 	/* It is what was mapped all the same, and not looked for twice. */
 	assert_string_equal(maps(), "0+4@0w 512+2@2 ");
-	assert_int_equal(ftruncate(file, 4 * PAGE), 0);
-	assert_int_equal(peek(2 * PAGE), 'x');
 	assert_false(window_mend(w, 2 * PAGE));
-	/* Mapped anew it is the file's again. */
+	/* It is the file's when that is long enough again. */
+	assert_int_equal(ftruncate(file, 3 * PAGE), 0);
 	fill(file, 2 * PAGE, "2");
-	assert_int_equal(map(0, 4 * PAGE, 0, true), 0);
+	assert_int_equal(peek(2 * PAGE), 'x');
+	assert_true(window_look(w));
 	assert_int_equal(peek(2 * PAGE), '2');
+	assert_int_equal(poke(2 * PAGE, '3'), 0);
+	assert_int_equal(peek(2 * MIB), '3');
+	assert_int_equal(poke(2 * MIB, '4'), -EFAULT);
+	assert_int_equal(ftruncate(file, 4 * PAGE), 0);
+	assert_int_equal(map(0, 4 * PAGE, 0, true), 0);
+	assert_int_equal(peek(2 * PAGE), '3');
 	/* Shorter, and shorter still; pieces have their part of it. */
 	assert_int_equal(ftruncate(file, 3 * PAGE), 0);
 	assert_true(window_mend(w, 3 * PAGE));
@@ -280,6 +286,37 @@ static void test_cut_file(void **state unused_param)
 	assert_int_equal(peek(0), 0);
 	assert_int_equal(peek(2 * PAGE), 0);
 	assert_int_equal(window_faults(w), 3);
+}
+
+/* Seen without a fault: what is cut, and not what was never there. */
+static void test_look(void **state unused_param)
+{
+	assert_false(window_look(w));
+	assert_int_equal(ftruncate(file, 4 * PAGE), 0);
+	fill(file, 2 * PAGE, "2");
+	assert_int_equal(map(0, 2 * MIB, 0, false), 0);
+	assert_int_equal(map(2 * MIB, 2 * MIB, 0, true), 0);
+	assert_true(window_look(w));
+	assert_int_equal(window_faults(w), 0);
+	assert_int_equal(peek(4 * PAGE), -EFAULT);
+	assert_int_equal(ftruncate(file, 0), 0);
+	assert_int_equal(peek(2 * PAGE), -EFAULT);
+	assert_true(window_look(w));
+	assert_int_equal(window_faults(w), 1);
+	assert_int_equal(peek(2 * PAGE), 0);
+	assert_int_equal(poke(2 * MIB + 2 * PAGE, 'x'), 0);
+	assert_true(window_look(w));
+	assert_int_equal(window_faults(w), 1);
+	/* Another takes its place, as when a file is written anew. */
+	assert_int_equal(ftruncate(file, 3 * PAGE), 0);
+	fill(file, 2 * PAGE, "new");
+	assert_true(window_look(w));
+	assert_int_equal(peek(2 * PAGE), 'n');
+	assert_int_equal(poke(2 * MIB + 2 * PAGE, 'N'), 0);
+	assert_int_equal(peek(2 * PAGE), 'N');
+	assert_int_equal(poke(2 * PAGE, 'x'), -EFAULT);
+	window_forget(w);
+	assert_false(window_look(w));
 }
 
 /* Beyond the end from the start. */
@@ -349,7 +386,7 @@ static void test_zeroes_are_bounded(void **state unused_param)
 /* More files than there are descriptors for: their pages are tried. */
 static void test_many_files(void **state unused_param)
 {
-	enum { NR = 200 };
+	enum { NR = 300 };
 	int fds[NR];
 
 	for (unsigned int i = 0; i < NR; i++) {
@@ -563,13 +600,21 @@ static void test_threads(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_empty),      UNIT(test_refused),
-		UNIT(test_map),	       UNIT(test_replace),
-		UNIT(test_cut_file),   UNIT(test_past_end),
-		UNIT(test_scrap),      UNIT(test_zeroes_are_bounded),
-		UNIT(test_many_files), UNIT(test_broken_device),
-		UNIT(test_vcpus),      UNIT(test_limits),
-		UNIT(test_held),       UNIT(test_threads),
+		UNIT(test_empty),
+		UNIT(test_refused),
+		UNIT(test_map),
+		UNIT(test_replace),
+		UNIT(test_cut_file),
+		UNIT(test_look),
+		UNIT(test_past_end),
+		UNIT(test_scrap),
+		UNIT(test_zeroes_are_bounded),
+		UNIT(test_many_files),
+		UNIT(test_broken_device),
+		UNIT(test_vcpus),
+		UNIT(test_limits),
+		UNIT(test_held),
+		UNIT(test_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
