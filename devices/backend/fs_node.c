@@ -311,6 +311,17 @@ int fs_lookup(struct fs_tree *t, uint64_t parent, const char *name,
 
 /* ---- opening ---- */
 
+/* ENOMEM is also said of an inode that is gone while its number is being given
+ * to another one: the guest looks the name up again. */
+static int handle_open(int mount, struct node_handle *h, int flags)
+{
+	int fd = open_by_handle_at(mount, &h->fh, flags);
+
+	if (fd < 0)
+		return errno == ENOMEM ? -ESTALE : -errno;
+	return fd;
+}
+
 /* Two calls told what a name is, and somebody may have put another inode there
  * in between, which even has the number again: then the handle is that one's. It
  * is looked at once, before anything is opened by a type that it has not: an
@@ -318,11 +329,11 @@ int fs_lookup(struct fs_tree *t, uint64_t parent, const char *name,
 static int handle_check(struct fs_inode *inode, int mount,
 			struct node_handle *h)
 {
-	int fd = open_by_handle_at(mount, &h->fh, FS_PATH_FLAGS), r;
+	int fd = handle_open(mount, h, FS_PATH_FLAGS), r;
 	struct statx stx;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	r = fs_stat(fd, "", &stx);
 	if (!r && (stx.stx_ino != inode->ino ||
 		   (stx.stx_mode & S_IFMT) != fs_inode_mode(inode)))
@@ -351,9 +362,7 @@ static int node_open_handle(struct fs_tree *t, struct fs_inode *inode,
 	fd = checked ? -1 : handle_check(inode, mount.fd, &h);
 	if (checked || (fd >= 0 && flags != FS_PATH_FLAGS)) {
 		close_fd(&fd);
-		fd = open_by_handle_at(mount.fd, &h.fh, flags);
-		if (fd < 0)
-			fd = -errno;
+		fd = handle_open(mount.fd, &h, flags);
 	}
 	fs_ref_put(t, &mount);
 	return fd;
