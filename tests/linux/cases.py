@@ -8,6 +8,7 @@ does not stop it. Names go by file: what a test is about.
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 
@@ -103,6 +104,7 @@ class Case:
     def folder(self, name):
         """A directory of the host that is shared with guests."""
         path = self.path(name)
+        shutil.rmtree(path, ignore_errors=True)     # of a first try
         os.mkdir(path)
         os.chmod(path, 0o755)
         return path
@@ -113,7 +115,6 @@ class Case:
         path = self.folder("root")
         self.tool("debugfs", "-R", f"rdump / {path}", self.settings.roots[item])
         os.mknod(f"{path}/dev/console", 0o600 | stat.S_IFCHR, os.makedev(5, 1))
-        os.mknod(f"{path}/dev/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
         return path
 
     # -- guests ----------------------------------------------------------
