@@ -160,12 +160,16 @@ static const struct cli_entry cli_table[] = {
 		      "off or null. An empty TEXT is an empty command line. "
 		      "What --rootfs adds comes in front." },
 	{ SET("rootfs", "Guest", rootfs_params, vm.rootfs),
-	  .opt.more = "The file becomes the guest's first disk, and root= with "
-		      "its name is put in front of the kernel command line, "
-		      "followed by rw, or by ro when it is read-only. The "
-		      "kernel, or its initramfs, must have drivers for virtio "
-		      "disks and for the file system. An image of a directory "
-		      "is made with mke2fs -t ext4 -d DIR root.img 1G." },
+	  .opt.more =
+		  "A file becomes the guest's first disk, and root= with "
+		  "its name is put in front of the kernel command line, "
+		  "followed by rw, or by ro when it is read-only. The "
+		  "kernel, or its initramfs, must have drivers for virtio "
+		  "disks and for the file system. A directory is shared as "
+		  "--fs does it, with the tag rootfs, and the words are "
+		  "root=rootfs rootfstype=virtiofs; a kernel that has "
+		  "virtio-fs built in needs no initramfs, but a console and "
+		  "whatever else its first program opens in /dev there." },
 	{ SET("cpus", "Machine", cpus_params, vm.cpus) },
 	{ SET("memory", "Machine", memory_params, vm.memory) },
 	{ SET("serial", "Machine", serial_params, vm.serial),

@@ -72,15 +72,15 @@ const struct param_set payload_params = {
 
 static const struct param rootfs_table[] = {
 	PARAM("path", PATH, struct rootfs_config, path,
-	      "disk image or block device with the file system",
+	      "disk image or block device with the file system, or a directory",
 	      .required = true),
 	PARAM("readonly", BOOL, struct rootfs_config, readonly,
-	      "mount it read-only; always so when the file is not writable"),
+	      "mount it read-only; always so when it is not writable"),
 };
 
 const struct param_set rootfs_params = {
 	.option = "rootfs",
-	.help = "root file system: becomes the first disk, and root= on the kernel command line",
+	.help = "root file system: becomes the first disk, or is shared; and root= on the kernel command line",
 	PARAM_TABLE(rootfs_table, struct rootfs_config),
 	.shorthand = "path",
 };

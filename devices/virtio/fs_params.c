@@ -189,6 +189,7 @@ const struct param_set fs_param_set = {
 	.option = "fs",
 	.help = "share a directory",
 	PARAM_TABLE(fs_params, struct fs_config),
+	.shorthand = "tag",
 	.check = fs_check,
 };
 
