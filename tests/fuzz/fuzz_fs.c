@@ -23,6 +23,13 @@
 #define SECRET "nobody of the guest's business"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+const char *__lsan_default_options(void);
+
+/* Inodes are packed: pointers in them lie at multiples of 4. */
+const char *__lsan_default_options(void)
+{
+	return "use_unaligned=1";
+}
 
 static struct guest_fs g;
 static struct gfs_request q;
