@@ -161,6 +161,53 @@ def fs_files(t):
     t.end_shell(guest)
 
 
+# ---- DAX ----
+
+DAX_FIO = ("fio --name=v --directory=/mnt/{tag} --size=6M --bsrange=4k-64k --bs_unaligned=0 "
+           "--rw=randwrite --verify=crc32c --verify_fatal=1 --do_verify=1 --end_fsync=1 "
+           "--ioengine={io} {more} >/tmp/fio 2>&1; say fio {tag} {io} $?; rm -f /mnt/{tag}/v*")
+
+
+@case("fs-dax")
+def fs_dax(t):
+    """Mapped files through a window that is smaller than they are: as a stock mount
+    does it, and for all files. The host cuts one that a program has mapped."""
+    folders = {tag: t.folder(tag) for tag in ("stock", "all")}
+    guest, vm = t.shell(root=t.root(TEST_ROOT), cpus=2, options=[
+        word for tag, path in folders.items() for word in share(tag, path, "id=" + tag, "dax=8M")])
+    guest.do("mount -t tmpfs tmpfs /mnt; mkdir /mnt/stock /mnt/all; "
+             "mount -t virtiofs stock /mnt/stock && mount -t virtiofs -o dax all /mnt/all && "
+             "say dax $(grep -c 'virtiofs.*dax' /proc/mounts)")
+    t.equal("mounts that say dax", guest.fact("dax"), "1")
+    write(folders["all"] + "/cut", b"x" * (4 * MIB))
+    guest.do("fio --name=c --filename=/mnt/all/cut --ioengine=mmap --rw=randread --size=4M "
+             "--time_based --runtime=6 >/tmp/fio 2>&1 & sleep 3; say reads")
+    guest.fact("reads")
+    os.truncate(folders["all"] + "/cut", 4096)
+    guest.do("wait; say runs on", t.settings.seconds * 2)
+    t.equal("what the guest says", guest.fact("runs"), "on")
+    t.check(vm.get("counters")["all"]["dax_faults"] > 0, "nothing was cut")
+    for tag, path in folders.items():
+        data = os.urandom(12 * MIB)
+        write(path + "/big", data)
+        t.equal(f"the sum of {tag}", seen(guest, f"md5sum </mnt/{tag}/big"),
+                hashlib.md5(data).hexdigest() + " -")
+        # 2 MiB by 2 MiB, each mapped and unmapped: the data comes by no request.
+        before = vm.get("counters")[tag]
+        seen(guest, f"md5sum /mnt/{tag}/big")
+        after = vm.get("counters")[tag]
+        t.check(after["requests"] - before["requests"] < 40 and
+                after["read_bytes"] == before["read_bytes"],
+                f"requests and bytes to read {tag}: {before} {after}")
+        # To and from a file by way of another that is mapped.
+        for io, more in (("mmap", ""), ("sync", f"--direct=1 --iomem=mmapshared:/mnt/{tag}/big")):
+            guest.do(DAX_FIO.format(tag=tag, io=io, more=more), t.settings.seconds * 2)
+            t.equal(f"fio's status of {io} on {tag}", guest.fact(f"fio {tag} {io}"), "0")
+    guest.do("umount /mnt/stock /mnt/all && say unmounted both")
+    t.equal("umount", guest.fact("unmounted"), "both")
+    t.end_shell(guest)
+
+
 # ---- what the host does meanwhile ----
 
 @case("fs-host")
