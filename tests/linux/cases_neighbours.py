@@ -12,7 +12,7 @@ from network import PING, set_up
 
 PINGS = 1000
 MS_MORE = 1.0
-FLOOD_MBITS = 20
+FLOOD_MBITS = 5
 
 
 def pin(guest, processor):
