@@ -236,7 +236,7 @@ def net_limits_long(t):
     ns = network.Namespace(t)
     guest, vm = start(t, [net(ns, id="net")])
     set_up(guest)
-    limits(t, ns, guest, vm, (1, 4, 10, 2), 10)
+    limits(t, ns, guest, vm, (4, 1), 10)
     t.end_shell(guest)
 
 
