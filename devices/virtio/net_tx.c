@@ -113,23 +113,29 @@ static bool net_tx_one(struct net_pair *p, const struct vq_chain *c,
 	return true;
 }
 
+/* How many chains to take at a time: part of a ring, so that the driver has others
+ * that it need not wait for. */
+static unsigned int net_tx_take(const struct virtqueue *vq)
+{
+	return MIN(MAX(vq->size / 4u, 1), NET_TAKE);
+}
+
 /*
- * Take some chains, send them, and show the driver which ones are done, while it
- * has others that it need not wait for. With a limit it is one at a time. Returns
- * how many; 0: that is all for now.
+ * Take some chains, send them, and show the driver which ones are done; with a
+ * limit, one at a time. Returns how many; 0: that is all for now.
  */
 static unsigned int net_tx_some(struct net_pair *p, struct net_tally *tally)
 {
 	struct net_tx *tx = &p->tx;
 	struct virtqueue *vq = &tx->q->vq;
 	bool limited = virtio_queue_is_limited(tx->q, VIRTIO_FROM_GUEST);
-	unsigned int i, nr = 0, max = MIN(MAX(vq->size / 4u, 1), NET_TAKE);
+	unsigned int i, nr = 0, max = limited ? 1 : net_tx_take(vq);
 	struct vq_chain *chains[NET_TAKE], *c;
 	uint64_t bytes = tally->bytes;
 
 	if (limited && !virtio_queue_may(tx->q, VIRTIO_FROM_GUEST))
 		return 0;
-	while (nr < (limited ? 1 : max) && (c = virtqueue_pop(vq))) {
+	while (nr < max && (c = virtqueue_pop(vq))) {
 		__builtin_prefetch(c->iov->iov_base);
 		__builtin_prefetch((char *)c->iov->iov_base + 64);
 		chains[nr++] = c;
@@ -144,7 +150,7 @@ static unsigned int net_tx_some(struct net_pair *p, struct net_tally *tally)
 	if (limited && tally->bytes > bytes)
 		virtio_queue_charge(tx->q, VIRTIO_FROM_GUEST,
 				    tally->bytes - bytes);
-	return tx->blocked ? 0 : nr;
+	return nr == max ? nr : 0;
 }
 
 void net_tx_run(struct net_pair *p)
