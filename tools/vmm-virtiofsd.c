@@ -344,7 +344,7 @@ static const struct fsd_option *fsd_find(const struct fsd_option *o,
 					 const char *name, size_t len)
 {
 	while (o->name &&
-	       (strlen(o->name) != len || memcmp(o->name, name, len)))
+	       (strlen(o->name) != len || memcmp(o->name, name, len) != 0))
 		o++;
 	return o->name ? o : NULL;
 }
@@ -459,7 +459,8 @@ static bool fsd_find_group(const char *name, gid_t *gid)
 	FILE *in = fopen("/etc/group", "re");
 	const struct group *group = NULL;
 
-	while (in && (group = fgetgrent(in)) && strcmp(group->gr_name, name))
+	while (in && (group = fgetgrent(in)) &&
+	       strcmp(group->gr_name, name) != 0)
 		;
 	if (group)
 		*gid = group->gr_gid;
@@ -503,7 +504,8 @@ static bool fsd_listen(struct fsd *f)
 static int fsd_write_words(const struct fsd *f, char *words, size_t size)
 {
 	/* virtiofsd takes it with what makes it mean nothing. */
-	bool back = f->writeback && !f->readonly && strcmp(f->cache, "never");
+	bool back = f->writeback && !f->readonly &&
+		    strcmp(f->cache, "never") != 0;
 
 	return snprintf(
 		words, size,
