@@ -124,7 +124,7 @@ const char *share_data(void)
 	       SHARE_TEXT_LEN);
 	REQUIRE(!memcmp(share.reply, SHARE_TEXT, SHARE_TEXT_LEN));
 	EXPECT(fuse_read(&share, entry.nodeid, fh, 5, NULL, 4), 4);
-	REQUIRE(!memcmp(share.reply, SHARE_TEXT + 5, 4));
+	REQUIRE(!memcmp(share.reply, &SHARE_TEXT[5], 4));
 	EXPECT(fuse_read(&share, entry.nodeid, fh, 4096, NULL, 4096), 0);
 	EXPECT(fuse_read(&share, entry.nodeid, fh, ~0ull, NULL, 4096),
 	       -E_INVAL);

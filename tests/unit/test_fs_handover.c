@@ -302,7 +302,7 @@ static void test_no_header(void **state unused_param)
 {
 	uint32_t flags;
 
-	memcpy(&flags, FS_HANDOVER_HELLO + sizeof(flags), sizeof(flags));
+	memcpy(&flags, &FS_HANDOVER_HELLO[sizeof(flags)], sizeof(flags));
 	assert_int_not_equal(flags & 3, 1);
 	assert_int_equal(sizeof(FS_HANDOVER_HELLO), 8);
 }
