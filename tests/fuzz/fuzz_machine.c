@@ -88,18 +88,22 @@ static void fuzz_check_reply(struct api_reply *reply)
 	free(reply->body);
 }
 
+/* Who added what was on its way waits for the same ticket. */
 static void fuzz_on_done(void *opaque unused_param, uint64_t ticket, int r,
 			 struct error *err, const struct hotplug_place *at)
 {
-	unsigned int i = 0;
+	unsigned int told = 0;
 
 	assert(ticket);
-	while (i < fuzz_nr_waiting && fuzz_waiting[i].ticket != ticket)
-		i++;
-	assert(i < fuzz_nr_waiting);
-	api_reply_done(&fuzz_waiting[i], r, err, at);
-	fuzz_check_reply(&fuzz_waiting[i]);
-	fuzz_waiting[i] = fuzz_waiting[--fuzz_nr_waiting];
+	for (unsigned int i = fuzz_nr_waiting; i--;) {
+		if (fuzz_waiting[i].ticket != ticket)
+			continue;
+		api_reply_done(&fuzz_waiting[i], r, err, at);
+		fuzz_check_reply(&fuzz_waiting[i]);
+		fuzz_waiting[i] = fuzz_waiting[--fuzz_nr_waiting];
+		told++;
+	}
+	assert(told);
 }
 
 static void fuzz_request(struct api *api, unsigned int n)
