@@ -174,7 +174,12 @@ class Load:
     def descriptors(self):
         """What of the directory the monitor has open."""
         base = f"/proc/{self.process.pid}/fd"
-        links = [os.readlink(os.path.join(base, fd)) for fd in os.listdir(base)]
+        links = []
+        for fd in os.listdir(base):
+            try:
+                links.append(os.readlink(os.path.join(base, fd)))
+            except FileNotFoundError:
+                pass  # closed since it was listed
         return [link for link in links if link.startswith(self.share.path)]
 
     def check_works(self):
