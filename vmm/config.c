@@ -470,7 +470,8 @@ static bool config_is_writable(const char *path, bool is_blockdev)
 	return fd < 0 || ioctl(fd, BLKROGET, &ro) || !ro;
 }
 
-/* *class: what the path can be the root of. *writable: by this process. */
+/* *class: what the path can be the root of, untouched when there is none.
+ * *writable: by this process. */
 static int config_probe_rootfs(const char *path,
 			       const struct device_class **class,
 			       bool *writable, struct error *err)
@@ -534,7 +535,7 @@ int vm_config_add_rootfs(struct vm_config *vc, struct error *err)
 	if (!vc->rootfs.path)
 		return 0;
 	rc = config_probe_rootfs(vc->rootfs.path, &class, &writable, err);
-	if (rc)
+	if (!class)
 		return rc;
 	if (!writable)
 		vc->rootfs.readonly = true;
