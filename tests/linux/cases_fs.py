@@ -129,7 +129,7 @@ def mount(guest, *tags):
         guest.do(f"mkdir -p /mnt/{tag}; mount -t virtiofs {tag} /mnt/{tag} && say mounted {tag}")
 
 
-@case("fs-files")
+@case("fs-files-long", long=True)
 def fs_files(t):
     """Four shares, one a cache mode and one that keeps back what is written: what
     is written is what is there, on both sides and in each way of writing."""
