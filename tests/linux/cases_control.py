@@ -69,6 +69,7 @@ def control_events_bounded(t):
              "done; say times $times")
     took, times = time.monotonic() - start, int(guest.fact("times"))
     told = vm.count("activated", id="disk") + vm.count("reset", id="disk")
-    t.check(told - before <= 10 * (took + 1), f"{told - before} events of {times} "
+    # Its seconds are not ours: one more may begin and one may end in ours.
+    t.check(told - before <= 10 * (took + 2), f"{told - before} events of {times} "
             f"changes of driver in {took:.1f} s")
     t.end_shell(guest)
