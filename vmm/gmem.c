@@ -286,8 +286,8 @@ static bool gmem_is_taken(const struct gmem *gm, gpa_t gpa, uint64_t len)
 	const struct gmem_range *r;
 
 	gmem_for_each (r, gm)
-		if (range_is_somewhere(r) && gpa < r->gpa + r->len &&
-		    r->gpa < gpa + len)
+		if (range_is_somewhere(r) &&
+		    ranges_overlap(gpa, len, r->gpa, r->len))
 			return true;
 	return false;
 }

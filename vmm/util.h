@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -88,6 +89,14 @@ static inline int take_fd(int *fd)
 
 	*fd = -1;
 	return taken;
+}
+
+/* Have [a, a + a_len) and [b, b + b_len), neither of them empty, anything in
+ * common? Both may end where numbers do. */
+static inline bool ranges_overlap(uint64_t a, uint64_t a_len, uint64_t b,
+				  uint64_t b_len)
+{
+	return b - a < a_len || a - b < b_len;
 }
 
 static inline pthread_mutex_t *mutex_take(pthread_mutex_t *mutex)

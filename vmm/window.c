@@ -674,7 +674,7 @@ bool window_overlaps(const struct window *w, gpa_t gpa, uint64_t len)
 	gpa_t at;
 
 	return gmem_window_gpa(w->gm, w->slot, &at) &&
-	       (at - gpa < len || gpa - at < w->len);
+	       ranges_overlap(gpa, len, at, w->len);
 }
 
 static void window_free(struct window *w)

@@ -46,11 +46,6 @@ void fs_stat_to_guest(const struct fs_tree *t, struct statx *stx)
 	stx->stx_gid = fs_id_to_guest(&t->config.gids, stx->stx_gid);
 }
 
-static bool ranges_meet(uint32_t a, uint32_t nr_a, uint32_t b, uint32_t nr_b)
-{
-	return a < b ? b - a < nr_a : a - b < nr_b;
-}
-
 /* No range is empty or wraps, and no id is in two. */
 static int map_check(const struct fs_id_map *map, const char *name,
 		     struct error *err)
@@ -67,9 +62,10 @@ static int map_check(const struct fs_id_map *map, const char *name,
 		for (unsigned int j = 0; j < i; j++) {
 			const struct fs_id_range *o = &map->range[j];
 
-			if (ranges_meet(r->guest, r->count, o->guest,
-					o->count) ||
-			    ranges_meet(r->host, r->count, o->host, o->count))
+			if (ranges_overlap(r->guest, r->count, o->guest,
+					   o->count) ||
+			    ranges_overlap(r->host, r->count, o->host,
+					   o->count))
 				return error_set(
 					err, EINVAL,
 					"%s=%u:%u:%u: has ids of another range; leave them out of one",

@@ -177,12 +177,6 @@ void pci_add_window(struct pci_dev *dev, unsigned int bar, struct window *w)
 
 /* ---- BARs ---- */
 
-/* Both may end where addresses do. */
-static bool pci_overlap(gpa_t a, uint64_t a_len, gpa_t b, uint64_t b_len)
-{
-	return b - a < a_len || a - b < b_len;
-}
-
 static void pci_bar_moved(struct pci_dev *dev, unsigned int i, bool mapped)
 {
 	dev->bars[i].mapped = mapped;
@@ -233,7 +227,7 @@ static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
 	struct pci_grave *g = root->graves;
 
 	for (; g < root->graves + PCI_GRAVES; g++)
-		if (g->len && pci_overlap(gpa, len, g->gpa, g->len))
+		if (g->len && ranges_overlap(gpa, len, g->gpa, g->len))
 			root_clear_grave_locked(root, g);
 }
 
@@ -413,9 +407,10 @@ static gpa_t pci_bars_end(const struct pci_dev *dev, gpa_t gpa, uint64_t len)
 	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++) {
 		const struct pci_bar *bar = &dev->bars[i];
 
-		if (bar->home && pci_overlap(gpa, len, bar->home, bar->size))
+		if (bar->home && ranges_overlap(gpa, len, bar->home, bar->size))
 			return bar->home + bar->size;
-		if (bar->mapped && pci_overlap(gpa, len, bar->gpa, bar->size))
+		if (bar->mapped &&
+		    ranges_overlap(gpa, len, bar->gpa, bar->size))
 			return bar->gpa + bar->size;
 	}
 	return 0;
@@ -434,7 +429,7 @@ static gpa_t root_taken_end_locked(const struct pci_root *root,
 		if (root->slots[i])
 			end = pci_bars_end(root->slots[i], gpa, len);
 	for (; g < root->graves + PCI_GRAVES && !end; g++)
-		if (g->len && pci_overlap(gpa, len, g->gpa, g->len))
+		if (g->len && ranges_overlap(gpa, len, g->gpa, g->len))
 			end = g->gpa + g->len;
 	return end;
 }
