@@ -9,9 +9,6 @@
 
 #include "vmm/util.h"
 
-/* To cut off more than this waits. */
-#define FS_SHRINK_INLINE (4 * MIB)
-
 /* An inode that the guest names, and a descriptor: its open file's, if it names
  * one too. */
 struct attr_use {
@@ -34,24 +31,17 @@ static int attr_get(struct fs_tree *t, uint64_t nodeid, uint64_t fh,
 		a->fd = a->use.fd;
 		return r;
 	}
-	a->inode = fs_inode_get(t, nodeid);
-	if (!a->inode)
-		return -ESTALE;
-	r = fs_node_ref(t, a->inode, &a->ref);
+	r = fs_node_get(t, nodeid, &a->inode, &a->ref);
 	a->fd = a->ref.fd;
-	if (r)
-		fs_inode_put(t, a->inode);
 	return r;
 }
 
 static void attr_put(struct fs_tree *t, struct attr_use *a)
 {
-	if (a->by_file) {
+	if (a->by_file)
 		fs_use_put(t, &a->use);
-		return;
-	}
-	fs_ref_put(t, &a->ref);
-	fs_inode_put(t, a->inode);
+	else
+		fs_node_put(t, a->inode, &a->ref);
 }
 
 int fs_getattr(struct fs_tree *t, uint64_t nodeid, uint64_t fh,
@@ -115,8 +105,7 @@ static int set_size_of(int fd, const struct fs_call *call, uint64_t size)
 		return -EINVAL;
 	if (fstat(fd, &st))
 		return -errno;
-	if (!call->may_wait && (uint64_t)st.st_size > size &&
-	    (uint64_t)st.st_size - size > FS_SHRINK_INLINE)
+	if (fs_cut_waits(call, st.st_size, size))
 		return -EAGAIN;
 	return ftruncate(fd, (off_t)size) ? -errno : 0;
 }

@@ -36,8 +36,7 @@ static int dir_begin(struct fs_tree *t, uint64_t nodeid, const char *name,
 
 static void dir_end(struct fs_tree *t, struct change_dir *d)
 {
-	fs_ref_put(t, &d->ref);
-	fs_inode_put(t, d->inode);
+	fs_node_put(t, d->inode, &d->ref);
 }
 
 /* ---- making ---- */
@@ -284,17 +283,14 @@ int fs_link(struct fs_tree *t, uint64_t nodeid, uint64_t parent,
 
 	if (r)
 		return r;
-	inode = fs_inode_get(t, nodeid);
-	r = inode ? fs_node_ref(t, inode, &ref) : -ESTALE;
+	r = fs_node_get(t, nodeid, &inode, &ref);
 	if (!r) {
 		r = link_fd(t, ref.fd, d.ref.fd, name);
 		if (!r)
 			r = fs_node_enter(t, d.inode, d.ref.fd, name, ref.fd,
 					  entry, NULL);
-		fs_ref_put(t, &ref);
+		fs_node_put(t, inode, &ref);
 	}
-	if (inode)
-		fs_inode_put(t, inode);
 	dir_end(t, &d);
 	return r;
 }

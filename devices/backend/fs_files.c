@@ -20,9 +20,7 @@
 /* A change that is younger may not be the last one with its time stamps. */
 #define FS_STAMP_NS 20000000
 /* To cut off more than this waits. */
-#define FS_TRUNCATE_INLINE (4 * MIB)
-
-#define FS_REFS 0xffffffffu
+#define FS_CUT_INLINE (4 * MIB)
 
 int fs_files_init(struct fs_tree *t)
 {
@@ -62,7 +60,7 @@ int fs_file_add(struct fs_tree *t, struct fs_inode *inode, int fd, int flags,
 	struct fs_files *f = &t->files;
 	struct fs_dir *dir = NULL;
 	struct fs_file *file;
-	uint32_t i, generation;
+	uint32_t i;
 
 	if (S_ISDIR(fs_inode_mode(inode))) {
 		dir = calloc(1, sizeof(*dir));
@@ -81,9 +79,6 @@ int fs_file_add(struct fs_tree *t, struct fs_inode *inode, int fd, int flags,
 		free(dir);
 		return -ENFILE;
 	}
-	do
-		generation = atomic_fetch_add(&f->generation, 1) + 1;
-	while (!generation);
 	file = &f->file[i];
 	file->fd = fd;
 	file->inode = fs_inode_slot(t, inode);
@@ -93,8 +88,8 @@ int fs_file_add(struct fs_tree *t, struct fs_inode *inode, int fd, int flags,
 	if (file->below)
 		atomic_fetch_add(&f->nr_below, 1);
 	atomic_fetch_add(&f->nr, 1);
-	*fh = fs_number(generation, i);
-	atomic_store(&file->word, fs_number(generation, 1));
+	*fh = fs_number(fs_generation(&f->generation), i);
+	atomic_store(&file->word, fs_number((uint32_t)(*fh >> 32), 1));
 	return 0;
 }
 
@@ -129,15 +124,10 @@ void fs_file_put(struct fs_tree *t, struct fs_file *file)
 static struct fs_file *file_get(struct fs_tree *t, uint64_t fh, bool any)
 {
 	struct fs_file *file = &t->files.file[fs_slot(fh)];
-	uint64_t word;
 
-	if (!fs_slot(fh) || fs_slot(fh) > t->files.max)
+	if (!fs_slot(fh) || fs_slot(fh) > t->files.max ||
+	    !fs_word_get(&file->word, (uint32_t)(fh >> 32), any))
 		return NULL;
-	word = atomic_load(&file->word);
-	do {
-		if (!(word & FS_REFS) || (!any && word >> 32 != fh >> 32))
-			return NULL;
-	} while (!atomic_compare_exchange_weak(&file->word, &word, word + 1));
 	if (!(atomic_load(&file->flags) & FS_FILE_RELEASED))
 		return file;
 	fs_file_put(t, file);
@@ -267,6 +257,12 @@ void fs_file_stamp(struct fs_tree *t, struct fs_inode *inode, int fd,
 		atomic_store(&inode->stamp, 0);
 }
 
+bool fs_cut_waits(const struct fs_call *call, off_t from, uint64_t to)
+{
+	return !call->may_wait && (uint64_t)from > to &&
+	       (uint64_t)from - to > FS_CUT_INLINE;
+}
+
 static int file_truncate(const struct fs_tree *t, const struct fs_call *call,
 			 struct fs_inode *inode, int fd)
 {
@@ -275,7 +271,7 @@ static int file_truncate(const struct fs_tree *t, const struct fs_call *call,
 
 	if (r || !st.st_size)
 		return r;
-	if (!call->may_wait && st.st_size > (off_t)FS_TRUNCATE_INLINE)
+	if (fs_cut_waits(call, st.st_size, 0))
 		return -EAGAIN;
 	fs_caller_keeps_bits(t, !call->kill_priv);
 	r = ftruncate(fd, 0) ? -errno : 0;

@@ -304,8 +304,7 @@ int fs_lookup(struct fs_tree *t, uint64_t parent, const char *name,
 	if (r)
 		return r;
 	r = fs_node_enter(t, dir, ref.fd, name, -1, entry, NULL);
-	fs_ref_put(t, &ref);
-	fs_inode_put(t, dir);
+	fs_node_put(t, dir, &ref);
 	return r;
 }
 
@@ -465,6 +464,24 @@ int fs_node_ref(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref)
 		return fd;
 	fs_fds_add(t, inode, fd, ref);
 	return 0;
+}
+
+int fs_node_get(struct fs_tree *t, uint64_t nodeid, struct fs_inode **inode,
+		struct fs_ref *ref)
+{
+	int r;
+
+	*inode = fs_inode_get(t, nodeid);
+	r = *inode ? fs_node_ref(t, *inode, ref) : -ESTALE;
+	if (r && *inode)
+		fs_inode_put(t, *inode);
+	return r;
+}
+
+void fs_node_put(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref)
+{
+	fs_ref_put(t, ref);
+	fs_inode_put(t, inode);
 }
 
 int fs_node_dir(struct fs_tree *t, uint64_t nodeid, struct fs_inode **inode,

@@ -24,8 +24,6 @@
 #define FS_CHUNKS_STEP 16u
 #define FS_BUCKETS_MIN 64u
 
-#define FS_REFS 0xffffffffu
-
 /* ---- slots and chunks ---- */
 
 int fs_table_init(struct fs_tree *t)
@@ -193,28 +191,15 @@ static struct fs_shard *inode_shard(struct fs_tree *t,
 	return &t->table.shard[t->table.chunk[slot / FS_CHUNK].shard];
 }
 
-/* One more reference to what is alive, if `any` or of the generation. */
-static struct fs_inode *inode_try(struct fs_inode *inode, uint32_t generation,
-				  bool any)
-{
-	uint64_t word =
-		atomic_load_explicit(&inode->word, memory_order_acquire);
-
-	do {
-		if (!(word & FS_REFS) || (!any && word >> 32 != generation))
-			return NULL;
-	} while (!atomic_compare_exchange_weak(&inode->word, &word, word + 1));
-	return inode;
-}
-
 struct fs_inode *fs_inode_get(struct fs_tree *t, uint64_t nodeid)
 {
 	uint32_t slot = fs_slot(nodeid);
+	struct fs_inode *inode = &t->table.inode[slot];
 
-	if (!slot || slot >= atomic_load(&t->table.limit))
+	if (!slot || slot >= atomic_load(&t->table.limit) ||
+	    !fs_word_get(&inode->word, (uint32_t)(nodeid >> 32), false))
 		return NULL;
-	return inode_try(&t->table.inode[slot], (uint32_t)(nodeid >> 32),
-			 false);
+	return inode;
 }
 
 struct fs_inode *fs_inode_ref(struct fs_tree *t, uint32_t slot)
@@ -506,16 +491,6 @@ int fs_table_find(struct fs_tree *t, const struct fs_identity *id, bool lookup,
 	return *inode ? 0 : -ENOENT;
 }
 
-static uint32_t table_generation(struct fs_table *tab)
-{
-	uint32_t generation;
-
-	do
-		generation = atomic_fetch_add(&tab->generation, 1) + 1;
-	while (!generation);
-	return generation;
-}
-
 /* A new inode, known once, under the shard's lock. */
 static int table_new(struct fs_tree *t, struct fs_shard *shard, uint64_t hash,
 		     const struct fs_identity *id, struct fs_inode **result)
@@ -559,8 +534,9 @@ static int table_new(struct fs_tree *t, struct fs_shard *shard, uint64_t hash,
 	}
 	shard->bytes += (uint64_t)bytes;
 	atomic_fetch_add(&t->mounts.mount[id->mount].nr, 1);
-	atomic_store(&inode->word,
-		     fs_number(id->parent ? table_generation(tab) : 0, 2));
+	atomic_store(
+		&inode->word,
+		fs_number(id->parent ? fs_generation(&tab->generation) : 0, 2));
 	*result = inode;
 	return 0;
 }
@@ -691,14 +667,13 @@ void fs_table_each(struct fs_tree *t,
 	uint32_t limit = atomic_load(&t->table.limit);
 
 	for (uint32_t slot = 1; slot < limit; slot++) {
-		struct fs_inode *inode;
+		struct fs_inode *inode = &t->table.inode[slot];
 
 		if (!atomic_load(&t->table.chunk[slot / FS_CHUNK].used)) {
 			slot |= FS_CHUNK - 1;
 			continue;
 		}
-		inode = inode_try(&t->table.inode[slot], 0, true);
-		if (!inode)
+		if (!fs_word_get(&inode->word, 0, true))
 			continue;
 		fn(t, inode, arg);
 		fs_inode_put(t, inode);

@@ -30,6 +30,33 @@ static inline uint32_t fs_slot(uint64_t number)
 	return (uint32_t)number;
 }
 
+/* Of the word of an inode or an open file: generation << 32 | references. */
+#define FS_REFS 0xffffffffu
+
+/* One more reference to what has some, if `any` or of this generation. */
+static inline bool fs_word_get(_Atomic uint64_t *word, uint32_t generation,
+			       bool any)
+{
+	uint64_t now = atomic_load_explicit(word, memory_order_acquire);
+
+	do {
+		if (!(now & FS_REFS) || (!any && now >> 32 != generation))
+			return false;
+	} while (!atomic_compare_exchange_weak(word, &now, now + 1));
+	return true;
+}
+
+/* The next generation, which is never 0. */
+static inline uint32_t fs_generation(_Atomic uint32_t *last)
+{
+	uint32_t generation;
+
+	do
+		generation = atomic_fetch_add(last, 1) + 1;
+	while (!generation);
+	return generation;
+}
+
 #define FS_INODES_MAX (1u << 24)
 #define FS_CHUNK 256u /* slots that are allocated together */
 #define FS_SHARDS 16u
@@ -44,8 +71,8 @@ enum {
 };
 
 struct fs_inode {
-	/* generation << 32 | references: one of the guest's lookups, one of
-	 * each open file, named child, call. 0: the slot is free. */
+	/* References: one of the guest's lookups, one of each open file, named
+	 * child, call. 0: the slot is free. */
 	_Atomic uint64_t word;
 	uint64_t lookups; /* shard's lock */
 	uint64_t ino;
@@ -302,6 +329,11 @@ struct fs_inode *fs_node_hold(struct fs_tree *t, struct fs_inode *parent,
 			      int dirfd, const char *name, struct fs_ref *ref);
 /* An O_PATH descriptor, or a directory's. */
 int fs_node_ref(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref);
+/* An inode that the guest names, and such a descriptor of it. */
+int fs_node_get(struct fs_tree *t, uint64_t nodeid, struct fs_inode **inode,
+		struct fs_ref *ref);
+/* It is used no more. */
+void fs_node_put(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref);
 /* A directory that the guest names, and its descriptor. */
 int fs_node_dir(struct fs_tree *t, uint64_t nodeid, struct fs_inode **inode,
 		struct fs_ref *ref);
@@ -392,6 +424,8 @@ int fs_use_get(struct fs_tree *t, uint64_t nodeid, uint64_t fh, bool write,
 	       struct fs_use *use);
 /* The call is over. */
 void fs_use_put(struct fs_tree *t, struct fs_use *use);
+/* Does it have to wait to make a file of `from` bytes one of `to`? */
+bool fs_cut_waits(const struct fs_call *call, off_t from, uint64_t to);
 /* Open what the guest may open, by its flags: a charged descriptor. */
 int fs_file_open(struct fs_tree *t, const struct fs_call *call,
 		 struct fs_inode *inode, int flags);

@@ -103,23 +103,11 @@ struct xattr_use {
 
 static int xattr_get(struct fs_tree *t, uint64_t nodeid, struct xattr_use *x)
 {
-	int r;
+	int r = fs_node_get(t, nodeid, &x->inode, &x->ref);
 
-	x->inode = fs_inode_get(t, nodeid);
-	if (!x->inode)
-		return -ESTALE;
-	r = fs_node_ref(t, x->inode, &x->ref);
-	if (r)
-		fs_inode_put(t, x->inode);
-	else
+	if (!r)
 		x->path = xattr_path(x->ref.fd);
 	return r;
-}
-
-static void xattr_put(struct fs_tree *t, struct xattr_use *x)
-{
-	fs_ref_put(t, &x->ref);
-	fs_inode_put(t, x->inode);
 }
 
 ssize_t fs_getxattr(struct fs_tree *t, uint64_t nodeid, const char *name,
@@ -136,7 +124,7 @@ ssize_t fs_getxattr(struct fs_tree *t, uint64_t nodeid, const char *name,
 	r = getxattr(x.path.text, x.name, value, size);
 	if (r < 0)
 		r = -errno;
-	xattr_put(t, &x);
+	fs_node_put(t, x.inode, &x.ref);
 	return r;
 }
 
@@ -184,7 +172,7 @@ ssize_t fs_listxattr(struct fs_tree *t, uint64_t nodeid, char *list,
 		total += len;
 	}
 	free(host);
-	xattr_put(t, &x);
+	fs_node_put(t, x.inode, &x.ref);
 	return n < 0 ? n : (ssize_t)total;
 }
 
@@ -233,7 +221,7 @@ int fs_setxattr(struct fs_tree *t, const struct fs_setxattr *set)
 	if (!r && set->kill_sgid)
 		r = acl_kill_sgid(t, &x);
 	fs_caller_leave(t);
-	xattr_put(t, &x);
+	fs_node_put(t, x.inode, &x.ref);
 	return r;
 }
 
@@ -251,7 +239,7 @@ int fs_removexattr(struct fs_tree *t, uint64_t nodeid, const char *name)
 		r = -EOPNOTSUPP;
 	else if (removexattr(x.path.text, x.name))
 		r = -errno;
-	xattr_put(t, &x);
+	fs_node_put(t, x.inode, &x.ref);
 	return r;
 }
 
