@@ -230,8 +230,9 @@ static void cpu_dump_code(struct vcpu *vcpu, uint64_t linear)
 	if (!ioctl(vcpu->fd, KVM_TRANSLATE, &tr) && tr.valid)
 		for (uint64_t i = 0; i < 16; i++) {
 			c = gmem_ptr(gm, tr.physical_address + i, 1);
-			if (c)
-				sprintf(text + strlen(text), " %02x", *c);
+			if (!c)
+				break;
+			sprintf(text + 3 * i, " %02x", *c);
 		}
 	log_error("code at %#llx:%s", llu(linear),
 		  *text ? text : " not in memory");
