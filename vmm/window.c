@@ -58,8 +58,8 @@ struct window_file {
 struct window_entry {
 	struct window_map map;
 	struct window_file *file; /* NULL: without a descriptor */
-	uint64_t
-		live; /* bytes of the map, from its start, that are the file's */
+	/* Bytes of the map, from its start, that are the file's. */
+	uint64_t live;
 };
 
 struct window {
@@ -306,10 +306,20 @@ static bool window_is_range(const struct window *w, uint64_t off, uint64_t len)
 	       len <= w->len - off;
 }
 
+/* Bytes [from, to) of a map are the file's. */
+static int window_show_file_locked(struct window *w, const struct window_map *m,
+				   uint64_t from, uint64_t to, int fd)
+{
+	int prot = PROT_READ | (m->writable ? PROT_WRITE : 0);
+
+	return pages_map_over(w->hva + m->off + from, to - from, prot,
+			      MAP_SHARED | MAP_NORESERVE, fd,
+			      m->file_off + from);
+}
+
 static int window_map_locked(struct window *w, const struct window_map *map,
 			     int fd, const struct stat *st)
 {
-	int prot = PROT_READ | (map->writable ? PROT_WRITE : 0);
 	struct window_entry e = { .map = *map, .live = map->len };
 	int r = window_grow_locked(w);
 
@@ -317,8 +327,7 @@ static int window_map_locked(struct window *w, const struct window_map *map,
 		return r;
 	if (atomic_load(&w->all->nr_maps) >= MAPS_MAX)
 		return -ENOSPC;
-	r = pages_map_over(w->hva + map->off, map->len, prot,
-			   MAP_SHARED | MAP_NORESERVE, fd, map->file_off);
+	r = window_show_file_locked(w, map, 0, map->len, fd);
 	if (r)
 		return r;
 	e.file = window_get_file_locked(w, fd, st, map->writable);
@@ -407,11 +416,7 @@ static uint64_t window_file_part(const struct window_map *m, uint64_t size)
 static void window_restore_locked(struct window *w, struct window_entry *e,
 				  uint64_t part)
 {
-	int prot = PROT_READ | (e->map.writable ? PROT_WRITE : 0);
-
-	if (!pages_map_over(w->hva + e->map.off + e->live, part - e->live, prot,
-			    MAP_SHARED | MAP_NORESERVE, e->file->fd,
-			    e->map.file_off + e->live))
+	if (!window_show_file_locked(w, &e->map, e->live, part, e->file->fd))
 		e->live = part;
 }
 
