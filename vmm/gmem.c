@@ -313,13 +313,11 @@ static int gmem_check_new(const struct gmem *gm, const struct gmem_range *range,
 		return error_set(
 			err, EINVAL,
 			"--memory: %llu bytes at %#llx is not a multiple of %llu KiB; give a size that is",
-			(unsigned long long)range->len,
-			(unsigned long long)range->gpa,
-			(unsigned long long)align / 1024);
+			llu(range->len), llu(range->gpa), llu(align / 1024));
 	if (gmem_is_taken(gm, range->gpa, range->len))
 		return error_set(err, EINVAL,
 				 "--memory: a range at %#llx overlaps another",
-				 (unsigned long long)range->gpa);
+				 llu(range->gpa));
 	return 0;
 }
 
@@ -597,7 +595,7 @@ int gmem_place_window(struct gmem *gm, unsigned int slot, gpa_t gpa,
 	gmem_displace_locked(gm, r);
 	if (!gmem_is_free(gm, gpa, r->len))
 		return error_set(err, EINVAL, "memory is at %#llx already",
-				 (unsigned long long)gpa);
+				 llu(gpa));
 	r->gpa = gpa;
 	r->placed = true;
 	gmem_publish_locked(gm);

@@ -227,8 +227,9 @@ int gmem_add_window(struct gmem *gm, uint8_t *hva, uint64_t len,
 void gmem_remove_window(struct gmem *gm, unsigned int slot);
 /*
  * Have the guest find the window at gpa, and no more where it was before; if it
- * is there already nothing happens. Any thread. With a message, and then it is nowhere: -EINVAL misaligned, or memory is
- * there or may come, or what a listener said.
+ * is there already nothing happens. Any thread. With a message, and then it is
+ * nowhere: -EINVAL misaligned, or memory is there or may come, or what a listener
+ * said.
  */
 int gmem_place_window(struct gmem *gm, unsigned int slot, gpa_t gpa,
 		      struct error *err);

@@ -34,8 +34,7 @@ static int kvm_set_slot(struct gmem_listener *gl,
 		return error_set(
 			err, errno,
 			"KVM refuses %llu MiB of a device at %#llx: %s",
-			mib(range->len), (unsigned long long)range->gpa,
-			strerror(errno));
+			mib(range->len), llu(range->gpa), strerror(errno));
 	return error_set(
 		err, errno,
 		"--memory: of %llu MiB KVM refuses %llu MiB at %#llx: %s; give less",

@@ -90,11 +90,9 @@ static struct pages_piece pages_at(const struct pages_job *job, uint64_t at)
 /* A page that is not there reads as zero already; to look costs little. */
 static void pages_clear(const struct pages_piece *p)
 {
-	const uint64_t huge = 2 * MIB;
-
-	for (uint64_t off = 0; off < p->len; off += huge) {
-		uint64_t len = MIN(huge, p->len - off);
-		unsigned char there[2 * MIB / 4096];
+	for (uint64_t off = 0; off < p->len; off += HUGE_PAGE) {
+		uint64_t len = MIN(HUGE_PAGE, p->len - off);
+		unsigned char there[HUGE_PAGE / 4096];
 
 		if (mincore(p->hva + off, len, there) ||
 		    memchr(there, 1, len / 4096))

@@ -107,8 +107,7 @@ static bool vcpu_on_fail_entry(struct vcpu *vcpu)
 {
 	return vcpu_report_fault(
 		vcpu, "the CPU refused to enter the guest, reason %#llx",
-		(unsigned long long)
-			vcpu->run->fail_entry.hardware_entry_failure_reason);
+		llu(vcpu->run->fail_entry.hardware_entry_failure_reason));
 }
 
 static const struct vcpu_exit {

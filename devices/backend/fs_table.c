@@ -615,7 +615,7 @@ static void forget_warn(struct fs_tree *t, uint64_t nodeid)
 	if (!atomic_exchange(&t->warned, true))
 		log_warn(
 			"fs: the guest forgets inode %#llx more often than it looked it up",
-			(unsigned long long)nodeid);
+			llu(nodeid));
 }
 
 void fs_forget(struct fs_tree *t, uint64_t nodeid, uint64_t nr)

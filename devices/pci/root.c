@@ -276,7 +276,7 @@ static void pci_bar_map(struct pci_dev *dev, unsigned int i, gpa_t gpa)
 		/* As on real hardware, two devices at one address is the
 		 * guest's affair; the second one does not answer. */
 		log_debug("slot %u: BAR %u at %#llx: %s", dev->slot, i,
-			  (unsigned long long)gpa, strerror(-r));
+			  llu(gpa), strerror(-r));
 		return;
 	}
 	bar->gpa = gpa;

@@ -132,7 +132,7 @@ static int fs_check_modes(const void *config, struct error *err)
 	if (c->dax % FS_DAX_UNIT)
 		return error_set(err, EINVAL,
 				 "dax=%llu: not a multiple of 2M; give one",
-				 (unsigned long long)c->dax);
+				 llu(c->dax));
 	if (c->posix_acl && c->xattr == FS_XATTR_OFF)
 		return error_set(
 			err, EINVAL,
@@ -185,6 +185,7 @@ static int fs_check(const void *config, struct error *err)
 		return fs_check_socket(c, err);
 	return fs_check_modes(c, err);
 }
+
 const struct param_set fs_param_set = {
 	.option = "fs",
 	.help = "share a directory",

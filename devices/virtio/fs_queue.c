@@ -59,8 +59,7 @@ static void fs_say_error(struct fs_queue *fq, const struct fs_req *req)
 		log_warn("%s: %s: %s (%llu errors so far)",
 			 fq->fs->dev.device.id,
 			 fs_op_find(req->head.opcode)->name,
-			 strerror(-req->result),
-			 (unsigned long long)fq->q->counters.errors);
+			 strerror(-req->result), llu(fq->q->counters.errors));
 }
 
 static void fs_count(struct fs_queue *fq, struct fs_req *req)
