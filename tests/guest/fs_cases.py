@@ -12,6 +12,7 @@ import time
 
 from net_cases import check
 from net_life import Api, wait_for
+from running import Running
 
 TEXT = "what is in the file"
 SECRET = "nobody of the guest's business"
@@ -132,41 +133,27 @@ def test_dax_end(run):
     share.check_outside()
 
 
-class Load:
+class Load(Running):
     """share.elf that never has enough, and the control socket."""
 
     def __init__(self, run, words=""):
+        super().__init__()
         self.share = Share(run)
         self.api_path = os.path.join(run.tmp, "fs.api")
         self.argv = [run.monitor.path, "--kernel", os.path.join(run.guests, "share.elf"),
                      "--cmdline", "load=1", "--memory", "256M", "--serial", "tty",
                      "--api-socket", self.api_path, "--fs",
                      f"tag=share,id=fs,path={self.share.path},num_queues=2{words}"]
-        self.lines = []
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, text=True)
-        self.reader = threading.Thread(target=self.read)
-        self.reader.start()
+        super().__enter__()
         self.until("LOAD")
         self.api = Api(self.api_path)
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.reader.join()
-        self.process.stdout.close()
+        super().__exit__()
         self.share.check_outside()
-
-    def read(self):
-        for line in self.process.stdout:
-            self.lines.append(line.strip())
-
-    def until(self, line, count=1):
-        wait_for(lambda: self.lines.count(line) >= count or self.process.poll() is not None, 20)
-        check(self.lines.count(line) >= count, line, "did not come:", self.lines[-3:])
 
     def counters(self):
         return self.api("counters", method="GET")["fs"]

@@ -9,55 +9,36 @@ import os
 import random
 import select
 import socket
-import subprocess
 import threading
 import time
 
 from net_cases import Wrong, check
 from net_life import Api, wait_for
+from running import Running
 
 ECHO, RESET, DIAL, END = 1024, 1025, 1026, 1027
 HOST_PORT = 5000
 STREAM_MIB = 16
 
 
-class Sockets:
+class Sockets(Running):
     """sock.elf on a monitor, and clients of it."""
 
     def __init__(self, run, cmdline="", words=""):
+        super().__init__()
         self.path = os.path.join(run.tmp, "sock")
         self.api_path = os.path.join(run.tmp, "sock.api")
         self.argv = [run.monitor.path, "--kernel", os.path.join(run.guests, "sock.elf"),
                      "--cmdline", cmdline, "--memory", "256M", "--serial", "tty",
                      "--api-socket", self.api_path,
                      "--vsock", f"cid=3,id=v,socket={self.path}{words}"]
-        self.lines = []
-
-    def __enter__(self):
-        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, text=True)
-        self.reader = threading.Thread(target=self.read)
-        self.reader.start()
-        return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.reader.join()
-        self.process.stdout.close()
+        super().__exit__()
         # Who is killed leaves its files.
         for path in (self.path, self.path + ".lock", self.api_path, self.api_path + ".lock"):
             with contextlib.suppress(OSError):
                 os.unlink(path)
-
-    def read(self):
-        for line in self.process.stdout:
-            self.lines.append(line.strip())
-
-    def until(self, line, count=1, seconds=20):
-        wait_for(lambda: self.lines.count(line) >= count or self.process.poll() is not None,
-                 seconds)
-        check(self.lines.count(line) >= count, line, "did not come:", self.lines[-3:])
 
     def connect(self, port=ECHO):
         """A stream to the guest; None: it was refused."""

@@ -23,15 +23,6 @@ static void require(bool ok)
 		abort();
 }
 
-/* The loops of the device have no threads: see guest_fs_turn(). */
-int __wrap_loop_thread_start(struct loop *loop, struct error *err);
-
-int __wrap_loop_thread_start(struct loop *loop unused_param,
-			     struct error *err unused_param)
-{
-	return 0;
-}
-
 static struct virtio_dev *gfs_virtio(const struct guest_fs *g)
 {
 	return container_of(g->dev, struct virtio_dev, device);

@@ -12,8 +12,8 @@
 
 /*
  * A shared directory with the driver's side of its rings. The loops of the device
- * run inside guest_fs_turn(), on the caller's thread: programs that use this are
- * linked with -Wl,--wrap=loop_thread_start.
+ * run inside guest_fs_turn(), on the caller's thread: programs that use this have
+ * still_loops.c.
  */
 #define GFS_QUEUES 3u /* for what waits behind nothing, and two for requests */
 #define GFS_RING_SIZE 64u

@@ -20,15 +20,6 @@ static void require(bool ok)
 		abort();
 }
 
-/* The device's loop has no thread: see guest_vsock_turn(). */
-int __wrap_loop_thread_start(struct loop *loop, struct error *err);
-
-int __wrap_loop_thread_start(struct loop *loop unused_param,
-			     struct error *err unused_param)
-{
-	return 0;
-}
-
 void guest_vsock_init(struct guest_vsock *gs, const char *path,
 		      const char *more)
 {

@@ -9,7 +9,7 @@
 /*
  * A driver of a vsock device that checks nothing, on a board without KVM. The
  * device's loop runs inside guest_vsock_turn(), on the caller's thread: programs
- * that use this are linked with -Wl,--wrap=loop_thread_start.
+ * that use this have still_loops.c.
  */
 #define GVS_CID 7u
 #define GVS_RING 64u /* chains of a queue */

@@ -16,7 +16,7 @@ import os
 import monitors
 from process import Process
 from report import LIMIT, Row, rounds
-from two_cores import HOST_CORE, TIMEOUT_S, measure_guest, numbers, spin
+from two_cores import measure_guest, measure_limit
 
 PEERS = ["qemu-virtiofsd"]
 WARM_MS = 200
@@ -65,16 +65,9 @@ def run_guest(context, monitor, figure, path, poll, dax_mib=0):
 
 def run_limit(context, figure, path):
     _, _, op, length, depth, _ = figure
-    busy = spin(context)
     argv = [context.program("fs_limit"), op, path, str(RUN_MS)]
     argv += [str(length), str(depth)] * (op in ("read", "write"))
-    with Process(argv, context.tmp) as limit:
-        try:
-            os.sched_setaffinity(limit.pid, {HOST_CORE})
-            result = numbers(limit.read_until(b"RESULT", TIMEOUT_S))
-        finally:
-            busy.end()
-    return result, result["cpu_ns"]
+    return measure_limit(context, argv)
 
 
 def value(figure, result):

@@ -39,6 +39,18 @@ def spin(context):
     return Helper(context, context.program("net_limit"), "spin", core=GUEST_CORE)
 
 
+def measure_limit(context, argv):
+    """What a plain program says of itself, and its CPU time."""
+    busy = spin(context)
+    with Process(argv, context.tmp) as limit:
+        try:
+            os.sched_setaffinity(limit.pid, {HOST_CORE})
+            result = numbers(limit.read_until(b"RESULT", TIMEOUT_S))
+        finally:
+            busy.end()
+    return result, result["cpu_ns"]
+
+
 def is_cpu(name):
     """Is this the name of the thread of a guest's CPU?"""
     return bool(re.match(r"(fc_)?vcpu ?\d+$|CPU \d+/", name))

@@ -15,7 +15,7 @@ import os
 import monitors
 from process import Process
 from report import LIMIT, Row, rounds
-from two_cores import HOST_CORE, TIMEOUT_S, Helper, measure_guest, numbers, spin
+from two_cores import Helper, measure_guest, measure_limit
 
 PEERS = []
 PORT = 1024
@@ -44,16 +44,9 @@ def run_guest(context, monitor, figure, path):
 
 def run_limit(context, _, figure, path):
     _, _, mode, length, _ = figure
-    busy = spin(context)
     argv = [context.program("vsock_limit"), mode, f"{path}_{PORT}", str(length)]
     argv += [BUFFERS] * (mode != "rtt") + [str(RUN_MS)]
-    with Process(argv, context.tmp) as limit:
-        try:
-            os.sched_setaffinity(limit.pid, {HOST_CORE})
-            result = numbers(limit.read_until(b"RESULT", TIMEOUT_S))
-        finally:
-            busy.end()
-    return result, result["cpu_ns"]
+    return measure_limit(context, argv)
 
 
 def measure(context):
