@@ -120,18 +120,17 @@ void fs_file_put(struct fs_tree *t, struct fs_file *file)
 	pthread_mutex_unlock(&f->lock);
 }
 
-/* A reference to an open file, or NULL. any: of whatever generation. */
-static struct fs_file *file_get(struct fs_tree *t, uint64_t fh, bool any)
+/* One more reference to an open file of this generation, or `any`. False: it is
+ * not open. */
+static bool file_hold(struct fs_tree *t, struct fs_file *file,
+		      uint32_t generation, bool any)
 {
-	struct fs_file *file = &t->files.file[fs_slot(fh)];
-
-	if (!fs_slot(fh) || fs_slot(fh) > t->files.max ||
-	    !fs_word_get(&file->word, (uint32_t)(fh >> 32), any))
-		return NULL;
+	if (!fs_word_get(&file->word, generation, any))
+		return false;
 	if (!(atomic_load(&file->flags) & FS_FILE_RELEASED))
-		return file;
+		return true;
 	fs_file_put(t, file);
-	return NULL;
+	return false;
 }
 
 /* The guest's reference goes once. The caller's stays. */
@@ -145,12 +144,17 @@ static bool file_release(struct fs_tree *t, struct fs_file *file)
 
 struct fs_file *fs_file_get(struct fs_tree *t, uint64_t fh)
 {
-	return file_get(t, fh, false);
+	struct fs_file *file = &t->files.file[fs_slot(fh)];
+
+	if (!fs_slot(fh) || fs_slot(fh) > t->files.max ||
+	    !file_hold(t, file, (uint32_t)(fh >> 32), false))
+		return NULL;
+	return file;
 }
 
 int fs_release(struct fs_tree *t, uint64_t fh)
 {
-	struct fs_file *file = file_get(t, fh, false);
+	struct fs_file *file = fs_file_get(t, fh);
 	bool done;
 
 	if (!file)
@@ -172,9 +176,9 @@ void fs_files_each(struct fs_tree *t,
 	nr = f->nr_entries;
 	pthread_mutex_unlock(&f->lock);
 	for (uint32_t i = 1; i <= nr; i++) {
-		struct fs_file *file = file_get(t, i, true);
+		struct fs_file *file = &f->file[i];
 
-		if (!file)
+		if (!file_hold(t, file, 0, true))
 			continue;
 		fn(t, file, arg);
 		fs_file_put(t, file);
