@@ -675,6 +675,8 @@ int main(int argc, char **argv)
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGHUP);
 	sigprocmask(SIG_BLOCK, &ends, NULL);
+	/* Who read stderr may have gone: that ends no machine. */
+	signal(SIGPIPE, SIG_IGN);
 	f.signals = signalfd(-1, &ends, SFD_CLOEXEC);
 	return fsd_run(&f);
 }

@@ -22,17 +22,19 @@ WAITS = "Waiting for vhost-user socket connection"
 # ---- vmm-virtiofsd ----
 
 class Daemon:
-    """A vmm-virtiofsd, with the socket and the options that a shim gives it."""
+    """A vmm-virtiofsd, with the socket and the options that a shim gives it. whole:
+    these are all its words, with DIR and SOCKET in the place of paths."""
 
-    def __init__(self, context, options=(), inherited=False, shared="--shared-dir"):
+    def __init__(self, context, options=(), inherited=False, shared="--shared-dir", whole=False):
         self.folder = tempfile.TemporaryDirectory(prefix="vmm-api-")
         self.path = os.path.join(self.folder.name, "fs.sock")
         self.dir = os.path.join(self.folder.name, "shared")
         self.log = os.path.join(self.folder.name, "log")
         os.mkdir(self.dir)
         program = os.path.join(os.path.dirname(context.vmmctl), "vmm-virtiofsd")
-        words = [program, *(w.replace("DIR", self.dir) for w in options)]
-        words += [f"{shared}={self.dir}"] if shared else []
+        words = [program, *(w.replace("DIR", self.dir).replace("SOCKET", self.path)
+                            for w in options)]
+        words += [f"{shared}={self.dir}"] if shared and not whole else []
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(open(self.log, "wb"))
             more = {}
@@ -40,11 +42,11 @@ class Daemon:
                 listener = stack.enter_context(socket.socket(socket.AF_UNIX))
                 listener.bind(self.path)
                 listener.listen()
-                words.append("--fd=3")
+                words += [] if whole else ["--fd=3"]
                 # Descriptor 3 there, and the one of a listening socket.
                 more = {"pass_fds": (3,), "preexec_fn": lambda n=listener.fileno():
                         os.dup2(n, 3, inheritable=True)}
-            elif inherited is not None:
+            elif inherited is not None and not whole:
                 words += ["--socket-path", self.path]
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=log,
                                             stdout=log, **more)
@@ -92,7 +94,9 @@ def hand_over(path):
 
 def words_of(context, *options, **more):
     with Daemon(context, options, **more) as daemon:
-        connection, words, place = hand_over(daemon.ready().path)
+        # With --syslog it says nothing here; its socket listens before it is started.
+        connection, words, place = hand_over(
+            daemon.path if "--syslog" in options else daemon.ready().path)
         st = os.stat(daemon.dir)
         assert place == (st.st_dev, st.st_ino)
         assert daemon.process.poll() is None
@@ -118,6 +122,69 @@ def test_virtiofsd_of_shims(context):
                         "-oxattr,posix_lock,writeback,no_writeback", "-o", "sandbox=chroot",
                         shared=None)
     assert words == {**PLAIN, "cache": "never", "xattr": "on", "locks": "on"}, words
+
+
+# Each line of options that Kata's sources make: src/runtime/virtcontainers/virtiofsd.go
+# args(), with virtio_fs_extra_args of src/runtime/Makefile, --xattr where the guest has
+# SELinux (qemu.go) and what the configuration's comments propose; the same of runtime-rs,
+# share_virtio_fs_standalone.rs virtiofsd_args(), and agent-ctl, which adds nothing.
+# (descriptor 3 listens, words, what of them is not as without any)
+GO = ["--syslog", "--cache=auto", "--shared-dir=DIR", "--fd=3"]
+GO_MORE = ["--thread-pool-size=1", "--announce-submounts"]
+RS = ["--socket-path", "SOCKET", "--shared-dir", "DIR", "--cache", "auto"]
+RS_MORE = ["--thread-pool-size=1", "-o", "announce_submounts"]
+NEVER, ALWAYS, XATTR = {"cache": "never"}, {"cache": "always"}, {"xattr": "on"}
+
+
+def with_cache(line, mode):
+    return [word.replace("auto", mode) for word in line]
+
+
+KATA = (
+    (True, GO + GO_MORE, {}),
+    (True, GO, {}),
+    (True, with_cache(GO, "always") + GO_MORE, ALWAYS),
+    (True, with_cache(GO, "metadata") + GO_MORE, NEVER),
+    (True, with_cache(GO, "never") + GO_MORE, NEVER),
+    (True, GO + GO_MORE + ["--xattr"], XATTR),
+    (True, GO + GO_MORE + ["--log-level=debug"], {}),
+    # As those before 3.2 had it.
+    (True, ["--syslog", "-o", "cache=auto", "-o", "no_posix_lock", "-o", "source=DIR",
+            "--fd=3", "-f", *RS_MORE], {}),
+    (False, RS + RS_MORE, {}),
+    (False, RS, {}),
+    (False, with_cache(RS, "always") + RS_MORE, ALWAYS),
+    (False, with_cache(RS, "metadata") + RS_MORE, NEVER),
+    (False, with_cache(RS, "never") + RS_MORE, NEVER),
+    (False, RS + RS_MORE + ["--xattr"], XATTR),
+    (False, RS + ["--log-level", "debug"], {}),
+)
+
+
+def test_virtiofsd_of_kata(context):
+    for inherited, line, differs in KATA:
+        words, said = words_of(context, *line, inherited=inherited, whole=True)
+        assert words == {**PLAIN, **differs}, (line, words)
+        # Go reads no pipe, and the other one waits for a line of it.
+        assert ("" == said) if "--syslog" in line else WAITS in said, (line, said)
+
+
+def test_virtiofsd_rootless(context):
+    """runtime-rs without root: the socket's name alone, in its directory, and the
+    other end of stderr goes with the shim."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vmm-api-"))
+        process = stack.enter_context(subprocess.Popen(
+            [os.path.abspath(os.path.join(os.path.dirname(context.vmmctl), "vmm-virtiofsd")),
+             "--socket-path", "virtiofsd.sock", "--shared-dir", folder, "--cache", "auto", *RS_MORE],
+            cwd=folder, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
+        stack.callback(process.kill)
+        while WAITS not in (line := process.stderr.readline()):
+            assert line
+        process.stderr.close()
+        connection, _, _ = hand_over(os.path.join(folder, "virtiofsd.sock"))
+        connection.close()
+        assert process.wait(20) == 0, process.returncode
 
 
 def test_virtiofsd_options(context):
@@ -342,6 +409,28 @@ def test_fs_by_socket(context):
             other.ends(0)
         check(client.request("PUT", "vmm.shutdown"), 200)
         daemon.ends(0)
+
+
+def test_fs_of_kata(context):
+    """The same with each runtime's own words, on both sides."""
+    for inherited, line, more in ((True, GO + GO_MORE, {"pci_segment": 1}),
+                                  (False, RS + RS_MORE, {"pci_segment": 0, "id": None})):
+        with context.session() as (monitor, client), \
+                Daemon(context, line, inherited=inherited, whole=True) as daemon:
+            if not inherited:
+                daemon.ready()
+            sent = {"tag": "kataShared", "socket": daemon.path, "num_queues": 1,
+                    "queue_size": 1024, **more}
+            config = context.config(fs=[sent])
+            config["memory"]["shared"] = True
+            check(client.request("PUT", "vm.create", config), 204)
+            check(client.request("PUT", "vm.boot"), 204)
+            fs = shown(client)[0]
+            assert (fs["tag"], fs["socket"], fs["num_queues"], fs["queue_size"]) == \
+                ("kataShared", daemon.path, 1, 1024), fs
+            assert daemon.process.poll() is None
+            check(client.request("PUT", "vmm.shutdown"), 200)
+            daemon.ends(0)
 
 
 def test_fs_by_nothing(context):
