@@ -84,12 +84,19 @@ void fs_tree_close(struct fs_tree *t);
  * meanwhile end well. */
 void fs_tree_forget_all(struct fs_tree *t);
 
-/* Close what has not been used for half a second in mounts below the tree, so
- * that the host can unmount them. Call it every half second as long as
- * fs_tree_wants_trim(). */
-void fs_tree_trim(struct fs_tree *t);
+/* Close what has not been used since the last time, or `all` that no call uses, in
+ * mounts below the tree, so that the host can unmount them. Call it every half
+ * second as long as fs_tree_wants_trim(). */
+void fs_tree_trim(struct fs_tree *t, bool all);
 /* Is there a mount that it would look at? */
 bool fs_tree_wants_trim(const struct fs_tree *t);
+
+/* Close the last descriptors of large files that have no name any more. Waits, as
+ * the host then frees what they had on its disk. Call it, on a thread that may
+ * wait, when fs_tree_wants_reap(). */
+void fs_tree_reap(struct fs_tree *t);
+/* Are there such? */
+bool fs_tree_wants_reap(const struct fs_tree *t);
 
 struct fs_counts {
 	uint64_t inodes; /* known, the root included */
@@ -236,8 +243,10 @@ int fs_symlink(struct fs_tree *t, const struct fs_call *call,
 /* One more name of an inode. */
 int fs_link(struct fs_tree *t, uint64_t nodeid, uint64_t parent,
 	    const char *name, struct fs_entry *entry);
-/* Remove a name. What the guest knows by it lives on until it is forgotten. */
-int fs_unlink(struct fs_tree *t, uint64_t parent, const char *name);
+/* Remove a name. What the guest knows by it lives on until it is forgotten; waits
+ * for the end of a large file that it does not know. */
+int fs_unlink(struct fs_tree *t, const struct fs_call *call, uint64_t parent,
+	      const char *name);
 /* Remove an empty directory; else as above. */
 int fs_rmdir(struct fs_tree *t, uint64_t parent, const char *name);
 

@@ -99,13 +99,15 @@ static int set_owner(const struct fs_tree *t, const struct attr_use *a,
 
 static int set_size_of(int fd, const struct fs_call *call, uint64_t size)
 {
-	struct stat st;
+	struct statx stx;
+	int r;
 
 	if (size > INT64_MAX)
 		return -EINVAL;
-	if (fstat(fd, &st))
-		return -errno;
-	if (fs_cut_waits(call, st.st_size, size))
+	r = fs_stat(fd, "", &stx);
+	if (r)
+		return r;
+	if (!call->may_wait && fs_cut_is_long(&stx, size))
 		return -EAGAIN;
 	return ftruncate(fd, (off_t)size) ? -errno : 0;
 }

@@ -310,18 +310,26 @@ static void victim_put(struct fs_tree *t, struct change_victim *v)
 	v->inode = NULL;
 }
 
-static int victim_hold(struct fs_tree *t, struct change_dir *d,
-		       const char *name, struct change_victim *v)
+/* Only what is held lives on, so that all is quick; the host may take its time to
+ * free anything else. -EAGAIN: for such there is no time. */
+static int victim_hold(struct fs_tree *t, const struct fs_call *call,
+		       struct change_dir *d, const char *name,
+		       struct change_victim *v)
 {
+	struct statx stx;
 	int r = -EAGAIN;
 
 	/* Again, where another thread has just given it a descriptor. */
 	while (r == -EAGAIN) {
-		v->inode = fs_node_hold(t, d->inode, d->ref.fd, name, &v->ref);
+		v->inode = fs_node_hold(t, d->inode, d->ref.fd, name, &v->ref,
+					&stx);
 		r = v->inode ? fs_fds_keep(t, v->inode, &v->ref) : 0;
 		if (r)
 			victim_put(t, v);
 	}
+	if (!r && !v->inode && !call->may_wait && stx.stx_nlink == 1 &&
+	    fs_cut_is_long(&stx, 0))
+		r = -EAGAIN;
 	return r;
 }
 
@@ -334,8 +342,8 @@ static void victim_end(struct fs_tree *t, struct change_victim *v, bool removed)
 	victim_put(t, v);
 }
 
-static int remove_name(struct fs_tree *t, uint64_t parent, const char *name,
-		       int flags)
+static int remove_name(struct fs_tree *t, const struct fs_call *call,
+		       uint64_t parent, const char *name, int flags)
 {
 	struct change_victim v;
 	struct change_dir d;
@@ -343,7 +351,7 @@ static int remove_name(struct fs_tree *t, uint64_t parent, const char *name,
 
 	if (r)
 		return r;
-	r = victim_hold(t, &d, name, &v);
+	r = victim_hold(t, call, &d, name, &v);
 	if (!r) {
 		r = unlinkat(d.ref.fd, name, flags) ? -errno : 0;
 		victim_end(t, &v, !r);
@@ -352,14 +360,16 @@ static int remove_name(struct fs_tree *t, uint64_t parent, const char *name,
 	return r;
 }
 
-int fs_unlink(struct fs_tree *t, uint64_t parent, const char *name)
+int fs_unlink(struct fs_tree *t, const struct fs_call *call, uint64_t parent,
+	      const char *name)
 {
-	return remove_name(t, parent, name, 0);
+	return remove_name(t, call, parent, name, 0);
 }
 
 int fs_rmdir(struct fs_tree *t, uint64_t parent, const char *name)
 {
-	return remove_name(t, parent, name, AT_REMOVEDIR);
+	return remove_name(t, &(struct fs_call){ 0 }, parent, name,
+			   AT_REMOVEDIR);
 }
 
 /* ---- renaming ---- */
@@ -369,14 +379,15 @@ static int rename_known(struct fs_tree *t, const struct fs_call *call,
 			struct change_dir *from, struct change_dir *to,
 			const struct fs_rename *r)
 {
+	const struct fs_call stays = { .may_wait = true };
 	bool exchange = r->flags & RENAME_EXCHANGE;
 	struct change_victim moved = { .inode = NULL }, v = { .inode = NULL };
 	int ret = 0;
 
 	if (!t->mounts.mount[from->inode->mount].handles)
-		ret = victim_hold(t, from, r->from_name, &moved);
+		ret = victim_hold(t, &stays, from, r->from_name, &moved);
 	if (!ret)
-		ret = victim_hold(t, to, r->to_name, &v);
+		ret = victim_hold(t, call, to, r->to_name, &v);
 	/* A whiteout is made for the caller. */
 	if (!ret && r->flags & RENAME_WHITEOUT)
 		ret = fs_caller_enter(t, call);

@@ -3,6 +3,7 @@
 #include "devices/backend/fs_tree.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -62,6 +63,7 @@ void fs_fds_fini(struct fs_tree *t)
 			fs_fds_uncharge(t);
 		}
 	}
+	fs_tree_reap(t);
 	munmap(f->fd, (f->max + 1) * sizeof(*f->fd));
 }
 
@@ -176,12 +178,70 @@ int fs_fds_charge(struct fs_tree *t)
 		pthread_mutex_unlock(&t->fds.lock);
 		if (fd < 0 && !fs_implicit_evict(t))
 			return -ENFILE;
-		if (fd < 0)
-			continue;
-		close(fd);
-		fs_fds_uncharge(t);
+		if (fd >= 0)
+			fs_fds_close(t, fd);
 	}
 	return 0;
+}
+
+/* ---- closing ---- */
+
+/* Is it of a large file that has lost its name, so that its last descriptor takes
+ * the file along? What the host knows without asking elsewhere will do. */
+static bool fd_is_heavy(int fd)
+{
+	struct statx stx;
+
+	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+		      STATX_TYPE | STATX_NLINK | STATX_SIZE | STATX_BLOCKS,
+		      &stx) &&
+	       !stx.stx_nlink && fs_cut_is_long(&stx, 0);
+}
+
+/* False: there is no memory for that. */
+static bool fds_doom(struct fs_fds *f, int fd)
+{
+	mutex_guard(&f->lock);
+	uint32_t nr = atomic_load(&f->nr_doomed);
+	int *doomed = realloc(f->doomed, (nr + 1) * sizeof(fd));
+
+	if (!doomed)
+		return false;
+	f->doomed = doomed;
+	f->doomed[nr] = fd;
+	atomic_store(&f->nr_doomed, nr + 1);
+	return true;
+}
+
+void fs_fds_close(struct fs_tree *t, int fd)
+{
+	if (fd_is_heavy(fd) && fds_doom(&t->fds, fd))
+		return;
+	close(fd);
+	fs_fds_uncharge(t);
+}
+
+bool fs_tree_wants_reap(const struct fs_tree *t)
+{
+	return atomic_load_explicit(&t->fds.nr_doomed, memory_order_relaxed);
+}
+
+void fs_tree_reap(struct fs_tree *t)
+{
+	struct fs_fds *f = &t->fds;
+	uint32_t nr;
+	int *doomed;
+
+	pthread_mutex_lock(&f->lock);
+	doomed = f->doomed;
+	nr = atomic_exchange(&f->nr_doomed, 0);
+	f->doomed = NULL;
+	pthread_mutex_unlock(&f->lock);
+	while (nr--) {
+		close(doomed[nr]);
+		fs_fds_uncharge(t);
+	}
+	free(doomed);
 }
 
 /* ---- inodes ---- */
@@ -251,10 +311,8 @@ void fs_fds_add(struct fs_tree *t, struct fs_inode *inode, int fd,
 	pthread_mutex_unlock(&f->lock);
 	if (!ref->entry)
 		fs_fds_uncharge(t);
-	if (evicted >= 0) {
-		close(evicted);
-		fs_fds_uncharge(t);
-	}
+	if (evicted >= 0)
+		fs_fds_close(t, evicted);
 }
 
 void fs_ref_put(struct fs_tree *t, struct fs_ref *ref)
@@ -328,10 +386,8 @@ void fs_fds_drop(struct fs_tree *t, struct fs_inode *inode)
 		fd = entry_free(t, i);
 	}
 	pthread_mutex_unlock(&f->lock);
-	if (fd >= 0) {
-		close(fd);
-		fs_fds_uncharge(t);
-	}
+	if (fd >= 0)
+		fs_fds_close(t, fd);
 }
 
 void fs_fds_trim(struct fs_tree *t,
@@ -351,8 +407,7 @@ void fs_fds_trim(struct fs_tree *t,
 		if (fd < 0)
 			continue;
 		pthread_mutex_unlock(&f->lock);
-		close(fd);
-		fs_fds_uncharge(t);
+		fs_fds_close(t, fd);
 		pthread_mutex_lock(&f->lock);
 	}
 	pthread_mutex_unlock(&f->lock);

@@ -101,8 +101,7 @@ void fs_file_put(struct fs_tree *t, struct fs_file *file)
 	if (word & FS_REFS)
 		return;
 	atomic_store(&file->word, 0);
-	close(file->fd);
-	fs_fds_uncharge(t);
+	fs_fds_close(t, file->fd);
 	fs_inode_put(t, &t->table.inode[file->inode]);
 	if (file->dir) {
 		if (file->dir->buf)
@@ -261,21 +260,24 @@ void fs_file_stamp(struct fs_tree *t, struct fs_inode *inode, int fd,
 		atomic_store(&inode->stamp, 0);
 }
 
-bool fs_cut_waits(const struct fs_call *call, off_t from, uint64_t to)
+bool fs_cut_is_long(const struct statx *stx, uint64_t size)
 {
-	return !call->may_wait && (uint64_t)from > to &&
-	       (uint64_t)from - to > FS_CUT_INLINE;
+	/* There may be more behind its end. */
+	uint64_t has = MAX(stx->stx_size, stx->stx_blocks * 512);
+
+	return S_ISREG(stx->stx_mode) && has > size &&
+	       has - size > FS_CUT_INLINE;
 }
 
 static int file_truncate(const struct fs_tree *t, const struct fs_call *call,
 			 struct fs_inode *inode, int fd)
 {
-	struct stat st;
-	int r = fstat(fd, &st) ? -errno : 0;
+	struct statx stx;
+	int r = fs_stat(fd, "", &stx);
 
-	if (r || !st.st_size)
+	if (r || !stx.stx_size)
 		return r;
-	if (fs_cut_waits(call, st.st_size, 0))
+	if (!call->may_wait && fs_cut_is_long(&stx, 0))
 		return -EAGAIN;
 	fs_caller_keeps_bits(t, !call->kill_priv);
 	r = ftruncate(fd, 0) ? -errno : 0;

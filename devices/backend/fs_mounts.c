@@ -188,6 +188,11 @@ static bool mount_is_idle(struct fs_tree *t, uint16_t mount)
 	return mount && !atomic_load(&t->mounts.mount[mount].busy);
 }
 
+static bool mount_is_below(struct fs_tree *t unused_param, uint16_t mount)
+{
+	return mount;
+}
+
 /* Take the root from an entry that has no other inode: a slot to put, or 0.
  * Under the lock. */
 static uint32_t mount_retire(struct fs_tree *t, uint16_t mount)
@@ -249,12 +254,14 @@ void fs_mount_settle(struct fs_tree *t, uint16_t mount)
 	}
 }
 
-void fs_tree_trim(struct fs_tree *t)
+void fs_tree_trim(struct fs_tree *t, bool all)
 {
+	bool (*which)(struct fs_tree * t, uint16_t mount) = all ? mount_is_below
+								: mount_is_idle;
 	struct fs_mounts *ms = &t->mounts;
 
-	fs_implicit_trim(t, mount_is_idle);
-	fs_fds_trim(t, mount_is_idle);
+	fs_implicit_trim(t, which);
+	fs_fds_trim(t, which);
 	/* What is not used again until the next time is idle then. */
 	for (uint32_t i = 1; i < FS_MOUNTS_MAX; i++)
 		atomic_store(&ms->mount[i].busy, false);

@@ -242,26 +242,24 @@ int fs_node_enter(struct fs_tree *t, struct fs_inode *parent, int dirfd,
 	return 0;
 }
 
-/* What fd is open for, if the guest knows it, and if one name less is a matter:
+/* What fd is open for and stx says, if the guest knows it, and if one name less is a matter:
  * what has a handle and another name is found by the handle. */
 static struct fs_inode *node_known(struct fs_tree *t, struct fs_inode *parent,
-				   int fd)
+				   int fd, const struct statx *stx)
 {
 	struct fs_identity id = { 0 };
 	struct fs_inode *inode = NULL;
 	struct node_handle h;
-	struct statx stx;
 	bool handles;
 
 	/* A mount's root has its name as long as it is mounted. */
-	if (fs_stat(fd, "", &stx) ||
-	    stx.stx_mnt_id != t->mounts.mount[parent->mount].mnt_id)
+	if (stx->stx_mnt_id != t->mounts.mount[parent->mount].mnt_id)
 		return NULL;
-	fs_node_identify(&stx, &id);
-	if (fs_mount_get(t, parent, fd, NULL, &stx, &id))
+	fs_node_identify(stx, &id);
+	if (fs_mount_get(t, parent, fd, NULL, stx, &id))
 		return NULL;
 	handles = !id.root && t->mounts.mount[id.mount].handles;
-	if (handles && !S_ISDIR(stx.stx_mode) && stx.stx_nlink > 1) {
+	if (handles && !S_ISDIR(stx->stx_mode) && stx->stx_nlink > 1) {
 		fs_mount_put(t, parent, id.mount);
 		return NULL;
 	}
@@ -277,14 +275,17 @@ static struct fs_inode *node_known(struct fs_tree *t, struct fs_inode *parent,
 }
 
 struct fs_inode *fs_node_hold(struct fs_tree *t, struct fs_inode *parent,
-			      int dirfd, const char *name, struct fs_ref *ref)
+			      int dirfd, const char *name, struct fs_ref *ref,
+			      struct statx *stx)
 {
 	int fd = node_open_name(dirfd, name, FS_PATH_FLAGS);
-	struct fs_inode *inode;
+	struct fs_inode *inode = NULL;
 
+	*stx = (struct statx){ 0 };
 	if (fd < 0)
 		return NULL;
-	inode = node_known(t, parent, fd);
+	if (!fs_stat(fd, "", stx))
+		inode = node_known(t, parent, fd, stx);
 	if (inode && !fs_fds_pin(t, inode, ref))
 		fs_fds_add(t, inode, fd, ref);
 	if (!inode || ref->fd != fd)

@@ -145,6 +145,7 @@ void fs_tree_forget_all(struct fs_tree *t)
 	fs_table_forget_all(t);
 	for (uint16_t i = 1; i < FS_MOUNTS_MAX; i++)
 		fs_mount_settle(t, i);
+	fs_tree_reap(t);
 }
 
 void fs_tree_close(struct fs_tree *t)

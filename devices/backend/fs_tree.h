@@ -210,6 +210,8 @@ struct fs_fds {
 	uint32_t nr_entries; /* ever used */
 	uint32_t free;
 	uint32_t hand;
+	int *doomed; /* to be closed by fs_tree_reap(), charged */
+	_Atomic uint32_t nr_doomed;
 };
 
 /* A descriptor for the time of a call. */
@@ -227,6 +229,8 @@ void fs_fds_fini(struct fs_tree *t);
 int fs_fds_charge(struct fs_tree *t);
 /* Give it back. */
 void fs_fds_uncharge(struct fs_tree *t);
+/* Close what was charged; later, where that may take long. */
+void fs_fds_close(struct fs_tree *t, int fd);
 /* The descriptor that an inode has, if any. */
 bool fs_fds_pin(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref);
 /* Keep fd for an inode, as far as there is room; ref is to be put. */
@@ -324,9 +328,10 @@ int fs_node_enter(struct fs_tree *t, struct fs_inode *parent, int dirfd,
 		  const char *name, int fd, struct fs_entry *entry,
 		  struct fs_inode **found);
 /* What the guest knows and could not reach without this name, with references to
- * it and to a descriptor; else NULL. */
+ * it and to a descriptor; else NULL. *stx: what the name is, zeroes if nothing. */
 struct fs_inode *fs_node_hold(struct fs_tree *t, struct fs_inode *parent,
-			      int dirfd, const char *name, struct fs_ref *ref);
+			      int dirfd, const char *name, struct fs_ref *ref,
+			      struct statx *stx);
 /* An O_PATH descriptor, or a directory's. */
 int fs_node_ref(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref);
 /* An inode that the guest names, and such a descriptor of it. */
@@ -424,8 +429,8 @@ int fs_use_get(struct fs_tree *t, uint64_t nodeid, uint64_t fh, bool write,
 	       struct fs_use *use);
 /* The call is over. */
 void fs_use_put(struct fs_tree *t, struct fs_use *use);
-/* Does it have to wait to make a file of `from` bytes one of `to`? */
-bool fs_cut_waits(const struct fs_call *call, off_t from, uint64_t to);
+/* Does it take long to cut a file that is like this, down to size bytes? */
+bool fs_cut_is_long(const struct statx *stx, uint64_t size);
 /* Open what the guest may open, by its flags: a charged descriptor. */
 int fs_file_open(struct fs_tree *t, const struct fs_call *call,
 		 struct fs_inode *inode, int flags);

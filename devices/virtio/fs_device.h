@@ -80,7 +80,10 @@ struct fs_queue {
 	struct loop_timer dax_timer; /* of the queue that is the watcher */
 	bool is_trimmer;
 	bool is_watcher; /* of files that are mapped */
-	bool trim_runs; /* its job is with the pool */
+	bool trim_runs; /* trim_job is with the pool */
+	bool trims_all; /* trim_job's */
+	bool trims_last; /* it is to run once more before the queue is off */
+	struct pool_job trim_job; /* fs_tree_trim() */
 	uint64_t said_ns; /* when the log was last told */
 	uint64_t done[FS_OPS]; /* requests, by opcode */
 	uint64_t unknown; /* requests of no known opcode */
@@ -109,9 +112,10 @@ struct fs {
 	atomic_uint nr_lockers;
 	atomic_bool has_trimmer;
 	atomic_bool has_watcher;
-	/* the trimmer's loop */
-	struct fs_queue *trimmer;
-	struct pool_job trim_job; /* fs_tree_trim() */
+	atomic_bool has_reaper;
+	/* of who set has_reaper, until he clears it */
+	struct fs_queue *reaper;
+	struct pool_job reap_job; /* fs_tree_reap(), by device.pool */
 	/* written by INIT, while there is no session */
 	struct fs_session session;
 };

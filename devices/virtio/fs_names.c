@@ -118,7 +118,8 @@ int fs_do_link(struct fs_run *r)
 
 int fs_do_unlink(struct fs_run *r)
 {
-	return fs_unlink(r->fs->tree, r->req->head.nodeid, r->names[0]);
+	return fs_unlink(r->fs->tree, &r->call, r->req->head.nodeid,
+			 r->names[0]);
 }
 
 int fs_do_rmdir(struct fs_run *r)

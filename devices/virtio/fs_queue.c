@@ -100,10 +100,122 @@ static void fs_finish(struct fs_queue *fq, struct fs_req *req)
 		virtio_fault(fq->q, "no room for a reply");
 }
 
-/* Everything that was in flight when the queue was stopped has ended. */
+/* ---- what is not used any more in other mounts of the host ---- */
+
+static bool fs_queue_try_end(struct fs_queue *fq);
+
+static void fs_trim_run(struct pool_job *job)
+{
+	struct fs_queue *fq = container_of(job, struct fs_queue, trim_job);
+
+	fs_tree_trim(fq->fs->tree, fq->trims_all);
+}
+
+static void fs_trim_submit(struct fs_queue *fq, bool all)
+{
+	fq->trims_all = all;
+	fq->trim_job.loop = fq->q->loop;
+	fq->trim_runs = !pool_submit(&fq->fs->pool, &fq->trim_job);
+}
+
+/* One queue of the device at a time sees to it. */
+static void fs_trim_later(struct fs_queue *fq)
+{
+	struct fs *fs = fq->fs;
+
+	if (!fs_tree_wants_trim(fs->tree) ||
+	    atomic_exchange(&fs->has_trimmer, true))
+		return;
+	fq->is_trimmer = true;
+	loop_timer_set(fq->q->loop, &fq->trim_timer,
+		       loop_now_ns() + FS_TRIM_NS);
+}
+
+static void fs_trim_end(struct fs_queue *fq)
+{
+	if (!fq->is_trimmer)
+		return;
+	fq->is_trimmer = false;
+	atomic_store(&fq->fs->has_trimmer, false);
+}
+
+static void fs_trim_done(struct pool_job *job)
+{
+	struct fs_queue *fq = container_of(job, struct fs_queue, trim_job);
+
+	fq->trim_runs = false;
+	fs_trim_end(fq);
+	if (!fs_queue_try_end(fq) && !fq->q->draining)
+		fs_trim_later(fq);
+}
+
+static void fs_on_trim_timer(struct loop_timer *lt)
+{
+	struct fs_queue *fq = container_of(lt, struct fs_queue, trim_timer);
+
+	fs_trim_submit(fq, false);
+	if (!fq->trim_runs)
+		fs_trim_end(fq);
+}
+
+static void fs_trim_stop(struct fs_queue *fq)
+{
+	loop_timer_cancel(&fq->trim_timer);
+	if (fq->trim_runs && pool_cancel(&fq->trim_job))
+		fq->trim_runs = false;
+	if (!fq->trim_runs)
+		fs_trim_end(fq);
+	fq->trims_last = true;
+}
+
+/* Nobody will see to it while the queue is stopped, so once more when its last
+ * request has ended. True: that is under way. */
+static bool fs_trim_last(struct fs_queue *fq)
+{
+	if (fq->trims_last && fs_tree_wants_trim(fq->fs->tree))
+		fs_trim_submit(fq, true);
+	fq->trims_last = false;
+	return fq->trim_runs;
+}
+
+/* ---- large files that have lost their name ---- */
+
+static void fs_reap_run(struct pool_job *job)
+{
+	fs_tree_reap(container_of(job, struct fs, reap_job)->tree);
+}
+
+/* The device's own jobs run one by one, the one that closes the tree last: nothing
+ * that stops has to wait for this one. */
+static void fs_reap_later(struct fs_queue *fq)
+{
+	struct fs *fs = fq->fs;
+
+	if (!fs_tree_wants_reap(fs->tree) ||
+	    atomic_exchange(&fs->has_reaper, true))
+		return;
+	fs->reaper = fq;
+	fs->reap_job.loop = fq->q->loop;
+	if (pool_submit(&fs->dev.device.pool, &fs->reap_job))
+		atomic_store(&fs->has_reaper, false);
+}
+
+static void fs_reap_done(struct pool_job *job)
+{
+	struct fs *fs = container_of(job, struct fs, reap_job);
+	struct fs_queue *fq = fs->reaper;
+
+	atomic_store(&fs->has_reaper, false);
+	if (!fq->q->draining)
+		fs_reap_later(fq);
+}
+
+/* Everything that was in flight when the queue was stopped has ended, and left
+ * nothing behind in mounts of the host. */
 static bool fs_queue_try_end(struct fs_queue *fq)
 {
-	if (!fq->q->draining || !virtqueue_is_idle(&fq->q->vq) || fq->trim_runs)
+	if (!fq->q->draining || !virtqueue_is_idle(&fq->q->vq) ||
+	    fq->trim_runs || fs_trim_last(fq))
 		return false;
 	free(fq->scratch);
 	fq->scratch = NULL;
@@ -145,8 +257,11 @@ static void fs_pool_done(struct pool_job *job)
 	list_remove(&req->node);
 	io_count(&fq->malformed, req->malformed);
 	fs_finish(fq, req);
-	if (!fs_queue_try_end(fq))
-		virtio_queue_publish(fq->q);
+	if (fs_queue_try_end(fq))
+		return;
+	virtio_queue_publish(fq->q);
+	if (!fq->q->draining)
+		fs_reap_later(fq);
 }
 
 /* Sessions begin and end in turn, which the device's own jobs do. */
@@ -300,68 +415,6 @@ static unsigned int fs_take(struct fs_queue *fq)
 	return weight;
 }
 
-/* ---- what is not used any more in other mounts of the host ---- */
-
-/* One queue of the device at a time sees to it. */
-static void fs_trim_later(struct fs_queue *fq)
-{
-	struct fs *fs = fq->fs;
-
-	if (!fs_tree_wants_trim(fs->tree) ||
-	    atomic_exchange(&fs->has_trimmer, true))
-		return;
-	fq->is_trimmer = true;
-	loop_timer_set(fq->q->loop, &fq->trim_timer,
-		       loop_now_ns() + FS_TRIM_NS);
-}
-
-static void fs_trim_run(struct pool_job *job)
-{
-	fs_tree_trim(container_of(job, struct fs, trim_job)->tree);
-}
-
-static void fs_trim_end(struct fs_queue *fq)
-{
-	if (!fq->is_trimmer)
-		return;
-	fq->is_trimmer = false;
-	atomic_store(&fq->fs->has_trimmer, false);
-}
-
-static void fs_trim_done(struct pool_job *job)
-{
-	struct fs *fs = container_of(job, struct fs, trim_job);
-	struct fs_queue *fq = fs->trimmer;
-
-	fq->trim_runs = false;
-	fs_trim_end(fq);
-	if (!fs_queue_try_end(fq) && !fq->q->draining)
-		fs_trim_later(fq);
-}
-
-static void fs_on_trim_timer(struct loop_timer *lt)
-{
-	struct fs_queue *fq = container_of(lt, struct fs_queue, trim_timer);
-	struct fs *fs = fq->fs;
-
-	fs->trimmer = fq;
-	fs->trim_job.run = fs_trim_run;
-	fs->trim_job.done = fs_trim_done;
-	fs->trim_job.loop = fq->q->loop;
-	fq->trim_runs = !pool_submit(&fs->pool, &fs->trim_job);
-	if (!fq->trim_runs)
-		fs_trim_end(fq);
-}
-
-static void fs_trim_stop(struct fs_queue *fq)
-{
-	loop_timer_cancel(&fq->trim_timer);
-	if (fq->trim_runs && pool_cancel(&fq->fs->trim_job))
-		fq->trim_runs = false;
-	if (!fq->trim_runs)
-		fs_trim_end(fq);
-}
-
 /* ---- queues ---- */
 
 void fs_on_kick(struct virtio_dev *dev, unsigned int qidx)
@@ -378,6 +431,7 @@ void fs_on_kick(struct virtio_dev *dev, unsigned int qidx)
 	}
 	virtio_queue_publish(fq->q);
 	fs_trim_later(fq);
+	fs_reap_later(fq);
 }
 
 int fs_queue_start(struct virtio_dev *dev, unsigned int qidx)
@@ -432,6 +486,10 @@ void fs_queue_setup(struct fs *fs, struct fs_queue *fq, struct virtio_queue *q)
 	fq->q = q;
 	fq->lock_timer.on_expire = fs_on_lock_timer;
 	fq->trim_timer.on_expire = fs_on_trim_timer;
+	fq->trim_job.run = fs_trim_run;
+	fq->trim_job.done = fs_trim_done;
+	fs->reap_job.run = fs_reap_run;
+	fs->reap_job.done = fs_reap_done;
 	fs_dax_setup(fq);
 	list_init(&fq->pooled);
 	list_init(&fq->lockers);

@@ -282,7 +282,7 @@ static void test_implicit(void **state unused_param)
 	assert_int_equal(added, 3);
 	assert_int_equal(fs_readdir(tree, io.nodeid, 0, 0, &reader), -ENOTDIR);
 	/* Removed, but known: it can still be read. */
-	assert_int_equal(fs_unlink(tree, FS_ROOT, "f"), 0);
+	assert_int_equal(fs_unlink(tree, &as_root, FS_ROOT, "f"), 0);
 	assert_int_equal(fs_read(tree, &at_once, &io), 4);
 	fs_forget(tree, io.nodeid, 1);
 	assert_int_equal(fs_read(tree, &at_once, &io), -ESTALE);

@@ -15,8 +15,8 @@ static void mount_tmpfs(const char *name)
 /* What a device does every half second, twice: all that is idle goes. */
 static void idle_a_second(void)
 {
-	fs_tree_trim(tree);
-	fs_tree_trim(tree);
+	fs_tree_trim(tree, false);
+	fs_tree_trim(tree, false);
 }
 
 static void test_comes_and_goes(void **state unused_param)
@@ -94,10 +94,10 @@ static void test_in_use(void **state unused_param)
 	mount_tmpfs("sub");
 	host_write("sub/file", "data");
 	root = look("sub");
-	fs_tree_trim(tree);
+	fs_tree_trim(tree, false);
 	assert_int_equal(fs_getattr(tree, root.nodeid, 0, &attr), 0);
 	fs_tree_count(tree, &before);
-	fs_tree_trim(tree);
+	fs_tree_trim(tree, false);
 	fs_tree_count(tree, &after);
 	assert_int_equal(before.fds, after.fds);
 	/* The guest's own open files keep the mount, as a program's would. */
@@ -107,6 +107,23 @@ static void test_in_use(void **state unused_param)
 	assert_int_equal(guest_read(fh, buf, sizeof(buf)), 4);
 	assert_int_equal(fs_release(tree, fh), 0);
 	idle_a_second();
+	assert_int_equal(umount(at("sub")), 0);
+}
+
+/* A pause closes all that no call uses, however lately it was used. */
+static void test_pause(void **state unused_param)
+{
+	struct statx attr;
+	uint64_t file;
+
+	assert_int_equal(mkdir(at("sub"), 0755), 0);
+	mount_tmpfs("sub");
+	host_write("sub/file", "data");
+	file = look_in(look("sub").nodeid, "file").nodeid;
+	assert_int_equal(fs_getattr(tree, file, 0, &attr), 0);
+	assert_true(fs_tree_wants_trim(tree));
+	fs_tree_trim(tree, true);
+	assert_false(fs_tree_wants_trim(tree));
 	assert_int_equal(umount(at("sub")), 0);
 }
 
@@ -182,7 +199,7 @@ static void test_file(void **state unused_param)
 	assert_false(over.submount);
 	assert_int_not_equal(over.nodeid, under.nodeid);
 	assert_int_equal(over.attr.stx_size, 4);
-	assert_int_equal(fs_unlink(tree, FS_ROOT, "under"), -EBUSY);
+	assert_int_equal(fs_unlink(tree, &as_root, FS_ROOT, "under"), -EBUSY);
 	fh = guest_open(over.nodeid, O_RDONLY);
 	assert_int_equal(guest_read(fh, buf, sizeof(buf)), 4);
 	assert_int_equal(fs_release(tree, fh), 0);
@@ -226,11 +243,11 @@ static void test_implicit(void **state unused_param)
 	iov = (struct iovec){ buf, sizeof(buf) };
 	assert_int_equal(fs_read(tree, &as_root, &io), 4);
 	assert_int_equal(umount(at("sub")), -1);
-	fs_tree_trim(tree);
+	fs_tree_trim(tree, false);
 	assert_int_equal(fs_read(tree, &as_root, &io), 4);
-	fs_tree_trim(tree);
+	fs_tree_trim(tree, false);
 	assert_int_equal(umount(at("sub")), -1);
-	fs_tree_trim(tree);
+	fs_tree_trim(tree, false);
 	assert_int_equal(umount(at("sub")), 0);
 	assert_int_equal(fs_read(tree, &as_root, &io), -ESTALE);
 }
@@ -306,11 +323,17 @@ static bool own_namespace(void)
 static int group(void)
 {
 	const struct CMUnitTest tests[] = {
-		FS_TEST(test_comes_and_goes), FS_TEST(test_not_removed),
-		FS_TEST(test_in_use),	      FS_TEST(test_mounted_again),
-		FS_TEST(test_nested),	      FS_TEST(test_file),
-		FS_TEST(test_bind),	      FS_TEST(test_implicit),
-		FS_TEST(test_frozen),	      FS_TEST(test_frozen_readonly),
+		FS_TEST(test_comes_and_goes),
+		FS_TEST(test_not_removed),
+		FS_TEST(test_in_use),
+		FS_TEST(test_mounted_again),
+		FS_TEST(test_pause),
+		FS_TEST(test_nested),
+		FS_TEST(test_file),
+		FS_TEST(test_bind),
+		FS_TEST(test_implicit),
+		FS_TEST(test_frozen),
+		FS_TEST(test_frozen_readonly),
 	};
 
 	if (!own_namespace()) {

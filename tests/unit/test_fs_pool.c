@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <linux/limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -92,6 +93,25 @@ ssize_t __wrap_fs_read(struct fs_tree *t, const struct fs_call *call,
 	return -EAGAIN;
 }
 
+/* ---- a host with mounts below the directory ---- */
+
+static bool has_mounts; /* with something open there */
+
+void __real_fs_tree_trim(struct fs_tree *t, bool all);
+void __wrap_fs_tree_trim(struct fs_tree *t, bool all);
+bool __wrap_fs_tree_wants_trim(const struct fs_tree *t);
+
+void __wrap_fs_tree_trim(struct fs_tree *t, bool all)
+{
+	__real_fs_tree_trim(t, all);
+	has_mounts &= !all;
+}
+
+bool __wrap_fs_tree_wants_trim(const struct fs_tree *t unused_param)
+{
+	return has_mounts;
+}
+
 /* ---- the guest ---- */
 
 static int setup(void **state unused_param)
@@ -101,7 +121,7 @@ static int setup(void **state unused_param)
 	int fd;
 
 	nr_jobs = nr_begun = nr_inline = 0;
-	is_slow = is_closed = false;
+	is_slow = is_closed = has_mounts = false;
 	guest_fs_init(&g, "id=share,locks=on");
 	snprintf(path, sizeof(path), "%s/file", g.dir);
 	fd = open(path, O_CREAT | O_WRONLY, 0644);
@@ -230,6 +250,20 @@ static void test_pause(void **state unused_param)
 	expect_read("4567");
 }
 
+/* What is open in mounts of the host is closed before a pause is complete. */
+static void test_pause_leaves_mounts(void **state unused_param)
+{
+	has_mounts = true;
+	g.dev->ops->quiesce(g.dev);
+	guest_fs_turn(&g);
+	assert_false(is_quiet());
+	while (nr_jobs)
+		finish_job();
+	guest_fs_turn(&g);
+	assert_true(is_quiet());
+	assert_false(has_mounts);
+}
+
 /* A reset is acknowledged when nothing is in flight; nothing comes later. */
 static void test_reset(void **state unused_param)
 {
@@ -249,6 +283,188 @@ static void test_reset(void **state unused_param)
 	assert_int_equal(gfs_getattr(&g, FUSE_ROOT_ID, NULL), -ENOTCONN);
 	assert_int_equal(gfs_init(&g, 0), 0);
 	assert_int_equal(gfs_getattr(&g, target.file, NULL), -ESTALE);
+}
+
+/* ---- large files, which the host takes its time to free ---- */
+
+static void make_large(const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", g.dir, name);
+	fd = open(path, O_CREAT | O_WRONLY, 0644);
+	assert_int_equal(ftruncate(fd, 5 * (off_t)MIB), 0);
+	close(fd);
+}
+
+static bool host_has(const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", g.dir, name);
+	return !access(path, F_OK);
+}
+
+/* Is there a descriptor of a file of that name that has been removed? */
+static bool is_held(const char *name)
+{
+	char path[32], link[PATH_MAX], want[64];
+	ssize_t n;
+
+	snprintf(want, sizeof(want), "/%s (deleted)", name);
+	for (int fd = 0; fd < 1000; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		n = readlink(path, link, sizeof(link) - 1);
+		if (n < 0)
+			continue;
+		link[n] = '\0';
+		if (strstr(link, want))
+			return true;
+	}
+	return false;
+}
+
+static void offer_unlink(const char *name)
+{
+	gfs_begin(&q, FUSE_UNLINK, FUSE_ROOT_ID, 0);
+	gfs_add_name(&q, name);
+	gfs_offer(&g, &q, 0);
+	kick();
+}
+
+static void offer_rename(const char *from, const char *to)
+{
+	const struct fuse_rename_in in = { .newdir = FUSE_ROOT_ID };
+
+	gfs_begin(&q, FUSE_RENAME, FUSE_ROOT_ID, 0);
+	gfs_add(&q, &in, sizeof(in));
+	gfs_add_name(&q, from);
+	gfs_add_name(&q, to);
+	gfs_offer(&g, &q, 0);
+	kick();
+}
+
+static void expect_done(int error)
+{
+	assert_true(gfs_take(&g, 1));
+	assert_int_equal(g.head.error, error);
+}
+
+/* The end of a name that nobody holds is the end of the file. */
+static void test_large_unlink(void **state unused_param)
+{
+	make_large("large");
+	make_large("other");
+	offer_unlink("large");
+	assert_int_equal(nr_jobs, 1);
+	assert_true(host_has("large"));
+	assert_false(gfs_take(&g, 1));
+	finish_job();
+	expect_done(0);
+	assert_false(host_has("large"));
+	offer_rename("file", "other");
+	assert_int_equal(nr_jobs, 1);
+	assert_true(host_has("file"));
+	finish_job();
+	expect_done(0);
+	/* Neither of a small one, nor of another name. */
+	offer_rename("other", "file");
+	expect_done(0);
+	offer_unlink("file");
+	expect_done(0);
+	assert_int_equal(nr_jobs, 0);
+}
+
+/* What is allocated behind the end counts as well. */
+static void test_large_by_blocks(void **state unused_param)
+{
+	const struct fuse_open_in in = { .flags = O_WRONLY | O_TRUNC };
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/file", g.dir);
+	fd = open(path, O_WRONLY);
+	assert_int_equal(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 5 * (off_t)MIB),
+			 0);
+	close(fd);
+	gfs_begin(&q, FUSE_OPEN, target.file, sizeof(struct fuse_open_out));
+	gfs_add(&q, &in, sizeof(in));
+	gfs_offer(&g, &q, 0);
+	kick();
+	assert_int_equal(nr_jobs, 1);
+	finish_job();
+	expect_done(0);
+}
+
+static void forget(uint64_t nodeid)
+{
+	const struct fuse_forget_in in = { .nlookup = 1 };
+
+	gfs_begin(&q, FUSE_FORGET, nodeid, 0);
+	gfs_add(&q, &in, sizeof(in));
+	q.qidx = 0;
+	q.room = 0;
+	gfs_offer(&g, &q, 4);
+	gv_kick(&g.gv, 0);
+	guest_fs_turn(&g);
+	assert_true(gfs_take(&g, 0));
+}
+
+/* What was known outlives its name until it is forgotten, and then the pool closes
+ * it: FORGET does not wait, nor does a pause. */
+static void test_large_forget(void **state unused_param)
+{
+	struct fuse_entry_out entry;
+
+	make_large("large");
+	assert_int_equal(gfs_lookup(&g, FUSE_ROOT_ID, "large", &entry), 0);
+	offer_unlink("large");
+	expect_done(0);
+	assert_int_equal(nr_jobs, 0);
+	forget(entry.nodeid);
+	assert_true(is_held("large"));
+	assert_int_equal(nr_jobs, 1);
+	assert_ptr_equal(jobs[0]->owner, &g.dev->pool);
+	nr_begun = 1;
+	g.dev->ops->quiesce(g.dev);
+	guest_fs_turn(&g);
+	assert_true(is_quiet());
+	finish_job();
+	assert_false(is_held("large"));
+}
+
+/* The same of what the host has removed while it was open. */
+static void test_large_release(void **state unused_param)
+{
+	struct fuse_release_in in = { 0 };
+	struct fuse_entry_out entry;
+	char path[PATH_MAX];
+
+	make_large("large");
+	assert_int_equal(gfs_lookup(&g, FUSE_ROOT_ID, "large", &entry), 0);
+	assert_int_equal(gfs_open(&g, entry.nodeid, O_RDONLY, &in.fh), 0);
+	snprintf(path, sizeof(path), "%s/large", g.dir);
+	assert_int_equal(unlink(path), 0);
+	gfs_begin(&q, FUSE_RELEASE, entry.nodeid, 0);
+	gfs_add(&q, &in, sizeof(in));
+	gfs_offer(&g, &q, 0);
+	kick();
+	expect_done(0);
+	forget(entry.nodeid);
+	assert_true(is_held("large"));
+	assert_int_equal(nr_jobs, 1);
+	/* A second one while the first is under way. */
+	make_large("late");
+	assert_int_equal(gfs_lookup(&g, FUSE_ROOT_ID, "late", &entry), 0);
+	offer_unlink("late");
+	expect_done(0);
+	forget(entry.nodeid);
+	assert_int_equal(nr_jobs, 1);
+	while (nr_jobs)
+		finish_job();
+	assert_false(is_held("large"));
+	assert_false(is_held("late"));
 }
 
 /* ---- sessions ---- */
@@ -355,10 +571,19 @@ static void test_lock_limit(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_pool),	   UNIT(test_forget_does_not_wait),
-		UNIT(test_pool_is_closed), UNIT(test_pause),
-		UNIT(test_reset),	   UNIT(test_sessions_in_turn),
-		UNIT(test_lock_waits),	   UNIT(test_lock_limit),
+		UNIT(test_pool),
+		UNIT(test_forget_does_not_wait),
+		UNIT(test_pool_is_closed),
+		UNIT(test_pause),
+		UNIT(test_reset),
+		UNIT(test_sessions_in_turn),
+		UNIT(test_lock_waits),
+		UNIT(test_lock_limit),
+		UNIT(test_large_unlink),
+		UNIT(test_large_by_blocks),
+		UNIT(test_large_forget),
+		UNIT(test_large_release),
+		UNIT(test_pause_leaves_mounts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

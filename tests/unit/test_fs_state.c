@@ -74,7 +74,7 @@ static void test_inodes(void **state unused_param)
 		assert_string_equal(s->name, "file");
 	}
 	assert_true(geteuid() || s->handle_len);
-	assert_int_equal(fs_unlink(tree, d.nodeid, "file"), 0);
+	assert_int_equal(fs_unlink(tree, &as_root, d.nodeid, "file"), 0);
 	n = save();
 	assert_true(noted(&n, f.nodeid)->nameless);
 }

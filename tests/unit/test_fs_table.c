@@ -287,7 +287,7 @@ static void test_pinned(void **state unused_param)
 	for (nr = 0; nr < 100 && !r; nr++) {
 		snprintf(name, sizeof(name), "file-number-%06u", nr);
 		nodeid[nr] = look(name).nodeid;
-		r = fs_unlink(tree, FS_ROOT, name);
+		r = fs_unlink(tree, &as_root, FS_ROOT, name);
 	}
 	assert_int_equal(r, -ENFILE);
 	assert_true(host_has(name));
@@ -296,7 +296,7 @@ static void test_pinned(void **state unused_param)
 		assert_int_equal(attr.stx_nlink, 0);
 		fs_forget(tree, nodeid[i], 1);
 	}
-	assert_int_equal(fs_unlink(tree, FS_ROOT, name), 0);
+	assert_int_equal(fs_unlink(tree, &as_root, FS_ROOT, name), 0);
 }
 
 /* What cannot be removed keeps no descriptor for that. */
@@ -333,7 +333,7 @@ static void test_pinned_often(void **state unused_param)
 	f = look("f");
 	for (unsigned int i = 0; i < 255; i++)
 		assert_int_equal(fs_rename(tree, &as_root, &self), 0);
-	assert_int_equal(fs_unlink(tree, FS_ROOT, "f"), 0);
+	assert_int_equal(fs_unlink(tree, &as_root, FS_ROOT, "f"), 0);
 	make_many(100);
 	for (unsigned int i = 0; i < 100; i++) {
 		snprintf(name, sizeof(name), "file-number-%06u", i);
@@ -372,7 +372,7 @@ static void test_deep(void **state unused_param)
 	look_many(50);
 	assert_int_equal(fs_getattr(tree, f.nodeid, 0, &attr), 0);
 	assert_int_equal(fs_getattr(tree, look("d").nodeid, 0, &attr), 0);
-	assert_int_equal(fs_unlink(tree, parent, "f"), 0);
+	assert_int_equal(fs_unlink(tree, &as_root, parent, "f"), 0);
 	snprintf(cmd, sizeof(cmd), "rm -rf %s/d", base);
 	assert_int_equal(system(cmd), 0);
 	assert_true(counted().fds <= 16 + 2);

@@ -98,7 +98,7 @@ static void test_names(void **state unused_param)
 		assert_int_equal(fs_create(tree, &as_root, &make, &e, &o),
 				 want);
 		assert_int_equal(fs_link(tree, FS_ROOT, FS_ROOT, n, &e), want);
-		assert_int_equal(fs_unlink(tree, FS_ROOT, n), want);
+		assert_int_equal(fs_unlink(tree, &as_root, FS_ROOT, n), want);
 		assert_int_equal(fs_rmdir(tree, FS_ROOT, n), want);
 		assert_int_equal(fs_rename(tree, &as_root, &from), want);
 		assert_int_equal(fs_rename(tree, &as_root, &to), want);
@@ -276,7 +276,7 @@ static void test_unlink_known(void **state unused_param)
 
 	host_write("file", "text");
 	e = look("file");
-	assert_int_equal(fs_unlink(tree, FS_ROOT, "file"), 0);
+	assert_int_equal(fs_unlink(tree, &as_root, FS_ROOT, "file"), 0);
 	assert_false(host_has("file"));
 	/* The guest knows it: it is there, and can still be opened. */
 	assert_int_equal(fs_getattr(tree, e.nodeid, 0, &attr), 0);
@@ -346,11 +346,11 @@ static void test_directories(void **state unused_param)
 	assert_int_equal(fs_create(tree, &as_root, &make, &f, &o), 0);
 	assert_int_equal(fs_release(tree, o.fh), 0);
 	assert_int_equal(fs_rmdir(tree, FS_ROOT, "d"), -ENOTEMPTY);
-	assert_int_equal(fs_unlink(tree, FS_ROOT, "d"), -EISDIR);
+	assert_int_equal(fs_unlink(tree, &as_root, FS_ROOT, "d"), -EISDIR);
 	assert_int_equal(fs_rename(tree, &as_root, &r), 0);
 	assert_int_equal(look_in(d.nodeid, "f").nodeid, f.nodeid);
 	assert_int_equal(fs_getattr(tree, f.nodeid, 0, &attr), 0);
-	assert_int_equal(fs_unlink(tree, d.nodeid, "f"), 0);
+	assert_int_equal(fs_unlink(tree, &as_root, d.nodeid, "f"), 0);
 	assert_int_equal(fs_rmdir(tree, FS_ROOT, "e"), 0);
 	assert_int_equal(fs_getattr(tree, d.nodeid, 0, &attr), 0);
 	make = make_in(d.nodeid, "x", 0644);
@@ -565,7 +565,7 @@ static void test_readonly(void **state unused_param)
 	assert_int_equal(fs_create(tree, &as_root, &make, &e, &o), -EROFS);
 	assert_int_equal(fs_tmpfile(tree, &as_root, &make, &e, &o), -EROFS);
 	assert_int_equal(fs_link(tree, set.nodeid, FS_ROOT, "l", &e), -EROFS);
-	assert_int_equal(fs_unlink(tree, FS_ROOT, "file"), -EROFS);
+	assert_int_equal(fs_unlink(tree, &as_root, FS_ROOT, "file"), -EROFS);
 	assert_int_equal(fs_rmdir(tree, FS_ROOT, "file"), -EROFS);
 	assert_int_equal(fs_rename(tree, &as_root, &r), -EROFS);
 	assert_true(host_has("file"));
