@@ -2,8 +2,8 @@
 /* Copyright (c) The vmm authors */
 /*
  * One lock, held for a few instructions at a time. A job is in its owner's list
- * while as many of the owner's jobs are admitted as may be, then in the pool's
- * queue, then on a thread. A thread is only started when the queue holds more
+ * while as many jobs are admitted as may be, then in the pool's queue, then on a
+ * thread. A thread is only started when the queue holds more
  * jobs than there are threads without one.
  */
 #include "vmm/pool.h"
@@ -29,6 +29,8 @@ static struct {
 	pthread_mutex_t lock; /* guards all; a leaf but for loop_post() */
 	pthread_cond_t work; /* for an idle thread */
 	pthread_cond_t ended; /* for pool_end() */
+	struct list_node owners; /* that have jobs which are not admitted */
+	unsigned int nr_shared; /* jobs that are, but for each owner's first */
 	struct list_node ready;
 	unsigned int nr_ready;
 	unsigned int nr_threads;
@@ -39,6 +41,7 @@ static struct {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.work = PTHREAD_COND_INITIALIZER,
 	.ended = PTHREAD_COND_INITIALIZER,
+	.owners = { &pool.owners, &pool.owners },
 	.ready = { &pool.ready, &pool.ready },
 };
 
@@ -54,18 +57,28 @@ static bool pool_wait_locked(pthread_cond_t *cond, uint64_t until_ns)
 	       ETIMEDOUT;
 }
 
-/* The owner's next jobs go to the pool's queue, as many as may. */
-static void pool_admit_locked(struct pool_owner *owner)
+static bool pool_has_room_locked(const struct pool_owner *owner)
+{
+	return !owner->nr_admitted || (owner->nr_admitted < owner->max &&
+				       pool.nr_shared < POOL_SHARED);
+}
+
+/* The next jobs go to the pool's queue, as many as may. */
+static void pool_admit_locked(void)
 {
 	struct pool_job *job;
 
-	while (owner->nr_admitted < MAX(owner->max, 1u) &&
-	       (job = list_take_first(struct pool_job, &owner->waiting,
-				      node))) {
-		job->state = POOL_JOB_READY;
-		list_insert(&pool.ready, &job->node);
-		pool.nr_ready++;
-		owner->nr_admitted++;
+	list_for_each_entry (struct pool_owner, owner, &pool.owners, node) {
+		while (pool_has_room_locked(owner) &&
+		       (job = list_take_first(struct pool_job, &owner->waiting,
+					      node))) {
+			job->state = POOL_JOB_READY;
+			list_insert(&pool.ready, &job->node);
+			pool.nr_ready++;
+			pool.nr_shared += owner->nr_admitted++ > 0;
+		}
+		if (list_is_empty(&owner->waiting))
+			list_remove(&owner->node);
 	}
 }
 
@@ -73,11 +86,10 @@ static void pool_admit_locked(struct pool_owner *owner)
 static void pool_forget_locked(struct pool_job *job)
 {
 	job->owner->nr_jobs--;
-	if (job->state != POOL_JOB_WAITING) {
-		job->owner->nr_admitted--;
-		pool_admit_locked(job->owner);
-	}
+	if (job->state != POOL_JOB_WAITING)
+		pool.nr_shared -= --job->owner->nr_admitted > 0;
 	job->state = POOL_JOB_IDLE;
+	pool_admit_locked();
 }
 
 static void pool_withdraw_locked(struct pool_job *job)
@@ -173,13 +185,17 @@ int pool_submit(struct pool_owner *owner, struct pool_job *job)
 
 	if (pool.closed)
 		return -ESHUTDOWN;
-	if (!owner->nr_jobs++)
+	if (!owner->nr_jobs++) {
 		list_init(&owner->waiting);
+		list_init(&owner->node);
+	}
+	if (list_is_empty(&owner->node))
+		list_insert(&pool.owners, &owner->node);
 	job->owner = owner;
 	job->call.fn = pool_on_done;
 	job->state = POOL_JOB_WAITING;
 	list_insert(&owner->waiting, &job->node);
-	pool_admit_locked(owner);
+	pool_admit_locked();
 	if (pool.nr_ready > pool.nr_idle)
 		r = pool_start_thread_locked();
 	else

@@ -13,11 +13,13 @@
  * Threads for calls of the host that may take for ever: opening, closing and
  * resizing files, reads and writes that cannot be asked for otherwise. One pool
  * a process. Its threads, "pool0" and up, start when there is work, block all
- * signals, and end after a second without. There are POOL_MAX at most; as each
- * owner has a maximum of its own, one file that hangs cannot hold them all.
+ * signals, and end after a second without. There are POOL_MAX at most. Files that
+ * hang cannot hold them all: each owner has a maximum of its own, and beyond the
+ * first job of each, all owners together have POOL_SHARED.
  */
 
-#define POOL_MAX 64u
+#define POOL_MAX 128u
+#define POOL_SHARED 64u
 
 /* On whose behalf jobs run: a disk, or a device that is being added. All zero
  * but for the first two fields; it must stay while it has jobs. */
@@ -27,7 +29,8 @@ struct pool_owner {
 	/* pool's own */
 	unsigned int nr_jobs;
 	unsigned int nr_admitted; /* in the pool's queue or on a thread */
-	struct list_node waiting; /* for others of this owner to end */
+	struct list_node waiting; /* for others to end */
+	struct list_node node; /* among the owners that have such */
 };
 
 /*

@@ -206,6 +206,38 @@ static void test_hung_owner(void **state unused_param)
 		assert_false(held[i].ended);
 }
 
+/* Owners that hang have what they share, and nobody else's first job waits for
+ * them; what they had goes to whoever waits. */
+static void test_hung_owners(void **state unused_param)
+{
+	enum { HUNG = POOL_SHARED / 7 + 2, EACH = 8 };
+	static struct pool_owner owners[HUNG + 1];
+	static struct task held[HUNG][EACH], t[3];
+	atomic_bool gate = false, open = false;
+	unsigned int i, j;
+
+	for (i = 0; i < HUNG + 1; i++)
+		owners[i] = (struct pool_owner){ .name = "fs", .max = EACH };
+	for (i = 0; i < HUNG; i++)
+		for (j = 0; j < EACH; j++)
+			task_submit(&held[i][j], &owners[i], &gate);
+	for (i = 0; i < HUNG; i++)
+		wait_begun(&held[i][0]);
+	while (atomic_load(&nr_running) < HUNG + POOL_SHARED)
+		usleep(500);
+	/* One at a time, as there is nothing left to share. */
+	for (i = 0; i < ARRAY_SIZE(t); i++)
+		task_submit(&t[i], &owners[HUNG], i ? &open : NULL);
+	wait_done(1);
+	wait_begun(&t[1]);
+	assert_int_equal(atomic_load(&nr_running), HUNG + POOL_SHARED + 1);
+	assert_false(atomic_load(&t[2].begun));
+	atomic_store(&gate, true);
+	wait_begun(&t[2]);
+	atomic_store(&open, true);
+	wait_done(HUNG * EACH + ARRAY_SIZE(t));
+}
+
 /* Many owners: no more threads than the pool may have, and all get through. */
 static void test_pool_maximum(void **state unused_param)
 {
@@ -359,6 +391,7 @@ int main(void)
 		UNIT(test_runs_elsewhere),
 		UNIT(test_owner_maximum),
 		UNIT(test_hung_owner),
+		UNIT(test_hung_owners),
 		UNIT(test_pool_maximum),
 		UNIT(test_again_from_done),
 		UNIT(test_idle),
