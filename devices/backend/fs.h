@@ -3,6 +3,7 @@
 #ifndef DEVICES_BACKEND_FS_H
 #define DEVICES_BACKEND_FS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -120,6 +121,9 @@ struct fs_call {
 	uint32_t umask; /* with posix_acl; else the mode was masked before */
 	bool kill_priv; /* setuid and setgid bits go: see FUSE_*_KILL_SUIDGID */
 	bool may_wait;
+	/* True: what takes long ends with -EINTR, and may be done again from its
+	 * beginning; NULL: never. */
+	const atomic_bool *stop;
 };
 
 /* ---- state: what of a tree can be written down ---- */
@@ -288,11 +292,11 @@ ssize_t fs_write(struct fs_tree *t, const struct fs_call *call,
 /* Waits. fh of a file or a directory; 0: that of nodeid. */
 int fs_fsync(struct fs_tree *t, const struct fs_call *call, uint64_t nodeid,
 	     uint64_t fh, bool data_only);
-/* whence: SEEK_DATA or SEEK_HOLE. */
-int fs_lseek(struct fs_tree *t, const struct fs_io *io, int whence,
-	     uint64_t *offset);
-/* Waits. mode: as for fallocate(2), -EOPNOTSUPP where it is not KEEP_SIZE,
- * PUNCH_HOLE, ZERO_RANGE. */
+/* whence: SEEK_DATA or SEEK_HOLE. Waits to search much of a file. */
+int fs_lseek(struct fs_tree *t, const struct fs_call *call,
+	     const struct fs_io *io, int whence, uint64_t *offset);
+/* Waits, and may be stopped. mode: as for fallocate(2), -EOPNOTSUPP where it is
+ * not KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE. */
 int fs_fallocate(struct fs_tree *t, const struct fs_call *call,
 		 const struct fs_io *io, int mode, uint64_t len);
 /* Waits. Bytes that were copied. */

@@ -15,6 +15,11 @@
  * left to a call that may.
  */
 
+/* To look for data or holes in more than this of a file waits. */
+#define FS_SEEK_INLINE GIB
+/* What is allocated or punched at a time. */
+#define FS_ALLOCATE_PIECE (128 * MIB)
+
 /* Whether to ask with RWF_NOWAIT. -EAGAIN: each request on this file waits. */
 static int data_flags(const struct fs_call *call, const struct fs_use *use,
 		      unsigned int plain)
@@ -163,11 +168,28 @@ int fs_fsync(struct fs_tree *t, const struct fs_call *call, uint64_t nodeid,
 	return r;
 }
 
-int fs_lseek(struct fs_tree *t, const struct fs_io *io, int whence,
-	     uint64_t *offset)
+static int data_seek(const struct fs_call *call, int fd, uint64_t from,
+		     int whence, uint64_t *offset)
+{
+	struct statx stx;
+	int r = call->may_wait ? 0 : fs_stat(fd, "", &stx);
+	off_t off;
+
+	if (r)
+		return r;
+	/* The host looks at each piece of it, which may be a page. */
+	if (!call->may_wait && stx.stx_size > from &&
+	    stx.stx_size - from > FS_SEEK_INLINE)
+		return -EAGAIN;
+	off = lseek(fd, (off_t)from, whence);
+	*offset = (uint64_t)off;
+	return off < 0 ? -errno : 0;
+}
+
+int fs_lseek(struct fs_tree *t, const struct fs_call *call,
+	     const struct fs_io *io, int whence, uint64_t *offset)
 {
 	struct fs_use use;
-	off_t off;
 	int r;
 
 	if ((whence != SEEK_DATA && whence != SEEK_HOLE) ||
@@ -176,11 +198,35 @@ int fs_lseek(struct fs_tree *t, const struct fs_io *io, int whence,
 	r = fs_use_get(t, io->nodeid, io->fh, false, &use);
 	if (r)
 		return r;
-	off = use.file->dir ? -1 : lseek(use.fd, (off_t)io->offset, whence);
-	r = off < 0 ? (use.file->dir ? -EISDIR : -errno) : 0;
-	*offset = (uint64_t)off;
+	r = use.file->dir ? -EISDIR
+			  : data_seek(call, use.fd, io->offset, whence, offset);
 	fs_use_put(t, &use);
 	return r;
+}
+
+/* In pieces that take the host no longer than a moment; len is not 0. The size
+ * changes with the last one, as if all were one. */
+static int data_allocate(const struct fs_call *call, int fd, int mode,
+			 uint64_t from, uint64_t len)
+{
+	uint64_t end = from + len;
+
+	/* Beyond what a file can have is said before anything is done. */
+	if (end > INT64_MAX || lseek(fd, (off_t)end, SEEK_SET) < 0)
+		return -EFBIG;
+	while (from < end) {
+		uint64_t piece =
+			MIN(FS_ALLOCATE_PIECE - from % FS_ALLOCATE_PIECE,
+			    end - from);
+		int keep = from + piece < end ? FALLOC_FL_KEEP_SIZE : 0;
+
+		if (call->stop && atomic_load(call->stop))
+			return -EINTR;
+		if (fallocate(fd, mode | keep, (off_t)from, (off_t)piece))
+			return -errno;
+		from += piece;
+	}
+	return 0;
 }
 
 int fs_fallocate(struct fs_tree *t, const struct fs_call *call,
@@ -195,7 +241,7 @@ int fs_fallocate(struct fs_tree *t, const struct fs_call *call,
 		return -EROFS;
 	if (mode & ~known)
 		return -EOPNOTSUPP;
-	if (io->offset > INT64_MAX || len > INT64_MAX)
+	if (io->offset > INT64_MAX || len > INT64_MAX || !len)
 		return -EINVAL;
 	if (!call->may_wait)
 		return -EAGAIN;
@@ -204,7 +250,7 @@ int fs_fallocate(struct fs_tree *t, const struct fs_call *call,
 		return r;
 	fs_xattr_drop_caps(t, use.inode, use.fd);
 	fs_caller_keeps_bits(t, !call->kill_priv);
-	r = fallocate(use.fd, mode, (off_t)io->offset, (off_t)len) ? -errno : 0;
+	r = data_allocate(call, use.fd, mode, io->offset, len);
 	fs_caller_leave(t);
 	fs_use_put(t, &use);
 	return r;

@@ -213,6 +213,7 @@ int fs_run_begin(struct fs_run *r, struct fs_req *req, const struct fs_op *op,
 		.uid = h->uid,
 		.gid = h->gid,
 		.may_wait = may_wait,
+		.stop = &req->fq->stopping,
 	};
 	r->reply = fs_in_cursor(c);
 	iov_skip(&r->reply, sizeof(struct fuse_out_header));

@@ -78,6 +78,7 @@ struct fs_queue {
 	struct loop_timer lock_timer;
 	struct loop_timer trim_timer; /* of the queue that is the trimmer */
 	struct loop_timer dax_timer; /* of the queue that is the watcher */
+	atomic_bool stopping; /* what takes long ends early; any thread */
 	bool is_trimmer;
 	bool is_watcher; /* of files that are mapped */
 	bool trim_runs; /* trim_job is with the pool */

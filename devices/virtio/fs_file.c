@@ -112,7 +112,7 @@ int fs_do_lseek(struct fs_run *r)
 
 	if (in->whence != SEEK_DATA && in->whence != SEEK_HOLE)
 		return -EINVAL;
-	e = fs_lseek(r->fs->tree, &io, (int)in->whence, &out.offset);
+	e = fs_lseek(r->fs->tree, &r->call, &io, (int)in->whence, &out.offset);
 	return e ? e : fs_reply(r, &out, sizeof(out));
 }
 

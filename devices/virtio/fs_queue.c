@@ -256,7 +256,10 @@ static void fs_pool_done(struct pool_job *job)
 
 	list_remove(&req->node);
 	io_count(&fq->malformed, req->malformed);
-	fs_finish(fq, req);
+	if (req->result == -EINTR && fq->q->draining)
+		virtqueue_unpop(&fq->q->vq, &req->chain);
+	else
+		fs_finish(fq, req);
 	if (fs_queue_try_end(fq))
 		return;
 	virtio_queue_publish(fq->q);
@@ -439,6 +442,7 @@ int fs_queue_start(struct virtio_dev *dev, unsigned int qidx)
 	struct fs_queue *fq = &fs_of(dev)->queues[qidx];
 
 	fs_thread_own();
+	atomic_store(&fq->stopping, false);
 	fq->scratch = malloc(sizeof(struct fs_scratch));
 	if (!fq->scratch)
 		return -ENOMEM;
@@ -473,6 +477,7 @@ void fs_queue_stop(struct virtio_dev *dev, unsigned int qidx)
 {
 	struct fs_queue *fq = &fs_of(dev)->queues[qidx];
 
+	atomic_store(&fq->stopping, true);
 	loop_timer_cancel(&fq->lock_timer);
 	fs_trim_stop(fq);
 	fs_dax_unwatch(fq);

@@ -139,15 +139,18 @@ static void test_holes(void **state unused_param)
 	host_write("g", "");
 	io.fh = guest_open(look("f").nodeid, O_RDWR);
 	to.fh = guest_open(look("g").nodeid, O_RDWR);
-	assert_int_equal(fs_lseek(tree, &io, SEEK_DATA, &off), 0);
+	assert_int_equal(fs_lseek(tree, &at_once, &io, SEEK_DATA, &off), 0);
 	assert_int_equal(off, 0);
-	assert_int_equal(fs_lseek(tree, &io, SEEK_HOLE, &off), 0);
+	assert_int_equal(fs_lseek(tree, &at_once, &io, SEEK_HOLE, &off), 0);
 	assert_int_equal(off, 4);
 	io.offset = 4;
-	assert_int_equal(fs_lseek(tree, &io, SEEK_DATA, &off), -ENXIO);
-	assert_int_equal(fs_lseek(tree, &io, SEEK_SET, &off), -EINVAL);
+	assert_int_equal(fs_lseek(tree, &at_once, &io, SEEK_DATA, &off),
+			 -ENXIO);
+	assert_int_equal(fs_lseek(tree, &at_once, &io, SEEK_SET, &off),
+			 -EINVAL);
 	io.offset = UINT64_MAX;
-	assert_int_equal(fs_lseek(tree, &io, SEEK_DATA, &off), -EINVAL);
+	assert_int_equal(fs_lseek(tree, &at_once, &io, SEEK_DATA, &off),
+			 -EINVAL);
 	io.offset = 0;
 	assert_int_equal(fs_copy_range(tree, &as_root, &io, &to, 100), 4);
 	assert_int_equal(guest_read(to.fh, buf, sizeof(buf)), 4);
@@ -167,6 +170,45 @@ static void test_holes(void **state unused_param)
 	fh = guest_open(look("f").nodeid, O_RDONLY);
 	io.fh = fh;
 	assert_int_equal(fs_fallocate(tree, &as_root, &io, 0, 1), -EBADF);
+}
+
+/* Much of it goes piece by piece, is all there at the end, and can be stopped
+ * between. */
+static void test_allocate_much(void **state unused_param)
+{
+	const uint64_t start = 5, len = 300 * MIB;
+	atomic_bool stop = true;
+	const struct fs_call stopped = { .may_wait = true, .stop = &stop };
+	struct fs_io io = { .offset = start };
+	struct statx attr;
+	uint64_t off;
+
+	host_write("f", "text");
+	io.fh = guest_open(look("f").nodeid, O_RDWR);
+	/* Nobody waits for what can only fail. */
+	assert_int_equal(fs_fallocate(tree, &as_root, &io, 0, INT64_MAX),
+			 -EFBIG);
+	assert_int_equal(fs_fallocate(tree, &stopped, &io, 0, len), -EINTR);
+	assert_int_equal(fs_getattr(tree, 0, io.fh, &attr), 0);
+	assert_int_equal(attr.stx_size, 4);
+	stop = false;
+	io.offset = 128 * MIB - 4096;
+	assert_int_equal(fs_fallocate(tree, &stopped, &io, 0, 8192), 0);
+	assert_int_equal(fs_getattr(tree, 0, io.fh, &attr), 0);
+	assert_int_equal(attr.stx_size, 128 * MIB + 4096);
+	assert_in_range(attr.stx_blocks, 16, 256);
+	io.offset = start;
+	/* Holes, so that this needs no room on the disk. */
+	assert_int_equal(truncate(at("f"), 3 * (off_t)GIB), 0);
+	assert_int_equal(
+		fs_fallocate(tree, &stopped, &io,
+			     FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, len),
+		0);
+	io.offset = 0;
+	assert_int_equal(fs_lseek(tree, &at_once, &io, SEEK_HOLE, &off),
+			 -EAGAIN);
+	assert_int_equal(fs_lseek(tree, &as_root, &io, SEEK_HOLE, &off), 0);
+	assert_in_range(off, 5, 4096 * 16);
 }
 
 /* ---- what the guest may keep ---- */
@@ -350,8 +392,9 @@ static int group(void)
 		FS_TEST(test_nowait),	     FS_TEST(test_waits),
 		FS_TEST(test_direct),	     FS_TEST(test_no_memory),
 		FS_TEST(test_holes),	     FS_TEST(test_stamps),
-		FS_TEST(test_never_always),  FS_TEST(test_implicit),
-		FS_TEST(test_implicit_many), FS_TEST(test_lend),
+		FS_TEST(test_allocate_much), FS_TEST(test_never_always),
+		FS_TEST(test_implicit),	     FS_TEST(test_implicit_many),
+		FS_TEST(test_lend),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,6 +250,32 @@ static void test_pause(void **state unused_param)
 	expect_read("4567");
 }
 
+/* Nor does it wait for what may take as long as the guest likes: that is begun
+ * again after it. */
+static void test_pause_stops(void **state unused_param)
+{
+	const struct fuse_fallocate_in in = { .fh = target.fh, .length = 4096 };
+
+	gfs_begin(&q, FUSE_FALLOCATE, target.file, 0);
+	gfs_add(&q, &in, sizeof(in));
+	gfs_offer(&g, &q, 0);
+	kick();
+	assert_int_equal(nr_jobs, 1);
+	nr_begun = 1;
+	g.dev->ops->quiesce(g.dev);
+	guest_fs_turn(&g);
+	assert_false(is_quiet());
+	finish_job();
+	guest_fs_turn(&g);
+	assert_true(is_quiet());
+	assert_false(gfs_take(&g, 1));
+	g.dev->ops->resume(g.dev);
+	guest_fs_turn(&g);
+	finish_job();
+	assert_true(gfs_take(&g, 1));
+	assert_int_equal(g.head.error, 0);
+}
+
 /* What is open in mounts of the host is closed before a pause is complete. */
 static void test_pause_leaves_mounts(void **state unused_param)
 {
@@ -584,6 +610,7 @@ int main(void)
 		UNIT(test_large_forget),
 		UNIT(test_large_release),
 		UNIT(test_pause_leaves_mounts),
+		UNIT(test_pause_stops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
