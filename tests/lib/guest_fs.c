@@ -39,8 +39,10 @@ void guest_fs_init(struct guest_fs *g, const char *options)
 	memset(g, 0, sizeof(*g));
 	fake_vm_init(&g->fv);
 	fake_vm_add_pci(&g->fv);
-	strcpy(g->dir, "/tmp/vmm-fs-XXXXXX");
-	require(mkdtemp(g->dir) && !chmod(g->dir, 0755));
+	strcpy(g->base, "/tmp/vmm-fs-XXXXXX");
+	require(mkdtemp(g->base) && !chmod(g->base, 0755));
+	snprintf(g->dir, sizeof(g->dir), "%s/share", g->base);
+	require(!mkdir(g->dir, 0755) && !chmod(g->dir, 0755));
 	g->config = calloc(1, class->params->size);
 	param_defaults(class->params, g->config);
 	snprintf(text, sizeof(text), "tag=share,path=%s,num_queues=2%s%s",
@@ -113,7 +115,7 @@ void guest_fs_fini(struct guest_fs *g)
 	param_free(class->params, g->config);
 	free(g->config);
 	g->config = NULL;
-	nftw(g->dir, gfs_remove, 16, FTW_DEPTH | FTW_PHYS);
+	nftw(g->base, gfs_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* ---- requests ---- */

@@ -25,7 +25,9 @@
 
 struct guest_fs {
 	struct fake_vm fv;
-	char dir[64]; /* what is shared */
+	char base
+		[32]; /* a directory of its own, with nothing but the next one */
+	char dir[48]; /* what is shared */
 	void *config;
 	struct device *dev;
 	struct guest_virtio gv;
