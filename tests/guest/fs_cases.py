@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 
+import fs_watch
 from net_cases import check
 from net_life import Api, wait_for
 from running import Running
@@ -77,6 +78,43 @@ def test_opcodes(run):
     with open(os.path.join(share.path, "file"), encoding="ascii") as f:
         check(f.read() == TEXT, "the file has changed")
     check(not os.path.exists("/tmp/made-by-a-guest"), "the guest made a file elsewhere")
+
+
+ESCAPES = "escapes,links,special"
+
+
+def test_watched(run):
+    """While a guest tries all ways out, the host's kernel sees no change outside of
+    the directory that is the monitor's, and strace no call that has to do with what
+    is there. That both would, they show first."""
+    share = Share(run)
+    records = os.path.join(share.base, "records")
+    os.mkdir(records)
+    try:
+        why = fs_watch.prove(share, records)
+    except fs_watch.Missing as missing:
+        run.result("fs.watch", skip=str(missing))
+        return
+    run.result("fs.watch", why)
+    for name, words, tests in (
+            ("", "", ESCAPES + ",garbage,names,rename,xattr,tmpfile,whole"),
+            (".always", ",cache=always,xattr=map,posix_acl=on,locks=on", ESCAPES)):
+        share = Share(run)
+        os.mkdir(records)
+        with fs_watch.Watch(share.path, records) as watch:
+            outcome = run.boot("share", f"tag=share seed={run.args.seed} count=1000 test={tests}",
+                               options=["--fs", f"tag=share,path={share.path},num_queues=2{words}"],
+                               under=fs_watch.traced(records))
+            changed = watch.outside(outcome.pid)
+        outcome.stderr = fs_watch.read(records, "errors")
+        run.judge_lines("fs", outcome, ".watched" + name)
+        text = fs_watch.read_trace(records, outcome.pid)
+        opened = fs_watch.opened_outside(text, share.path)
+        check(f'{share.path}>, "way"' in text, "the record has nothing of the links")
+        check(not changed, "changed outside:", changed)
+        check(not opened, "opened outside:", opened)
+        shutil.rmtree(records)
+        share.check_outside()
 
 
 def test_modes(run):
@@ -227,6 +265,7 @@ def test_limit(run):
 
 CASES = (
     ("opcodes", test_opcodes),
+    ("watched", test_watched),
     ("modes", test_modes),
     ("dax", test_dax),
     ("dax_end", test_dax_end),

@@ -46,6 +46,7 @@ const char *share_whole(void);
 
 /* share_hostile.c */
 const char *share_escapes(void);
+const char *share_links(void);
 const char *share_special(void);
 const char *share_stale(void);
 const char *share_malformed(void);

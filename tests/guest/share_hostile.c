@@ -146,6 +146,138 @@ const char *share_escapes(void)
 	return NULL;
 }
 
+/* ---- links ------------------------------------------------------------ */
+
+static int make_link(const char *name, uint32_t len, const char *target,
+		     uint32_t target_len, uint64_t *nodeid)
+{
+	static char text[FUSE_TEXT_MAX];
+	struct fuse_req req = { .opcode = FUSE_SYMLINK,
+				.nodeid = ROOT,
+				.text = text,
+				.text_len = len + target_len,
+				.room = sizeof(struct fuse_entry_out) };
+	int r;
+
+	memcpy(text, name, len);
+	memcpy(text + len, target, target_len);
+	r = fuse_do(&share, &req);
+	memcpy(nodeid, share.reply, sizeof(*nodeid));
+	return r;
+}
+
+/* Every kind of request with the link where a directory or a file belongs; what
+ * has a name in it fails. */
+static const char *use_link(uint64_t link)
+{
+	static const char text[] = "made\0other";
+	uint64_t arg[16];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct kind *k = &kinds[i];
+		struct fuse_req req = request_of(k);
+		bool is_xattr = k->opcode >= FUSE_SETXATTR &&
+				k->opcode <= FUSE_REMOVEXATTR;
+		int r;
+
+		if (k->opcode == FUSE_INIT)
+			continue;
+		/* New directories and old inodes are first in what they are in. */
+		memset(arg, 0, sizeof(arg));
+		if (k->nr_names)
+			arg[0] = link;
+		req.nodeid = link;
+		req.arg = arg;
+		req.text = text;
+		req.text_len = k->nr_names == 2 ? sizeof(text) : 5;
+		if (!k->nr_names)
+			req.text_len = 0;
+		r = fuse_do(&share, &req);
+		if (r > 0 && r != FUSE_NO_REPLY)
+			return failed("opcode %u: %d", k->opcode, r);
+		if (k->nr_names && !is_xattr && r >= 0)
+			return failed("opcode %u works in a link", k->opcode);
+	}
+	return NULL;
+}
+
+/* All that can be set of a file, and its contents. */
+static const char *change_link(uint64_t link)
+{
+	struct fuse_setattr_in in = { .mode = 0777, .uid = 7, .gid = 7 };
+	struct fuse_req req = { .opcode = FUSE_SETATTR,
+				.nodeid = link,
+				.arg = &in,
+				.arg_len = sizeof(in),
+				.room = sizeof(struct fuse_attr_out) };
+	uint64_t fh;
+
+	for (uint32_t valid = 1; valid < FATTR_CTIME << 1; valid <<= 1) {
+		int r;
+
+		in.valid = valid;
+		r = fuse_do(&share, &req);
+		if (r > 0 || (valid == FATTR_SIZE && !r))
+			return failed("setattr of %x: %d", valid, r);
+	}
+	for (uint32_t flags = O_RDONLY; flags <= O_RDWR; flags++)
+		if (fuse_open(&share, FUSE_OPEN, link, flags | O_TRUNC, &fh) >=
+		    0)
+			return "a link is opened";
+	return NULL;
+}
+
+/* A directory that is known, and a link in the place of its name. */
+static const char *replace_by_link(void)
+{
+	static const char target[] = "../outside";
+	struct fuse_entry_out dir;
+	uint64_t link, fh;
+
+	EXPECT(fuse_mkdir(&share, ROOT, "was", 0755, &dir), 0);
+	EXPECT(fuse_rename(&share, ROOT, "was", ROOT, "is", 0), 0);
+	EXPECT(make_link("was", 4, target, sizeof(target), &link), 0);
+	EXPECT(fuse_create(&share, dir.nodeid, "made", O_RDWR, 0600, NULL, &fh),
+	       0);
+	EXPECT(fuse_release(&share, FUSE_RELEASE, ROOT, fh), 0);
+	/* The other way round: what has its number is now named as it was. */
+	EXPECT(fuse_rename(&share, ROOT, "was", ROOT, "is", 2), 0);
+	EXPECT(fuse_lookup(&share, dir.nodeid, "made", NULL), 0);
+	EXPECT(fuse_lookup(&share, link, "secret", NULL), -E_NOTDIR);
+	EXPECT(fuse_name(&share, FUSE_UNLINK, dir.nodeid, "made"), 0);
+	EXPECT(fuse_name(&share, FUSE_UNLINK, ROOT, "is"), 0);
+	EXPECT(fuse_name(&share, FUSE_RMDIR, ROOT, "was"), 0);
+	return NULL;
+}
+
+/* Links that the guest made itself, to where it must not come. */
+const char *share_links(void)
+{
+	static const struct name targets[] = {
+		NAME("../outside/secret", 0),
+		NAME("../outside", 0),
+		NAME("/", 0),
+		NAME("..", 0),
+		NAME("/tmp", 0),
+		NAME("/proc/self/root", 0),
+	};
+	const char *why = replace_by_link();
+
+	for (unsigned i = 0; !why && i < ARRAY_SIZE(targets); i++) {
+		uint64_t link;
+
+		EXPECT(make_link("way", 4, targets[i].text, targets[i].len,
+				 &link),
+		       0);
+		why = use_link(link);
+		if (!why)
+			why = change_link(link);
+		if (!why && fuse_name(&share, FUSE_UNLINK, ROOT, "way"))
+			why = "a link is not removed";
+	}
+	return why;
+}
+
 /* Links are read, never followed; what is no file and no directory is not
  * opened. */
 const char *share_special(void)
