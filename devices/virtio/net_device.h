@@ -168,7 +168,7 @@ struct net_tx {
 	struct virtio_queue *q;
 	bool running;
 	bool blocked; /* the TAP takes no more */
-	struct net_head head;
+	struct net_head *head;
 	struct iovec *iov; /* NET_IOV */
 	struct net_stats stats;
 };
