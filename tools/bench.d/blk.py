@@ -12,12 +12,10 @@ import subprocess
 
 from monitors import Guest
 from process import Failed, Process, say
-from report import LIMIT, Row, rounds
+from report import LIMIT, RUN_MS, WARM_MS, Row, rounds
 
 PEERS = ["qemu", "qemu-iothread"]
 IMAGE_MIB = 256
-WARM_MS = 200
-RUN_MS = 1000
 TIMEOUT_S = 30
 
 # name, unit, rw, block size, depth

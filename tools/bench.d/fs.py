@@ -15,12 +15,10 @@ import os
 
 import monitors
 from process import Process
-from report import LIMIT, Row, rounds
+from report import LIMIT, RUN_MS, WARM_MS, Row, rounds
 from two_cores import measure_guest, measure_limit
 
 PEERS = ["qemu-virtiofsd"]
-WARM_MS = 200
-RUN_MS = 1000
 DATA_MIB = 64
 DIR_FILES = 2000
 

@@ -16,13 +16,11 @@ import subprocess
 
 import monitors
 from process import Process
-from report import LIMIT, Row, rounds
+from report import LIMIT, RUN_MS, WARM_MS, Row, rounds
 from two_cores import HOST_CORE, TIMEOUT_S, Helper, measure_guest, numbers, spin
 
 PEERS = ["qemu"]
 TAP = "vmmbench0"
-WARM_MS = 200
-RUN_MS = 1000
 SEGMENT = 45 * 1448 + 54        # TCP segments of 64 KiB
 
 

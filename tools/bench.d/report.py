@@ -6,12 +6,18 @@ import os
 import platform
 import re
 import statistics
+import time
 from dataclasses import asdict, dataclass, field
 
 from process import Failed, say
 
 OURS = "vmm"
 LIMIT = "limit"
+
+# A run of a guest that polls, and the pause before it. Processes with real-time
+# priority have 95 % of a core's second (sched(7)): one that used its share up
+# stands still in the middle of what is measured.
+WARM_MS, RUN_MS, PAUSE_MS = 100, 600, 300
 
 
 @dataclass
@@ -36,7 +42,8 @@ class Row:
 
 def rounds(title, nr, contenders, rows, warm=True):
     """Calls each contender in turn, round after round, after one round that is
-    thrown away. contenders: name -> function(first) that adds to its rows, or
+    thrown away; or with a pause before each, when they warm up themselves.
+    contenders: name -> function(first) that adds to its rows, or
     throws away what it measured when first. A peer that fails is left out of
     the rows: what it did before is not measured in the same rounds as the rest."""
     failed = set()
@@ -45,6 +52,8 @@ def rounds(title, nr, contenders, rows, warm=True):
             if who in failed:
                 continue
             say(f"{title}: {who}, " + (f"run {i} of {nr}" if i else "warm-up"))
+            if not warm:
+                time.sleep(PAUSE_MS / 1000)
             try:
                 run(i == 0)
             except Failed as e:

@@ -14,13 +14,11 @@ import os
 
 import monitors
 from process import Process
-from report import LIMIT, Row, rounds
+from report import LIMIT, RUN_MS, WARM_MS, Row, rounds
 from two_cores import Helper, measure_guest, measure_limit
 
 PEERS = []
 PORT = 1024
-WARM_MS = 200
-RUN_MS = 1000
 BUFFERS = "126"
 
 # name, unit, mode of guest and limit, length, what is at the other end
