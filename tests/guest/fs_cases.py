@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -124,6 +125,67 @@ def test_modes(run):
     judge(run, ".always", "cache=always", "modes=1 test=always")
     judge(run, ".never", "cache=never", "modes=1 test=never")
     judge(run, ".locks", "locks=on", "modes=1 test=locks")
+
+
+# Single-user machines open /dev/kvm by a group, or a descriptor that is handed over;
+# here it is a node of its own, in a namespace where nobody else sees it.
+AS_USER = """
+mount --make-rprivate / && mount -t tmpfs -o mode=755 tmpfs "$1" && mknod "$1/kvm" c $2 &&
+chmod 666 "$1/kvm" && mount --bind "$1/kvm" /dev/kvm || exit 77
+shift 2
+ulimit -n 1024
+exec setpriv --reuid 1000 --regid 1000 --clear-groups "$@"
+"""
+WALK_FOLDERS, WALK_FILES = 100, 500
+
+
+def make_many(path):
+    """Folders in folders; a tenth of the files hold their name."""
+    for number in range(WALK_FOLDERS):
+        folder = os.path.join(path, *(f"d{digit}" for digit in str(number)))
+        os.makedirs(folder, exist_ok=True)
+        for name in (f"{number}-{i}" for i in range(WALK_FILES)):
+            with open(os.path.join(folder, name), "w", encoding="ascii") as f:
+                f.write(name if name.endswith("0") else "")
+
+
+def test_single_user(run):
+    """As uid 1000 with 1024 descriptors, a guest knows 50,000 files at once, looks at
+    each, and then opens as many as there may be."""
+    if os.geteuid() != 0:
+        run.result("fs.single_user", skip="needs root, who becomes another user")
+        return
+    # Where another user can come, and so many files are made soon.
+    shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"
+    with tempfile.TemporaryDirectory(prefix="vmm-user.", dir="/tmp") as base, \
+            tempfile.TemporaryDirectory(prefix="vmm-many.", dir=shm) as many:
+        os.chmod(base, 0o755)
+        os.chmod(many, 0o755)
+        private = os.path.join(base, "private")
+        os.mkdir(private)
+        make_many(many)
+        for path in (run.monitor.path, os.path.join(run.guests, "walk.elf")):
+            shutil.copy(path, base)
+        node = os.stat("/dev/kvm").st_rdev
+        argv = [os.path.join(base, os.path.basename(run.monitor.path)),
+                "--kernel", os.path.join(base, "walk.elf"), "--memory", "256M",
+                "--serial", "tty", "--on-reset", "exit",
+                "--cmdline", f"tag=share files={WALK_FOLDERS * WALK_FILES + 200}",
+                "--fs", f"tag=share,path={many},num_queues=1"]
+        done = subprocess.run(["unshare", "-m", "sh", "-c", AS_USER, "sh", private,
+                               f"{os.major(node)} {os.minor(node)}", *argv],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=200, check=False)
+    if done.returncode == 77:
+        run.result("fs.single_user", skip="no mount here: " + done.stderr.strip()[-100:])
+        return
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    print("# " + ", ".join(lines))
+    check(done.returncode == 0 and "DONE" in lines, lines[-3:], done.stderr[-500:])
+    check(f"FOUND {WALK_FOLDERS * WALK_FILES} in {WALK_FOLDERS}" in lines and
+          f"LOOKED AT {WALK_FOLDERS * WALK_FILES}" in lines, lines)
+    held = next(int(line[5:]) for line in lines if line.startswith("HELD "))
+    check(256 <= held < 1024, "files that may be open with 1024 descriptors:", held)
 
 
 DAX = 64 << 20
@@ -267,6 +329,7 @@ CASES = (
     ("opcodes", test_opcodes),
     ("watched", test_watched),
     ("modes", test_modes),
+    ("single_user", test_single_user),
     ("dax", test_dax),
     ("dax_end", test_dax_end),
     ("pause", test_pause),

@@ -43,6 +43,7 @@ enum {
 	E_NOTDIR = 20,
 	E_ISDIR = 21,
 	E_INVAL = 22,
+	E_NFILE = 23,
 	E_NOSPC = 28,
 	E_ROFS = 30,
 	E_RANGE = 34,
