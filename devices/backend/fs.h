@@ -126,40 +126,6 @@ struct fs_call {
 	const atomic_bool *stop;
 };
 
-/* ---- state: what of a tree can be written down ---- */
-
-/* How an inode that the guest knows is found again: by handle or, without one, by
- * parent and name; and what it must then be. */
-struct fs_saved_inode {
-	uint64_t nodeid;
-	uint64_t lookups;
-	uint64_t mount; /* nodeid of its mount's root */
-	uint64_t dev;
-	uint64_t ino;
-	uint32_t btime; /* hashed */
-	uint32_t mode; /* the type's bits */
-	bool nameless; /* unlinked: it cannot be found again */
-	unsigned int handle_len; /* 0: named */
-	unsigned int handle_type;
-	unsigned char handle[UINT8_MAX];
-	uint64_t parent; /* nodeid */
-	char name[256];
-};
-/* A file or directory that is open. */
-struct fs_saved_file {
-	uint64_t fh;
-	uint64_t nodeid;
-	int flags; /* of open(2) */
-};
-struct fs_saver {
-	void (*inode)(struct fs_saver *saver,
-		      const struct fs_saved_inode *inode);
-	void (*file)(struct fs_saver *saver, const struct fs_saved_file *file);
-};
-/* Tell all of it, a parent maybe after its children. Nothing else is done with
- * the tree meanwhile, or some of it is left out. */
-void fs_tree_save(struct fs_tree *t, struct fs_saver *saver);
-
 /* ---- names and inodes ---- */
 
 /* What a name is. The guest then knows it once more, until fs_forget(). */

@@ -363,13 +363,6 @@ void fs_fds_unkeep(struct fs_tree *t, const struct fs_ref *ref, bool lost)
 	pthread_mutex_unlock(&f->lock);
 }
 
-bool fs_fds_is_kept(struct fs_tree *t, const struct fs_inode *inode)
-{
-	mutex_guard(&t->fds.lock);
-
-	return entry_stays(&t->fds.fd[atomic_load(&inode->fd)]);
-}
-
 void fs_fds_drop(struct fs_tree *t, struct fs_inode *inode)
 {
 	struct fs_fds *f = &t->fds;

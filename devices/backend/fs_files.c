@@ -163,14 +163,13 @@ int fs_release(struct fs_tree *t, uint64_t fh)
 	return done ? 0 : -EBADF;
 }
 
-void fs_files_each(struct fs_tree *t,
-		   void (*fn)(struct fs_tree *t, struct fs_file *file,
-			      void *arg),
-		   void *arg)
+void fs_files_forget_all(struct fs_tree *t)
 {
 	struct fs_files *f = &t->files;
 	uint32_t nr;
 
+	for (uint32_t i = 0; i < FS_IMPLICIT; i++)
+		atomic_store(&f->implicit[i], 0);
 	pthread_mutex_lock(&f->lock);
 	nr = f->nr_entries;
 	pthread_mutex_unlock(&f->lock);
@@ -179,22 +178,9 @@ void fs_files_each(struct fs_tree *t,
 
 		if (!file_hold(t, file, 0, true))
 			continue;
-		fn(t, file, arg);
+		file_release(t, file);
 		fs_file_put(t, file);
 	}
-}
-
-static void file_forget(struct fs_tree *t, struct fs_file *file,
-			void *arg unused_param)
-{
-	file_release(t, file);
-}
-
-void fs_files_forget_all(struct fs_tree *t)
-{
-	for (uint32_t i = 0; i < FS_IMPLICIT; i++)
-		atomic_store(&t->files.implicit[i], 0);
-	fs_files_each(t, file_forget, NULL);
 }
 
 /* ---- what a call works on ---- */

@@ -659,27 +659,6 @@ uint64_t fs_inode_lookups(struct fs_tree *t, struct fs_inode *inode)
 	return inode->lookups;
 }
 
-void fs_table_each(struct fs_tree *t,
-		   void (*fn)(struct fs_tree *t, struct fs_inode *inode,
-			      void *arg),
-		   void *arg)
-{
-	uint32_t limit = atomic_load(&t->table.limit);
-
-	for (uint32_t slot = 1; slot < limit; slot++) {
-		struct fs_inode *inode = &t->table.inode[slot];
-
-		if (!atomic_load(&t->table.chunk[slot / FS_CHUNK].used)) {
-			slot |= FS_CHUNK - 1;
-			continue;
-		}
-		if (!fs_word_get(&inode->word, 0, true))
-			continue;
-		fn(t, inode, arg);
-		fs_inode_put(t, inode);
-	}
-}
-
 /* Empty chunks that shards keep. */
 static void table_shrink(struct fs_tree *t)
 {
@@ -695,8 +674,7 @@ static void table_shrink(struct fs_tree *t)
 	}
 }
 
-static void inode_forget(struct fs_tree *t, struct fs_inode *inode,
-			 void *arg unused_param)
+static void inode_forget(struct fs_tree *t, struct fs_inode *inode)
 {
 	struct fs_shard *shard = inode_shard(t, inode);
 	uint32_t parent = 0;
@@ -722,7 +700,20 @@ static void inode_forget(struct fs_tree *t, struct fs_inode *inode,
 
 void fs_table_forget_all(struct fs_tree *t)
 {
-	fs_table_each(t, inode_forget, NULL);
+	uint32_t limit = atomic_load(&t->table.limit);
+
+	for (uint32_t slot = 1; slot < limit; slot++) {
+		struct fs_inode *inode = &t->table.inode[slot];
+
+		if (!atomic_load(&t->table.chunk[slot / FS_CHUNK].used)) {
+			slot |= FS_CHUNK - 1;
+			continue;
+		}
+		if (!fs_word_get(&inode->word, 0, true))
+			continue;
+		inode_forget(t, inode);
+		fs_inode_put(t, inode);
+	}
 	table_shrink(t);
 }
 

@@ -178,12 +178,6 @@ const uint8_t *fs_inode_handle(const struct fs_inode *inode);
 void fs_table_forget_all(struct fs_tree *t);
 /* How many are known, in how many bytes. */
 void fs_table_count(struct fs_tree *t, uint64_t *inodes, uint64_t *bytes);
-/* Call fn, without a lock, with a reference to each inode. */
-void fs_table_each(struct fs_tree *t,
-		   void (*fn)(struct fs_tree *t, struct fs_inode *inode,
-			      void *arg),
-		   void *arg);
-
 /* ---- descriptors: fs_fds.c ---- */
 
 #define FS_FDS_CACHED_MAX 4096u
@@ -244,8 +238,6 @@ int fs_fds_keep(struct fs_tree *t, struct fs_inode *inode, struct fs_ref *ref);
 /* It may be closed after all or, if the inode has lost its name, not as long as
  * that is known. */
 void fs_fds_unkeep(struct fs_tree *t, const struct fs_ref *ref, bool lost);
-/* Is it kept? */
-bool fs_fds_is_kept(struct fs_tree *t, const struct fs_inode *inode);
 /* The inode is gone. */
 void fs_fds_drop(struct fs_tree *t, struct fs_inode *inode);
 /* Close what no call uses of mounts that `idle` is true of. */
@@ -415,11 +407,6 @@ void fs_files_forget_all(struct fs_tree *t);
  * fh. -errno: they are still the caller's. */
 int fs_file_add(struct fs_tree *t, struct fs_inode *inode, int fd, int flags,
 		uint64_t *fh);
-/* Call fn with a reference to each open file. */
-void fs_files_each(struct fs_tree *t,
-		   void (*fn)(struct fs_tree *t, struct fs_file *file,
-			      void *arg),
-		   void *arg);
 /* What fh names, with a reference; NULL: nothing. */
 struct fs_file *fs_file_get(struct fs_tree *t, uint64_t fh);
 /* Give the reference back. */
