@@ -25,6 +25,7 @@
 /* flags of INIT, those from bit 32 on in flags2 */
 #define FS_INIT_CREATE_SUPP_GROUP (1ull << 34) /* 7.38 */
 #define FS_INIT_DIRECT_IO_ALLOW_MMAP (1ull << 36) /* 7.39 */
+#define FS_INIT_ALLOW_IDMAP (1ull << 40) /* 7.41 */
 
 /* flags of an open file */
 #define FS_OPEN_NOFLUSH (1u << 5) /* 7.35 */

@@ -21,7 +21,8 @@
 #define FS_MAP_ALIGNMENT 12u
 
 /* What is wanted of what the guest offers. NO_OPEN and NO_OPENDIR are only said
- * by the guest. */
+ * by the guest. With ALLOW_IDMAP, requests that make nothing come from nobody
+ * (-1): they are done for nobody here, either. */
 static uint64_t fs_session_flags(const struct fs *fs)
 {
 	const struct fs_config *c = &fs->config;
@@ -30,7 +31,8 @@ static uint64_t fs_session_flags(const struct fs *fs)
 		     FUSE_READDIRPLUS_AUTO | FUSE_PARALLEL_DIROPS |
 		     FUSE_MAX_PAGES | FUSE_SUBMOUNTS | FUSE_HANDLE_KILLPRIV_V2 |
 		     FUSE_SETXATTR_EXT | FUSE_INIT_EXT | FUSE_NO_OPEN_SUPPORT |
-		     FUSE_NO_OPENDIR_SUPPORT | FS_INIT_CREATE_SUPP_GROUP;
+		     FUSE_NO_OPENDIR_SUPPORT | FS_INIT_CREATE_SUPP_GROUP |
+		     FS_INIT_ALLOW_IDMAP;
 
 	if (c->cache == FS_CACHE_AUTO)
 		f |= FUSE_AUTO_INVAL_DATA;

@@ -138,12 +138,30 @@ static void test_init(void **state unused_param)
 	assert_false(out.flags & FUSE_WRITEBACK_CACHE);
 	assert_false(out.flags & FUSE_POSIX_ACL);
 	assert_false(out.flags & (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS));
-	assert_int_equal(out.flags2, FS_INIT_CREATE_SUPP_GROUP >> 32);
+	assert_int_equal(out.flags2,
+			 (FS_INIT_CREATE_SUPP_GROUP | FS_INIT_ALLOW_IDMAP) >>
+				 32);
 	/* Only what is offered is taken. */
 	out = init_with(7, 38, FUSE_ASYNC_READ, UINT32_MAX);
 	assert_int_equal(out.minor, 38);
 	assert_int_equal(out.flags, FUSE_ASYNC_READ);
 	assert_int_equal(out.flags2, 0);
+}
+
+/* On an idmapped mount of the guest nobody removes and looks. */
+static void test_nobody(void **state unused_param)
+{
+	make_file("victim", "");
+	assert_int_equal(gfs_init(&g, UINT64_MAX), 0);
+	gfs_begin(&q, FUSE_LOOKUP, FUSE_ROOT_ID, sizeof(struct fuse_entry_out));
+	gfs_add_name(&q, "victim");
+	gfs_head(&q)->uid = gfs_head(&q)->gid = UINT32_MAX;
+	assert_int_equal(gfs_send(&g, &q), 0);
+	gfs_begin(&q, FUSE_UNLINK, FUSE_ROOT_ID, 0);
+	gfs_add_name(&q, "victim");
+	gfs_head(&q)->uid = gfs_head(&q)->gid = UINT32_MAX;
+	assert_int_equal(gfs_send(&g, &q), 0);
+	assert_int_not_equal(access(path_of("victim"), F_OK), 0);
 }
 
 static void test_init_versions(void **state unused_param)
@@ -499,6 +517,7 @@ int main(void)
 		UNIT(test_config_space),
 		UNIT(test_init),
 		UNIT(test_init_versions),
+		UNIT(test_nobody),
 		UNIT(test_sessions_end),
 		UNIT(test_counters),
 		cmocka_unit_test_setup_teardown(test_short, setup_locks,
