@@ -194,15 +194,15 @@ def whole_calls(text):
 
 FD = re.compile(r"\b(\d+|AT_FDCWD)<(/[^>]*)>")
 # Of the program itself: names of its threads; a descriptor it has.
-ITS_OWN = re.compile(r"/proc/(self|thread-self|\d+)/(task/\d+/comm|fd/\d+)$")
+ITS_OWN = re.compile(r"/proc/(self|thread-self|\d+)/(task/\d+/comm|fd(/\d+)?)$")
 # The first of these has words of its own in front of its path.
 PATHS_OF = {"symlinkat": 1, "symlink": 1}
 
 
 def opened_outside(text, tree):
     """Calls of the record that had to do with what is not in the tree, from when the
-    program first wrote to its descriptor 1: what it opens at its start is its own
-    affair."""
+    program first wrote into a pipe, which is what it or its guest says: what it opens
+    at its start is its own affair."""
     tree = os.path.realpath(tree)
     by_handle, has_begun, bad = set(), False, []
 
@@ -213,7 +213,7 @@ def opened_outside(text, tree):
     for name, words, result in whole_calls(text):
         fd = re.match(r"\d+", words)
         if name == "write":
-            has_begun = has_begun or (fd and fd[0] == "1")
+            has_begun = has_begun or "<pipe:" in words.split('"')[0]
             continue
         if not has_begun:
             continue
@@ -234,7 +234,7 @@ def opened_outside(text, tree):
         relative_to_nothing = "AT_FDCWD<" in words and any(not p.startswith("/") for p in paths)
         if bad_paths or relative_to_nothing or not all(map(is_inside, named)):
             bad.append(f"{name}({words}) = {result}"[:200])
-    return bad
+    return bad if has_begun else ["nothing was said"]
 
 
 # ---- that they see what they are there for ----
