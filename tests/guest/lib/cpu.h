@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-/* CPU 1 runs work() until it returns, in ring 3 and without ports; then it
+/* CPU 1 runs work() until it returns, in ring 3; then it
  * halts, and may be started again. False when it does not come up. */
 bool cpu1_run(void (*work)(void));
 

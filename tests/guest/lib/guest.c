@@ -98,5 +98,5 @@ void guest_on_fault(uint64_t vector, uint64_t error, uint64_t rip, uint64_t cr2)
 	again = true;
 	say("FATAL: exception %lu error %lx rip %lx cr2 %lx", vector, error,
 	    rip, cr2);
-	power_off();
+	power_end();
 }

@@ -22,6 +22,7 @@
 #define SEL_TSS1	0x38
 
 #define NR_EXCEPTIONS	32
+#define VECTOR_NMI	2
 #define VECTOR_UD	6
 #define VECTOR_ERROR_CODES 0x60227d00 /* exceptions that push an error code */
 
@@ -99,8 +100,14 @@ idt:
 	.endr
 idt_end:
 
-/* ---- TSS, with an I/O bitmap that opens all 65536 ports to ring 3 ------ */
+/* ---- a TSS for each CPU; one I/O bitmap opens all 65536 ports to ring 3 - */
 	.balign	16
+tss1:
+	.long	0
+	.quad	cpu1_stack0_top
+	.fill	22, 4, 0
+	.word	0
+	.word	tss_bitmap - tss1
 tss:
 	.long	0
 	.quad	stack0_top
@@ -111,16 +118,6 @@ tss_bitmap:
 	.fill	8192, 1, 0
 	.byte	0xff
 tss_end:
-
-/* ---- that of CPU 1, which may use no port ------------------------------ */
-	.balign	16
-tss1:
-	.long	0
-	.quad	cpu1_stack0_top
-	.fill	22, 4, 0
-	.word	0
-	.word	tss1_end - tss1
-tss1_end:
 
 	.balign	16
 gdt:
@@ -135,7 +132,7 @@ gdt:
 	.byte	0x89, 0
 	.byte	(ADDR_OF(tss) >> 24) & 0xff
 	.quad	0
-	.word	tss1_end - tss1 - 1
+	.word	tss_end - tss1 - 1
 	.word	ADDR_OF(tss1) & 0xffff
 	.byte	(ADDR_OF(tss1) >> 16) & 0xff
 	.byte	0x89, 0
@@ -255,12 +252,19 @@ on_interrupt:
  * its own. Frame: vector, error, rip, cs, rflags, rsp, ss.
  */
 on_exception:
+	cmpl	$VECTOR_NMI, (%rsp)
+	je	nmi
 	cmpl	$VECTOR_UD, (%rsp)
 	jne	fault
 	cmpq	$ring0_trap, 16(%rsp)
 	jne	fault
 	addq	$2, 16(%rsp)
 	jmp	*services(, %rdi, 8)
+
+nmi:
+	incl	irq_counts + 4 * VECTOR_NMI
+	addq	$16, %rsp
+	iretq
 
 fault:
 	movq	(%rsp), %rdi
