@@ -46,7 +46,7 @@ class Attack:
         self.nr_died += 1
         if self.args.verbose:
             print(f"# round {self.nr_rounds} died: {said}", self.m.guest.last_words,
-                  self.m.ask("GET", "vm.info")["state"], self.m.threads(), flush=True)
+                  self.m.ask("GET", "vm.info")["state"], *self.m.threads(), flush=True)
         if said != "READY":
             self.m.restart()
 
@@ -68,6 +68,16 @@ class Attack:
         now = self.m.weight()
         check(now["log"] <= 100 + LINES_A_SECOND * seconds + chaos.nr, "lines in the log:", now)
         check(now["events"] <= 100_000 + 1000 * (chaos.nr + self.nr_rounds), "events:", now)
+
+    def hold_locks(self):
+        """Whatever the guest has moved on the bus, and how often, others get on."""
+        m = self.m
+        m.guest.tell("cmd=move seed=1 ms=2000 end=reset")
+        for _ in range(10):
+            m.ask("PUT", "vm.add-disk", {"path": m.path("x0"), "id": "x0"})
+            m.ask("PUT", "vm.remove-device", {"id": "x0", "force": True})
+        check((m.guest.hear(ANSWER) or "").startswith("OK"), "the guest does not come back")
+        m.until("READY")
 
     def rest(self):
         """No CPU of the guest runs: nothing else does, whatever it left behind."""
@@ -103,6 +113,7 @@ def attack(args):
                     chaos.calm()
                     peers.busy.clear()
                     a.look()
+                a.hold_locks()
                 a.rest()
                 m.whole()
             finally:

@@ -7,8 +7,11 @@
  *   attack seed= accesses= ms= reset= both CPUs, until there were so many or so
  *                                     much time is over; reset=1: the machine's
  *                                     reset may be hit, too
+ *   move ms=                          both CPUs move the window of a share to and
+ *                                     fro, which takes the host time each time
  *   whole                             every device is used as it is meant
  *   rest                              no CPU runs any more
+ *   reset, off                        what the words say
  */
 #include "hostile.h"
 
@@ -17,6 +20,7 @@
 #include "io.h"
 #include "memory.h"
 #include "param.h"
+#include "power.h"
 #include "text.h"
 
 #define LINE_MAX 256
@@ -78,6 +82,31 @@ static void find_targets(void)
 		nr_targets++;
 	}
 }
+
+/* ---- one thing only --------------------------------------------------- */
+
+static void move_window(struct attacker *a)
+{
+	struct target *t = targets;
+
+	while (t < targets + nr_targets && !t->shm.len)
+		t++;
+	while (t < targets + nr_targets && !clock_is_past(a->deadline)) {
+		uint64_t bar = t->dev.pci.config + PCI_BAR0 + 4 * t->shm.bar;
+
+		poke(a, bar, 4, t->shm.addr + t->shm.len);
+		poke(a, bar, 4, t->shm.addr);
+		peek(a, t->shm.addr + below(a, t->shm.len - 8), 8);
+	}
+	a->done = true;
+}
+
+static void move_window_cpu1(void)
+{
+	move_window(&attackers[1]);
+}
+
+/* ---- everything ------------------------------------------------------- */
 
 static void prepare(struct attacker *a, unsigned cpu)
 {
@@ -162,17 +191,17 @@ static void rest(void)
 		ring0_call(RING0_HALT, 0, 0);
 }
 
-static void do_attack(void)
+static void both(void (*work)(struct attacker *a), void (*work_cpu1)(void))
 {
 	uint64_t deadline;
 
 	find_targets();
 	for (unsigned i = 0; i < 2; i++)
 		begin_attack(&attackers[i]);
-	if (!nr_targets || !cpu1_run(attack_cpu1))
+	if (!nr_targets || !cpu1_run(work_cpu1))
 		attackers[1].done = true;
 	if (nr_targets)
-		attack(&attackers[0]);
+		work(&attackers[0]);
 	deadline = clock_after_ms(WAIT_MS);
 	while (!attackers[1].done && !clock_is_past(deadline))
 		cpu_relax();
@@ -197,10 +226,16 @@ void guest_main(const struct guest_info *info)
 		hear(line, sizeof(line));
 		param_init(line);
 		if (param_is("cmd", "attack")) {
-			do_attack();
+			both(attack, attack_cpu1);
+		} else if (param_is("cmd", "move")) {
+			both(move_window, move_window_cpu1);
 		} else if (param_is("cmd", "whole")) {
 			why = whole_check();
 			say("\n@ %s", why ? why : "OK");
+		} else if (param_is("cmd", "reset")) {
+			power_reset();
+		} else if (param_is("cmd", "off")) {
+			power_off();
 		} else if (param_is("cmd", "rest")) {
 			say("\n@ OK");
 			rest();

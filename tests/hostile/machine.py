@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path += [os.path.join(HERE, os.pardir, folder) for folder in ("api", "guest")]
 # pylint: disable=wrong-import-position
 import wire
-from client import GoProfile
+from client import PREFIX, GoProfile
 
 MIB = 1 << 20
 CLONE_NEWNS = 0x20000
@@ -35,6 +35,12 @@ class Wrong(Exception):
 def check(ok, *why):
     if not ok:
         raise Wrong(" ".join(str(word) for word in why))
+
+
+def environment():
+    """Memory that a sanitizer frees is given back soon, so that what grows is seen."""
+    return {**os.environ,
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=4"}
 
 
 def new_world():
@@ -241,14 +247,12 @@ class Machine:
 
     def __enter__(self):
         os.makedirs(self.share, exist_ok=True)
-        env = dict(os.environ)
-        # Freed memory is given back soon, so that what grows is seen.
-        env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=4"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [self.program, "--api-socket", self.api_path,
                  "--event-monitor", "path=" + self.events],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=env)
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                env=environment())
         self.guest = Guest(self.process)
         try:
             end = time.monotonic() + ANSWER
@@ -361,7 +365,7 @@ class Machine:
                 elif words[0] == "Rss:" and not foreign:
                     own += int(words[1]) << 10
         return {"fds": len(os.listdir(f"/proc/{pid}/fd")),
-                "threads": len(os.listdir(f"/proc/{pid}/task")),
+                "threads": len([t for t in self.threads() if not t.startswith("pool")]),
                 "rss": own,
                 "log": len(self.errors().splitlines()),
                 "events": os.path.getsize(self.events)}
@@ -379,7 +383,7 @@ class Machine:
                     call = f.read().split()[0]
                 fields = rest.split()
                 seen.append(f"{name}:{fields[0]}:{fields[11]}+{fields[12]}:{call}")
-        return " ".join(seen)
+        return seen
 
     def cpu(self):
         """Seconds of CPU that its threads have used."""
