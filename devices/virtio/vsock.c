@@ -35,6 +35,7 @@
 /* A message that may have an answer soon. */
 #define VSOCK_SHORT_LEN 4096u
 #define VSOCK_ANSWER_MIN_NS 1000u
+#define VSOCK_TRY_AGAIN 16u
 
 struct vsock_config {
 	uint64_t cid;
@@ -127,22 +128,11 @@ static void vsock_take(struct vsock *v, struct vq_chain *chain)
 	vsock_conn_packet(v, p, &h);
 }
 
-/* ---- answers of the guest ---- */
-
-/* A packet came: would it have paid to wait for it? */
-static void vsock_answered(struct vsock *v)
-{
-	if (!v->asked_ns)
-		return;
-	if (loop_now_ns() - v->asked_ns < v->answer_max_ns)
-		v->answer_ns = v->answer_max_ns;
-	v->asked_ns = 0;
-}
-
 /*
  * The guest got a short message, and may answer at once: not to sleep saves it a
  * kick and us a wake-up, which are most of a round trip. Where answers do not come
- * in time, the wait is half as long the next time.
+ * in time, the wait is half as long the next time, and in the end there is none but
+ * for each VSOCK_TRY_AGAIN: what an answer takes that has to wake us says nothing.
  */
 static void vsock_wait_for_answer(struct vsock *v)
 {
@@ -151,14 +141,14 @@ static void vsock_wait_for_answer(struct vsock *v)
 
 	if (!v->answer_max_ns || !v->tx_on || q->held || q->resting)
 		return;
-	now = v->asked_ns = loop_now_ns();
+	if (v->answer_ns < VSOCK_ANSWER_MIN_NS)
+		v->answer_ns =
+			v->nr_asked++ % VSOCK_TRY_AGAIN ? 0 : v->answer_max_ns;
+	now = loop_now_ns();
 	end = now + v->answer_ns;
 	while (now < end && !virtqueue_has_avail(&q->vq))
 		now = loop_now_ns();
-	if (now >= end)
-		v->answer_ns /= 2;
-	if (v->answer_ns < VSOCK_ANSWER_MIN_NS)
-		v->answer_ns = 0;
+	v->answer_ns = now < end ? v->answer_max_ns : v->answer_ns / 2;
 }
 
 /* Bytes behind the header. */
@@ -173,7 +163,6 @@ static void vsock_tx_run(struct vsock *v)
 	unsigned int taken, most = q->vq.size;
 	uint64_t len = 0;
 
-	vsock_answered(v);
 	for (taken = 0; taken < most; taken++) {
 		struct vq_chain *c;
 

@@ -242,7 +242,7 @@ struct vsock {
 
 	uint64_t answer_max_ns; /* set at creation */
 	uint64_t answer_ns; /* longest busy wait now */
-	uint64_t asked_ns; /* the guest got a short message; 0: it did not */
+	unsigned int nr_asked; /* messages since that is too short to wait */
 
 	/* any thread posts them */
 	struct loop_call listen_call;
