@@ -7,12 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "vmm/util.h"
 
 /* What a thread takes at a time: whole huge pages, some milliseconds of work. */
 #define CHUNK (8 * MIB)
 #define HUGE_PAGE (2 * MIB)
+
+#ifndef SYS_cachestat
+#define SYS_cachestat 451 /* Linux 6.5, of all architectures */
+#endif
 
 uint64_t pages_host_left(void)
 {
@@ -64,6 +70,26 @@ int pages_map_over(void *hva, uint64_t len, int prot, int flags, int fd,
 	/* Before Linux 5.16 huge pages cannot be moved; they are there. */
 	made = mmap(hva, len, prot, flags | MAP_FIXED, fd, (off_t)off);
 	return made == MAP_FAILED ? -errno : 0;
+}
+
+bool pages_are_missing(void *hva, uint64_t len, int fd, uint64_t off)
+{
+	struct {
+		uint64_t off, len;
+	} range = { off, len };
+	struct {
+		uint64_t cache, dirty, writeback, evicted, recently_evicted;
+	} known = { 0 };
+	unsigned char has[PAGES_LOOK_MAX / 4096];
+	uint64_t nr = len / 4096, good = 0;
+
+	/* What it has begun to read is in its cache, and not good yet, or never. */
+	if (nr > sizeof(has) || syscall(SYS_cachestat, fd, &range, &known, 0) ||
+	    mincore(hva, len, has))
+		return false;
+	for (uint64_t i = 0; i < nr; i++)
+		good += has[i] & 1;
+	return known.cache > good;
 }
 
 void pages_add(struct pages_job *job, void *hva, uint64_t len)

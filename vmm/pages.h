@@ -5,10 +5,12 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vmm/error.h"
 #include "vmm/loop.h"
+#include "vmm/util.h"
 
 /*
  * Gigabytes of pages to allocate or to clear take seconds, and are bound by
@@ -63,6 +65,13 @@ void *pages_map_room(uint64_t len, int prot);
  */
 int pages_map_over(void *hva, uint64_t len, int prot, int flags, int fd,
 		   uint64_t off);
+
+#define PAGES_LOOK_MAX (2 * MIB)
+/* Has the host begun to read pages of a file, and does not have them: it reads them
+ * now, or could not? hva, len: where they are mapped, PAGES_LOOK_MAX at most; off:
+ * where they are in fd. Nothing is read for that. Any thread. False on a kernel that
+ * does not tell. */
+bool pages_are_missing(void *hva, uint64_t len, int fd, uint64_t off);
 
 /* Add [hva, hva+len), whole pages that stay mapped until pages_end(). */
 void pages_add(struct pages_job *job, void *hva, uint64_t len);

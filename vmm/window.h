@@ -92,10 +92,11 @@ bool window_next(struct window *w, uint64_t off, struct window_map *map);
 bool window_mend(struct window *w, uint64_t off);
 
 /*
- * See whether files were cut, or have grown again; to be called now and then while
- * anything is mapped. KVM does not give up on every access: where the guest takes
- * interrupts it has the page brought in meanwhile, fails at that, and begins
- * again. Waits as window_mend() does. False: nothing is mapped. Any thread.
+ * See whether files were cut, or have grown again, and whether pages could not be
+ * read; to be called now and then while anything is mapped. KVM does not give up on
+ * every access: where the guest takes interrupts it has the page brought in
+ * meanwhile, fails at that, and begins again. Waits as window_mend() does. False:
+ * nothing is mapped. Any thread.
  */
 bool window_look(struct window *w);
 

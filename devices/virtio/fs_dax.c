@@ -16,8 +16,9 @@
 /* A guest that looks where a file was cut waits as long, at most. */
 #define FS_DAX_LOOK_NS 500000000ull
 
-/* ---- files that are cut ---- */
+/* ---- files that are cut, pages that cannot be read ---- */
 
+/* One queue of the device at a time sees to it. */
 void fs_dax_watch(struct fs_queue *fq)
 {
 	struct fs *fs = fq->fs;
@@ -29,7 +30,7 @@ void fs_dax_watch(struct fs_queue *fq)
 		       loop_now_ns() + FS_DAX_LOOK_NS);
 }
 
-void fs_dax_unwatch(struct fs_queue *fq)
+static void fs_dax_unwatch(struct fs_queue *fq)
 {
 	if (!fq->is_watcher)
 		return;
@@ -38,19 +39,48 @@ void fs_dax_unwatch(struct fs_queue *fq)
 	atomic_store(&fq->fs->has_watcher, false);
 }
 
+static void fs_dax_run(struct pool_job *job)
+{
+	struct fs_queue *fq = container_of(job, struct fs_queue, dax_job);
+
+	fq->dax_again = window_look(fq->fs->dev.window);
+}
+
+static void fs_dax_done(struct pool_job *job)
+{
+	struct fs_queue *fq = container_of(job, struct fs_queue, dax_job);
+
+	fq->dax_runs = false;
+	if (!fs_queue_try_end(fq) && !fq->q->draining && fq->dax_again)
+		fs_dax_watch(fq);
+}
+
 static void fs_dax_on_timer(struct loop_timer *lt)
 {
 	struct fs_queue *fq = container_of(lt, struct fs_queue, dax_timer);
 
 	/* Who maps the first one after this looks himself. */
 	fs_dax_unwatch(fq);
-	if (window_look(fq->fs->dev.window))
+	if (fq->dax_runs) {
 		fs_dax_watch(fq);
+		return;
+	}
+	fq->dax_job.loop = fq->q->loop;
+	fq->dax_runs = !pool_submit(&fq->fs->pool, &fq->dax_job);
+}
+
+void fs_dax_stop(struct fs_queue *fq)
+{
+	fs_dax_unwatch(fq);
+	if (fq->dax_runs && pool_cancel(&fq->dax_job))
+		fq->dax_runs = false;
 }
 
 void fs_dax_setup(struct fs_queue *fq)
 {
 	fq->dax_timer.on_expire = fs_dax_on_timer;
+	fq->dax_job.run = fs_dax_run;
+	fq->dax_job.done = fs_dax_done;
 }
 
 /* ---- requests ---- */

@@ -81,6 +81,9 @@ struct fs_queue {
 	atomic_bool stopping; /* what takes long ends early; any thread */
 	bool is_trimmer;
 	bool is_watcher; /* of files that are mapped */
+	bool dax_runs; /* dax_job is with the pool */
+	bool dax_again; /* dax_job's */
+	struct pool_job dax_job; /* window_look() */
 	bool trim_runs; /* trim_job is with the pool */
 	bool trims_all; /* trim_job's */
 	bool trims_last; /* it is to run once more before the queue is off */
@@ -91,6 +94,11 @@ struct fs_queue {
 	uint64_t malformed;
 	uint64_t nr_pooled; /* requests that the pool had */
 };
+
+/* Is all that was in flight when the queue was stopped over, with nothing left
+ * behind in mounts of the host? Then it is off, and the device may be gone. False
+ * also of one that was not stopped. Owner loop. */
+bool fs_queue_try_end(struct fs_queue *fq);
 
 struct fs {
 	struct virtio_dev dev;

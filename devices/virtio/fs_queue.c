@@ -102,8 +102,6 @@ static void fs_finish(struct fs_queue *fq, struct fs_req *req)
 
 /* ---- what is not used any more in other mounts of the host ---- */
 
-static bool fs_queue_try_end(struct fs_queue *fq);
-
 static void fs_trim_run(struct pool_job *job)
 {
 	struct fs_queue *fq = container_of(job, struct fs_queue, trim_job);
@@ -210,12 +208,10 @@ static void fs_reap_done(struct pool_job *job)
 		fs_reap_later(fq);
 }
 
-/* Everything that was in flight when the queue was stopped has ended, and left
- * nothing behind in mounts of the host. */
-static bool fs_queue_try_end(struct fs_queue *fq)
+bool fs_queue_try_end(struct fs_queue *fq)
 {
 	if (!fq->q->draining || !virtqueue_is_idle(&fq->q->vq) ||
-	    fq->trim_runs || fs_trim_last(fq))
+	    fq->dax_runs || fq->trim_runs || fs_trim_last(fq))
 		return false;
 	free(fq->scratch);
 	fq->scratch = NULL;
@@ -480,7 +476,7 @@ void fs_queue_stop(struct virtio_dev *dev, unsigned int qidx)
 	atomic_store(&fq->stopping, true);
 	loop_timer_cancel(&fq->lock_timer);
 	fs_trim_stop(fq);
-	fs_dax_unwatch(fq);
+	fs_dax_stop(fq);
 	fs_queue_take_back(fq);
 	fs_queue_try_end(fq);
 }

@@ -4,13 +4,14 @@
  * A file system that stops answering when it is told to: what a dead NFS server
  * or a dying disk is to whoever uses its files.
  *
- *   hungfs MOUNTPOINT SIZE_MIB
+ *   hungfs MOUNTPOINT SIZE_MIB [cached]
  *
  * mounts itself there (as root) with one file in it, "disk", of that size, and
- * says "ready". Each line on its standard input is a command; the answer is a
+ * says "ready"; with "cached" the kernel keeps its pages, and may map them. Each line on its standard input is a command; the answer is a
  * line as well:
  *
  *   hang    "ok"; from now on every request is taken and kept unanswered
+ *   fail    "ok"; from now on every read fails (EIO)
  *   go      "ok"; what was kept is answered, in order, and so is what comes
  *   held    the number of requests that are kept
  *   quit    (or the end of input) unmounts and ends
@@ -45,7 +46,7 @@ static int fuse_fd = -1;
 static char *data; /* of the file */
 static uint64_t data_len;
 static char request[REQUEST_MAX];
-static bool hung;
+static bool hung, failing, cached;
 static void *held[HELD_MAX];
 static unsigned int nr_held;
 
@@ -115,6 +116,10 @@ static void do_read(uint64_t id, const struct fuse_read_in *in)
 {
 	uint64_t offset = MIN(in->offset, data_len);
 
+	if (failing) {
+		answer(id, -EIO, NULL, 0);
+		return;
+	}
 	answer(id, 0, data + offset, MIN(in->size, data_len - offset));
 }
 
@@ -134,8 +139,10 @@ static void do_write(uint64_t id, const struct fuse_write_in *in)
 static void serve(const struct fuse_in_header *in)
 {
 	const struct fuse_attr_out attr = { .attr = attr_of(in->nodeid) };
-	/* No page cache: each read and write comes here. */
-	const struct fuse_open_out opened = { .open_flags = FOPEN_DIRECT_IO };
+	/* Without the page cache each read and write comes here. */
+	const struct fuse_open_out opened = {
+		.open_flags = cached ? FOPEN_KEEP_CACHE : FOPEN_DIRECT_IO
+	};
 	const void *arg = in + 1;
 
 	switch (in->opcode) {
@@ -205,6 +212,7 @@ static bool on_command(void)
 		return true;
 	}
 	hung = !strcmp(line, "hang\n");
+	failing = !strcmp(line, "fail\n");
 	for (i = 0; !hung && i < nr_held; i++) {
 		serve(held[i]);
 		free(held[i]);
@@ -233,8 +241,9 @@ int main(int argc, char **argv)
 	struct pollfd fds[2] = { { .events = POLLIN, .fd = STDIN_FILENO },
 				 { .events = POLLIN } };
 
-	if (argc != 3) {
-		fprintf(stderr, "usage: hungfs MOUNTPOINT SIZE_MIB\n");
+	cached = argc == 4 && !strcmp(argv[3], "cached");
+	if (argc != 3 && !cached) {
+		fprintf(stderr, "usage: hungfs MOUNTPOINT SIZE_MIB [cached]\n");
 		return 2;
 	}
 	/* One command a poll(): none may wait in a buffer unseen. */

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -446,6 +448,89 @@ static int broken_file(void)
 	return fd;
 }
 
+/* ---- a device whose reads fail, beside a kernel that tries again ---- */
+
+static struct {
+	char dir[32];
+	pid_t pid;
+	FILE *to, *from;
+} failing;
+
+static bool failing_says(const char *want)
+{
+	char line[16] = "";
+
+	return fgets(line, sizeof(line), failing.from) && !strcmp(line, want);
+}
+
+/* A file of 8 MiB that can be read so far. False: nobody may mount here. */
+static bool failing_start(void)
+{
+	int in[2], out[2];
+
+	snprintf(failing.dir, sizeof(failing.dir), "/tmp/vmm-window-XXXXXX");
+	assert_non_null(mkdtemp(failing.dir));
+	assert_int_equal(pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC), 0);
+	failing.pid = fork();
+	if (!failing.pid) {
+		dup2(in[0], STDIN_FILENO);
+		dup2(out[1], STDOUT_FILENO);
+		execl(getenv("HUNGFS"), "hungfs", failing.dir, "8", "cached",
+		      NULL);
+		_exit(1);
+	}
+	close(in[0]);
+	close(out[1]);
+	failing.to = fdopen(in[1], "w");
+	failing.from = fdopen(out[0], "r");
+	setvbuf(failing.to, NULL, _IONBF, 0);
+	return failing_says("ready\n");
+}
+
+static void failing_end(void)
+{
+	fclose(failing.to);
+	fclose(failing.from);
+	waitpid(failing.pid, NULL, 0);
+	rmdir(failing.dir);
+}
+
+/* KVM may try to read a page for ever, and nobody says that it does: what the host
+ * could not read is found, and nothing is read that nobody wanted. */
+static void test_look_at_pages(void **state unused_param)
+{
+	bool can = failing_start();
+	char path[64];
+	int fd;
+
+	/* cachestat(2) is Linux 6.5. */
+	if (!can || (syscall(451, -1, NULL, NULL, 0) && errno == ENOSYS)) {
+		failing_end();
+		skip();
+	}
+	snprintf(path, sizeof(path), "%s/disk", failing.dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(map_fd(fd, 0, 4 * MIB, 0, false), 0);
+	assert_int_equal(map_fd(fd, 8 * MIB, 4 * MIB, 4 * MIB, false), 0);
+	assert_int_equal(peek(8 * MIB), 0);
+	assert_true(window_look(w));
+	fputs("fail\n", failing.to);
+	assert_true(failing_says("ok\n"));
+	assert_true(window_look(w));
+	assert_int_equal(window_faults(w), 0);
+	assert_int_equal(peek(2 * MIB + 5 * PAGE), -EFAULT);
+	assert_true(window_look(w));
+	assert_int_equal(window_faults(w), 1);
+	assert_int_equal(peek(2 * MIB + 5 * PAGE), 0);
+	/* What was read before is there. */
+	assert_int_equal(poke(8 * MIB, 'x'), -EFAULT);
+	assert_int_equal(peek(8 * MIB), 0);
+	close(fd);
+	window_forget(w);
+	failing_end();
+}
+
 static void test_broken_device(void **state unused_param)
 {
 	int fd = broken_file();
@@ -610,6 +695,7 @@ int main(void)
 		UNIT(test_scrap),
 		UNIT(test_zeroes_are_bounded),
 		UNIT(test_many_files),
+		UNIT(test_look_at_pages),
 		UNIT(test_broken_device),
 		UNIT(test_vcpus),
 		UNIT(test_limits),

@@ -10,7 +10,7 @@
  * nothing is mapped, what the guest writes goes to a scrap that all such places
  * share.
  */
-#include "vmm/window.h"
+#include "vmm/window_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,70 +25,15 @@
 #include "vmm/log.h"
 #include "vmm/util.h"
 
-#define PAGE 4096u
-
 /* Of a process, so that its mappings, at most three a map, stay under the host's
  * vm.max_map_count (65530). */
 #define MAPS_MAX 16384u
-/* The same of a window: pages that cannot be read, and pieces of scrap. */
-#define BAD_PAGES_MAX 256u
+/* The same of a window: pieces of scrap. */
 #define SCRAP_PART 512u
 /* Files whose size is looked at with a descriptor of our own; the maps of others
  * are tried page by page. */
 #define FILES_MAX 256u
 #define ZEROES_MAX (16 * MIB)
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* Linux 5.14 */
-#define MADV_POPULATE_WRITE 23
-#endif
-
-/* A file that is mapped. */
-struct window_file {
-	dev_t dev;
-	ino_t ino;
-	int fd; /* a duplicate */
-	bool writable; /* fd */
-	uint64_t size; /* as it was seen last */
-	unsigned int users; /* maps, and who looks at it */
-	unsigned int round; /* of window_mend(), in which it was looked at */
-	struct window_file *next;
-};
-
-struct window_entry {
-	struct window_map map;
-	struct window_file *file; /* NULL: without a descriptor */
-	/* Bytes of the map, from its start, that are the file's. */
-	uint64_t live;
-};
-
-struct window {
-	/* set at creation */
-	struct windows *all;
-	struct gmem *gm;
-	unsigned int slot;
-	char name[64];
-	uint64_t len;
-	uint8_t *hva;
-	struct gmem_listener listener;
-
-	/* any thread, atomic */
-	atomic_ullong faults;
-
-	pthread_mutex_t mending; /* vCPUs take turns; outside lock */
-
-	/* any thread, under lock (a leaf) */
-	pthread_mutex_t lock;
-	struct window_entry *entries; /* sorted, none overlaps another */
-	unsigned int nr;
-	unsigned int room;
-	struct window_file *files;
-	unsigned int nr_files;
-	unsigned int round;
-	unsigned int bad_pages;
-	int scrap_fd; /* -1: there is none yet */
-	bool is_scrap; /* it is where nothing is mapped */
-};
 
 /* ---- pages ---- */
 
@@ -120,7 +65,7 @@ static int window_clear_locked(struct window *w, uint64_t off, uint64_t len)
 }
 
 /* Nothing, for the guest to read and write. */
-static int window_scrap_locked(struct window *w, uint64_t off, uint64_t len)
+int window_scrap_locked(struct window *w, uint64_t off, uint64_t len)
 {
 	uint64_t scrap = window_scrap_len(w), end = off + len, n;
 	int r = window_make_scrap_locked(w);
@@ -134,7 +79,7 @@ static int window_scrap_locked(struct window *w, uint64_t off, uint64_t len)
 }
 
 /* Zeroes of the guest's own, unless it has too many. */
-static int window_zero_locked(struct window *w, uint64_t off, uint64_t len)
+int window_zero_locked(struct window *w, uint64_t off, uint64_t len)
 {
 	uint64_t zeroes = len;
 
@@ -149,7 +94,7 @@ static int window_zero_locked(struct window *w, uint64_t off, uint64_t len)
 
 /* ---- files ---- */
 
-static void window_put_file_locked(struct window *w, struct window_file *f)
+void window_put_file_locked(struct window *w, struct window_file *f)
 {
 	struct window_file **at = &w->files;
 
@@ -210,7 +155,7 @@ static struct window_file *window_get_file_locked(struct window *w, int fd,
 /* ---- what is mapped ---- */
 
 /* The first entry that ends behind off. */
-static unsigned int window_find_locked(const struct window *w, uint64_t off)
+unsigned int window_find_locked(const struct window *w, uint64_t off)
 {
 	unsigned int lo = 0, hi = w->nr;
 
@@ -262,8 +207,8 @@ static void window_delete_locked(struct window *w, unsigned int at)
 }
 
 /* The piece [from, to) of an entry, counted from its start. */
-static struct window_entry window_piece(const struct window_entry *e,
-					uint64_t from, uint64_t to)
+struct window_entry window_piece(const struct window_entry *e, uint64_t from,
+				 uint64_t to)
 {
 	struct window_entry piece = *e;
 
@@ -307,8 +252,8 @@ static bool window_is_range(const struct window *w, uint64_t off, uint64_t len)
 }
 
 /* Bytes [from, to) of a map are the file's. */
-static int window_show_file_locked(struct window *w, const struct window_map *m,
-				   uint64_t from, uint64_t to, int fd)
+int window_show_file_locked(struct window *w, const struct window_map *m,
+			    uint64_t from, uint64_t to, int fd)
 {
 	int prot = PROT_READ | (m->writable ? PROT_WRITE : 0);
 
@@ -386,7 +331,7 @@ void window_forget(struct window *w)
 	while (w->nr)
 		window_delete_locked(w, w->nr - 1);
 	close_fd(&w->scrap_fd);
-	w->bad_pages = 0;
+	w->bad_parts = 0;
 	atomic_fetch_add(&w->all->changes, 1);
 }
 
@@ -400,256 +345,6 @@ bool window_next(struct window *w, uint64_t off, struct window_map *map)
 		return false;
 	*map = w->entries[i].map;
 	return true;
-}
-
-/* ---- what the guest cannot have ---- */
-
-/* Bytes of the map that the file has. */
-static uint64_t window_file_part(const struct window_map *m, uint64_t size)
-{
-	uint64_t end = ALIGN_UP(size, PAGE);
-
-	return MIN(end - MIN(end, m->file_off), m->len);
-}
-
-/* What was cut off is there again. */
-static void window_restore_locked(struct window *w, struct window_entry *e,
-				  uint64_t part)
-{
-	if (!window_show_file_locked(w, &e->map, e->live, part, e->file->fd))
-		e->live = part;
-}
-
-/* The file has size bytes: zeroes behind its end. cut: only if that is less than
- * it was. True: they were not there. */
-static bool window_follow_size_locked(struct window *w, struct window_file *f,
-				      uint64_t size, bool cut)
-{
-	bool mended = false;
-
-	cut = cut && size >= f->size;
-	f->size = size;
-	for (unsigned int i = 0; i < w->nr; i++) {
-		struct window_entry *e = &w->entries[i];
-		uint64_t part = window_file_part(&e->map, size);
-
-		if (e->file != f)
-			continue;
-		if (part > e->live) {
-			window_restore_locked(w, e, part);
-		} else if (part < e->live && !cut &&
-			   !window_zero_locked(w, e->map.off + part,
-					       e->live - part)) {
-			e->live = part;
-			mended = true;
-		}
-	}
-	return mended;
-}
-
-/* A file that was not looked at in this round, with a user more. NULL: all
- * were. */
-static struct window_file *window_take_file_locked(struct window *w)
-{
-	struct window_file *f = w->files;
-
-	while (f && f->round == w->round)
-		f = f->next;
-	if (f) {
-		f->round = w->round;
-		f->users++;
-	}
-	return f;
-}
-
-/* Was a file cut? cut: as of window_follow_size_locked(). */
-static bool window_look_at_files(struct window *w, bool cut)
-{
-	struct window_file *f;
-	bool mended = false;
-	struct stat st;
-
-	pthread_mutex_lock(&w->lock);
-	w->round++;
-	while ((f = window_take_file_locked(w))) {
-		int r;
-
-		pthread_mutex_unlock(&w->lock);
-		r = fstat(f->fd, &st);
-		pthread_mutex_lock(&w->lock);
-		if (!r)
-			mended |= window_follow_size_locked(
-				w, f, (uint64_t)st.st_size, cut);
-		window_put_file_locked(w, f);
-	}
-	pthread_mutex_unlock(&w->lock);
-	return mended;
-}
-
-/* Can the pages be had? Waits for the file system. A kernel that does not know
- * has to be believed. */
-static bool window_try(struct window *w, uint64_t off, uint64_t len,
-		       bool writable)
-{
-	int advice = writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
-
-	return !madvise(w->hva + off, len, advice) || errno == EINVAL ||
-	       errno == EINTR || errno == EAGAIN;
-}
-
-/* A page cannot be had: zeroes instead, if it still is a file's. */
-static bool window_give_up_page(struct window *w, uint64_t off)
-{
-	unsigned int i;
-
-	mutex_guard(&w->lock);
-	i = window_find_locked(w, off);
-	if (w->bad_pages == BAD_PAGES_MAX || i == w->nr ||
-	    w->entries[i].map.off > off || window_zero_locked(w, off, PAGE))
-		return false;
-	w->bad_pages++;
-	return true;
-}
-
-/* Try all that is mapped, page by page where it is not good. */
-static bool window_try_all(struct window *w)
-{
-	bool mended = false;
-	struct window_map m;
-	uint64_t off;
-
-	for (off = 0; window_next(w, off, &m); off = m.off + m.len) {
-		if (window_try(w, m.off, m.len, false))
-			continue;
-		for (uint64_t at = 0; at < m.len; at += PAGE)
-			if (!window_try(w, m.off + at, PAGE, false))
-				mended |= window_give_up_page(w, m.off + at);
-	}
-	return mended;
-}
-
-/* Try the page at off. *mapped: it is a file's. */
-static bool window_try_page(struct window *w, uint64_t off, bool *mapped)
-{
-	struct window_map m;
-
-	*mapped = window_next(w, off, &m) && m.off <= off;
-	off = ALIGN_DOWN(off, PAGE);
-	return *mapped && !window_try(w, off, PAGE, m.writable) &&
-	       window_give_up_page(w, off);
-}
-
-/* Let the guest write where nothing is mapped. */
-static bool window_give_scrap_locked(struct window *w)
-{
-	uint64_t off = 0, end;
-	bool mended = false;
-	int r = 0;
-
-	for (unsigned int i = 0; !r && i <= w->nr; i++) {
-		end = i < w->nr ? w->entries[i].map.off : w->len;
-		r = window_scrap_locked(w, off, end - off);
-		mended |= !r && end > off;
-		if (i < w->nr)
-			off = end + w->entries[i].map.len;
-	}
-	w->is_scrap = !r;
-	return mended;
-}
-
-static bool window_give_scrap(struct window *w)
-{
-	mutex_guard(&w->lock);
-	return !w->is_scrap && window_give_scrap_locked(w);
-}
-
-static bool window_mend_in_turn(struct window *w, uint64_t off)
-{
-	bool mapped = false, mended;
-
-	mutex_guard(&w->mending);
-	mended = window_look_at_files(w, false);
-	if (!mended && off == WINDOW_NOWHERE)
-		mended = window_try_all(w);
-	else if (!mended)
-		mended = window_try_page(w, off, &mapped);
-	return mended || (!mapped && window_give_scrap(w));
-}
-
-static void window_say(struct window *w)
-{
-	atomic_fetch_add(&w->all->changes, 1);
-	if (!atomic_fetch_add(&w->faults, 1))
-		log_warn(
-			"%s: the guest finds zeroes where a file that it has mapped was cut or cannot be read, or where nothing was mapped (said once)",
-			w->name);
-}
-
-bool window_mend(struct window *w, uint64_t off)
-{
-	bool mended = window_mend_in_turn(w, off);
-
-	if (mended)
-		window_say(w);
-	return mended;
-}
-
-bool window_look(struct window *w)
-{
-	struct window_map any;
-
-	mutex_guard(&w->mending);
-	if (window_look_at_files(w, true))
-		window_say(w);
-	return window_next(w, 0, &any);
-}
-
-/* Is gpa in it? *off: where. */
-static bool window_has(const struct window *w, gpa_t gpa, uint64_t *off)
-{
-	gpa_t at;
-
-	if (!gmem_window_gpa(w->gm, w->slot, &at) || gpa - at >= w->len)
-		return false;
-	*off = gpa - at;
-	return true;
-}
-
-/* The next window from *i on that has gpa, or may have it; *off: where. NULL:
- * there is no other. */
-static struct window *windows_next(struct windows *all, gpa_t gpa,
-				   unsigned int *i, uint64_t *off)
-{
-	while (*i < GMEM_MAX_WINDOWS) {
-		struct window *w = atomic_load(&all->at[(*i)++]);
-
-		*off = WINDOW_NOWHERE;
-		if (w && (gpa == WINDOW_NOWHERE || window_has(w, gpa, off)))
-			return w;
-	}
-	return NULL;
-}
-
-bool windows_mend(struct windows *all, gpa_t gpa, unsigned int *seen)
-{
-	bool mended = false, changed;
-	unsigned int i = 0;
-	struct window *w;
-	uint64_t off;
-
-	while ((w = windows_next(all, gpa, &i, &off)))
-		mended |= window_mend(w, off);
-	/* Never 0, which is what a vCPU begins with. */
-	changed = *seen != atomic_load(&all->changes) + 1;
-	*seen = atomic_load(&all->changes) + 1;
-	i = 0;
-	if (mended || (changed && windows_next(all, gpa, &i, &off)))
-		return true;
-	while ((w = windows_next(all, gpa, &i, &off)))
-		log_error(
-			"%s: the guest cannot have memory that is in this device's window, and nothing can take its place",
-			w->name);
-	return false;
 }
 
 /* ---- life ---- */
