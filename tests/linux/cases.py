@@ -32,7 +32,7 @@ NO_TROUBLE = (r"amd_pstate: the _CPC object is not present|"
 
 def case(name, **options):
     """options: anywhere=True for a test without a guest, long=True for one
-    that only --long runs."""
+    that only --long runs; a number there is how many seconds it may take."""
     def add(function):
         ALL.append((name, function, options))
         return function

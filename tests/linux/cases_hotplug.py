@@ -235,7 +235,10 @@ def hotplug_reboot(t):
     t.end_shell(guest)
 
 
-@case("hotplug-reboots-long", long=True)
+REBOOTS = int(os.environ.get("VMM_TEST_REBOOTS", "20"))
+
+
+@case("hotplug-reboots-long", long=60 * REBOOTS)
 def hotplug_reboots_long(t):
     """One reboot is one reset: with a plugged disk that is busy, over and over,
     VMM_TEST_REBOOTS times (20)."""
@@ -243,7 +246,7 @@ def hotplug_reboots_long(t):
     guest, vm = t.shell(root=t.root("test-rootfs.ext4"), disks=[busy],
                         on_reset="reboot")
     at, name = add(t, vm, guest, disk)
-    for number in range(1, int(os.environ.get("VMM_TEST_REBOOTS", "20")) + 1):
+    for number in range(1, REBOOTS + 1):
         guest.do(LOAD)
         guest.do(f"while dd if=/dev/zero of=/dev/{name} bs=64k conv=fsync; do :; "
                  "done >/dev/null 2>&1 &")
