@@ -36,6 +36,7 @@ struct console {
 	int own_fd; /* in_fd, when it was opened here; else -1 */
 	bool in_is_plain; /* a plain file: it cannot be watched, nor blocks */
 	bool escaped; /* Ctrl-A was typed */
+	uint64_t said_ns; /* that it cannot be watched */
 	uint8_t typed[1024]; /* read, for the port when it has room */
 	size_t nr_typed;
 	struct loop_fd in;
@@ -153,14 +154,25 @@ void console_write(struct console *con, uint8_t byte)
 
 /* ---- input ---- */
 
+/* What cannot be watched for another reason than being a plain file might block
+ * when it is read: it is tried again when the port asks the next time. */
 static void console_watch_in(struct console *con, bool on)
 {
+	int r;
+
 	if (!on || con->in_fd < 0 || (con->is_terminal && !con->raw)) {
 		loop_fd_del(&con->in);
-	} else if (!con->in_is_plain && !con->in.loop &&
-		   loop_fd_add(con->config.loop, &con->in, EPOLLIN)) {
+		return;
+	}
+	if (con->in_is_plain || con->in.loop)
+		return;
+	r = loop_fd_add(con->config.loop, &con->in, EPOLLIN);
+	if (r == -EPERM) {
 		con->in_is_plain = true;
 		console_input_wanted(con);
+	} else if (r && log_is_due(&con->said_ns)) {
+		log_warn("serial port: its input is not watched: %s",
+			 strerror(-r));
 	}
 }
 

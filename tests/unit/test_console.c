@@ -334,6 +334,25 @@ static void test_input_file(void **state unused_param)
 	console_close(con);
 }
 
+/* Input that the host does not watch is not read: that would wait for it. */
+static void test_input_unwatched(void **state unused_param)
+{
+	struct loop_fd other = { .fd = 0 };
+
+	/* A descriptor is watched once. */
+	assert_int_equal(loop_fd_add(loop, &other, 0), 0);
+	open_console(CONSOLE_TTY, -1);
+	turn();
+	assert_true(read(log_fd, data, sizeof(data)) > 0);
+	assert_non_null(strstr(data, "input is not watched"));
+	loop_fd_del(&other);
+	assert_int_equal(write(to_guest, "01", 2), 2);
+	console_input_wanted(con);
+	turn();
+	assert_int_equal(port.nr, 2);
+	console_close(con);
+}
+
 /* What is still to be written at the end waits for a reader, not for long. */
 static void test_last_words(void **state unused_param)
 {
@@ -471,6 +490,7 @@ int main(void)
 		PIPES(test_closed_pipe),
 		PIPES(test_input_flow),
 		PIPES(test_input_file),
+		PIPES(test_input_unwatched),
 		PIPES(test_last_words),
 		PIPES(test_stalled_terminal),
 		PIPES(test_slow_last_words),
