@@ -5,7 +5,7 @@ import random
 import time
 
 from chaos import Chaos, Pinger
-from machine import ANSWER, MIB, Machine, Peers, check, small_disk
+from machine import ANSWER, MIB, SLOW_OPS, Machine, Peers, check, small_disk
 
 ROUND = 40_000          # accesses
 ROUND_MS = 3000
@@ -30,7 +30,7 @@ class Attack:
         self.nr_rounds += 1
         if self.args.verbose:
             print(f"# round {self.nr_rounds} seed={seed} reset={reset}", flush=True)
-        self.m.guest.forget()
+        self.m.hello()
         self.m.guest.tell(f"cmd=attack seed={seed} accesses={ROUND} ms={ROUND_MS} reset={reset} end=reset")
         end = time.monotonic() + ROUND_MS / 1000 + 15
         said = None
@@ -41,7 +41,6 @@ class Attack:
                 break
         if said and said.startswith("OK accesses="):
             self.accesses += int(said.split("=")[1].split(" ")[0])
-            self.m.until("READY")
             return
         self.nr_died += 1
         if self.args.verbose:
@@ -50,19 +49,44 @@ class Attack:
         if said != "READY":
             self.m.restart()
 
+    def settled(self):
+        """What it weighs, when what was removed has gone."""
+        end = time.monotonic() + ANSWER
+        while True:
+            now = self.m.weight()
+            if time.monotonic() > end or not self.first or all(
+                    now[name] <= self.first[name] for name in ("fds", "threads")):
+                return now
+            time.sleep(0.1)
+
     def look(self):
         self.m.whole()
-        time.sleep(0.3)
-        now = self.m.weight()
+        now = self.settled()
         self.nr_looks += 1
         print(f"# {self.accesses} accesses, {self.nr_rounds} rounds, {self.nr_died} died: {now}",
               flush=True)
         if not self.first:
             self.first = now
+            self.start = self.m.limited()
             return
+        self.check_limits()
         check(now["fds"] <= self.first["fds"], "descriptors:", self.first, now)
         check(now["threads"] <= self.first["threads"], "threads:", self.first, now)
         check(now["rss"] <= self.first["rss"] + GROWS, "memory:", self.first, now)
+
+    def check_limits(self):
+        """Whatever the guest resets: there is no more than that."""
+        (start, before), (end, after) = self.start, self.m.limited()
+        most = SLOW_OPS * (end - start) * 1.05 + SLOW_OPS
+        for name, count in after.items():
+            check(count - before[name] <= most, name, count - before[name], "operations in",
+                  end - start, "s")
+        if self.args.verbose:
+            counters = self.m.ask("GET", "vm.counters")
+            print(f"# limited: {after}, may be {most:.0f}; not: "
+                  f"{counters['d0']['read_ops'] + counters['d0']['write_ops']} of the disk, "
+                  f"{counters['n0']['tx_frames']} frames, {counters['f0']['requests']} of the "
+                  f"directory, {counters['v0']['tx_packets']} packets")
 
     def check_rates(self, chaos, seconds):
         now = self.m.weight()
@@ -77,7 +101,6 @@ class Attack:
             m.ask("PUT", "vm.add-disk", {"path": m.path("x0"), "id": "x0"})
             m.ask("PUT", "vm.remove-device", {"id": "x0", "force": True})
         check((m.guest.hear(ANSWER) or "").startswith("OK"), "the guest does not come back")
-        m.until("READY")
 
     def rest(self):
         """No CPU of the guest runs: nothing else does, whatever it left behind."""

@@ -4,6 +4,7 @@
  * The host says on the serial port what is to be done. What this guest says
  * begins with @, as an attack writes to the serial port, too.
  *
+ *   hello n=                          the number comes back
  *   attack seed= accesses= ms= reset= both CPUs, until there were so many or so
  *                                     much time is over; reset=1: the machine's
  *                                     reset may be hit, too
@@ -221,10 +222,14 @@ void guest_main(const struct guest_info *info)
 	clock_khz(); /* while there is the command line */
 	prepare(&attackers[0], 0);
 	prepare(&attackers[1], 1);
+	say("\n@ READY");
 	for (;;) {
-		say("\n@ READY");
 		hear(line, sizeof(line));
 		param_init(line);
+		if (param_is("cmd", "hello")) {
+			say("\n@ HELLO %lu", param_number("n", 0));
+			continue;
+		}
 		if (param_is("cmd", "attack")) {
 			both(attack, attack_cpu1);
 		} else if (param_is("cmd", "move")) {

@@ -62,6 +62,7 @@ struct attacker {
 	unsigned slot;
 	struct ring rings[RINGS_MAX];
 	unsigned nr_rings;
+	bool indirect; /* negotiated there */
 	struct target *target; /* that it has a queue at; NULL: none */
 	uint64_t known[KNOWN_MAX]; /* what a file system has named to it */
 	uint64_t *reply; /* where the last request has one; NULL: none */

@@ -25,6 +25,7 @@ MIB = 1 << 20
 CLONE_NEWNS = 0x20000
 HOST_PORT = 5000
 GOOD = b"whole" + bytes(200000)
+SLOW_OPS = 200  # a second, of devices with a limit
 ANSWER = 60     # seconds, for what takes a loaded machine none
 
 
@@ -217,6 +218,7 @@ class Machine:
         self.log = self.path("log")
         self.events = self.path("events")
         self.process = None
+        self.nr_hello = 0
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -225,7 +227,7 @@ class Machine:
         for name in ("d0", "d1", "d2", "x0", "x1"):
             with open(self.path(name), "wb") as f:
                 f.truncate(16 * MIB)
-        slow = {"ops": {"size": 2000, "refill_time": 100}}
+        slow = {"ops": {"size": SLOW_OPS // 10, "refill_time": 100}}
         return {
             "payload": {"kernel": self.elf},
             "cpus": {"boot_vcpus": 2, "max_vcpus": 4},
@@ -305,7 +307,6 @@ class Machine:
     # -- the guest
     def restart(self):
         """From whatever it is to its first word."""
-        self.guest.forget()
         state = self.ask("GET", "vm.info")["state"]
         if state == "Paused":
             self.ask("PUT", "vm.resume")
@@ -318,9 +319,24 @@ class Machine:
                 time.sleep(0.5)
                 state = self.ask("GET", "vm.info")["state"]
                 self.ask("PUT", "vm.boot" if state == "Shutdown" else "vm.reboot")
-        self.until("READY")
+        self.hello()
+
+    def hello(self):
+        """It listens, and what it said before is past: it may have restarted in the
+        middle of a command."""
+        end = time.monotonic() + ANSWER
+        said = None
+        while True:
+            self.nr_hello += 1
+            self.guest.tell(f"cmd=hello n={self.nr_hello}")
+            while said := self.guest.hear(2):
+                if said == f"HELLO {self.nr_hello}":
+                    return
+            self.check_alive()
+            check(time.monotonic() < end, "the guest does not answer")
 
     def until(self, word):
+        """It says that."""
         end = time.monotonic() + ANSWER
         while (said := self.guest.hear(1)) != word:
             self.check_alive()
@@ -334,7 +350,6 @@ class Machine:
         said = self.guest.hear(ANSWER)
         self.check_alive()
         check(said == "OK", "after a reset:", said)
-        self.until("READY")
 
     def put_files(self):
         """Whatever the guest has made of the directory."""
@@ -353,6 +368,13 @@ class Machine:
         os.symlink("/etc/hostname", os.path.join(self.share, "absolute"))
 
     # -- what it weighs
+    def limited(self):
+        """When, and what the devices with a limit had done until then."""
+        disk, net = (self.ask("GET", "vm.counters")[name] for name in ("d1", "n1"))
+        return time.monotonic(), {"disk": disk["read_ops"] + disk["write_ops"],
+                                  "to the guest": net["rx_frames"],
+                                  "from the guest": net["tx_frames"]}
+
     def weight(self):
         pid = self.process.pid
         with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as f:

@@ -133,7 +133,7 @@ static unsigned net_command(struct attacker *a, struct vq_desc *p)
 		memcpy(slot + i, &word, 2);
 	}
 	p[0] = piece(slot, 2, false);
-	p[1] = piece(slot + 2, (uint32_t)below(a, 64), false);
+	p[1] = piece(slot + 2, 1 + (uint32_t)below(a, 64), false);
 	p[2] = piece(slot + REPLY_OFF, 1, true);
 	return 3;
 }
@@ -161,6 +161,8 @@ static unsigned vsock_request(struct attacker *a, unsigned queue,
 
 	if (queue != 1) {
 		p[0] = data(a, true);
+		if (p[0].len < sizeof(*h) && !one_in(a, 40))
+			p[0].len = SLOT_LEN;
 		return 1;
 	}
 	*h = (struct vsock_header){

@@ -56,6 +56,8 @@ static void negotiate(struct attacker *a)
 			features = edge(a);
 		common(a, VPCI_DRIVER_FEATURE_SELECT, 4, half);
 		common(a, VPCI_DRIVER_FEATURE, 4, features);
+		if (!half)
+			a->indirect = features & VIRTIO_F_INDIRECT_DESC;
 	}
 	common(a, VPCI_STATUS, 1, STATUS_ALL & ~VIRTIO_S_DRIVER_OK);
 }
@@ -81,7 +83,7 @@ static void add_queue(struct attacker *a, uint16_t index)
 	size = common_read(a, VPCI_QUEUE_SIZE, 2);
 	if (size > RING_SIZE_MAX)
 		size = RING_SIZE_MAX;
-	while (size > 1 && one_in(a, 3))
+	while (size > 1 && one_in(a, 6))
 		size /= 2;
 	common(a, VPCI_QUEUE_SIZE, 2,
 	       one_in(a, 50) ? below(a, 2 * QUEUE_MAX) : size);
@@ -179,7 +181,7 @@ static void link_pieces(struct attacker *a, volatile struct vq_desc *table,
 				     size);
 		d->flags = (uint16_t)(c->piece[i].flags |
 				      (!last || c->is_loop ? VQ_DESC_NEXT : 0));
-		if (one_in(a, 500))
+		if (one_in(a, 2000))
 			d->next = (uint16_t)edge(a);
 	}
 }
@@ -194,7 +196,7 @@ static void put_indirect(struct attacker *a, struct ring *r, unsigned at,
 	d->addr = (uint64_t)r->table;
 	d->len = c->nr * (uint32_t)sizeof(*d);
 	d->flags = VQ_DESC_INDIRECT;
-	switch (below(a, 24)) {
+	switch (below(a, 100)) {
 	case 0:
 		d->len = odd_length(a);
 		break;
@@ -219,13 +221,13 @@ static void put_indirect(struct attacker *a, struct ring *r, unsigned at,
 /* What the driver says is there. */
 static void offer(struct attacker *a, struct ring *r, unsigned head)
 {
-	unsigned times = one_in(a, 40) ? (unsigned)below(a, 2 * r->size) : 1;
+	unsigned times = one_in(a, 200) ? (unsigned)below(a, 2 * r->size) : 1;
 
-	if (one_in(a, 100))
+	if (one_in(a, 300))
 		head = (unsigned)edge(a);
 	for (; times > 0; times--)
 		r->avail[2 + r->idx++ % r->size] = (uint16_t)head;
-	if (one_in(a, 150))
+	if (one_in(a, 300))
 		r->idx = (uint16_t)(r->idx + edge(a));
 	/* when it wants to hear of what is used */
 	r->avail[2 + r->size] = (uint16_t)(one_in(a, 8) ? edge(a) : r->used[1]);
@@ -253,14 +255,14 @@ static void one_request(struct attacker *a)
 
 	a->reply = NULL;
 	c.nr = make_request(a, a->target, r->index, c.piece);
-	while (c.nr && one_in(a, 4))
+	for (int broken = one_in(a, 40); c.nr && broken; broken = one_in(a, 3))
 		break_pieces(a, &c);
 	if (!c.nr)
 		return;
-	if (c.nr > r->size && !one_in(a, 4))
+	if (c.nr > r->size && !one_in(a, 50))
 		c.nr = r->size;
 	at = (unsigned)below(a, r->size);
-	if (one_in(a, 3))
+	if (a->indirect ? one_in(a, 3) : one_in(a, 200))
 		put_indirect(a, r, at, &c);
 	else
 		link_pieces(a, r->desc, at, r->size, &c);
@@ -341,11 +343,16 @@ void attack_rings(struct attacker *a)
 		a->target = NULL;
 		return;
 	}
-	for (uint64_t n = 20 + below(a, 300); n > 0 && !is_over(a); n--) {
-		if (one_in(a, 12))
+	for (uint64_t n = 20 + below(a, 600); n > 0 && !is_over(a); n--) {
+		if (one_in(a, 25))
 			interfere(a);
 		else
 			one_request(a);
+		/* It takes nothing more until it is reset. */
+		if (one_in(a, 6) &&
+		    common_read(a, VPCI_STATUS, 1) & VIRTIO_S_NEEDS_RESET &&
+		    !begin(a))
+			break;
 	}
 	if (one_in(a, 2))
 		reset(a);
