@@ -149,6 +149,7 @@ struct net_rx {
 	struct vq_chain **chains; /* room for NET_IOV */
 	unsigned int first, nr;
 	size_t room;
+	bool windows; /* some have buffers in windows */
 	struct loop_timer patience; /* how long they may be too few */
 	bool impatient;
 	/* The longest frame of late: buffers for one like it are wanted. */

@@ -13,6 +13,9 @@
  * Whether a frame is for this port the host's kernel checks before it queues it.
  * Frames that were queued under an older filter, and all where there is none, are
  * read into our buffer, checked, and copied.
+ *
+ * What lies in a window (gmem.h) only the host's kernel may write to: frames are
+ * read there as they are, and dropped where they would have to be copied.
  */
 #include "devices/virtio/net_rx.h"
 
@@ -54,10 +57,11 @@ void net_rx_fini(struct net_pair *p)
 
 /* ---- buffers ---- */
 
-/* A buffer that is no use: it cannot hold a header, or is not ours to write. */
+/* A buffer that is no use: it cannot hold a header, or not where we may write. */
 static bool net_rx_is_bad(const struct vq_chain *c)
 {
-	return c->in_len < sizeof(struct net_hdr) || c->window_end;
+	return c->in_len < sizeof(struct net_hdr) ||
+	       vq_chain_front(c, c->nr_out + 1) <= c->nr_out;
 }
 
 /* Have chains for so many bytes; without MRG_RXBUF, one. False: there are not
@@ -79,6 +83,7 @@ static bool net_rx_gather(struct net_pair *p, size_t want)
 		}
 		rx->chains[rx->first + rx->nr++] = c;
 		rx->room += c->in_len;
+		rx->windows |= c->window_end > 0;
 	}
 	return rx->room >= want;
 }
@@ -89,6 +94,7 @@ static void net_rx_give_back(struct net_rx *rx)
 		virtqueue_unpop(&rx->q->vq, rx->chains[rx->first + --rx->nr]);
 	rx->first = 0;
 	rx->room = 0;
+	rx->windows = false;
 }
 
 /* The first nr chains hold len bytes. */
@@ -246,7 +252,7 @@ static enum net_drop net_rx_deliver(struct net_pair *p, bool own, bool untag,
 	enum net_drop drop;
 	unsigned int nr;
 
-	if (own && !net_rx_gather(p, all))
+	if (own && (!net_rx_gather(p, all) || rx->windows))
 		return NET_DROP_TOO_LARGE;
 	nr = net_rx_span(rx, all);
 	drop = net_hdr_in(&p->port, &rx->buf->hdr, untag, (uint16_t)nr);
@@ -289,15 +295,17 @@ static enum net_rx_wait net_rx_one(struct net_pair *p, struct net_tally *tally)
 {
 	struct net_rx *rx = &p->rx;
 	bool untag = p->port.vlan.mode == VLAN_ACCESS;
-	bool own = rx->drain || !p->link || rx->expect <= NET_COPY_MAX;
 	struct net_rx_layout l;
 	enum net_drop drop;
 	size_t len;
 	ssize_t n;
+	bool own;
 
 	if (p->link && !net_rx_gather(p, sizeof(struct net_hdr) + rx->expect) &&
 	    net_rx_should_wait(rx))
 		return NET_RX_BUFFERS;
+	own = rx->drain || !p->link ||
+	      (rx->expect <= NET_COPY_MAX && !rx->windows);
 	net_rx_lay_out(p, own, untag, &l);
 	own = !l.guest;
 	n = tap_read(p->net->tap, p->index, l.iov, l.nr);
@@ -315,7 +323,8 @@ static enum net_rx_wait net_rx_one(struct net_pair *p, struct net_tally *tally)
 	if (!drop) {
 		len -= untag ? NET_TAG_LEN : 0;
 		if (!own && len > l.guest) {
-			net_rx_take_back(rx, &l, untag);
+			if (!rx->windows)
+				net_rx_take_back(rx, &l, untag);
 			own = true;
 		}
 		drop = net_rx_deliver(p, own, untag, len);

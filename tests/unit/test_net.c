@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/if_tun.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 /* ---- what the driver is offered ---- */
@@ -242,6 +243,56 @@ static void test_useless_buffer(void **state unused_param)
 	start(MRG);
 	give(1, RX_LEN);
 	expect_frame(100, 1, RX_LEN);
+}
+
+/* A driver's buffer whose second part is in a window: the kernel writes there, and
+ * nobody reads it, as the file behind it may have been cut. */
+static void test_window(void **state unused_param)
+{
+	const gpa_t at = 1ull << 40;
+	const size_t room = 2000, first = 64;
+	cleanup_fd int fd = memfd_create("window", MFD_CLOEXEC);
+	uint32_t id, used;
+	uint8_t *hva;
+	int slot;
+
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	hva = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_true(hva != MAP_FAILED);
+	slot = gmem_add_window(&fv.board.gmem, hva, 4096, NULL);
+	assert_true(slot >= 0);
+	assert_int_equal(
+		gmem_place_window(&fv.board.gmem, (unsigned int)slot, at, NULL),
+		0);
+	open_net("", MRG);
+	guest_ring_desc(&rx, 0, RX, first, RING_WRITE | RING_NEXT, 1);
+	guest_ring_desc(&rx, 1, at, room, RING_WRITE, 0);
+	guest_ring_offer(&rx, 0);
+	make(1000, 1);
+	come(NULL, 1000);
+	assert_true(guest_ring_take(&rx, &id, &used));
+	assert_int_equal(used, HDR + 1000);
+	assert_memory_equal(mem(RX + HDR, first - HDR), frame, first - HDR);
+	assert_memory_equal(hva, frame + first - HDR, 1000 - (first - HDR));
+	guest_ring_offer(&rx, 0);
+	gv_kick(&gv, 0);
+	make(first + room, 2);
+	come(NULL, first + room);
+	assert_int_equal(counter("rx_dropped_large"), 1);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	come(NULL, 1000);
+	assert_int_equal(counter("rx_dropped_host"), 1);
+	expect_nothing();
+	assert_int_equal(ftruncate(fd, 4096), 0);
+	come(NULL, 1000);
+	assert_true(guest_ring_take(&rx, &id, &used));
+	/* Where a header would be there, it is no use. */
+	guest_ring_desc(&rx, 2, at, room, RING_WRITE, 0);
+	guest_ring_offer(&rx, 2);
+	come(NULL, 1000);
+	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
+	gmem_remove_window(&fv.board.gmem, (unsigned int)slot);
+	munmap(hva, 4096);
 }
 
 /* ---- from the guest ---- */
@@ -660,6 +711,7 @@ int main(void)
 		UNIT(test_pause),
 		UNIT(test_header_in),
 		UNIT(test_useless_buffer),
+		UNIT(test_window),
 		UNIT(test_send),
 		UNIT(test_send_large),
 		UNIT(test_send_bad),
