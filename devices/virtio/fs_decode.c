@@ -138,7 +138,7 @@ static void fs_decode_groups(struct fs_run *r, const uint8_t *ext, uint32_t len)
  * other types are none of our business. */
 static int fs_decode_extensions(struct fs_run *r, uint32_t len)
 {
-	const uint8_t *ext = r->scratch->ext;
+	const uint8_t *ext = r->scratch.ext;
 	struct fuse_ext_header h;
 
 	while (len) {
@@ -164,7 +164,7 @@ static int fs_decode_body(struct fs_run *r, struct iov_cursor *out)
 	const struct fs_op *op = r->op;
 	uint32_t ext = r->req->head.total_extlen * 8u;
 	uint32_t body = r->req->head.len - (uint32_t)sizeof(r->req->head);
-	struct fs_scratch *s = r->scratch;
+	struct fs_scratch *s = &r->scratch;
 	uint32_t arg = op->arg_len;
 
 	if (ext > MIN(body, FS_EXT_MAX) || body - ext < arg)
@@ -192,7 +192,7 @@ static int fs_decode_body(struct fs_run *r, struct iov_cursor *out)
 }
 
 int fs_run_begin(struct fs_run *r, struct fs_req *req, const struct fs_op *op,
-		 struct fs_scratch *scratch, bool may_wait)
+		 bool may_wait)
 {
 	const struct vq_chain *c = &req->chain;
 	struct iov_cursor out =
@@ -203,9 +203,8 @@ int fs_run_begin(struct fs_run *r, struct fs_req *req, const struct fs_op *op,
 	r->fs = req->fq->fs;
 	r->req = req;
 	r->op = op;
-	r->scratch = scratch;
-	r->arg = scratch->arg;
-	r->text = scratch->text;
+	r->arg = r->scratch.arg;
+	r->text = r->scratch.text;
 	r->text_len = r->names_len = 0;
 	r->data.iov = NULL;
 	r->data.nr = 0;

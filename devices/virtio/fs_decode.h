@@ -21,11 +21,10 @@ bool fs_decode_has_room(const struct vq_chain *chain);
 
 /*
  * Begin to run a request, whose header is known: copy arguments, names and
- * extensions to scratch, which stays as long as r. 0, or the -errno to answer
- * with.
+ * extensions. 0, or the -errno to answer with.
  */
 int fs_run_begin(struct fs_run *r, struct fs_req *req, const struct fs_op *op,
-		 struct fs_scratch *scratch, bool may_wait);
+		 bool may_wait);
 
 /* r->data: the len bytes at most which the request's files are read to or
  * written from, until fs_run_end(). Returns how many there are. */

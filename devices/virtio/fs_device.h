@@ -72,7 +72,6 @@ struct fs_req {
 struct fs_queue {
 	struct fs *fs;
 	struct virtio_queue *q;
-	void *scratch; /* for requests that run here: struct fs_scratch */
 	struct list_node pooled; /* requests that threads of the pool have */
 	struct list_node lockers; /* those that wait for a lock */
 	struct loop_timer lock_timer;
@@ -174,12 +173,12 @@ struct fs_cut {
 	struct iovec first, last; /* as they were */
 };
 
-/* One run of a request: by its queue's loop, or again by the pool. */
+/* One run of a request: by its queue's loop, or again by the pool. It lies on the
+ * stack of whose thread that is. */
 struct fs_run {
 	struct fs *fs;
 	struct fs_req *req;
 	const struct fs_op *op;
-	struct fs_scratch *scratch;
 	struct fs_call call;
 	const void *arg; /* as long as the op's longest, zeroes behind it */
 	char *text; /* what is behind them */
@@ -189,6 +188,7 @@ struct fs_run {
 	struct iov_cursor reply; /* behind the header; entries in RAM */
 	uint64_t room; /* bytes behind the header, wherever they lie */
 	struct fs_cut data;
+	struct fs_scratch scratch;
 };
 
 /* What is known of a kind of request. */

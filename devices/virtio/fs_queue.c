@@ -14,7 +14,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "devices/virtio/fs_dax.h"
@@ -213,8 +212,6 @@ bool fs_queue_try_end(struct fs_queue *fq)
 	if (!fq->q->draining || !virtqueue_is_idle(&fq->q->vq) ||
 	    fq->dax_runs || fq->trim_runs || fs_trim_last(fq))
 		return false;
-	free(fq->scratch);
-	fq->scratch = NULL;
 	virtio_queue_idle(fq->q);
 	/* The device may be gone. */
 	return true;
@@ -222,27 +219,24 @@ bool fs_queue_try_end(struct fs_queue *fq)
 
 /* ---- requests on the pool ---- */
 
-static int fs_run(struct fs_run *r, struct fs_req *req,
-		  struct fs_scratch *scratch, bool may_wait)
+static int fs_run(struct fs_req *req, bool may_wait)
 {
 	const struct fs_op *op = fs_op_find(req->head.opcode);
-	int result = fs_run_begin(r, req, op, scratch, may_wait);
+	struct fs_run r;
+	int result = fs_run_begin(&r, req, op, may_wait);
 
 	req->malformed = result != 0;
 	if (!result)
-		result = op->run(r);
-	fs_run_end(r);
+		result = op->run(&r);
+	fs_run_end(&r);
 	return result;
 }
 
 static void fs_pool_run(struct pool_job *job)
 {
 	struct fs_req *req = container_of(job, struct fs_req, job);
-	struct fs_scratch *scratch = malloc(sizeof(*scratch));
-	struct fs_run r;
 
-	req->result = scratch ? fs_run(&r, req, scratch, true) : -ENOMEM;
-	free(scratch);
+	req->result = fs_run(req, true);
 }
 
 static void fs_pool_done(struct pool_job *job)
@@ -307,10 +301,9 @@ static void fs_locker_remove(struct fs_queue *fq, struct fs_req *req)
 static void fs_on_lock_timer(struct loop_timer *lt)
 {
 	struct fs_queue *fq = container_of(lt, struct fs_queue, lock_timer);
-	struct fs_run r;
 
 	list_for_each_entry (struct fs_req, req, &fq->lockers, node) {
-		req->result = fs_run(&r, req, fq->scratch, false);
+		req->result = fs_run(req, false);
 		if (req->result == -EAGAIN)
 			continue;
 		fs_locker_remove(fq, req);
@@ -355,15 +348,13 @@ static int fs_check_request(const struct fs_queue *fq, const struct fs_op *op)
 static void fs_begin(struct fs_queue *fq, struct fs_req *req,
 		     const struct fs_op *op)
 {
-	struct fs_run r;
-
 	req->result = fs_check_request(fq, op);
 	if (!req->result && op->flags & FS_OP_SESSION) {
 		fs_pool_submit(fq, req, true);
 		return;
 	}
 	if (!req->result) {
-		req->result = fs_run(&r, req, fq->scratch, false);
+		req->result = fs_run(req, false);
 		io_count(&fq->malformed, req->malformed);
 	}
 	if (req->result != -EAGAIN || op->flags & FS_OP_AGAIN)
@@ -439,9 +430,6 @@ int fs_queue_start(struct virtio_dev *dev, unsigned int qidx)
 
 	fs_thread_own();
 	atomic_store(&fq->stopping, false);
-	fq->scratch = malloc(sizeof(struct fs_scratch));
-	if (!fq->scratch)
-		return -ENOMEM;
 	fs_dax_watch(fq); /* what was mapped before a pause */
 	return 0;
 }
