@@ -105,9 +105,7 @@ static void virtio_memory_went(struct memory_hold *mh)
 static void virtio_on_kick(struct loop_fd *lf, uint32_t events unused_param)
 {
 	struct virtio_queue *q = container_of(lf, struct virtio_queue, kick);
-	eventfd_t n;
 
-	(void)!eventfd_read(lf->fd, &n);
 	io_count(&q->counters.kicks, 1);
 	if (atomic_exchange(&q->limit_changed, false))
 		virtio_queue_unhold(q);
@@ -178,7 +176,9 @@ static void virtio_queue_start(struct virtio_queue *q)
 			return;
 		}
 	}
-	r = loop_fd_add(q->loop, q->elsewhere ? &q->call : &q->kick, EPOLLIN);
+	/* Each kick is one event: nobody reads how many there were. */
+	r = q->elsewhere ? loop_fd_add(q->loop, &q->call, EPOLLIN)
+			 : loop_fd_add(q->loop, &q->kick, EPOLLIN | EPOLLET);
 	if (r)
 		virtio_fault(q, "the host watches no more descriptors");
 	/* Kicks from before somebody listened are in the ring. */
