@@ -75,6 +75,8 @@ struct fs_queue {
 	struct list_node pooled; /* requests that threads of the pool have */
 	struct list_node lockers; /* those that wait for a lock */
 	struct loop_timer lock_timer;
+	struct loop_timer rest_timer; /* of FS_HIPRIO */
+	unsigned int nr_single; /* requests there that came alone */
 	struct loop_timer trim_timer; /* of the queue that is the trimmer */
 	struct loop_timer dax_timer; /* of the queue that is the watcher */
 	atomic_bool stopping; /* what takes long ends early; any thread */

@@ -27,6 +27,10 @@
  * was told last: one in the cache counts for 1. */
 #define FS_BATCH 8u
 #define FS_WEIGHT_LEN (16 * KIB) /* bytes of files that count for 1 */
+/* The queue of what is forgotten rests so long for each request that it had. */
+#define FS_REST_NS 50000u
+#define FS_REST_MAX_NS NS_PER_MS
+#define FS_REST_TRY 64u
 /* A lock that somebody has is asked for again after this. */
 #define FS_LOCK_RETRY_NS (10 * NS_PER_MS)
 /* What was not used in other mounts for this long is closed (fs_tree_trim()). */
@@ -405,14 +409,40 @@ static unsigned int fs_take(struct fs_queue *fq)
 	return weight;
 }
 
+/* ---- what is forgotten ---- */
+
+/*
+ * It comes in crowds, and nobody waits for it: the guest need not wake this thread
+ * for each, which takes longer than to make the file did. The more came at once,
+ * the longer nobody looks. A guest that does wait for each sends one at a time:
+ * whether that is so is tried now and then.
+ */
+static void fs_rest(struct fs_queue *fq, unsigned int nr)
+{
+	if (nr == 1 && ++fq->nr_single < FS_REST_TRY)
+		return;
+	fq->nr_single = 0;
+	virtio_queue_want(fq->q, false);
+	loop_timer_set(fq->q->loop, &fq->rest_timer,
+		       loop_now_ns() + MIN(nr * FS_REST_NS, FS_REST_MAX_NS));
+}
+
+/* What has come meanwhile is found by the queue's poller. */
+static void fs_on_rest_timer(struct loop_timer *lt)
+{
+	struct fs_queue *fq = container_of(lt, struct fs_queue, rest_timer);
+
+	virtio_queue_want(fq->q, true);
+}
+
 /* ---- queues ---- */
 
 void fs_on_kick(struct virtio_dev *dev, unsigned int qidx)
 {
 	struct fs_queue *fq = &fs_of(dev)->queues[qidx];
-	unsigned int weight, sum = 0, most = fq->q->vq.size;
+	unsigned int weight, sum = 0, nr = 0, most = fq->q->vq.size;
 
-	while (most-- && (weight = fs_take(fq))) {
+	for (; nr < most && (weight = fs_take(fq)); nr++) {
 		sum += weight;
 		if (sum < FS_BATCH)
 			continue;
@@ -420,6 +450,8 @@ void fs_on_kick(struct virtio_dev *dev, unsigned int qidx)
 		sum = 0;
 	}
 	virtio_queue_publish(fq->q);
+	if (qidx == FS_HIPRIO && nr)
+		fs_rest(fq, nr);
 	fs_trim_later(fq);
 	fs_reap_later(fq);
 }
@@ -463,6 +495,7 @@ void fs_queue_stop(struct virtio_dev *dev, unsigned int qidx)
 
 	atomic_store(&fq->stopping, true);
 	loop_timer_cancel(&fq->lock_timer);
+	loop_timer_cancel(&fq->rest_timer);
 	fs_trim_stop(fq);
 	fs_dax_stop(fq);
 	fs_queue_take_back(fq);
@@ -474,6 +507,7 @@ void fs_queue_setup(struct fs *fs, struct fs_queue *fq, struct virtio_queue *q)
 	fq->fs = fs;
 	fq->q = q;
 	fq->lock_timer.on_expire = fs_on_lock_timer;
+	fq->rest_timer.on_expire = fs_on_rest_timer;
 	fq->trim_timer.on_expire = fs_on_trim_timer;
 	fq->trim_job.run = fs_trim_run;
 	fq->trim_job.done = fs_trim_done;

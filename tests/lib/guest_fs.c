@@ -215,9 +215,17 @@ bool gfs_take(struct guest_fs *g, unsigned int qidx)
 
 static int gfs_wait(struct guest_fs *g, const struct gfs_request *q)
 {
+	const struct virtio_queue *vq = &gfs_virtio(g)->queues[q->qidx];
+	bool rested, taken;
+
 	gv_kick(&g->gv, q->qidx);
-	guest_fs_turn(g);
-	if (!gfs_take(g, q->qidx))
+	/* What is forgotten may have to wait a little. */
+	do {
+		rested = vq->resting;
+		guest_fs_turn(g);
+		taken = gfs_take(g, q->qidx);
+	} while (!taken && rested);
+	if (!taken)
 		return 1;
 	if (!g->written)
 		return 2;
