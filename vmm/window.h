@@ -101,6 +101,14 @@ bool window_mend(struct window *w, uint64_t off);
 bool window_look(struct window *w);
 
 /*
+ * A request of the guest's has made a file longer, and the guest does not know yet:
+ * what was cut off is mapped again, so that nothing is written to zeroes that go
+ * when it is looked after next. file: window_map's. Waits as window_mend() does.
+ * Any thread.
+ */
+void window_grew(struct window *w, uint64_t file);
+
+/*
  * KVM gave up on an access of the guest, at gpa or WINDOW_NOWHERE. Returns true
  * when it is worth another try. seen: the vCPU's own, at first 0; one try is free,
  * as another vCPU may have mended it, but no second while nothing changes.

@@ -331,6 +331,7 @@ void window_forget(struct window *w)
 	while (w->nr)
 		window_delete_locked(w, w->nr - 1);
 	close_fd(&w->scrap_fd);
+	w->is_cut = false;
 	w->bad_parts = 0;
 	atomic_fetch_add(&w->all->changes, 1);
 }

@@ -35,14 +35,6 @@ static uint64_t window_file_part(const struct window_map *m, uint64_t size)
 	return MIN(end - MIN(end, m->file_off), m->len);
 }
 
-/* What was cut off is there again. */
-static void window_restore_locked(struct window *w, struct window_entry *e,
-				  uint64_t part)
-{
-	if (!window_show_file_locked(w, &e->map, e->live, part, e->file->fd))
-		e->live = part;
-}
-
 /* The file has size bytes: zeroes behind its end. cut: only if that is less than
  * it was. True: they were not there. */
 static bool window_follow_size_locked(struct window *w, struct window_file *f,
@@ -59,12 +51,14 @@ static bool window_follow_size_locked(struct window *w, struct window_file *f,
 		if (e->file != f)
 			continue;
 		if (part > e->live) {
-			window_restore_locked(w, e, part);
+			if (!window_show_file_locked(w, &e->map, e->live, part,
+						     f->fd))
+				e->live = part;
 		} else if (part < e->live && !cut &&
 			   !window_zero_locked(w, e->map.off + part,
 					       e->live - part)) {
 			e->live = part;
-			mended = true;
+			w->is_cut = mended = true;
 		}
 	}
 	return mended;
@@ -95,18 +89,53 @@ static bool window_look_at_files(struct window *w, bool cut)
 	pthread_mutex_lock(&w->lock);
 	w->round++;
 	while ((f = window_take_file_locked(w))) {
+		unsigned int growths = w->growths;
 		int r;
 
 		pthread_mutex_unlock(&w->lock);
 		r = fstat(f->fd, &st);
 		pthread_mutex_lock(&w->lock);
-		if (!r)
+		/* What was seen before it grew is no news. */
+		if (!r && w->growths == growths)
 			mended |= window_follow_size_locked(
 				w, f, (uint64_t)st.st_size, cut);
 		window_put_file_locked(w, f);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return mended;
+}
+
+/* The file of a map that has less than it was, or NULL. */
+static struct window_file *window_cut_file_locked(struct window *w,
+						  uint64_t file)
+{
+	for (unsigned int i = 0; w->is_cut && i < w->nr; i++) {
+		const struct window_entry *e = &w->entries[i];
+
+		if (e->map.file == file && e->file && e->live < e->map.len)
+			return e->file;
+	}
+	return NULL;
+}
+
+void window_grew(struct window *w, uint64_t file)
+{
+	struct window_file *f;
+	struct stat st;
+	int r;
+
+	mutex_guard(&w->lock);
+	w->growths++;
+	f = window_cut_file_locked(w, file);
+	if (!f)
+		return;
+	f->users++;
+	pthread_mutex_unlock(&w->lock);
+	r = fstat(f->fd, &st);
+	pthread_mutex_lock(&w->lock);
+	if (!r && (uint64_t)st.st_size > f->size)
+		window_follow_size_locked(w, f, (uint64_t)st.st_size, true);
+	window_put_file_locked(w, f);
 }
 
 /* ---- pages that cannot be read ---- */

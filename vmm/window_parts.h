@@ -55,6 +55,8 @@ struct window {
 	struct window_file *files;
 	unsigned int nr_files;
 	unsigned int round;
+	bool is_cut; /* bytes of a map are not the file's, or were not once */
+	unsigned int growths; /* of files, by window_grew() */
 	unsigned int bad_parts;
 	uint64_t look_off; /* where window_look() goes on */
 	int scrap_fd; /* -1: there is none yet */

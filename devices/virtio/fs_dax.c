@@ -76,6 +76,12 @@ void fs_dax_stop(struct fs_queue *fq)
 		fq->dax_runs = false;
 }
 
+void fs_dax_grew(struct fs_run *r, uint64_t nodeid)
+{
+	if (r->fs->dev.window)
+		window_grew(r->fs->dev.window, nodeid);
+}
+
 void fs_dax_setup(struct fs_queue *fq)
 {
 	fq->dax_timer.on_expire = fs_dax_on_timer;

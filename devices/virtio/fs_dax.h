@@ -8,6 +8,8 @@
 /* Files that the guest has mapped, and that others may cut meanwhile, or whose
  * device may fail. */
 
+/* The request has made this file longer, and will say so. Where requests run. */
+void fs_dax_grew(struct fs_run *r, uint64_t nodeid);
 /* Before the queue starts first. Main thread. */
 void fs_dax_setup(struct fs_queue *fq);
 /* Look after the device's files twice a second, as long as any is mapped, if no

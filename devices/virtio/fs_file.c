@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "devices/virtio/fs_dax.h"
 #include "devices/virtio/fs_decode.h"
 #include "devices/virtio/fs_fill.h"
 #include "devices/virtio/fs_ops.h"
@@ -75,6 +76,7 @@ int fs_do_write(struct fs_run *r)
 	n = io.nr ? fs_write(r->fs->tree, &r->call, &io) : 0;
 	if (n < 0)
 		return (int)n;
+	fs_dax_grew(r, io.nodeid);
 	r->req->moved = (uint64_t)n;
 	out.size = (uint32_t)n;
 	return fs_reply(r, &out, sizeof(out));
@@ -124,9 +126,12 @@ int fs_do_fallocate(struct fs_run *r)
 		.fh = in->fh,
 		.offset = in->offset,
 	};
+	int e = fs_fallocate(r->fs->tree, &r->call, &io, (int)in->mode,
+			     in->length);
 
-	return fs_fallocate(r->fs->tree, &r->call, &io, (int)in->mode,
-			    in->length);
+	if (!e)
+		fs_dax_grew(r, io.nodeid);
+	return e;
 }
 
 static ssize_t fs_copy(struct fs_run *r)
@@ -142,11 +147,15 @@ static ssize_t fs_copy(struct fs_run *r)
 		.fh = in->fh_out,
 		.offset = in->off_out,
 	};
+	ssize_t n;
 
 	if (in->flags)
 		return -EINVAL;
-	return fs_copy_range(r->fs->tree, &r->call, &from, &to,
-			     MIN(in->len, FS_COPY_MAX));
+	n = fs_copy_range(r->fs->tree, &r->call, &from, &to,
+			  MIN(in->len, FS_COPY_MAX));
+	if (n > 0)
+		fs_dax_grew(r, to.nodeid);
+	return n;
 }
 
 int fs_do_copy_file_range(struct fs_run *r)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "devices/virtio/fs_dax.h"
 #include "devices/virtio/fs_decode.h"
 #include "devices/virtio/fs_fill.h"
 #include "devices/virtio/fs_ops.h"
@@ -146,7 +147,11 @@ int fs_do_setattr(struct fs_run *r)
 		return -EINVAL;
 	r->call.kill_priv = in->valid & FATTR_KILL_SUIDGID;
 	e = fs_setattr(r->fs->tree, &r->call, &set, &sx);
-	return e ? e : fs_reply_attr(r, &sx);
+	if (e)
+		return e;
+	if (set.set & FS_SET_SIZE)
+		fs_dax_grew(r, set.nodeid);
+	return fs_reply_attr(r, &sx);
 }
 
 int fs_do_readlink(struct fs_run *r)

@@ -22,6 +22,7 @@
 #include "devices/virtio/virtio.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
+#include "vmm/window.h"
 
 #define PAGE 4096ull
 #define DAX (6 * MIB)
@@ -458,6 +459,69 @@ static void test_watch(void **state unused_param)
 	assert_int_equal(peek(PAGE), 2);
 }
 
+/* The guest cuts its file, and that is seen. */
+static void cut(void)
+{
+	const struct fuse_setattr_in in = { .valid = FATTR_SIZE, .size = PAGE };
+
+	struct virtio_dev *virtio =
+		container_of(g.dev, struct virtio_dev, device);
+
+	gfs_begin(&q, FUSE_SETATTR, file.nodeid, sizeof(struct fuse_attr_out));
+	gfs_add(&q, &in, sizeof(in));
+	assert_int_equal(gfs_send(&g, &q), 0);
+	assert_true(window_look(virtio->window));
+	assert_int_equal(peek(8 * PAGE), 0);
+}
+
+/* It has made it longer: what it writes now is there. */
+static void check_grown(uint8_t c)
+{
+	int fd = open(path_of("file"), O_RDONLY | O_CLOEXEC);
+	uint8_t have = 0;
+
+	assert_int_equal(poke(8 * PAGE, c), 0);
+	assert_int_equal(pread(fd, &have, 1, 8 * PAGE), 1);
+	assert_int_equal(have, c);
+	close(fd);
+}
+
+static void test_grown(void **state unused_param)
+{
+	struct fuse_setattr_in set = { .valid = FATTR_SIZE, .size = 9 * PAGE };
+	struct fuse_write_in wr = { .offset = 9 * PAGE, .size = 1 };
+	struct fuse_fallocate_in fa = { .length = 9 * PAGE };
+	struct fuse_copy_file_range_in copy = { .off_out = 9 * PAGE, .len = 1 };
+
+	assert_int_equal(map(file.nodeid, 0, 16 * PAGE, 0, WRITE), 0);
+	assert_int_equal(gfs_open(&g, file.nodeid, O_RDWR, &wr.fh), 0);
+	cut();
+	gfs_begin(&q, FUSE_SETATTR, file.nodeid, sizeof(struct fuse_attr_out));
+	gfs_add(&q, &set, sizeof(set));
+	assert_int_equal(gfs_send(&g, &q), 0);
+	check_grown(10);
+	cut();
+	gfs_begin(&q, FUSE_WRITE, file.nodeid, sizeof(struct fuse_write_out));
+	gfs_add(&q, &wr, sizeof(wr));
+	gfs_add(&q, "x", 1);
+	assert_int_equal(gfs_send(&g, &q), 0);
+	check_grown(11);
+	cut();
+	fa.fh = wr.fh;
+	gfs_begin(&q, FUSE_FALLOCATE, file.nodeid, 0);
+	gfs_add(&q, &fa, sizeof(fa));
+	assert_int_equal(gfs_send(&g, &q), 0);
+	check_grown(12);
+	cut();
+	copy.fh_in = copy.fh_out = wr.fh;
+	copy.nodeid_out = file.nodeid;
+	gfs_begin(&q, FUSE_COPY_FILE_RANGE, file.nodeid,
+		  sizeof(struct fuse_write_out));
+	gfs_add(&q, &copy, sizeof(copy));
+	assert_int_equal(gfs_send(&g, &q), 0);
+	check_grown(13);
+}
+
 #define UNIT(t, with) cmocka_unit_test_setup_teardown(t, with, teardown)
 
 int main(void)
@@ -473,6 +537,7 @@ int main(void)
 		UNIT(test_headers, setup),
 		UNIT(test_faults, setup),
 		UNIT(test_watch, setup),
+		UNIT(test_grown, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -321,6 +321,33 @@ static void test_look(void **state unused_param)
 	assert_false(window_look(w));
 }
 
+/* By the guest, which then writes at once. */
+static void test_grew(void **state unused_param)
+{
+	char c = 0;
+
+	assert_int_equal(ftruncate(file, 4 * PAGE), 0);
+	assert_int_equal(map(0, 2 * MIB, 0, true), 0);
+	window_grew(w, 7); /* nothing was cut */
+	assert_int_equal(ftruncate(file, PAGE), 0);
+	assert_true(window_look(w));
+	assert_int_equal(window_faults(w), 1);
+	assert_int_equal(poke(2 * PAGE, 'x'), 0);
+	assert_int_equal(ftruncate(file, 3 * PAGE), 0);
+	window_grew(w, 8); /* another file */
+	assert_int_equal(peek(2 * PAGE), 'x');
+	window_grew(w, 7);
+	assert_int_equal(peek(2 * PAGE), 0);
+	assert_int_equal(poke(2 * PAGE, 'y'), 0);
+	assert_true(window_look(w));
+	assert_int_equal(pread(file, &c, 1, 2 * PAGE), 1);
+	assert_int_equal(c, 'y');
+	assert_int_equal(peek(2 * PAGE), 'y');
+	/* No more than it has. */
+	assert_int_equal(peek(3 * PAGE), 0);
+	assert_int_equal(window_faults(w), 1);
+}
+
 /* Beyond the end from the start. */
 static void test_past_end(void **state unused_param)
 {
@@ -691,6 +718,7 @@ int main(void)
 		UNIT(test_replace),
 		UNIT(test_cut_file),
 		UNIT(test_look),
+		UNIT(test_grew),
 		UNIT(test_past_end),
 		UNIT(test_scrap),
 		UNIT(test_zeroes_are_bounded),
