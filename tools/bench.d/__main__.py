@@ -17,12 +17,13 @@ import monitors
 import net
 import process
 import report
+import share
 import startup
 import vsock
 
 BENCHES = {"startup": startup, "memory": memory, "blk": blk, "boot": boot,
            "control": control, "net": net, "vsock": vsock,
-           "fs": fs, "iperf": iperf}
+           "fs": fs, "share": share, "iperf": iperf}
 
 
 class Context:
