@@ -200,7 +200,7 @@ need_test_packages() {
 
 # What tests/linux takes of the host that its guests run on.
 need_network_packages() {
-	need_packages 'network tests' iproute2 iperf3 tcpdump containernetworking-plugins
+	need_packages 'network tests' iproute2 iperf3 tcpdump containernetworking-plugins git
 }
 
 # --- The cache ------------------------------------------------------------
