@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "arch/relax.h"
+#include "vmm/thread.h"
 
 #define EVENTS_MAX 16
 #define POLL_WINDOW_MIN_NS 4000u
@@ -48,7 +49,7 @@ struct loop {
 	int nr_events;
 
 	/* set at start */
-	char name[16];
+	char name[THREAD_NAME_LEN];
 	pthread_t thread;
 	bool has_thread;
 };
@@ -461,15 +462,13 @@ static void *loop_thread(void *arg)
 {
 	struct loop *loop = arg;
 
-	/* From in here it is one system call; from outside, a file of /proc. */
-	pthread_setname_np(pthread_self(), loop->name);
 	loop_run(loop);
 	return NULL;
 }
 
 int loop_thread_start(struct loop *loop, struct error *err)
 {
-	int r = thread_start(&loop->thread, loop_thread, loop);
+	int r = thread_start(&loop->thread, loop->name, loop_thread, loop);
 
 	loop->has_thread = !r;
 	return r ? error_set(err, r, "cannot start thread %s: %s", loop->name,

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/thread.h"
 #include "vmm/util.h"
 
 /* What a thread takes at a time: whole huge pages, some milliseconds of work. */
@@ -150,7 +151,6 @@ static void pages_work(struct pages_job *job)
 
 static void *pages_thread(void *arg)
 {
-	pthread_setname_np(pthread_self(), "pages");
 	pages_work(arg);
 	return NULL;
 }
@@ -165,8 +165,8 @@ void pages_start(struct pages_job *job)
 	atomic_store(&job->next, 0);
 	atomic_store(&job->running, nr);
 	for (i = 0; i < nr; i++) {
-		if (!pthread_create(&job->threads[job->nr_threads], NULL,
-				    pages_thread, job))
+		if (!thread_start(&job->threads[job->nr_threads], "pages",
+				  pages_thread, job))
 			job->nr_threads++;
 		else if (!job->nr_threads && i + 1 == nr)
 			pages_work(job);

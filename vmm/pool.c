@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "vmm/log.h"
+#include "vmm/thread.h"
 #include "vmm/util.h"
 
 #define NS_PER_S 1000000000u
@@ -123,11 +124,7 @@ static void *pool_thread(void *arg)
 {
 	struct pool_worker *worker = arg;
 	struct pool_job *job;
-	char name[16];
 
-	snprintf(name, sizeof(name), "pool%u",
-		 (unsigned int)(worker - pool.workers));
-	pthread_setname_np(pthread_self(), name);
 	pthread_mutex_lock(&pool.lock);
 	while ((job = pool_next_locked())) {
 		job->state = POOL_JOB_RUNNING;
@@ -150,6 +147,7 @@ static void *pool_thread(void *arg)
 static int pool_start_thread_locked(void)
 {
 	struct pool_worker *worker = pool.workers;
+	char name[THREAD_NAME_LEN];
 	pthread_t thread;
 	int r;
 
@@ -157,7 +155,9 @@ static int pool_start_thread_locked(void)
 		return -EAGAIN;
 	while (worker->exists)
 		worker++;
-	r = thread_start(&thread, pool_thread, worker);
+	snprintf(name, sizeof(name), "pool%u",
+		 (unsigned int)(worker - pool.workers));
+	r = thread_start(&thread, name, pool_thread, worker);
 	if (r)
 		return -r;
 	pthread_detach(thread);

@@ -59,21 +59,6 @@ static inline unsigned int usable_cpus(void)
 	return nr > 0 ? (unsigned int)nr : 1;
 }
 
-/* pthread_create() of a thread that begins with all signals blocked: they are
- * the main thread's. 0, or an errno. */
-static inline int thread_start(pthread_t *thread, void *(*run)(void *),
-			       void *arg)
-{
-	sigset_t all, old;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(thread, NULL, run, arg);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r;
-}
-
 /* Close a descriptor, if it is one, and forget it. */
 static inline void close_fd(int *fd)
 {

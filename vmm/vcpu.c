@@ -20,6 +20,7 @@
 #include "arch/arch.h"
 #include "vmm/board.h"
 #include "vmm/log.h"
+#include "vmm/thread.h"
 #include "vmm/util.h"
 
 #define VCPU_KICK_SIGNAL SIGUSR1
@@ -297,20 +298,19 @@ static void vcpu_on_signal(int sig unused_param)
 int vcpu_start(struct vcpu *vcpu, bool paused, struct error *err)
 {
 	struct sigaction sa = { .sa_handler = vcpu_on_signal };
-	char name[16];
+	char name[THREAD_NAME_LEN];
 	int r;
 
 	sigaction(VCPU_KICK_SIGNAL, &sa, NULL);
 	atomic_store(&vcpu->asked, paused ? VCPU_PAUSE : 0u);
 	vcpu->run->immediate_exit = paused;
 	vcpu->parked = false;
-	r = thread_start(&vcpu->thread, vcpu_thread, vcpu);
+	snprintf(name, sizeof(name), "vcpu%u", vcpu->config.index);
+	r = thread_start(&vcpu->thread, name, vcpu_thread, vcpu);
 	if (r)
 		return error_set(err, r, "cannot start vCPU %u: %s",
 				 vcpu->config.index, strerror(r));
 	vcpu->has_thread = true;
-	snprintf(name, sizeof(name), "vcpu%u", vcpu->config.index);
-	pthread_setname_np(vcpu->thread, name);
 	return 0;
 }
 

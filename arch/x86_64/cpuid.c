@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
+#include "vmm/thread.h"
 #include "vmm/util.h"
 
 #define CPUID_MAX_ENTRIES 256u
@@ -202,7 +203,7 @@ int arch_host_ask(struct arch_host **out, int kvm_fd, struct error *err)
 	if (!host)
 		return error_set(err, ENOMEM, "out of memory");
 	host->kvm_fd = kvm_fd;
-	host->has_thread = !pthread_create(&host->thread, NULL, host_run, host);
+	host->has_thread = !thread_start(&host->thread, "host", host_run, host);
 	if (!host->has_thread)
 		host_run(host);
 	*out = host;

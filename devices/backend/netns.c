@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "vmm/thread.h"
 #include "vmm/util.h"
 
 struct netns_call {
@@ -74,7 +75,7 @@ int netns_call(int netns, int (*fn)(void *arg), void *arg, struct error *err)
 
 	if (netns < 0)
 		return fn(arg);
-	r = thread_start(&thread, netns_thread, &call);
+	r = thread_start(&thread, "netns", netns_thread, &call);
 	if (r)
 		return error_set(err, r, "no thread for the namespace: %s",
 				 error_text(r));

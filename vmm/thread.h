@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_THREAD_H
+#define VMM_THREAD_H
+
+#include <pthread.h>
+
+#define THREAD_NAME_LEN 16u /* with its NUL: what the kernel keeps */
+
+/*
+ * pthread_create() of a thread that is called name (copied, and cut to
+ * THREAD_NAME_LEN), and begins with all signals blocked: they are the main
+ * thread's. Any thread. 0, or an errno.
+ */
+int thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
+		 void *arg);
+
+#endif
