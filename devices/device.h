@@ -29,6 +29,7 @@
 struct board;
 struct chip_kind;
 struct device;
+struct syscall_rule;
 
 enum device_kind {
 	DEVICE_PLATFORM, /* chips the machine always has; made by the arch */
@@ -77,10 +78,9 @@ struct device_class {
 	/* Do two params structs mean the same device? Adding it again is answered
 	 * with what is there. NULL: they never do. */
 	bool (*is_same)(const void *config, const void *other);
-	/* Names of the system calls that its own files make, on all threads,
-	 * beside those that every thread makes; the last one is NULL. NULL: they
-	 * are not listed. */
-	const char *const *syscalls;
+	/* System calls that its own files make, and on what threads, beside
+	 * what every thread makes; the last name is empty. NULL: none. */
+	const struct syscall_rule *syscalls;
 	/* A required text of params that no two devices of this class have the
 	 * same value of; NULL: there is none. */
 	const char *unique;

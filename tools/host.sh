@@ -166,7 +166,7 @@ need_packages() {
 
 need_build_packages() {
 	need_packages build meson ninja-build gcc libc6-dev pkg-config liburing-dev \
-		libjansson-dev libcmocka-dev libaio-dev
+		libjansson-dev libcmocka-dev libaio-dev libseccomp-dev
 }
 
 need_lab_packages() {

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "vmm/confine.h"
 #include "vmm/nearest.h"
 #include "vmm/param_text.h"
 #include "vmm/util.h"
@@ -120,18 +121,18 @@ static const struct param_set api_params =
 static const struct param_set event_params =
 	ENDPOINT_SET("event-monitor", "write what happens there, as JSON");
 
+/* As enum confine_mode has them. */
 static const struct param_choice seccomp_choices[] = {
-	{ "false", NULL },
-	{ NULL, NULL },
+	{ "false", NULL }, { "true", NULL }, { "log", NULL },
+	{ "errno", NULL }, { NULL, NULL },
 };
 
 static const struct param process_table[] = {
 	PARAM("log-file", PATH, struct run_config, log_file,
 	      "write the log there instead of to stderr"),
 	PARAM("seccomp", ENUM, struct run_config, seccomp,
-	      "filter system calls: this version has no filter, so "
-	      "only false is taken",
-	      .choices = seccomp_choices),
+	      "filter system calls, for each thread by what it does",
+	      .def = CONFINE_NOT, .choices = seccomp_choices),
 };
 
 static const struct param_set process_params = {
@@ -364,6 +365,7 @@ int cli_parse(struct run_config *rc, int argc, char **argv, struct error *err)
 
 	memset(rc, 0, sizeof(*rc));
 	vm_config_init(&rc->vm);
+	param_defaults(&process_params, rc);
 	param_defaults(&api_params, &rc->api_socket);
 	param_defaults(&event_params, &rc->event_monitor);
 	if (argc < 2)

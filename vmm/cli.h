@@ -35,7 +35,7 @@ struct run_config {
 	struct endpoint_config event_monitor; /* neither: no events */
 	char *log_file; /* owned; NULL: stderr */
 	unsigned int verbosity; /* count of -v */
-	int seccomp; /* 0: no filter, the only choice */
+	int seccomp; /* enum confine_mode */
 	struct vm_config vm;
 };
 

@@ -43,6 +43,11 @@ void log_init(int fd, enum log_level level)
 	log_level_max = level;
 }
 
+int log_output(void)
+{
+	return log_out.own >= 0 ? log_out.own : log_out.fd;
+}
+
 bool log_enabled(enum log_level level)
 {
 	return level <= log_level_max;

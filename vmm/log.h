@@ -41,6 +41,10 @@ void log_write(enum log_level level, const char *fmt, ...)
  */
 bool log_is_due(uint64_t *last_ns);
 
+/* What the log is written to, without waiting where that can be had. Any thread,
+ * signal handlers too. */
+int log_output(void);
+
 /* Nanoseconds since process start on CLOCK_MONOTONIC. */
 uint64_t log_uptime_ns(void);
 

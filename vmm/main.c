@@ -18,6 +18,7 @@
 #include "vmm/api/server.h"
 #include "vmm/check_host.h"
 #include "vmm/cli.h"
+#include "vmm/confine_table.h"
 #include "vmm/error.h"
 #include "vmm/events.h"
 #include "vmm/log.h"
@@ -25,6 +26,7 @@
 #include "vmm/machine.h"
 #include "vmm/nowait.h"
 #include "vmm/pool.h"
+#include "vmm/thread.h"
 #include "vmm/util.h"
 #include "vmm/vm.h"
 
@@ -180,6 +182,26 @@ static void process_raise_limits(void)
 	}
 }
 
+/* Before a guest, or a client, is there. */
+static int process_confine(const struct process *p, struct error *err)
+{
+	enum confine_mode mode = (enum confine_mode)p->rc->seccomp;
+	int r;
+
+	if (mode == CONFINE_NOT)
+		return 0;
+	r = confine_start(&confine_filters, mode);
+	if (!r)
+		r = thread_spawn_start();
+	if (!r)
+		r = confine_thread("main");
+	return r ? error_set(
+			   err, -r,
+			   "--seccomp: the host cannot filter system calls: %s; --seccomp false does without",
+			   strerror(-r))
+		 : 0;
+}
+
 static int process_run_vm(struct process *p, struct error *err)
 {
 	bool held;
@@ -199,6 +221,8 @@ static int process_run_vm(struct process *p, struct error *err)
 	r = process_watch_signals(p, err);
 	if (!r)
 		r = process_open_api(p, err);
+	if (!r)
+		r = process_confine(p, err);
 	if (!r)
 		r = process_boot(p, err);
 	if (!r)

@@ -9,10 +9,17 @@
 
 /*
  * pthread_create() of a thread that is called name (copied, and cut to
- * THREAD_NAME_LEN), and begins with all signals blocked: they are the main
- * thread's. Any thread. 0, or an errno.
+ * THREAD_NAME_LEN) when this returns, and begins with all signals blocked: they
+ * are the main thread's. Any thread. 0, or an errno.
  */
 int thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 		 void *arg);
+
+/*
+ * From now on threads are made by one called "spawn", and begin with what it
+ * has, whatever the thread that asks has: its system call filter (confine.h), for
+ * one. Main thread, before there are others. -errno.
+ */
+int thread_spawn_start(void);
 
 #endif

@@ -282,6 +282,7 @@ static void *vcpu_thread(void *arg)
 
 	sigfillset(&mask);
 	sigdelset(&mask, VCPU_KICK_SIGNAL);
+	sigdelset(&mask, SIGSYS); /* of a forbidden system call */
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	if (vcpu->config.index == 0)
 		vcpu_pre_fault(vcpu);

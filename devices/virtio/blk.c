@@ -4,6 +4,8 @@
  * virtio-blk (virtio 1.2 section 5.2): configuration space, features, and the
  * device's life. Its requests are in blk_queue.c.
  */
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include "devices/virtio/virtio_limit.h"
 #include "vmm/param.h"
 #include "vmm/board.h"
+#include "vmm/syscall_rule.h"
 
 #define BLK_VIRTIO_ID 2
 #define BLK_PCI_CLASS 0x018000 /* mass storage, other */
@@ -248,6 +251,51 @@ static int blk_create(struct board *board, const void *config, void *opened,
 	return 0;
 }
 
+/* Threads that make requests. */
+#define BLK_IO (ON_IO | ON_POOL)
+
+static const struct syscall_rule blk_syscalls[] = {
+	/* Opening an image, and closing and resizing it. */
+	MAY("clock_nanosleep", ON_POOL),
+	MAY("close", ON_MAIN | BLK_IO),
+	MAY("fcntl", ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
+	MAY("fcntl", ON_POOL, IF_ARG(1, F_OFD_SETLK)),
+	MAY("fcntl", ON_POOL, IF_ARG(1, F_GETFL)),
+	MAY("fcntl", ON_POOL, IF_ARG(1, F_SETFL)),
+	MAY("fstatfs", ON_POOL),
+	MAY("ftruncate", ON_POOL),
+	MAY("ioctl", ON_POOL, IF_ARG(1, BLKGETSIZE64)),
+	MAY("ioctl", ON_POOL, IF_ARG(1, BLKPBSZGET)),
+	MAY("ioctl", ON_POOL, IF_ARG(1, BLKROGET)),
+	MAY("ioctl", ON_POOL, IF_ARG(1, BLKSSZGET)),
+	MAY("newfstatat", ON_POOL),
+	MAY("openat", ON_POOL),
+	MAY("read", BLK_IO),
+	MAY("readlink", ON_POOL),
+	MAY("statx", ON_POOL),
+	/* Requests. */
+	MAY("eventfd2", ON_MAIN | ON_IO),
+	MAY("fallocate", BLK_IO),
+	MAY("fdatasync", BLK_IO),
+	MAY("getrusage", BLK_IO),
+	MAY("ioctl", BLK_IO, IF_ARG(1, BLKDISCARD)),
+	MAY("pread64", BLK_IO),
+	MAY("preadv", BLK_IO),
+	MAY("preadv2", BLK_IO),
+	MAY("pwrite64", BLK_IO),
+	MAY("pwritev", BLK_IO),
+	MAY("write", BLK_IO),
+	/* Engines. */
+	MAY("io_destroy", ON_MAIN | BLK_IO),
+	MAY("io_getevents", ON_IO),
+	MAY("io_setup", ON_MAIN | ON_IO),
+	MAY("io_submit", ON_IO),
+	MAY("io_uring_enter", ON_MAIN | BLK_IO),
+	MAY("io_uring_register", ON_MAIN | BLK_IO),
+	MAY("io_uring_setup", ON_MAIN | ON_IO),
+	{ .name = "" },
+};
+
 static const struct device_root blk_root = { .cmdline = "root=/dev/vda" };
 
 const struct device_class blk_class = {
@@ -258,6 +306,7 @@ const struct device_class blk_class = {
 	.params = &blk_param_set,
 	.set_params = &blk_set_param_set,
 	.peer_keys = blk_peer_keys,
+	.syscalls = blk_syscalls,
 	.root = &blk_root,
 	.open = blk_open,
 	.close = blk_close,

@@ -4,8 +4,12 @@
  * virtio-fs (virtio 1.2 section 5.11): configuration space, counters, and the
  * device's life.
  */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "devices/registry.h"
 #include "devices/virtio/fs_device.h"
@@ -16,6 +20,7 @@
 #include "devices/virtio/virtio_limit.h"
 #include "vmm/board.h"
 #include "vmm/param.h"
+#include "vmm/syscall_rule.h"
 
 #define FS_VIRTIO_ID 26
 #define FS_PCI_CLASS 0x018000 /* mass storage, other */
@@ -229,38 +234,78 @@ static const struct device_root fs_root = {
 
 /* What requests make, most of it; clone, mount_setattr and those of processes are
  * for a clone of the tree, those of sockets for one that is handed over. */
-static const char *const fs_syscalls[] = {
-	"capget",	 "capset",
-	"clone",	 "close",
-	"connect",	 "copy_file_range",
-	"fallocate",	 "fchmod",
-	"fchmodat",	 "fchmodat2",
-	"fchownat",	 "fcntl",
-	"fdatasync",	 "flock",
-	"fstatfs",	 "fsync",
-	"ftruncate",	 "getdents64",
-	"getegid",	 "geteuid",
-	"getgroups",	 "getxattr",
-	"kill",		 "linkat",
-	"listxattr",	 "lseek",
-	"mkdirat",	 "mknodat",
-	"mount_setattr", "name_to_handle_at",
-	"newfstatat",	 "open_by_handle_at",
-	"open_tree",	 "openat",
-	"openat2",	 "pause",
-	"poll",		 "prctl",
-	"preadv2",	 "prlimit64",
-	"pwritev2",	 "readlinkat",
-	"recvmsg",	 "removexattr",
-	"renameat2",	 "sendto",
-	"setfsgid",	 "setfsuid",
-	"setgroups",	 "setsockopt",
-	"setxattr",	 "socket",
-	"statx",	 "symlinkat",
-	"syncfs",	 "umask",
-	"unlinkat",	 "unshare",
-	"utimensat",	 "wait4",
-	"write",	 NULL,
+static const struct syscall_rule fs_syscalls[] = {
+	MAY("capget", ON_OWN | ON_POOL),
+	MAY("capset", ON_OWN | ON_POOL),
+	/* A process that holds a user namespace (fs_clone.c). */
+	MAY("clone", ON_POOL, IF_ARG(0, CLONE_VM | CLONE_NEWUSER | SIGCHLD)),
+	MAY("close", ON_MAIN | ON_OWN | ON_POOL),
+	MAY("connect", ON_POOL),
+	MAY("copy_file_range", ON_OWN | ON_POOL),
+	MAY("fallocate", ON_OWN | ON_POOL),
+	MAY("fchmod", ON_OWN | ON_POOL),
+	MAY("fchmodat", ON_OWN | ON_POOL),
+	MAY("fchmodat2", ON_OWN | ON_POOL),
+	MAY("fchownat", ON_OWN | ON_POOL),
+	MAY("fcntl", ON_OWN | ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
+	MAY("fcntl", ON_OWN | ON_POOL, IF_ARG(1, F_GETFL)),
+	MAY("fcntl", ON_OWN | ON_POOL, IF_ARG(1, F_OFD_GETLK)),
+	MAY("fcntl", ON_OWN | ON_POOL, IF_ARG(1, F_OFD_SETLK)),
+	MAY("fcntl", ON_OWN | ON_POOL, IF_ARG(1, F_SETFL)),
+	MAY("fdatasync", ON_OWN | ON_POOL),
+	MAY("flock", ON_OWN | ON_POOL),
+	MAY("fstatfs", ON_OWN | ON_POOL),
+	MAY("fsync", ON_OWN | ON_POOL),
+	MAY("ftruncate", ON_OWN | ON_POOL),
+	MAY("getdents64", ON_OWN | ON_POOL),
+	MAY("getegid", ON_OWN | ON_POOL),
+	MAY("geteuid", ON_OWN | ON_POOL),
+	MAY("getgroups", ON_OWN | ON_POOL),
+	MAY("getxattr", ON_OWN | ON_POOL),
+	MAY("kill", ON_POOL),
+	MAY("linkat", ON_OWN | ON_POOL),
+	MAY("listxattr", ON_OWN | ON_POOL),
+	MAY("lseek", ON_MAIN | ON_OWN | ON_POOL),
+	MAY("mkdirat", ON_OWN | ON_POOL),
+	MAY("mknodat", ON_OWN | ON_POOL),
+	MAY("mount_setattr", ON_POOL),
+	MAY("name_to_handle_at", ON_OWN | ON_POOL),
+	MAY("newfstatat", ON_OWN | ON_POOL),
+	MAY("open_by_handle_at", ON_OWN | ON_POOL),
+	MAY("open_tree", ON_POOL),
+	MAY("openat", ON_OWN | ON_POOL),
+	MAY("openat2", ON_OWN | ON_POOL),
+	MAY("pause", ON_POOL),
+	MAY("poll", ON_POOL),
+	MAY("prctl", ON_OWN | ON_POOL, IF_ARG(0, PR_GET_SECUREBITS)),
+	MAY("prctl", ON_OWN | ON_POOL, IF_ARG(0, PR_SET_SECUREBITS)),
+	MAY("prctl", ON_POOL, IF_ARG(0, PR_SET_PDEATHSIG)),
+	MAY("preadv2", ON_OWN | ON_POOL),
+	MAY("prlimit64", ON_OWN | ON_POOL),
+	MAY("pwritev2", ON_OWN | ON_POOL),
+	MAY("read", ON_OWN | ON_POOL),
+	MAY("readlinkat", ON_OWN | ON_POOL),
+	MAY("recvmsg", ON_POOL),
+	MAY("removexattr", ON_OWN | ON_POOL),
+	MAY("renameat", ON_OWN | ON_POOL),
+	MAY("renameat2", ON_OWN | ON_POOL),
+	MAY("sendto", ON_POOL),
+	MAY("setfsgid", ON_OWN | ON_POOL),
+	MAY("setfsuid", ON_OWN | ON_POOL),
+	MAY("setgroups", ON_OWN | ON_POOL),
+	MAY("setsockopt", ON_POOL),
+	MAY("setxattr", ON_OWN | ON_POOL),
+	MAY("socket", ON_POOL),
+	MAY("statx", ON_OWN | ON_POOL),
+	MAY("symlinkat", ON_OWN | ON_POOL),
+	MAY("syncfs", ON_OWN | ON_POOL),
+	MAY("umask", ON_OWN | ON_POOL),
+	MAY("unlinkat", ON_OWN | ON_POOL),
+	MAY("unshare", ON_OWN | ON_POOL, IF_ARG(0, CLONE_FS)),
+	MAY("utimensat", ON_OWN | ON_POOL),
+	MAY("wait4", ON_POOL),
+	MAY("write", ON_MAIN | ON_OWN | ON_POOL),
+	{ .name = "" },
 };
 
 const struct device_class fs_class = {

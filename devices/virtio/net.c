@@ -8,6 +8,11 @@
  * the guest's kick, but not for a TAP that has frames when the guest has no
  * buffers.
  */
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/nsfs.h>
+#include <linux/sockios.h>
+#include <linux/vhost.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -24,6 +29,7 @@
 #include "devices/virtio/virtio_limit.h"
 #include "vmm/board.h"
 #include "vmm/log.h"
+#include "vmm/syscall_rule.h"
 
 #define NET_VIRTIO_ID 1
 #define NET_PCI_CLASS 0x020000 /* network, Ethernet */
@@ -468,13 +474,65 @@ static int net_create(struct board *board, const void *config, void *opened,
 	return 0;
 }
 
-/* Moving frames takes read, readv, write and writev; fcntl, setns, socket and
- * others are for opening a TAP, ioctl is for whatever is changed of it later, too. */
-static const char *const net_syscalls[] = {
-	"bind",	    "clock_nanosleep", "close",	 "fcntl",      "getrandom",
-	"ioctl",    "newfstatat",      "openat", "read",       "readv",
-	"recvfrom", "sendto",	       "setns",	 "setsockopt", "socket",
-	"write",    "writev",	       NULL,
+/* Threads that see a network in use. */
+#define NET_HOST (ON_MAIN | ON_IO | ON_POOL | ON_NETNS)
+
+static const struct syscall_rule net_syscalls[] = {
+	/* Opening a TAP, perhaps in another network namespace. */
+	MAY("bind", ON_POOL | ON_NETNS),
+	MAY("clock_nanosleep", ON_POOL | ON_NETNS),
+	MAY("fcntl", ON_POOL | ON_NETNS, IF_ARG(1, F_DUPFD_CLOEXEC)),
+	MAY("newfstatat", ON_POOL | ON_NETNS),
+	MAY("openat", ON_POOL | ON_NETNS),
+	MAY("sendto", ON_POOL | ON_NETNS),
+	MAY("setsockopt", ON_POOL | ON_NETNS),
+	MAY("socket", ON_POOL | ON_NETNS),
+	MAY("setns", ON_NETNS),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, NS_GET_NSTYPE)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCETHTOOL)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCGIFFLAGS)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCGIFHWADDR)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCGIFINDEX)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCGIFMTU)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCSIFADDR)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCSIFFLAGS)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCSIFHWADDR)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCSIFMTU)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCSIFNETMASK)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNGETDEVNETNS)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNGETIFF)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNGETVNETHDRSZ)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNGETVNETLE)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNSETIFF)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNSETVNETHDRSZ)),
+	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNSETVNETLE)),
+	/* What the driver or a client wants of it. */
+	MAY("ioctl", NET_HOST, IF_ARG(1, TUNATTACHFILTER)),
+	MAY("ioctl", NET_HOST, IF_ARG(1, TUNDETACHFILTER)),
+	MAY("ioctl", NET_HOST, IF_ARG(1, TUNSETOFFLOAD)),
+	MAY("ioctl", NET_HOST, IF_ARG(1, TUNSETQUEUE)),
+	/* vhost-net. */
+	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_GET_FEATURES)),
+	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_GET_VRING_BASE)),
+	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_NET_SET_BACKEND)),
+	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_SET_FEATURES)),
+	MAY("ioctl", NET_HOST | ON_VCPU, IF_ARG(1, VHOST_SET_MEM_TABLE)),
+	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_SET_OWNER)),
+	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_SET_VRING_ADDR)),
+	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_SET_VRING_BASE)),
+	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_SET_VRING_CALL)),
+	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_SET_VRING_KICK)),
+	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_SET_VRING_NUM)),
+	MAY("close", NET_HOST),
+	MAY("fcntl", NET_HOST, IF_ARG(1, F_SETFL)),
+	MAY("getrandom", NET_HOST),
+	MAY("read", NET_HOST),
+	MAY("readv", NET_HOST),
+	MAY("write", NET_HOST),
+	MAY("writev", NET_HOST),
+	/* Its link, as the host tells. */
+	MAY("recvfrom", ON_MAIN | ON_POOL | ON_NETNS),
+	{ .name = "" },
 };
 
 const struct device_class net_class = {

@@ -8,6 +8,7 @@
  */
 #include "devices/virtio/vsock.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/un.h>
@@ -19,6 +20,7 @@
 #include "vmm/board.h"
 #include "vmm/iov.h"
 #include "vmm/log.h"
+#include "vmm/syscall_rule.h"
 
 #define VSOCK_F_STREAM 0
 #define VSOCK_PCI_CLASS 0x078000 /* communication, other */
@@ -545,11 +547,21 @@ static int vsock_create(struct board *board, const void *config, void *opened,
 
 /* Streams are read and written by the messages; the others are for listening,
  * connecting, and what is checked of both. */
-static const char *const vsock_syscalls[] = {
-	"accept4", "close",	  "connect",	      "fcntl",
-	"getpid",  "getsockname", "process_vm_readv", "recvfrom",
-	"recvmsg", "sendmsg",	  "sendto",	      "shutdown",
-	"socket",  NULL,
+static const struct syscall_rule vsock_syscalls[] = {
+	MAY("accept4", ON_OWN),
+	MAY("close", ON_OWN | ON_POOL),
+	MAY("connect", ON_OWN),
+	MAY("fcntl", ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
+	MAY("getpid", ON_OWN),
+	MAY("getsockname", ON_POOL),
+	MAY("process_vm_readv", ON_OWN),
+	MAY("recvfrom", ON_OWN),
+	MAY("recvmsg", ON_OWN),
+	MAY("sendmsg", ON_OWN),
+	MAY("sendto", ON_OWN),
+	MAY("shutdown", ON_OWN),
+	MAY("socket", ON_OWN),
+	{ .name = "" },
 };
 
 const struct device_class vsock_class = {

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""System call filters, as they can be seen from outside. What they allow, all
+other cases show."""
+
+import os
+import subprocess
+import tempfile
+
+from cases import MIB, check
+
+
+def of_threads(monitor):
+    """Of each thread, by name: what the kernel says of its filter."""
+    folder = f"/proc/{monitor.process.pid}/task"
+    threads = {}
+    for task in os.listdir(folder):
+        with open(f"{folder}/{task}/status", encoding="ascii") as f:
+            lines = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+        threads[lines["Name"]] = lines
+    return threads
+
+
+def confined(context, folder):
+    path = os.path.join(folder, "api.sock")
+    return context.monitor("--api-socket", path, "--seccomp", "true", path=path)
+
+
+def test_threads_are_filtered(context):
+    with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder, \
+            confined(context, folder) as monitor, context.client(monitor) as client:
+        config = context.config(cpus={"boot_vcpus": 1, "max_vcpus": 2})
+        check(client.request("PUT", "vm.create", config), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        check(client.request("PUT", "vm.add-disk",
+                             {"path": monitor.file("more", MIB)}), 200)
+        threads = of_threads(monitor)
+        for name in ("spawn", "vcpu0", "io0"):
+            assert name in threads, threads.keys()
+        for name, says in threads.items():
+            assert says["Seccomp"] == "2" and says["NoNewPrivs"] == "1", (name, says)
+            # Their own, and that of the thread that made them.
+            filters = 1 if name in ("spawn", os.path.basename(context.program)) else 2
+            assert int(says.get("Seccomp_filters", filters)) == filters, (name, says)
+
+
+def test_without_filters(context):
+    with context.monitor() as monitor:
+        path = monitor.file("other.sock")
+        with subprocess.Popen([context.program, "--api-socket", path, "--seccomp", "false"],
+                              stdin=subprocess.DEVNULL) as process:
+            monitor.wait_for(lambda: os.path.exists(path) or process.poll() is not None)
+            with open(f"/proc/{process.pid}/status", encoding="ascii") as f:
+                assert "Seccomp:\t0\n" in f.read()
+            process.terminate()
+            assert process.wait(20) == 0
+
+
+def test_modes_of_filters(context):
+    for mode in ("log", "errno"):
+        done = subprocess.run([context.program, "--kernel", context.guest, "--serial", "off",
+                               "--memory", "64M", "--seccomp", mode],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60, check=False)
+        assert done.returncode == 0, done
+    done = subprocess.run([context.program, "--kernel", context.guest, "--seccomp", "maybe"],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and "--seccomp maybe" in done.stderr, done
+    assert "errno" in done.stderr, done

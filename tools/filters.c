@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * Makes the system call filters, when the program is built: filters > FILE.c.
+ * The lists are those of the device classes and of vmm/syscalls.c; libseccomp
+ * makes programs of them, and is not part of the monitor.
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "devices/registry.h"
+#include "vmm/syscall_rule.h"
+#include "vmm/syscalls.h"
+#include "vmm/util.h"
+
+#define INSNS_MAX 4096
+#define CALLS_MAX 512
+
+/* Calls that are younger than Debian 12's libseccomp; their numbers are the
+ * same on all architectures. */
+static const struct {
+	const char *name;
+	int nr;
+} young_calls[] = {
+	{ "fchmodat2", 452 },
+};
+
+__attribute__((noreturn)) static void die(const char *what, int r)
+{
+	fprintf(stderr, "filters: %s: %s\n", what, strerror(-r));
+	exit(1);
+}
+
+static int filters_resolve(const char *name)
+{
+	int nr = seccomp_syscall_resolve_name(name);
+
+	for (unsigned int i = 0; nr < 0 && i < ARRAY_SIZE(young_calls); i++)
+		if (strcmp(young_calls[i].name, name) == 0)
+			nr = young_calls[i].nr;
+	return nr;
+}
+
+static void filters_allow(scmp_filter_ctx ctx, const struct syscall_rule *rule)
+{
+	struct scmp_arg_cmp cmp = {
+		.arg = rule->arg,
+		.op = SCMP_CMP_MASKED_EQ,
+		.datum_a = rule->mask,
+		.datum_b = rule->value,
+	};
+	int r, nr = filters_resolve(rule->name);
+
+	if (nr < 0)
+		die(rule->name, -ENOSYS);
+	r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, nr, rule->mask ? 1 : 0,
+				   rule->mask ? &cmp : NULL);
+	/* It is in the list of another part already. */
+	if (r && r != -EEXIST)
+		die(rule->name, r);
+}
+
+static void filters_add(scmp_filter_ctx ctx, const struct syscall_rule *rules,
+			unsigned int on)
+{
+	for (; rules && *rules->name; rules++)
+		if (rules->on & on)
+			filters_allow(ctx, rules);
+}
+
+static unsigned int filters_export(scmp_filter_ctx ctx,
+				   struct sock_filter *insns)
+{
+	FILE *f = tmpfile();
+	size_t n;
+	int r;
+
+	if (!f)
+		die("temporary file", -errno);
+	r = seccomp_export_bpf(ctx, fileno(f));
+	if (r)
+		die("libseccomp", r);
+	rewind(f);
+	n = fread(insns, sizeof(*insns), INSNS_MAX, f);
+	fclose(f);
+	if (!n || n == INSNS_MAX)
+		die("filter", -E2BIG);
+	return (unsigned int)n;
+}
+
+/* The filter of a thread; class: the device whose loop it is, NULL: all. */
+static void filters_print(const char *name, unsigned int on,
+			  const struct device_class *class)
+{
+	static struct sock_filter insns[INSNS_MAX];
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
+	unsigned int i, nr;
+
+	if (!ctx ||
+	    seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_TRAP) ||
+	    seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2))
+		die("libseccomp", -EINVAL);
+	/* Its flags cannot be seen; the C library then uses clone(). */
+	if (seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0))
+		die("clone3", -EINVAL);
+	filters_add(ctx, syscalls_base, on);
+#ifdef VMM_SANITIZED
+	filters_add(ctx, syscalls_sanitizers, on);
+#endif
+	if (class)
+		filters_add(ctx, class->syscalls, on);
+	for (i = 0; !class && device_classes[i]; i++)
+		filters_add(ctx, device_classes[i]->syscalls, on);
+	nr = filters_export(ctx, insns);
+	seccomp_release(ctx);
+	printf("static const struct sock_filter %s_insns[] = {\n", name);
+	for (i = 0; i < nr; i++)
+		printf("\t{ 0x%02x, %u, %u, 0x%08x },\n", insns[i].code,
+		       insns[i].jt, insns[i].jf, insns[i].k);
+	printf("};\n");
+}
+
+static bool filters_has_loops(const struct device_class *class)
+{
+	const struct syscall_rule *rule = class->syscalls;
+
+	while (rule && *rule->name && !(rule->on & ON_OWN))
+		rule++;
+	return rule && *rule->name;
+}
+
+static void filters_print_names(void)
+{
+	uint32_t arch = seccomp_arch_native();
+
+	printf("static const char calls[][24] = {\n");
+	for (int nr = 0; nr < CALLS_MAX; nr++) {
+		char *name = seccomp_syscall_resolve_num_arch(arch, nr);
+
+		if (name && strlen(name) < 24)
+			printf("\t[%d] = \"%s\",\n", nr, name);
+		free(name);
+	}
+	printf("};\n");
+}
+
+int main(void)
+{
+	const struct syscall_role *role;
+	unsigned int i;
+
+	printf("/* Made by tools/filters.c. */\n"
+	       "#include <linux/filter.h>\n"
+	       "#include \"vmm/confine_table.h\"\n");
+	for (role = syscall_roles; *role->name; role++)
+		filters_print(role->name, role->on, NULL);
+	for (i = 0; device_classes[i]; i++)
+		if (filters_has_loops(device_classes[i]))
+			filters_print(device_classes[i]->name, ON_OWN,
+				      device_classes[i]);
+	filters_print_names();
+	printf("static const struct confine_filter filters[] = {\n");
+	for (role = syscall_roles; *role->name; role++)
+		printf("\t{ \"%s\", %s_insns, sizeof(%s_insns) / 8 },\n",
+		       role->name, role->name, role->name);
+	for (i = 0; device_classes[i]; i++)
+		if (filters_has_loops(device_classes[i]))
+			printf("\t{ \"%s\", %s_insns, sizeof(%s_insns) / 8 },\n",
+			       device_classes[i]->name, device_classes[i]->name,
+			       device_classes[i]->name);
+	printf("};\n"
+	       "const struct confine_table confine_filters = {\n"
+	       "\t0x%08x, filters, sizeof(filters) / sizeof(*filters),\n"
+	       "\tcalls, sizeof(calls) / sizeof(*calls),\n};\n",
+	       seccomp_arch_native());
+	return fflush(stdout) ? 1 : 0;
+}

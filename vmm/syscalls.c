@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * The system calls of the machine's own parts, by threads. Not part of the
+ * program: tools/filters.c makes filters of them when it is built. What the C
+ * library needs is that of Debian 12's (2.36) and 13's (2.41); where it is not
+ * called every day, the reason stands beside it.
+ */
+#include "vmm/syscalls.h"
+
+#include <asm/termbits.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/kvm.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+const struct syscall_role syscall_roles[] = {
+	{ "main", ON_MAIN },   { "vcpu", ON_VCPU },  { "io", ON_IO },
+	{ "pool", ON_POOL },   { "pages", ON_WORK }, { "host", ON_WORK },
+	{ "netns", ON_NETNS }, { "spawn", ON_ALL },  { "", 0 },
+};
+
+/* What pthread_create(3) asks of the kernel. */
+#define CLONE_THREADS                                                       \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | \
+	 CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |               \
+	 CLONE_CHILD_CLEARTID)
+
+/* Those that touch registers and queues: the guest's, and the devices'. */
+#define ON_DEVICE (ON_VCPU | ON_LOOP)
+
+const struct syscall_rule syscalls_base[] = {
+	/* ---- every thread ---- */
+	MAY("brk", ON_ALL),
+	MAY("mmap", ON_ALL, IF_WITHOUT(2, PROT_EXEC)),
+	MAY("mprotect", ON_ALL, IF_WITHOUT(2, PROT_EXEC)),
+	MAY("mremap", ON_ALL),
+	MAY("munmap", ON_ALL),
+	/* The C library gives stacks and freed memory back. */
+	MAY("madvise", ON_ALL),
+	MAY("futex", ON_ALL),
+	MAY("sched_yield", ON_ALL),
+	MAY("sched_getaffinity", ON_ALL),
+	MAY("getrandom", ON_ALL),
+	MAY("read", ON_ALL),
+	MAY("write", ON_ALL),
+	MAY("close", ON_ALL),
+	/* What newer C libraries make of fstat(3). */
+	MAY("fstat", ON_ALL),
+	/* Where the host's clock source is not one that can be read without. */
+	MAY("clock_gettime", ON_ALL),
+	MAY("gettimeofday", ON_ALL),
+	/* The log: who writes, and output that does not wait. */
+	MAY("prctl", ON_ALL, IF_ARG(0, PR_GET_NAME)),
+	MAY("poll", ON_ALL),
+	MAY("ioctl", ON_ALL, IF_ARG(1, TCGETS)),
+	MAY("fcntl", ON_ALL, IF_ARG(1, F_GETFL)),
+	MAY("fcntl", ON_ALL, IF_ARG(1, F_SETFL)),
+	/* After a signal, of which a debugger's is one. */
+	MAY("rt_sigreturn", ON_ALL),
+	MAY("restart_syscall", ON_ALL),
+	MAY("rt_sigprocmask", ON_ALL),
+	/* A thread's end, and the process's: abort(3) and the message of an
+	 * assertion, and that of a forbidden call. */
+	MAY("exit", ON_ALL),
+	MAY("exit_group", ON_ALL),
+	MAY("writev", ON_ALL),
+	MAY("rt_sigaction", ON_ALL),
+	MAY("getpid", ON_ALL),
+	MAY("gettid", ON_ALL),
+	MAY("tgkill", ON_ALL, IF_ARG(2, SIGABRT)),
+	MAY("tgkill", ON_ALL, IF_ARG(2, SIGSYS)),
+	/* The C library's malloc since 2.41, where it is asked to. */
+	MAY("prctl", ON_ALL, IF_ARG(0, PR_SET_VMA)),
+
+	/* ---- loops ---- */
+	MAY("epoll_create1", ON_LOOP),
+	MAY("epoll_ctl", ON_LOOP | ON_VCPU | ON_POOL),
+	MAY("epoll_pwait2", ON_LOOP),
+	/* Instead of it, where the kernel has none. */
+	MAY("epoll_pwait", ON_LOOP),
+	MAY("epoll_wait", ON_LOOP),
+	MAY("eventfd2", ON_LOOP | ON_POOL),
+
+	/* ---- KVM ---- */
+	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_RUN)),
+	MAY("ioctl", ON_DEVICE, IF_ARG(1, KVM_SIGNAL_MSI)),
+	MAY("ioctl", ON_DEVICE, IF_ARG(1, KVM_IRQ_LINE)),
+	MAY("ioctl", ON_DEVICE, IF_ARG(1, KVM_IOEVENTFD)),
+	MAY("ioctl", ON_DEVICE, IF_ARG(1, KVM_IRQFD)),
+	MAY("ioctl", ON_DEVICE, IF_ARG(1, KVM_SET_GSI_ROUTING)),
+	/* Memory that the guest is given: hot-plug, and windows of devices. */
+	MAY("ioctl", ON_DEVICE, IF_ARG(1, KVM_SET_USER_MEMORY_REGION)),
+	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_GET_MP_STATE)),
+	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_NMI)),
+	MAY("ioctl", ON_VCPU,
+	    IF_ARG(1, _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0xd5, 64))),
+	/* A guest that KVM gives up on is shown; and how fast a machine runs
+	 * its kernel, in one that is made for it. */
+	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_TRANSLATE)),
+	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_GET_REGS)),
+	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_GET_SREGS)),
+	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_SET_SREGS)),
+	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_SET_REGS)),
+	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_CREATE_VM)),
+	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_CREATE_VCPU)),
+	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_GET_VCPU_MMAP_SIZE)),
+	/* A machine, and vCPUs that come while it runs. */
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_GET_API_VERSION)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_CHECK_EXTENSION)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_GET_STATS_FD)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_CPUID2)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_MSRS)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_MP_STATE)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_GET_LAPIC)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_LAPIC)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_ENABLE_CAP)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_IDENTITY_MAP_ADDR)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_TSS_ADDR)),
+	/* Where no thread can be had for it, the main thread asks. */
+	MAY("ioctl", ON_MAIN | ON_WORK, IF_ARG(1, KVM_GET_SUPPORTED_CPUID)),
+	MAY("tgkill", ON_DEVICE | ON_POOL, IF_ARG(2, SIGUSR1)),
+
+	/* ---- memory of guests ---- */
+	MAY("memfd_create", ON_DEVICE),
+	MAY("ftruncate", ON_DEVICE),
+	MAY("fallocate", ON_MAIN),
+	/* Windows: which files are behind them, and how long they are. */
+	MAY("fcntl", ON_LOOP, IF_ARG(1, F_DUPFD_CLOEXEC)),
+	MAY("dup3", ON_LOOP),
+	MAY("newfstatat", ON_DEVICE),
+	MAY("mincore", ON_MAIN | ON_WORK),
+	MAY("pread64", ON_MAIN | ON_POOL),
+
+	/* ---- the control socket, events, the console ---- */
+	MAY("accept4", ON_MAIN),
+	MAY("recvmsg", ON_MAIN),
+	MAY("recvfrom", ON_MAIN),
+	MAY("sendmsg", ON_MAIN),
+	MAY("sendto", ON_MAIN),
+	MAY("shutdown", ON_MAIN),
+	MAY("getsockopt", ON_MAIN),
+	MAY("unlink", ON_MAIN | ON_POOL),
+	MAY("flock", ON_MAIN | ON_POOL),
+	MAY("fcntl", ON_MAIN | ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
+	MAY("fcntl", ON_MAIN | ON_POOL, IF_ARG(1, F_GETFD)),
+	MAY("fcntl", ON_MAIN | ON_POOL, IF_ARG(1, F_SETFD)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, TCSETS)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, TCSETSW)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, TCSETSF)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCGPTN)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCSPTLCK)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCGPGRP)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCGWINSZ)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, FIONREAD)),
+	MAY("signalfd4", ON_MAIN),
+	MAY("getpgrp", ON_MAIN),
+	MAY("getpgid", ON_MAIN),
+
+	/* ---- opening, looking at and reading files ---- */
+	MAY("openat", ON_MAIN | ON_POOL | ON_NETNS),
+	MAY("newfstatat", ON_MAIN | ON_POOL | ON_NETNS),
+	MAY("stat", ON_MAIN | ON_POOL | ON_NETNS),
+	MAY("lstat", ON_MAIN | ON_POOL),
+	MAY("statx", ON_MAIN | ON_POOL),
+	MAY("access", ON_MAIN | ON_POOL),
+	MAY("faccessat", ON_MAIN | ON_POOL),
+	MAY("faccessat2", ON_MAIN | ON_POOL),
+	MAY("readlink", ON_MAIN | ON_POOL),
+	MAY("lseek", ON_MAIN | ON_POOL),
+	MAY("getdents64", ON_MAIN),
+	MAY("ioctl", ON_MAIN | ON_POOL, IF_ARG(1, BLKROGET)),
+	MAY("fchmod", ON_MAIN | ON_POOL),
+	/* The sockets of a vsock device. */
+	MAY("socket", ON_POOL),
+	MAY("connect", ON_POOL),
+	MAY("bind", ON_POOL),
+	MAY("listen", ON_POOL),
+	MAY("getsockname", ON_POOL),
+	MAY("getsockopt", ON_POOL),
+
+	/* ---- starting threads ---- */
+	MAY("clone", ON_SPAWN, IF_ARG(0, CLONE_THREADS)),
+	MAY("set_robust_list", ON_SPAWN),
+	MAY("rseq", ON_SPAWN),
+	MAY("prctl", ON_SPAWN, IF_ARG(0, PR_SET_NAME)),
+	MAY("seccomp", ON_SPAWN, IF_ARG(0, SECCOMP_SET_MODE_FILTER)),
+	{ .name = "" },
+};
+
+/* AddressSanitizer and its leak check, which stops the process's threads from a
+ * process of its own, and what they need to show where it happened. */
+const struct syscall_rule syscalls_sanitizers[] = {
+	MAY("arch_prctl", ON_ALL),
+	MAY("clone", ON_ALL),
+	MAY("access", ON_ALL),
+	MAY("dup", ON_ALL),
+	MAY("dup2", ON_ALL),
+	MAY("execve", ON_ALL),
+	MAY("fork", ON_ALL),
+	MAY("fstat", ON_ALL),
+	MAY("getdents", ON_ALL),
+	MAY("getdents64", ON_ALL),
+	MAY("getppid", ON_ALL),
+	MAY("kill", ON_ALL),
+	MAY("lseek", ON_ALL),
+	MAY("newfstatat", ON_ALL),
+	MAY("open", ON_ALL),
+	MAY("openat", ON_ALL),
+	MAY("pipe", ON_ALL),
+	MAY("pipe2", ON_ALL),
+	MAY("prctl", ON_ALL),
+	MAY("prlimit64", ON_ALL),
+	MAY("process_vm_readv", ON_ALL),
+	MAY("ptrace", ON_ALL),
+	MAY("readlink", ON_ALL),
+	MAY("readlinkat", ON_ALL),
+	MAY("sigaltstack", ON_ALL),
+	MAY("tgkill", ON_ALL),
+	MAY("socketpair", ON_ALL),
+	MAY("stat", ON_ALL),
+	MAY("uname", ON_ALL),
+	MAY("wait4", ON_ALL),
+	{ .name = "" },
+};
