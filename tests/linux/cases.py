@@ -32,7 +32,8 @@ NO_TROUBLE = (r"amd_pstate: the _CPC object is not present|"
 
 def case(name, **options):
     """options: anywhere=True for a test without a guest, long=True for one
-    that only --long runs; a number there is how many seconds it may take."""
+    that only --long runs (a number there is how many seconds it may take),
+    crates=True for one that asks for crates()."""
     def add(function):
         ALL.append((name, function, options))
         return function
@@ -66,6 +67,12 @@ class Case:
     # -- things ----------------------------------------------------------
     def kit(self, item):
         return os.path.join(self.settings.kit, item)
+
+    def crates(self):
+        """The directory of what comes from cargo's registry."""
+        if not os.path.isdir(self.settings.crates):
+            raise Skip(self.settings.crates)
+        return self.settings.crates
 
     def path(self, name):
         return os.path.join(self.settings.directory, f"{self.name}.{name}")
@@ -120,9 +127,10 @@ class Case:
     # -- guests ----------------------------------------------------------
     def guest(self, script=None, *, root=None, cpus=1, memory="256M",
               kernel="vmlinux", disks=(), words="", on_reset="exit",
-              console=monitor.WORDS, serial=None, initramfs=True, options=()):
+              console=monitor.WORDS, serial=None, initramfs="initramfs.cpio",
+              options=()):
         """script is what the guest's shell runs; None: a shell on the console.
-        words is added to the kernel's command line, and options to vmm's. Not
+        kernel and initramfs are items of the kit; words is added to the kernel's command line, and options to vmm's. Not
         started yet."""
         number = len(self.guests) + 1
         base = os.path.join(self.settings.logs, f"{self.name}.{number}")
@@ -132,7 +140,7 @@ class Case:
         guest.add("-v", "--kernel", self.kit(kernel), "--rootfs", root,
                   "--cpus", cpus, "--memory", memory, "--on-reset", on_reset)
         if initramfs:
-            guest.add("--initramfs", self.kit("initramfs.cpio"))
+            guest.add("--initramfs", self.kit(initramfs))
         for disk in disks:
             guest.add("--disk", disk.argument())
         line = console

@@ -64,7 +64,7 @@ def fs_root(t):
     """A kernel boots from a directory, with nothing else; it resets with all
     that it has open, and boots again."""
     tree = t.root_folder()
-    guest = t.guest(ROOT_JOB, root=tree, initramfs=False, on_reset="reboot").start()
+    guest = t.guest(ROOT_JOB, root=tree, initramfs=None, on_reset="reboot").start()
     t.end(guest)
     t.equal("its root", guest.facts("root"), ["rootfs virtiofs rw"] * 2)
     t.equal("what it reads", guest.facts("sum"), [f"{md5(tree + '/bin/busybox')} -"] * 2)
