@@ -27,6 +27,7 @@ static const struct {
 	const char *name;
 	int nr;
 } young_calls[] = {
+	{ "cachestat", 451 },
 	{ "fchmodat2", 452 },
 };
 

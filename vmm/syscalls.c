@@ -127,14 +127,15 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("tgkill", ON_DEVICE | ON_POOL, IF_ARG(2, SIGUSR1)),
 
 	/* ---- memory of guests ---- */
-	MAY("memfd_create", ON_DEVICE),
-	MAY("ftruncate", ON_DEVICE),
+	MAY("memfd_create", ON_DEVICE | ON_POOL),
+	MAY("ftruncate", ON_DEVICE | ON_POOL),
 	MAY("fallocate", ON_MAIN),
 	/* Windows: which files are behind them, and how long they are. */
 	MAY("fcntl", ON_LOOP, IF_ARG(1, F_DUPFD_CLOEXEC)),
 	MAY("dup3", ON_LOOP),
 	MAY("newfstatat", ON_DEVICE),
-	MAY("mincore", ON_MAIN | ON_WORK),
+	MAY("mincore", ON_MAIN | ON_WORK | ON_POOL),
+	MAY("cachestat", ON_POOL),
 	MAY("pread64", ON_MAIN | ON_POOL),
 
 	/* ---- the control socket, events, the console ---- */
