@@ -320,9 +320,12 @@ bool window_mend(struct window *w, uint64_t off)
 bool window_look(struct window *w)
 {
 	struct window_map any;
+	bool mended;
 
 	mutex_guard(&w->mending);
-	if (window_look_at_files(w, true) | window_look_at_pages(w))
+	mended = window_look_at_files(w, true);
+	mended |= window_look_at_pages(w);
+	if (mended)
 		window_say(w);
 	return window_next(w, 0, &any);
 }
