@@ -712,22 +712,14 @@ static void test_threads(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_empty),
-		UNIT(test_refused),
-		UNIT(test_map),
-		UNIT(test_replace),
-		UNIT(test_cut_file),
-		UNIT(test_look),
-		UNIT(test_grew),
-		UNIT(test_past_end),
-		UNIT(test_scrap),
-		UNIT(test_zeroes_are_bounded),
-		UNIT(test_many_files),
-		UNIT(test_look_at_pages),
-		UNIT(test_broken_device),
-		UNIT(test_vcpus),
-		UNIT(test_limits),
-		UNIT(test_held),
+		UNIT(test_empty),	  UNIT(test_refused),
+		UNIT(test_map),		  UNIT(test_replace),
+		UNIT(test_cut_file),	  UNIT(test_look),
+		UNIT(test_grew),	  UNIT(test_past_end),
+		UNIT(test_scrap),	  UNIT(test_zeroes_are_bounded),
+		UNIT(test_many_files),	  UNIT(test_look_at_pages),
+		UNIT(test_broken_device), UNIT(test_vcpus),
+		UNIT(test_limits),	  UNIT(test_held),
 		UNIT(test_threads),
 	};
 
