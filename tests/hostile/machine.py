@@ -26,6 +26,7 @@ CLONE_NEWNS = 0x20000
 HOST_PORT = 5000
 GOOD = b"whole" + bytes(200000)
 SLOW_OPS = 200  # a second, of devices with a limit
+GIVEN_UP = 3    # exit status
 ANSWER = 60     # seconds, for what takes a loaded machine none
 
 
@@ -274,6 +275,8 @@ class Machine:
         if kind:
             print("# monitor: exit status", self.process.poll(), self.guest.last_words)
             print("# " + "\n# ".join(self.errors().splitlines()[-60:]), flush=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(3 if kind else 0)     # it may be about to end
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -297,6 +300,10 @@ class Machine:
     def errors(self):
         with open(self.log, encoding="utf-8", errors="replace") as f:
             return f.read()
+
+    def was_given_up(self):
+        """The guest has hit itself, so that it runs what no processor can."""
+        return self.process.poll() == GIVEN_UP and "KVM gave up on the guest" in self.errors()
 
     def check_alive(self):
         status = self.process.poll()
