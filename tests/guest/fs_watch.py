@@ -220,8 +220,9 @@ def opened_outside(text, tree):
         if name == "close" and not (fd and fd[0] in by_handle):
             continue    # opened before
         by_handle.discard(fd and fd[0])
-        if name == "open_by_handle_at" and result.isdecimal():
-            by_handle.add(result)    # named where it is used
+        made = re.match(r"\d+", result)
+        if name == "open_by_handle_at" and made:
+            by_handle.add(made[0])    # named where it is used: not by every strace here
         strings = re.findall(r'"((?:[^"\\]|\\.)*)"', words) if name not in (
             "preadv2", "pwritev2", "getdents64") else []
         paths = strings[PATHS_OF.get(name, 0):][:2 if "rename" in name or "link" in name else 1]
