@@ -157,12 +157,15 @@ def ping(t, guest, words, net=0, host=1, what="ping"):
 
 
 def iperf(t, guest, words="", net=0, seconds=2, what=None):
-    """What the receivers got must be something, in each direction there is."""
-    what = what or f"iperf3 {words}"
-    text = guest.do(f"iperf3 -f k -c {address(net, 1)} -t {seconds} {words} 2>&1 "
-                    "| grep -E 'sender|receiver|error'", seconds + 60)
-    # Of several streams their sum.
-    found = re.findall(r"^\[SUM\].*?([\d.]+) Kbits/sec.*receiver", text, re.M) or \
-        re.findall(r"([\d.]+) Kbits/sec.*receiver", text)
+    """What the receivers got must be something, in each direction there is. An
+    emulated host may take seconds until a first segment is there: then for longer."""
+    for times in (1, 4, 16):
+        text = guest.do(f"iperf3 -f k -c {address(net, 1)} -t {seconds * times} {words} 2>&1 "
+                        "| grep -E 'sender|receiver|error'", seconds * times + 60)
+        # Of several streams their sum.
+        found = re.findall(r"^\[SUM\].*?([\d.]+) Kbits/sec.*receiver", text, re.M) or \
+            re.findall(r"([\d.]+) Kbits/sec.*receiver", text)
+        if "error" in text or all(float(one) > 0 for one in found):
+            break
     t.check(len(found) == 1 + ("--bidir" in words) and "error" not in text and
-            all(float(one) > 0 for one in found), f"{what}: {text.strip()}")
+            all(float(one) > 0 for one in found), f"{what or 'iperf3 ' + words}: {text.strip()}")
