@@ -3,8 +3,8 @@
 /*
  * One lock, held for a few instructions at a time. A job is in its owner's list
  * while as many jobs are admitted as may be, then in the pool's queue, then on a
- * thread. A thread is only started when the queue holds more
- * jobs than there are threads without one.
+ * thread. A thread is only started when the queue holds more jobs than there are
+ * threads without one.
  */
 #include "vmm/pool.h"
 
