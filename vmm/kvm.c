@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
+#include "vmm/kept.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 #include "vmm/vcpu.h"
@@ -246,11 +247,11 @@ int kvm_open(struct kvm *kvm, struct error *err)
 {
 	int size;
 
-	kvm->fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	kvm->fd = kept_open(KEPT_KVM);
 	if (kvm->fd < 0)
 		return error_set(
-			err, errno, "/dev/kvm: %s; %s", strerror(errno),
-			errno == EACCES
+			err, kvm->fd, "/dev/kvm: %s; %s", strerror(-kvm->fd),
+			kvm->fd == -EACCES
 				? "join the group that owns it (usually kvm) or run as root"
 				: "load the module kvm-intel or kvm-amd; --check-host tells more");
 	if (ioctl(kvm->fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)

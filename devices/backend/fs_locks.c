@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "vmm/kept.h"
 #include "vmm/util.h"
 
 /*
@@ -163,14 +164,18 @@ static int holder_create(struct fs_tree *t, struct fs_inode *inode,
 /* What the kernel has of a description, or `most` where it does not say. */
 static uint32_t ranges_count(int fd, uint32_t most)
 {
+	cleanup_fd int dir = kept_open(KEPT_FDINFO_DIR);
 	char text[256];
 	uint32_t nr = 0;
 	FILE *f;
 
-	snprintf(text, sizeof(text), "/proc/self/fdinfo/%d", fd);
-	f = fopen(text, "re");
-	if (!f)
+	snprintf(text, sizeof(text), "%d", fd);
+	fd = openat(dir, text, O_RDONLY | O_CLOEXEC);
+	f = fd < 0 ? NULL : fdopen(fd, "r");
+	if (!f) {
+		close_fd(&fd);
 		return most;
+	}
 	while (fgets(text, sizeof(text), f))
 		nr += !strncmp(text, "lock:", 5);
 	fclose(f);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "vmm/kept.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -110,10 +111,10 @@ int fs_tree_open(struct fs_tree **result, const struct fs_tree_config *config,
 	t->root = -1;
 	t->clone = -1;
 	tree_init_locks(t);
-	t->proc = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	t->proc = kept_open(KEPT_FD_DIR);
 	if (t->proc < 0)
-		r = error_set(err, errno, "/proc/self/fd: %s; mount /proc",
-			      error_text(errno));
+		r = error_set(err, t->proc, "/proc/self/fd: %s; mount /proc",
+			      error_text(-t->proc));
 	else
 		r = tree_open_root(t, config, err);
 	if (!r)

@@ -3,12 +3,14 @@
 #include "devices/backend/fs_tree.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "vmm/kept.h"
 #include "vmm/util.h"
 
 /*
@@ -23,17 +25,30 @@
 #define XATTR_NAME_LEN 255
 #define XATTR_CAPS "security.capability"
 
-/* "/proc/self/fd/N": what an O_PATH descriptor is open for. */
+/* A path to what an O_PATH descriptor is open for, good for this thread. */
 struct xattr_path {
 	char text[32];
 };
 
-static struct xattr_path xattr_path(int fd)
+/* Where there is no /proc: the calling thread works in the directory of
+ * descriptors from now on. */
+static int xattr_go_there(const struct fs_tree *t)
 {
-	struct xattr_path path;
+	static _Thread_local bool is_there;
 
-	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d", fd);
-	return path;
+	if (!is_there && (unshare(CLONE_FS) || fchdir(t->proc)))
+		return -errno;
+	is_there = true;
+	return 0;
+}
+
+static int xattr_path(const struct fs_tree *t, int fd, struct xattr_path *path)
+{
+	bool bare = kept_is_there(KEPT_FD_DIR);
+
+	snprintf(path->text, sizeof(path->text),
+		 bare ? "%d" : "/proc/self/fd/%d", fd);
+	return bare ? xattr_go_there(t) : 0;
 }
 
 static bool begins(const char *s, const char *with)
@@ -105,8 +120,11 @@ static int xattr_get(struct fs_tree *t, uint64_t nodeid, struct xattr_use *x)
 {
 	int r = fs_node_get(t, nodeid, &x->inode, &x->ref);
 
-	if (!r)
-		x->path = xattr_path(x->ref.fd);
+	if (r)
+		return r;
+	r = xattr_path(t, x->ref.fd, &x->path);
+	if (r)
+		fs_node_put(t, x->inode, &x->ref);
 	return r;
 }
 
@@ -245,10 +263,13 @@ int fs_removexattr(struct fs_tree *t, uint64_t nodeid, const char *name)
 
 void fs_xattr_drop_caps(const struct fs_tree *t, struct fs_inode *inode, int fd)
 {
+	struct xattr_path path;
+
 	if (t->config.xattr != FS_XATTR_MAP ||
 	    !(atomic_load_explicit(&inode->flags, memory_order_relaxed) &
 	      FS_INODE_CAPS))
 		return;
 	atomic_fetch_and(&inode->flags, (uint16_t)~FS_INODE_CAPS);
-	removexattr(xattr_path(fd).text, XATTR_HIDDEN XATTR_CAPS);
+	if (!xattr_path(t, fd, &path))
+		removexattr(path.text, XATTR_HIDDEN XATTR_CAPS);
 }

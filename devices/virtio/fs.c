@@ -243,6 +243,8 @@ static const struct syscall_rule fs_syscalls[] = {
 	MAY("connect", ON_POOL),
 	MAY("copy_file_range", ON_OWN | ON_POOL),
 	MAY("fallocate", ON_OWN | ON_POOL),
+	/* To the directory of descriptors, where there is no /proc. */
+	MAY("fchdir", ON_OWN | ON_POOL),
 	MAY("fchmod", ON_OWN | ON_POOL),
 	MAY("fchmodat", ON_OWN | ON_POOL),
 	MAY("fchmodat2", ON_OWN | ON_POOL),
