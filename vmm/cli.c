@@ -60,6 +60,13 @@ static int cli_apply_serial(struct run_config *rc, const struct cli_entry *e,
 	return r;
 }
 
+static int cli_apply_jail(struct run_config *rc, const struct cli_entry *e,
+			  const char *value, struct error *err)
+{
+	rc->jail.on = true;
+	return *value ? param_parse(e->opt.set, &rc->jail, value, err) : 0;
+}
+
 static int cli_apply_device(struct run_config *rc, const struct cli_entry *e,
 			    const char *value, struct error *err)
 {
@@ -181,6 +188,8 @@ static const struct cli_entry cli_table[] = {
 	{ SET("event-monitor", "Process", event_params, event_monitor) },
 	{ PROCESS_PARAM("log-file") },
 	{ PROCESS_PARAM("seccomp") },
+	{ SET("jail", "Process", jail_params, jail), .opt.bare = true,
+	  .apply = cli_apply_jail },
 	{ FLAG("verbose", 'v', RUN_VM,
 	       "log more: -v information, -vv debugging, -vvv every access of "
 	       "the guest to a device") },
@@ -275,7 +284,8 @@ static bool cli_takes_value(const struct cli_entry *e)
 }
 
 /* The value of an option: behind '=', or the next word unless that is an
- * option of ours. NULL with a message when there is none. */
+ * option of ours; "" of one that may stand alone. NULL with a message when there
+ * is none. */
 static const char *cli_value(struct cli_words *words, const struct cli_entry *e,
 			     const char *word, struct error *err)
 {
@@ -286,8 +296,11 @@ static const char *cli_value(struct cli_words *words, const struct cli_entry *e,
 	if (equals)
 		return equals + 1;
 	if (words->next < words->argc &&
-	    !cli_find_name(words->argv[words->next], &other))
+	    !cli_find_name(words->argv[words->next], &other) &&
+	    !(e->opt.bare && words->argv[words->next][0] == '-'))
 		return words->argv[words->next++];
+	if (e->opt.bare)
+		return "";
 	cli_value_text(&e->opt, look, sizeof(look));
 	error_set(err, EINVAL, "--%s: has no value; write --%s %s", e->opt.name,
 		  e->opt.name, look);
@@ -368,6 +381,7 @@ int cli_parse(struct run_config *rc, int argc, char **argv, struct error *err)
 	param_defaults(&process_params, rc);
 	param_defaults(&api_params, &rc->api_socket);
 	param_defaults(&event_params, &rc->event_monitor);
+	param_defaults(&jail_params, &rc->jail);
 	if (argc < 2)
 		rc->mode = RUN_HELP;
 	while (words.next < argc) {
@@ -388,6 +402,7 @@ void run_config_free(struct run_config *rc)
 	vm_config_free(&rc->vm);
 	param_free(&api_params, &rc->api_socket);
 	param_free(&event_params, &rc->event_monitor);
+	param_free(&jail_params, &rc->jail);
 	param_free(&process_params, rc);
 }
 
@@ -395,11 +410,17 @@ void run_config_free(struct run_config *rc)
 
 void cli_value_text(const struct cli_option *opt, char *buf, size_t len)
 {
+	char text[192];
+
 	buf[0] = '\0';
 	if (opt->param)
 		param_value_text(opt->param, buf, len);
 	else if (opt->set)
 		param_set_text(opt->set, buf, len);
+	if (opt->bare) {
+		snprintf(text, sizeof(text), "%s", buf);
+		snprintf(buf, len, "[%s]", text);
+	}
 }
 
 void cli_options_visit(void (*visit)(const struct cli_option *opt, void *arg),

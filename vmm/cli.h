@@ -8,6 +8,7 @@
 
 #include "vmm/config.h"
 #include "vmm/error.h"
+#include "vmm/jail_params.h"
 #include "vmm/param.h"
 
 /* What the process is to do; the VM is one part of it. */
@@ -36,6 +37,7 @@ struct run_config {
 	char *log_file; /* owned; NULL: stderr */
 	unsigned int verbosity; /* count of -v */
 	int seccomp; /* enum confine_mode */
+	struct jail_config jail;
 	struct vm_config vm;
 };
 
@@ -68,6 +70,7 @@ struct cli_option {
 	const struct param *param;
 	const struct param_set *set;
 	bool repeats; /* each time adds one, and takes several words */
+	bool bare; /* may stand alone, without a value */
 };
 
 /* Call visit() for every option in the order of --help. What opt points to

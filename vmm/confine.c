@@ -92,6 +92,8 @@ static void confine_on_signal(int sig, siginfo_t *si,
 		t.len = 0;
 	signal(sig, SIG_DFL);
 	raise(sig);
+	/* The first process of a namespace does not die of signals from there. */
+	_exit(128 + sig);
 }
 
 /* ---- filters ---- */

@@ -21,6 +21,8 @@
 #include "vmm/confine_table.h"
 #include "vmm/error.h"
 #include "vmm/events.h"
+#include "vmm/jail.h"
+#include "vmm/jail_outside.h"
 #include "vmm/log.h"
 #include "vmm/loop.h"
 #include "vmm/machine.h"
@@ -162,11 +164,9 @@ static int process_boot(struct process *p, struct error *err)
 {
 	int r;
 
-	if (!p->rc->vm.kernel)
+	if (p->machine.state != MACHINE_CREATED)
 		return 0;
-	r = machine_create(&p->machine, &p->rc->vm, err);
-	if (!r)
-		r = machine_boot(&p->machine, err);
+	r = machine_boot(&p->machine, err);
 	p->boots = r == MACHINE_LATER;
 	return p->boots ? 0 : r;
 }
@@ -221,6 +221,15 @@ static int process_run_vm(struct process *p, struct error *err)
 	r = process_watch_signals(p, err);
 	if (!r)
 		r = process_open_api(p, err);
+	if (!r && p->rc->jail.on && p->rc->vm.kernel)
+		r = error_set(
+			err, ENOTSUP,
+			"--jail: has no files: make the machine by --api-socket, with descriptors");
+	/* The serial port may be a terminal, or a file. */
+	if (!r && p->rc->vm.kernel)
+		r = machine_create(&p->machine, &p->rc->vm, err);
+	if (!r)
+		r = jail_enter(&p->rc->jail, err);
 	if (!r)
 		r = process_confine(p, err);
 	if (!r)
@@ -292,7 +301,8 @@ static enum exit_status process_run(struct run_config *rc, struct error *err)
 	default:
 		break;
 	}
-	if (process_open_log(rc, err) || process_run_vm(&p, err)) {
+	if (jail_begin(&rc->jail, err) || process_open_log(rc, err) ||
+	    process_run_vm(&p, err)) {
 		fprintf(stderr, "vmm: %s\n", err->msg);
 		p.status = EXIT_ERROR;
 	}

@@ -272,6 +272,34 @@ static void test_bad_values(void **state)
 }
 
 /* A descriptor has one owner, who closes it. */
+static void test_jail(void **state)
+{
+	struct fixture *fx = *state;
+
+	parse_ok(fx, "--kernel", "FILE");
+	assert_false(fx->rc.jail.on);
+	parse_ok(fx, "--kernel", "FILE", "--jail");
+	assert_true(fx->rc.jail.on);
+	parse_ok(fx, "--jail", "--kernel", "FILE");
+	assert_true(fx->rc.jail.on);
+	assert_non_null(fx->rc.vm.kernel);
+	parse_ok(fx, "--jail", "-v", "--kernel", "FILE");
+	assert_int_equal(fx->rc.verbosity, 1);
+	parse_ok(fx, "--kernel", "FILE", "--jail=user=a,pid=on", "--jail",
+		 "newnet=on,nofile=64,fsize=2G");
+	assert_string_equal(fx->rc.jail.user, "a");
+	assert_true(fx->rc.jail.pid);
+	assert_true(fx->rc.jail.newnet);
+	assert_int_equal(fx->rc.jail.nofile, 64);
+	assert_int_equal(fx->rc.jail.fsize, 2 * GIB);
+	parse_bad(fx, "--jail nofile=63", "--kernel", "FILE", "--jail",
+		  "nofile=63");
+	parse_bad(fx, "uid", "--kernel", "FILE", "--jail", "uid=0");
+	/* Others need their value, whatever comes next. */
+	parse_bad(fx, "--cpus: has no value", "--kernel", "FILE", "--cpus",
+		  "--jail");
+}
+
 static void test_descriptors(void **state)
 {
 	struct fixture *fx = *state;
@@ -369,6 +397,7 @@ int main(void)
 		TEST(test_values_missing),
 		TEST(test_bad_values),
 		TEST(test_descriptors),
+		TEST(test_jail),
 		TEST(test_too_many_devices),
 		cmocka_unit_test(test_help),
 	};

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "vmm/api/json_peer.h"
+#include "vmm/jail_outside.h"
 #include "vmm/log.h"
 #include "vmm/stats.h"
 #include "vmm/util.h"
@@ -173,7 +174,7 @@ static int route_ping(struct api_call *c)
 	api_reply_json(c->reply, 200,
 		       json_pack("{s:s,s:s,s:I,s:[]}", "build_version", build,
 				 "version", c->api->version, "pid",
-				 (json_int_t)getpid(), "features"));
+				 (json_int_t)jail_pid(), "features"));
 	return 0;
 }
 

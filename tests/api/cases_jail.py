@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The jail, as the host sees it from outside: of root, and of a user. What a
+machine needs comes by descriptor."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from cases import MIB, check, check_chain
+
+# One who may use /dev/kvm, without a group here that owns it: a node of its own,
+# in a namespace where nobody else sees it.
+AS_USER = """
+mount --make-rprivate / && mount -t tmpfs -o mode=755 tmpfs "$1" && mknod "$1/kvm" c $2 &&
+chmod 666 "$1/kvm" && mount --bind "$1/kvm" /dev/kvm || exit 77
+shift 2
+exec setpriv --reuid 1000 --regid 1000 --clear-groups "$@"
+"""
+# Of whom nobody can look at the memory, leaks cannot be searched.
+ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
+SPACES = ("user", "mnt", "ipc", "uts", "net", "pid")
+
+
+def words_of_user(base):
+    private = os.path.join(base, "private")
+    os.mkdir(private)
+    node = os.stat("/dev/kvm").st_rdev
+    return ["unshare", "-m", "sh", "-c", AS_USER, "sh", private,
+            f"{os.major(node)} {os.minor(node)}"]
+
+
+def program_for_all(context, base):
+    """Where another user can come."""
+    os.chmod(base, 0o777)
+    return shutil.copy(context.program, base)
+
+
+class Jailed:
+    """A monitor in a jail, its control socket, and the process that is inside."""
+
+    def __init__(self, context, words="", user=False, more=()):
+        self.stack = contextlib.ExitStack()
+        base = self.stack.enter_context(tempfile.TemporaryDirectory(prefix="vmm-jail-"))
+        path = os.path.join(base, "api.sock")
+        program = program_for_all(context, base)
+        argv = [program, "--api-socket", path, *more, *(["--jail", words] if words
+                                                        else ["--jail"])]
+        if user:
+            argv = words_of_user(base) + argv
+        self.context = context
+        self.base = base
+        try:
+            wrapped = _Program(context, argv[0])
+            self.monitor = self.stack.enter_context(
+                wrapped.monitor(*argv[1:], path=path, env=ENVIRONMENT))
+            self.client = self.stack.enter_context(context.client(self.monitor))
+            # Its socket is there before it is in the jail.
+            check(self.client.request("GET", "vmm.ping"), 200)
+        except BaseException:
+            self.stack.close()
+            raise
+        self.outside = self.monitor.process.pid
+        self.pid = only_child(self.outside) if "pid=on" in words else self.outside
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return self.stack.__exit__(*error)
+
+    def boot(self, **more):
+        fds = []
+        with open(self.context.guest, "rb") as kernel, \
+                open(self.context.disk.name, "r+b") as disk:
+            config = self.context.config(payload={"kernel_fd": 0}, disks=[{"fd": 1}])
+            fds = [kernel.fileno(), disk.fileno()]
+            check(self.client.request("PUT", "vm.create", {**config, **more}, fds), 204)
+        check(self.client.request("PUT", "vm.boot"), 204)
+
+    def proc(self, name):
+        with open(f"/proc/{self.pid}/{name}", encoding="ascii") as f:
+            return f.read()
+
+    def tasks(self):
+        """What the kernel says of each thread."""
+        folder = f"/proc/{self.pid}/task"
+        return [status_of(f"{folder}/{task}/status") for task in os.listdir(folder)]
+
+    def limit(self, name):
+        line = next(li for li in self.proc("limits").splitlines() if li.startswith(name))
+        return line[len(name):].split()[:2]
+
+    def own_spaces(self):
+        return {s for s in SPACES if os.readlink(f"/proc/{self.pid}/ns/{s}") !=
+                os.readlink(f"/proc/self/ns/{s}")}
+
+
+class _Program:
+    """A context whose monitor is another program."""
+
+    def __init__(self, context, program):
+        self.context = context
+        self.program = program
+
+    def monitor(self, *arguments, **popen):
+        return type(self.context).monitor(self, *arguments, **popen)
+
+
+def status_of(path):
+    with open(path, encoding="ascii") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+def only_child(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        children = f.read().split()
+    assert len(children) == 1, children
+    return int(children[0])
+
+
+def check_jail(jailed, uid):
+    """What holds in every jail."""
+    root = f"/proc/{jailed.pid}/root"
+    assert os.listdir(root) == [], os.listdir(root)
+    assert os.statvfs(root).f_flag & os.ST_RDONLY
+    try:
+        os.mkdir(f"{root}/new")
+        raise AssertionError("the root can be written to")
+    except OSError:
+        pass
+    mounts = jailed.proc("mountinfo").splitlines()
+    assert len(mounts) == 1 and " / / ro,nosuid,nodev,noexec," in mounts[0], mounts
+    assert {"mnt", "ipc", "uts"} <= jailed.own_spaces(), jailed.own_spaces()
+    for task in jailed.tasks():
+        name = task["Name"]
+        assert task["Uid"].split() == [str(uid)] * 4, (name, task["Uid"])
+        assert task["NoNewPrivs"] == "1", name
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            assert int(task[kind], 16) == 0, (name, kind, task[kind])
+    assert jailed.limit("Max core file size") == ["0", "0"]
+    # Not of the user: nobody but root looks into it.
+    assert os.stat(f"/proc/{jailed.pid}/fd").st_uid == 0
+
+
+# What a directory that is handed over gives away: all that is open, in each jail,
+# and whether ".." of one leads out of it.
+def check_descriptors(jailed):
+    folder = f"/proc/{jailed.pid}/fd"
+    for fd in os.listdir(folder):
+        name = os.readlink(f"{folder}/{fd}")
+        if os.path.isdir(f"{folder}/{fd}") and not name.startswith("/proc"):
+            continue
+        assert not os.path.isdir(f"{folder}/{fd}") or \
+            os.path.samefile(f"{folder}/{fd}", f"{folder}/{fd}/.."), name
+
+
+def end_by_signal(jailed):
+    jailed.monitor.process.send_signal(signal.SIGTERM)
+    assert jailed.monitor.process.wait(20) == 0, jailed.monitor.errors()
+
+
+def test_jail(context):
+    with Jailed(context) as jailed:
+        check_jail(jailed, os.geteuid())
+        jailed.boot()
+        check_jail(jailed, os.geteuid())
+        with open(jailed.monitor.file("more", MIB), "r+b") as disk:
+            check(jailed.client.request("PUT", "vm.add-disk", {"fd": 0, "id": "more"},
+                                        [disk.fileno()]), 200)
+        check_jail(jailed, os.geteuid())
+        end_by_signal(jailed)
+
+
+def test_jail_of_user(context):
+    with Jailed(context, user=True) as jailed:
+        assert "user" in jailed.own_spaces()
+        with open(f"/proc/{jailed.pid}/uid_map", encoding="ascii") as f:
+            assert f.read().split() == ["1000", "1000", "1"]
+        jailed.boot()
+        check_jail(jailed, 1000)
+        end_by_signal(jailed)
+
+
+def test_jail_becomes_user(context):
+    with Jailed(context, "user=1234,group=1235,nofile=512,fsize=1G,memlock=1M") as jailed:
+        jailed.boot()
+        check_jail(jailed, 1234)
+        status = status_of(f"/proc/{jailed.pid}/status")
+        assert status["Gid"].split() == ["1235"] * 4 and not status["Groups"].split(), status
+        assert "user" not in jailed.own_spaces()
+        assert jailed.limit("Max open files") == ["512", "512"]
+        assert jailed.limit("Max file size") == [str(1 << 30)] * 2
+        assert jailed.limit("Max locked memory") == [str(MIB)] * 2
+        end_by_signal(jailed)
+
+
+def check_outside(jailed):
+    status = status_of(f"/proc/{jailed.outside}/status")
+    assert int(status["CapPrm"], 16) == 0 and status["NoNewPrivs"] == "1", status
+    assert os.listdir(f"/proc/{jailed.outside}/fd") == []
+
+
+def test_jail_with_spaces(context):
+    for user in (False, True):
+        with Jailed(context, "newnet=on,pid=on", user=user) as jailed:
+            jailed.boot()
+            check_jail(jailed, 1000 if user else os.geteuid())
+            assert {"net", "pid"} <= jailed.own_spaces(), jailed.own_spaces()
+            check_outside(jailed)
+            assert check(jailed.client.request("GET", "vmm.ping"), 200).json()["pid"] == jailed.pid
+            end_by_signal(jailed)
+
+
+def test_jail_ends_as_it_was_told(context):
+    """The process outside says how the one inside has ended, and does not outlive it."""
+    with Jailed(context, "pid=on") as jailed:
+        jailed.boot()
+        os.kill(jailed.pid, signal.SIGKILL)
+        assert jailed.monitor.process.wait(20) == -signal.SIGKILL
+    with Jailed(context, "pid=on") as jailed:
+        jailed.boot()
+        with open(f"/proc/{jailed.pid}/status", "rb") as inside:
+            jailed.monitor.process.kill()
+            jailed.monitor.process.wait()
+            jailed.monitor.wait_for(lambda: gone(inside))
+    with Jailed(context, "pid=on") as jailed:
+        jailed.boot()
+        check(jailed.client.request("PUT", "vmm.shutdown"), 200)
+        assert jailed.monitor.process.wait(20) == 0
+
+
+def gone(status):
+    """The process that the file is of has ended."""
+    try:
+        status.seek(0)
+        return b"State:\tZ" in status.read()
+    except ProcessLookupError:
+        return True
+
+
+def refuse(context, words, *texts, user=False):
+    with tempfile.TemporaryDirectory(prefix="vmm-jail-") as base:
+        argv = [program_for_all(context, base), "--api-socket", os.path.join(base, "api.sock"),
+                "--jail", words]
+        done = subprocess.run((words_of_user(base) if user else []) + argv, env=ENVIRONMENT,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60, check=False)
+    assert done.returncode == 1, (words, done)
+    for text in ("vmm: --jail", *texts):
+        assert text in done.stderr, (text, done.stderr)
+
+
+def test_jail_that_cannot_be(context):
+    refuse(context, "user=nobody-knows", "user=nobody-knows", "/etc/passwd")
+    refuse(context, "group=nobody-knows", "group=nobody-knows", "/etc/group")
+    refuse(context, "user=123456", "user=123456", "add group=")
+    refuse(context, "cgroup=/nowhere", "cgroup=/nowhere", "No such file", "control group")
+    refuse(context, "newnet=maybe", "newnet=maybe")
+    refuse(context, "nofile=1000000000", "nofile=1000000000", "give no more")
+    refuse(context, "user=1234,group=1234", "only root", user=True)
+    refuse(context, "pid=on,user=1234,group=1234", "only root", user=True)
