@@ -556,24 +556,33 @@ const char *vm_config_option(const struct vm_config *vc, unsigned int i)
 
 /* ---- checks ---- */
 
-int config_check_file(const char *option, const char *path, int fd,
+int config_file_unfit(const char *option, const char *path, int code,
 		      struct error *err)
 {
 	struct error_value shown = error_value(path ? path : "fd");
 	const char *what = option[0] == 'i' ? "an" : "a";
+
+	if (code)
+		return error_set(
+			err, code,
+			"--%s %s: %s; give the path of %s %s that can be read",
+			option, shown.text, error_text(code), what, option);
+	return error_set(err, EINVAL,
+			 "--%s %s: is not a plain file; give the path of %s %s",
+			 option, shown.text, what, option);
+}
+
+int config_check_file(const char *option, const char *path, int fd,
+		      struct error *err)
+{
 	struct stat st;
+	int r = 0;
 
 	if (fd < 0 ? stat(path, &st) || access(path, R_OK) : fstat(fd, &st))
-		return error_set(
-			err, errno,
-			"--%s %s: %s; give the path of %s %s that can be read",
-			option, shown.text, strerror(errno), what, option);
-	if (!S_ISREG(st.st_mode))
-		return error_set(
-			err, EINVAL,
-			"--%s %s: is not a plain file; give the path of %s %s",
-			option, shown.text, what, option);
-	return 0;
+		r = errno;
+	if (!r && S_ISREG(st.st_mode))
+		return 0;
+	return config_file_unfit(option, path, r, err);
 }
 
 int vm_config_check(const struct vm_config *vc, struct error *err)

@@ -151,6 +151,9 @@ const char *vm_config_option(const struct vm_config *vc, unsigned int i);
  * that is not -1. Asks the host. Any thread. -errno with a message. */
 int config_check_file(const char *option, const char *path, int fd,
 		      struct error *err);
+/* Say that it is not: code, an errno, or 0: it is no plain file. -errno. */
+int config_file_unfit(const char *option, const char *path, int code,
+		      struct error *err);
 /* What one option cannot say alone: a kernel is given, files are there. Asks
  * the host. -errno with a message. */
 int vm_config_check(const struct vm_config *vc, struct error *err);

@@ -80,6 +80,13 @@ const char *error_text(int code)
 		return "too many open files; raise the limit (ulimit -n)";
 	case ENFILE:
 		return "too many open files on this host; raise fs.file-max";
+	/* What the opener may say (vmm/opener.h). */
+	case ENOLINK:
+		return "the process that opens files for this one has ended; start both again";
+	case ENOANO:
+		return "nothing is opened by its path with --no-opener; pass an open descriptor";
+	case EXDEV:
+		return "it is not beneath a directory of --allow";
 	}
 	return strerror(code);
 }

@@ -27,6 +27,7 @@
 #include "vmm/loop.h"
 #include "vmm/machine.h"
 #include "vmm/nowait.h"
+#include "vmm/opener.h"
 #include "vmm/pool.h"
 #include "vmm/thread.h"
 #include "vmm/util.h"
@@ -46,6 +47,7 @@ struct process {
 	struct run_config *rc;
 	struct loop *loop;
 	struct loop_fd signals;
+	struct loop_fd opener;
 	struct events *events;
 	struct machine machine;
 	struct api api;
@@ -134,6 +136,26 @@ static int process_watch_signals(struct process *p, struct error *err)
 	return loop_fd_add(p->loop, &p->signals, EPOLLIN);
 }
 
+/* What was opened stays open, and the guest goes on. */
+static void process_on_opener(struct loop_fd *lf, uint32_t events unused_param)
+{
+	loop_fd_del(lf);
+	opener_end();
+	log_error("%s", error_text(ENOLINK));
+}
+
+static int process_watch_opener(struct process *p, struct error *err)
+{
+	int r;
+
+	p->opener.fd = opener_fd();
+	p->opener.on_event = process_on_opener;
+	if (p->opener.fd < 0)
+		return 0;
+	r = loop_fd_add(p->loop, &p->opener, EPOLLIN);
+	return r ? error_set(err, r, "epoll: %s", error_text(-r)) : 0;
+}
+
 /* The control socket and the event stream, as far as they are asked for. */
 static int process_open_api(struct process *p, struct error *err)
 {
@@ -220,6 +242,8 @@ static int process_run_vm(struct process *p, struct error *err)
 	p->api.version = VMM_VERSION;
 	r = process_watch_signals(p, err);
 	if (!r)
+		r = process_watch_opener(p, err);
+	if (!r)
 		r = process_open_api(p, err);
 	if (!r && p->rc->jail.on && p->rc->vm.kernel)
 		r = error_set(
@@ -243,6 +267,7 @@ static int process_run_vm(struct process *p, struct error *err)
 	held = !machine_fini(&p->machine);
 	events_emit(p->events, "vmm", "shutdown", NULL);
 	events_close(p->events);
+	loop_fd_del(&p->opener);
 	loop_fd_del(&p->signals);
 	close_fd(&p->signals.fd);
 	p->held = pool_end(PROCESS_END_NS) || held;
@@ -284,6 +309,17 @@ static enum exit_status process_printed(enum exit_status status)
 	return EXIT_ERROR;
 }
 
+/* Before anything is there that the opener should not have. */
+static int process_start_opener(const struct run_config *rc, struct error *err)
+{
+	const struct opener_config oc = {
+		.filters = &confine_filters,
+		.mode = (enum confine_mode)rc->seccomp,
+	};
+
+	return opener_start(&oc, err);
+}
+
 static enum exit_status process_run(struct run_config *rc, struct error *err)
 {
 	struct process p = { .rc = rc, .signals.fd = -1 };
@@ -301,11 +337,12 @@ static enum exit_status process_run(struct run_config *rc, struct error *err)
 	default:
 		break;
 	}
-	if (jail_begin(&rc->jail, err) || process_open_log(rc, err) ||
-	    process_run_vm(&p, err)) {
+	if (jail_begin(&rc->jail, err) || process_start_opener(rc, err) ||
+	    process_open_log(rc, err) || process_run_vm(&p, err)) {
 		fprintf(stderr, "vmm: %s\n", err->msg);
 		p.status = EXIT_ERROR;
 	}
+	opener_end();
 	/* Threads that hang in the host go when the process does. */
 	if (p.held)
 		_exit((int)p.status);

@@ -11,8 +11,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "vmm/log.h"
+#include "vmm/opener.h"
 #include "vmm/pool.h"
 #include "vmm/util.h"
 
@@ -46,19 +48,18 @@ struct opening {
 
 static int opening_open_file(struct opening_item *it, struct error *err)
 {
-	int r;
+	struct opener_found found;
 
-	if (!it->path && it->fd < 0)
+	if (!it->path)
+		return it->fd < 0 ? 0
+				  : config_check_file(it->option, NULL, it->fd,
+						      err);
+	it->fd = opener_open(OPENER_FILE, it->path, OPENER_READ, &found);
+	if (it->fd >= 0)
 		return 0;
-	r = config_check_file(it->option, it->path, it->fd, err);
-	if (r)
-		return r;
-	if (it->path)
-		it->fd = open(it->path, O_RDONLY | O_CLOEXEC);
-	if (it->fd < 0)
-		return error_set(err, errno, "--%s %s: %s", it->option,
-				 error_value(it->path).text, error_text(errno));
-	return 0;
+	return config_file_unfit(
+		it->option, it->path,
+		found.mode && !S_ISREG(found.mode) ? 0 : -it->fd, err);
 }
 
 static int opening_open_device(struct opening_item *it, struct error *err)
@@ -81,6 +82,7 @@ static void opening_run(struct pool_job *job)
 					     : opening_open_file(&o->items[i],
 								 &o->err);
 	o->result = r;
+	opener_leave();
 }
 
 static void opening_close(struct pool_job *job)

@@ -16,7 +16,9 @@ enum syscall_thread {
 	ON_NETNS = 1u << 6, /* a call in another network namespace */
 	ON_SPAWN = 1u << 7, /* that starts the others */
 	ON_LOOP = ON_MAIN | ON_IO | ON_OWN,
-	ON_ALL = (1u << 8) - 1u,
+	ON_MONITOR = (1u << 8) - 1u,
+	ON_OPENER = 1u << 8, /* a process of its own (vmm/opener.h) */
+	ON_ALL = ON_MONITOR | ON_OPENER,
 };
 
 /*
@@ -25,7 +27,7 @@ enum syscall_thread {
  */
 struct syscall_rule {
 	char name[20]; /* the kernel's; "": the end of a table */
-	uint8_t on; /* bits of enum syscall_thread */
+	uint16_t on; /* bits of enum syscall_thread */
 	/* Only where these bits of this argument are so; mask 0: always. */
 	uint8_t arg;
 	uint32_t mask;

@@ -18,11 +18,14 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 const struct syscall_role syscall_roles[] = {
-	{ "main", ON_MAIN },   { "vcpu", ON_VCPU },  { "io", ON_IO },
-	{ "pool", ON_POOL },   { "pages", ON_WORK }, { "host", ON_WORK },
-	{ "netns", ON_NETNS }, { "spawn", ON_ALL },  { "", 0 },
+	{ "main", ON_MAIN },	 { "vcpu", ON_VCPU },
+	{ "io", ON_IO },	 { "pool", ON_POOL },
+	{ "pages", ON_WORK },	 { "host", ON_WORK },
+	{ "netns", ON_NETNS },	 { "spawn", ON_MONITOR },
+	{ "opener", ON_OPENER }, { "", 0 },
 };
 
 /* What pthread_create(3) asks of the kernel. */
@@ -30,6 +33,9 @@ const struct syscall_role syscall_roles[] = {
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | \
 	 CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |               \
 	 CLONE_CHILD_CLEARTID)
+
+/* What fork(2) asks of it. */
+#define CLONE_FORK (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD)
 
 /* Those that touch registers and queues: the guest's, and the devices'. */
 #define ON_DEVICE (ON_VCPU | ON_LOOP)
@@ -191,6 +197,29 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("rseq", ON_SPAWN),
 	MAY("prctl", ON_SPAWN, IF_ARG(0, PR_SET_NAME)),
 	MAY("seccomp", ON_SPAWN, IF_ARG(0, SECCOMP_SET_MODE_FILTER)),
+
+	/* ---- asking the opener, and its end ---- */
+	MAY("socketpair", ON_MAIN | ON_POOL, IF_ARG(0, AF_UNIX)),
+	MAY("sendmsg", ON_POOL),
+	MAY("recvmsg", ON_POOL),
+	MAY("wait4", ON_MAIN),
+
+	/* ---- the opener ---- */
+	MAY("openat2", ON_OPENER),
+	MAY("openat", ON_OPENER),
+	MAY("newfstatat", ON_OPENER),
+	MAY("fstatfs", ON_OPENER),
+	MAY("fcntl", ON_OPENER, IF_ARG(1, F_DUPFD_CLOEXEC)),
+	MAY("getcwd", ON_OPENER),
+	MAY("close_range", ON_OPENER),
+	MAY("recvmsg", ON_OPENER),
+	MAY("sendmsg", ON_OPENER),
+	MAY("ppoll", ON_OPENER),
+	MAY("clone", ON_OPENER, IF_ARG(0, CLONE_FORK)),
+	MAY("set_robust_list", ON_OPENER),
+	MAY("wait4", ON_OPENER),
+	MAY("getppid", ON_OPENER),
+	MAY("prctl", ON_OPENER, IF_ARG(0, PR_SET_PDEATHSIG)),
 	{ .name = "" },
 };
 

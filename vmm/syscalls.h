@@ -9,7 +9,7 @@
  * called as its class is. Ends with an empty name. */
 struct syscall_role {
 	char name[16];
-	uint8_t on;
+	uint16_t on;
 };
 extern const struct syscall_role syscall_roles[];
 

@@ -9,6 +9,7 @@
 
 #include "vmm/error.h"
 #include "vmm/loop.h"
+#include "vmm/opener.h"
 #include "vmm/pool.h"
 
 /*
@@ -37,6 +38,7 @@ struct block_image {
 	 * itself; others may hang, and answer from no cache. */
 	bool is_local;
 	bool lock_is_shared; /* with who gave us the descriptor */
+	struct opener_found found; /* as it was opened */
 	char name[256]; /* its path in quotes, for messages */
 	/* For the calls that are made on threads of the pool. */
 	struct pool_owner pool;

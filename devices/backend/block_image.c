@@ -17,7 +17,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/sysmacros.h>
 
 #include "vmm/log.h"
 #include "vmm/util.h"
@@ -72,9 +71,6 @@ static const char *image_open_hint(int r, const struct block_image_config *c)
 				     "readonly=on";
 	case -ENOENT:
 		return "make it first, for example with truncate -s 1G";
-	case -EISDIR:
-	case -ENXIO: /* a socket */
-		return "a disk needs a raw image file or a block device";
 	case -EINVAL:
 		if (c->direct)
 			return "its file system may not know O_DIRECT: use "
@@ -89,12 +85,10 @@ static const char *image_open_hint(int r, const struct block_image_config *c)
 	return "check the path";
 }
 
-/* O_NONBLOCK: a fifo must not make us wait; it is taken off later. */
-static int image_open_flags(const struct block_image_config *config)
+static unsigned int image_open_flags(const struct block_image_config *config)
 {
-	return (config->readonly ? O_RDONLY : O_RDWR) |
-	       (config->direct ? O_DIRECT : 0) | O_CLOEXEC | O_NONBLOCK |
-	       O_NOCTTY;
+	return OPENER_READ | (config->readonly ? 0 : OPENER_WRITE) |
+	       (config->direct ? OPENER_DIRECT : 0);
 }
 
 /* May the descriptor that was given be used as is asked? */
@@ -126,61 +120,6 @@ static int image_check_given(const struct block_image *img,
 	return 0;
 }
 
-/*
- * A file that was given as a descriptor is opened once more: with an open file
- * description of our own, the lock is ours, and O_DIRECT is no business of who
- * gave us the descriptor. Where the file may not be opened any more, all copies
- * of the descriptor share one lock. Returns the descriptor.
- */
-static int image_open_file(struct block_image *img,
-			   const struct block_image_config *config,
-			   struct error *err)
-{
-	const char *path = config->path;
-	int fd = path ? 0 : image_check_given(img, config, err);
-	char given[32];
-
-	if (fd)
-		return fd;
-	snprintf(given, sizeof(given), "/proc/self/fd/%d", config->fd);
-	fd = open(path ? path : given, image_open_flags(config));
-	if (fd >= 0)
-		return fd;
-	if (path)
-		return error_set(err, errno,
-				 "cannot open disk image %s: %s (%s)",
-				 img->name, strerror(errno),
-				 image_open_hint(-errno, config));
-	log_info(
-		"disk image %s: cannot be opened again (%s): its lock holds for all copies of the descriptor together",
-		img->name, strerror(errno));
-	img->lock_is_shared = true;
-	fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0)
-		return error_set(err, errno, "cannot copy disk image %s: %s",
-				 img->name, strerror(errno));
-	return fd;
-}
-
-/* O_DIRECT as asked; never O_NONBLOCK, which io_uring would obey. */
-static int image_set_flags(const struct block_image *img, struct error *err)
-{
-	int old = fcntl(img->fd, F_GETFL);
-	int new = (old & ~(O_NONBLOCK | O_DIRECT)) |
-		  (img->direct ? O_DIRECT : 0);
-
-	/* Its owner can do without times of reads, which a journal would have
-	 * to take in, and which may so wait for the disk. */
-	if (!fcntl(img->fd, F_SETFL, new | O_NOATIME) || old == new ||
-	    !fcntl(img->fd, F_SETFL, new))
-		return 0;
-	return error_set(err, errno,
-			 "disk image %s cannot be used with direct=%s: %s "
-			 "(leave direct as it is opened)",
-			 img->name, img->direct ? "on" : "off",
-			 strerror(errno));
-}
-
 static int image_check_type(struct block_image *img, mode_t mode,
 			    struct error *err)
 {
@@ -206,6 +145,63 @@ static int image_check_type(struct block_image *img, mode_t mode,
 				 "readonly=on",
 				 img->name);
 	return 0;
+}
+
+/*
+ * A file that was given as a descriptor is opened once more: with an open file
+ * description of our own, the lock is ours, and O_DIRECT is no business of who
+ * gave us the descriptor. Where the file may not be opened any more, all copies
+ * of the descriptor share one lock. Returns the descriptor.
+ */
+static int image_open_file(struct block_image *img,
+			   const struct block_image_config *config,
+			   struct error *err)
+{
+	unsigned int flags = image_open_flags(config);
+	const char *path = config->path;
+	int fd = path ? 0 : image_check_given(img, config, err);
+
+	if (fd)
+		return fd;
+	fd = path ? opener_open(OPENER_IMAGE, path, flags, &img->found)
+		  : opener_open_again(config->fd, flags, &img->found);
+	if (fd >= 0)
+		return fd;
+	if (path && fd == -EINVAL && img->found.mode &&
+	    image_check_type(img, img->found.mode, err))
+		return S_ISDIR(img->found.mode) ? -EISDIR : -ENOTBLK;
+	if (path)
+		return error_set(err, fd, "cannot open disk image %s: %s (%s)",
+				 img->name, error_text(-fd),
+				 image_open_hint(fd, config));
+	log_info(
+		"disk image %s: cannot be opened again (%s): its lock holds for all copies of the descriptor together",
+		img->name, error_text(-fd));
+	img->lock_is_shared = true;
+	fd = fcntl(config->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(err, errno, "cannot copy disk image %s: %s",
+				 img->name, strerror(errno));
+	return fd;
+}
+
+/* O_DIRECT as asked; never O_NONBLOCK, which io_uring would obey. */
+static int image_set_flags(const struct block_image *img, struct error *err)
+{
+	int old = fcntl(img->fd, F_GETFL);
+	int new = (old & ~(O_NONBLOCK | O_DIRECT)) |
+		  (img->direct ? O_DIRECT : 0);
+
+	/* Its owner can do without times of reads, which a journal would have
+	 * to take in, and which may so wait for the disk. */
+	if (!fcntl(img->fd, F_SETFL, new | O_NOATIME) || old == new ||
+	    !fcntl(img->fd, F_SETFL, new))
+		return 0;
+	return error_set(err, errno,
+			 "disk image %s cannot be used with direct=%s: %s "
+			 "(leave direct as it is opened)",
+			 img->name, img->direct ? "on" : "off",
+			 strerror(errno));
 }
 
 static int image_lock(const struct block_image *img, struct error *err)
@@ -244,28 +240,6 @@ static int image_lock(const struct block_image *img, struct error *err)
 
 /* ---- geometry ---- */
 
-/* One number from the queue directory of a block device in sysfs, or 0. */
-static uint64_t image_queue_limit(dev_t dev, const char *limit)
-{
-	/* A partition has none of its own; its disk, one above, has. */
-	static const char *const dirs[] = { "", "../" };
-	unsigned long long value = 0;
-	char path[128];
-	FILE *f = NULL;
-
-	for (unsigned int i = 0; !f && i < ARRAY_SIZE(dirs); i++) {
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s",
-			 major(dev), minor(dev), dirs[i], limit);
-		f = fopen(path, "re");
-	}
-	if (!f)
-		return 0;
-	if (fscanf(f, "%llu", &value) != 1)
-		value = 0;
-	fclose(f);
-	return value;
-}
-
 static uint32_t image_block(uint64_t value, uint32_t min, uint32_t max)
 {
 	if (!IS_POW2(value) || value < min || value > max)
@@ -273,8 +247,7 @@ static uint32_t image_block(uint64_t value, uint32_t min, uint32_t max)
 	return (uint32_t)value;
 }
 
-static void image_blockdev_limits(struct block_image *img,
-				  const struct stat *st)
+static void image_blockdev_limits(struct block_image *img)
 {
 	unsigned int physical = 0;
 	int logical = 0;
@@ -289,10 +262,9 @@ static void image_blockdev_limits(struct block_image *img,
 		image_block(physical, img->logical_block, 1u << 20);
 	if (img->direct)
 		img->memory_align = img->logical_block;
-	if (img->readonly ||
-	    !image_queue_limit(st->st_rdev, "discard_max_bytes"))
+	if (img->readonly || !img->found.discard_max)
 		return;
-	granularity = image_queue_limit(st->st_rdev, "discard_granularity");
+	granularity = img->found.discard_granularity;
 	if (granularity < img->logical_block || granularity > UINT32_MAX)
 		granularity = img->logical_block;
 	img->discard_granularity = (uint32_t)granularity;
@@ -486,7 +458,7 @@ static int image_examine(struct block_image *img, struct error *err)
 	img->memory_align = 1;
 	img->is_local = image_is_local(img);
 	if (img->is_blockdev)
-		image_blockdev_limits(img, &st);
+		image_blockdev_limits(img);
 	else
 		image_file_limits(img, &st);
 	image_direct_limits(img);

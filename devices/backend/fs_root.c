@@ -4,25 +4,33 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/kept.h"
 #include "vmm/log.h"
+#include "vmm/opener.h"
 #include "vmm/util.h"
 
 static int tree_open_root(struct fs_tree *t, const struct fs_tree_config *c,
 			  struct error *err)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	struct opener_found found;
 
 	/* A descriptor of our own, whatever the caller's was opened for. */
-	t->root = c->path ? open(c->path, flags) : openat(c->fd, ".", flags);
+	t->root = c->path ? opener_open(OPENER_DIRECTORY, c->path, OPENER_READ,
+					&found)
+			  : openat(c->fd, ".", flags);
 	if (t->root >= 0)
 		return 0;
 	if (c->path)
-		return error_set(err, errno,
+		return error_set(err, t->root,
 				 "path=%s: %s; give a directory of the host",
-				 error_value(c->path).text, error_text(errno));
+				 error_value(c->path).text,
+				 error_text(found.mode && !S_ISDIR(found.mode)
+						    ? ENOTDIR
+						    : -t->root));
 	return error_set(err, errno,
 			 "fd=%d: %s; give a descriptor of a directory", c->fd,
 			 error_text(errno));

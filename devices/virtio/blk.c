@@ -269,8 +269,6 @@ static const struct syscall_rule blk_syscalls[] = {
 	MAY("ioctl", ON_POOL, IF_ARG(1, BLKROGET)),
 	MAY("ioctl", ON_POOL, IF_ARG(1, BLKSSZGET)),
 	MAY("newfstatat", ON_POOL),
-	MAY("openat", ON_POOL),
-	MAY("read", BLK_IO),
 	MAY("readlink", ON_POOL),
 	MAY("statx", ON_POOL),
 	/* Requests. */

@@ -254,7 +254,7 @@ static void test_refused_socket(void **state)
 	strcpy(addr.sun_path, f->path);
 	assert_true(fd >= 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	expect_refusal(&config, -ENXIO, f->path, "raw image file");
+	expect_refusal(&config, -ENOTBLK, f->path, "raw image file");
 	config = by_fd(fd);
 	expect_refusal(&config, -ENOTBLK, "fd ", "a socket");
 	close(fd);

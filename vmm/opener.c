@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+/*
+ * The opener's life, and how it is asked. Over one socket pair the monitor gives
+ * it an end of another one, a session, for which it forks a child; the child
+ * answers one request after the other until the session is closed. A thread of
+ * the monitor has at most one session, and waits for the answers of that alone.
+ */
+#include "vmm/opener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vmm/opener_serve.h"
+#include "vmm/util.h"
+
+/* More than the threads of the pool; each has a child of the opener's. */
+#define SESSIONS_MAX 192u
+
+/* The monitor's: written before there are other threads. */
+static struct {
+	bool configured; /* else the process opens by itself */
+	int socket; /* -1: there is to be no opener */
+	pid_t pid; /* main thread; 0: it is not there */
+} opener = { .socket = -1 };
+
+/* Of this thread; -1: none. */
+static _Thread_local int opener_session = -1;
+
+/* ---- messages ---- */
+
+union opener_control {
+	struct cmsghdr head;
+	char space[CMSG_SPACE(sizeof(int))];
+};
+
+/* len bytes, and fd unless that is -1. Bytes, or -errno. */
+static ssize_t opener_send(int socket, const void *data, size_t len, int fd)
+{
+	union opener_control control = { .space = "" };
+	struct iovec iov = { (void *)(uintptr_t)data, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (fd >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		control.head = (struct cmsghdr){
+			.cmsg_len = CMSG_LEN(sizeof(fd)),
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS,
+		};
+		memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	}
+	do
+		n = sendmsg(socket, &msg, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+/* The next message; *fd: what came along, the caller's, or -1. What came beyond
+ * one is closed by the kernel. Bytes, 0 at the end, or -errno. */
+static ssize_t opener_receive(int socket, void *data, size_t len, int *fd)
+{
+	union opener_control control = { .space = "" };
+	struct iovec iov = { data, len };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c;
+	ssize_t n;
+
+	*fd = -1;
+	do
+		n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	c = CMSG_FIRSTHDR(&msg);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(*fd)))
+		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+	return n;
+}
+
+/* ---- the opener ---- */
+
+static void opener_on_signal(int signo unused_param)
+{
+}
+
+/* What ends the monitor in order, or a whole group of processes, is no business
+ * of ours: the monitor says when, by closing its socket. */
+static void opener_set_signals(void)
+{
+	static const int ignored[] = { SIGINT,	SIGTERM, SIGHUP,  SIGPIPE,
+				       SIGUSR1, SIGPWR,	 SIGQUIT, SIGALRM };
+	const struct sigaction wakes = { .sa_handler = opener_on_signal };
+	sigset_t set;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGUSR2);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	sigaction(SIGCHLD, &wakes, NULL);
+	sigaction(SIGUSR2, &wakes, NULL);
+}
+
+/* A child: until the session is closed. */
+__attribute__((noreturn)) static void opener_run_session(int session)
+{
+	static struct opener_call call;
+	pid_t parent = getppid();
+	ssize_t n;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	opener_keep_only(session);
+	while (getppid() == parent &&
+	       (n = opener_receive(session, &call.request, sizeof(call.request),
+				   &call.given)) > 0) {
+		opener_serve(&call, (size_t)n);
+		n = opener_send(session, &call.reply, sizeof(call.reply),
+				call.fd);
+		close_fd(&call.given);
+		close_fd(&call.fd);
+		if (n < 0)
+			break;
+	}
+	_exit(EXIT_SUCCESS);
+}
+
+/* Wait for a session, as long as there may be one more, or for the end of one.
+ * False: the monitor is gone. */
+static bool opener_turn(int socket, unsigned int *nr_sessions, pid_t monitor)
+{
+	struct pollfd p = { .fd = *nr_sessions < SESSIONS_MAX ? socket : -1,
+			    .events = POLLIN };
+	int session, n;
+	sigset_t none;
+	char byte;
+
+	sigemptyset(&none);
+	n = ppoll(&p, 1, NULL, &none);
+	if (getppid() != monitor)
+		return false;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		--*nr_sessions;
+	if (n <= 0)
+		return true;
+	if (opener_receive(socket, &byte, sizeof(byte), &session) <= 0)
+		return false;
+	if (session >= 0) {
+		pid_t child = fork();
+
+		if (!child)
+			opener_run_session(session);
+		*nr_sessions += child > 0;
+	}
+	close_fd(&session);
+	return true;
+}
+
+__attribute__((noreturn)) static void
+opener_main(int socket, const struct opener_config *oc, pid_t monitor)
+{
+	unsigned int nr_sessions = 0;
+	int null, r;
+
+	prctl(PR_SET_NAME, "opener");
+	/* The monitor's threads cannot read or write our memory. */
+	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_PDEATHSIG, SIGUSR2);
+	opener_set_signals();
+	/* Standard error stays, for a forbidden system call. */
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	dup2(null, STDIN_FILENO);
+	dup2(null, STDOUT_FILENO);
+	opener_keep_only(socket);
+	r = confine_start(oc->filters, oc->mode);
+	if (!r)
+		r = confine_thread("opener");
+	if (r)
+		_exit(EXIT_FAILURE);
+	while (opener_turn(socket, &nr_sessions, monitor))
+		;
+	_exit(EXIT_SUCCESS);
+}
+
+/* ---- the monitor ---- */
+
+int opener_start(const struct opener_config *oc, struct error *err)
+{
+	pid_t monitor = getpid();
+	sigset_t all, old;
+	int pair[2], r;
+
+	opener.configured = true;
+	if (oc->off)
+		return 0;
+	r = opener_allow(oc->allow, oc->nr_allow, err);
+	if (r)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return error_set(err, errno, "socketpair: %s",
+				 error_text(errno));
+	opener.socket = pair[0];
+	/* It has its own way with them from its first moment on. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &old);
+	opener.pid = fork();
+	if (!opener.pid)
+		opener_main(pair[1], oc, monitor);
+	r = opener.pid < 0 ? errno : 0;
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	close(pair[1]);
+	opener_allow(NULL, 0, NULL);
+	return r ? error_set(err, r,
+			     "cannot start a process that opens files: %s",
+			     error_text(r))
+		 : 0;
+}
+
+int opener_fd(void)
+{
+	return opener.socket;
+}
+
+/* The socket stays: threads that the host holds may still ask. */
+void opener_end(void)
+{
+	opener_leave();
+	if (opener.pid <= 0)
+		return;
+	shutdown(opener.socket, SHUT_RDWR);
+	waitpid(opener.pid, NULL, 0);
+	opener.pid = 0;
+}
+
+/* A session of this thread, if it has none. */
+static int opener_join(void)
+{
+	int pair[2];
+	ssize_t n;
+
+	if (opener_session >= 0)
+		return 0;
+	if (opener.socket < 0)
+		return -ENOANO;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	n = opener_send(opener.socket, "", 1, pair[1]);
+	close(pair[1]);
+	if (n < 0) {
+		close(pair[0]);
+		return -ENOLINK;
+	}
+	opener_session = pair[0];
+	return 0;
+}
+
+void opener_leave(void)
+{
+	close_fd(&opener_session);
+}
+
+static int opener_ask(struct opener_call *call)
+{
+	size_t len = offsetof(struct opener_request, body) + call->request.len;
+	ssize_t n;
+	int r;
+
+	if (!opener.configured) {
+		opener_serve(call, len);
+		return call->reply.result;
+	}
+	r = opener_join();
+	if (r)
+		return r;
+	n = opener_send(opener_session, &call->request, len, call->given);
+	if (n > 0)
+		n = opener_receive(opener_session, &call->reply,
+				   sizeof(call->reply), &call->fd);
+	if (n == sizeof(call->reply))
+		return call->reply.result;
+	opener_leave();
+	return -ENOLINK;
+}
+
+static int opener_ask_for(struct opener_call *call, enum opener_kind kind,
+			  unsigned int flags, struct opener_found *found)
+{
+	int r;
+
+	call->request.kind = kind;
+	call->request.flags = flags;
+	call->fd = -1;
+	memset(&call->reply, 0, sizeof(call->reply));
+	r = opener_ask(call);
+	if (found)
+		*found = call->reply.found;
+	/* A reply without what it is about: the monitor has no room for it. */
+	if (!r && call->fd < 0)
+		r = -EMFILE;
+	return r ? r : call->fd;
+}
+
+/* What a shell calls a descriptor that it hands over; -1: path is no such name.
+ * The opener has others of that number. */
+static int opener_own_fd(const char *path)
+{
+	int fd = -1, n = 0;
+
+	if ((sscanf(path, "/dev/fd/%d%n", &fd, &n) == 1 ||
+	     sscanf(path, "/proc/self/fd/%d%n", &fd, &n) == 1) &&
+	    !path[n])
+		return fd;
+	return -1;
+}
+
+int opener_open(enum opener_kind kind, const char *path, unsigned int flags,
+		struct opener_found *found)
+{
+	struct opener_call call;
+	size_t len = strlen(path) + 1;
+
+	if ((kind == OPENER_FILE || kind == OPENER_IMAGE) &&
+	    opener_own_fd(path) >= 0)
+		return opener_open_again(opener_own_fd(path), flags, found);
+	if (found)
+		*found = (struct opener_found){ .mode = 0 };
+	if (len > sizeof(call.request.body))
+		return -ENAMETOOLONG;
+	memcpy(call.request.body, path, len);
+	call.request.len = (uint32_t)len;
+	call.given = -1;
+	return opener_ask_for(&call, kind, flags, found);
+}
+
+int opener_open_again(int fd, unsigned int flags, struct opener_found *found)
+{
+	struct opener_call call;
+
+	call.request.len = 0;
+	call.given = fd;
+	return opener_ask_for(&call, OPENER_AGAIN, flags, found);
+}

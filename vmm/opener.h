@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_OPENER_H
+#define VMM_OPENER_H
+
+#include <stdbool.h>
+
+#include "vmm/confine.h"
+#include "vmm/error.h"
+#include "vmm/opener_protocol.h"
+
+/*
+ * Opening files of the host in another process, the *opener*, so that the
+ * monitor's threads need no system call for it. It is forked first of all, has
+ * neither guest memory nor descriptors of the monitor, and ends with it. What it
+ * is asked for, it forks a child for, one a session; a file that hangs holds up
+ * nobody else.
+ *
+ * The monitor may be in a guest's hands: what can be asked for is bounded, as
+ * enum opener_kind says, and by directories where opener_start() gets some.
+ * Nothing is opened in /proc or /sys, and no device file but block devices.
+ */
+
+struct opener_config {
+	bool off; /* there will be none, and nothing is opened by its path */
+	/* Nothing is opened but beneath these; borrowed for good. */
+	const char *const *allow;
+	unsigned int nr_allow; /* 0: anything */
+	const struct confine_table *filters;
+	enum confine_mode mode; /* of its own system calls */
+};
+
+/*
+ * Until this is called, the calling process opens by itself. Main thread, before
+ * there are others. -errno with a message.
+ */
+int opener_start(const struct opener_config *oc, struct error *err);
+/* What hangs up when the opener has ended early; opener_end() is to be called
+ * then. -1: there is none. */
+int opener_fd(void);
+/* End it, if it is there; all that is asked for after that is refused. Main
+ * thread. */
+void opener_end(void);
+
+/*
+ * Open path. found: may be NULL. Returns the descriptor, the caller's, closed on
+ * exec; -errno: -ENOLINK where the opener is gone, -ENOANO where there was to be
+ * none, -EXDEV: the path is not beneath an allowed directory; -EINVAL with
+ * found->mode: it is of another kind. Takes as long as the host likes. Any
+ * thread.
+ */
+int opener_open(enum opener_kind kind, const char *path, unsigned int flags,
+		struct opener_found *found);
+/* As opener_open() of the file or block device that fd is open on: its own open
+ * file description. fd stays. */
+int opener_open_again(int fd, unsigned int flags, struct opener_found *found);
+/* The calling thread will not ask soon: its session ends. */
+void opener_leave(void);
+
+#endif
