@@ -265,8 +265,9 @@ static void vm_free(struct vm *vm)
 
 	if (vm->load.running || !vm_remove_devices(vm))
 		return;
-	loop_cancel(vm->board.main_loop, &vm->quiet_call);
+	/* A thread whose device is gone may be about to say that it is quiet. */
 	board_fini(&vm->board);
+	loop_cancel(vm->board.main_loop, &vm->quiet_call);
 	gmem_fini(&vm->board.gmem);
 	close_fd(&vm->kernel_fd);
 	close_fd(&vm->initramfs_fd);
