@@ -23,6 +23,9 @@
 #include "vmm/thread.h"
 #include "vmm/util.h"
 
+#define TRIES_IN_VAIN 8u /* a start takes one or two */
+#define NAP_NS 10000000
+
 #define VCPU_KICK_SIGNAL SIGUSR1
 
 /* ---- exits ---- */
@@ -221,17 +224,42 @@ static bool vcpu_mend(struct vcpu *vcpu)
 			    &vcpu->mended);
 }
 
+/*
+ * KVM_RUN says EAGAIN when a CPU that waits to be started hears of something. An NMI
+ * that the guest sends to it stays, as it can take none, and KVM says so again at
+ * once: that costs the host no CPU.
+ */
+static void vcpu_nap(struct vcpu *vcpu)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += NAP_NS;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	pthread_mutex_lock(&vcpu->lock);
+	if (!atomic_load(&vcpu->asked))
+		pthread_cond_clockwait(&vcpu->changed, &vcpu->lock,
+				       CLOCK_MONOTONIC, &until);
+	pthread_mutex_unlock(&vcpu->lock);
+}
+
 static void vcpu_run(struct vcpu *vcpu)
 {
 	struct board *board = vcpu->config.board;
+	unsigned int in_vain = 0;
 
 	for (;;) {
 		if (!ioctl(vcpu->fd, KVM_RUN, 0)) {
+			in_vain = 0;
 			if (!vcpu_handle_exit(vcpu) ||
 			    atomic_load_explicit(&board->event,
 						 memory_order_relaxed))
 				return;
 		} else if (errno == EINTR || errno == EAGAIN) {
+			in_vain = errno == EAGAIN ? in_vain + 1 : 0;
+			if (in_vain > TRIES_IN_VAIN)
+				vcpu_nap(vcpu);
 			if (!vcpu_attend(vcpu))
 				return;
 		} else if (errno != EFAULT || !vcpu_mend(vcpu)) {

@@ -12,24 +12,43 @@ ROUND_MS = 3000
 ROUNDS = 5              # between two looks
 GROWS = 64 * MIB        # of the monitor's own memory: a sanitizer's allocator keeps some
 LINES_A_SECOND = 20     # of the log: one a device and a second
-IDLE_CPU = 0.2          # of a second, when no CPU of the guest runs
+IDLE_CPU = 0.05         # of a second, when no CPU of the guest runs,
+IDLE_SECONDS = 3        # in each of so many
+
+
+class Tally:
+    """What was done to all machines together."""
+
+    def __init__(self, args):
+        self.args = args
+        self.random = random.Random(args.seed)
+        self.start = time.monotonic()
+        self.accesses = self.nr_rounds = self.nr_died = self.nr_given_up = 0
+        self.pings = []
+
+    def is_over(self):
+        return self.accesses >= self.args.accesses or self.seconds() > self.args.seconds
+
+    def seconds(self):
+        return time.monotonic() - self.start
 
 
 class Attack:
-    def __init__(self, m, args):
+    def __init__(self, m, tally):
         self.m = m
-        self.args = args
-        self.random = random.Random(args.seed)
-        self.accesses = self.nr_rounds = self.nr_died = self.nr_looks = 0
+        self.tally = tally
+        self.args = tally.args
+        self.nr_rounds = 0
         self.first = None
 
     def one_round(self):
         """Its end; or the machine's, after which it is started again."""
-        seed = self.random.randrange(1 << 30)
-        reset = int(self.random.random() < 0.3)
+        seed = self.tally.random.randrange(1 << 30)
+        reset = int(self.tally.random.random() < 0.3)
         self.nr_rounds += 1
+        self.tally.nr_rounds += 1
         if self.args.verbose:
-            print(f"# round {self.nr_rounds} seed={seed} reset={reset}", flush=True)
+            print(f"# round {self.tally.nr_rounds} seed={seed} reset={reset}", flush=True)
         self.m.hello()
         self.m.guest.tell(f"cmd=attack seed={seed} accesses={ROUND} ms={ROUND_MS} reset={reset} end=reset")
         end = time.monotonic() + ROUND_MS / 1000 + 15
@@ -40,11 +59,11 @@ class Attack:
             if said is None and self.m.ask("GET", "vm.info")["state"] == "Shutdown":
                 break
         if said and said.startswith("OK accesses="):
-            self.accesses += int(said.split("=")[1].split(" ")[0])
+            self.tally.accesses += int(said.split("=")[1].split(" ")[0])
             return
-        self.nr_died += 1
+        self.tally.nr_died += 1
         if self.args.verbose:
-            print(f"# round {self.nr_rounds} died: {said}", self.m.guest.last_words,
+            print(f"# round {self.tally.nr_rounds} died: {said}", self.m.guest.last_words,
                   self.m.ask("GET", "vm.info")["state"], *self.m.threads(), flush=True)
         if said != "READY":
             self.m.restart()
@@ -62,9 +81,9 @@ class Attack:
     def look(self):
         self.m.whole()
         now = self.settled()
-        self.nr_looks += 1
-        print(f"# {self.accesses} accesses, {self.nr_rounds} rounds, {self.nr_died} died: {now}",
-              flush=True)
+        tally = self.tally
+        print(f"# {tally.seconds():.0f} s, {tally.accesses} accesses, {tally.nr_rounds} rounds, "
+              f"{tally.nr_died} died: {now}", flush=True)
         if not self.first:
             self.first = now
             self.start = self.m.limited()
@@ -105,30 +124,37 @@ class Attack:
     def rest(self):
         """No CPU of the guest runs: nothing else does, whatever it left behind."""
         self.one_round()
-        self.m.guest.tell("cmd=rest")
+        self.rest_now(0)
+        self.m.restart()
+        self.rest_now(1)
+
+    def rest_now(self, nmi):
+        self.m.guest.tell(f"cmd=rest nmi={nmi}")
         self.m.until("OK")
-        best = ANSWER
-        for _ in range(10):
+        quiet = 0
+        end = time.monotonic() + ANSWER
+        while quiet < IDLE_SECONDS:
             before = self.m.cpu()
             time.sleep(1)
-            best = min(best, self.m.cpu() - before)
-            if best < IDLE_CPU:
-                break
-        check(best < IDLE_CPU, "threads run for nobody:", best, "s of a second")
+            used = self.m.cpu() - before
+            quiet = quiet + 1 if used < IDLE_CPU else 0
+            check(time.monotonic() < end, "threads run for nobody:", used, "s of a second:",
+                  self.m.threads())
 
 
-def attack_machine(args, m):
+def attack_machine(tally, m):
+    args = tally.args
     start = time.monotonic()
     with m:
-        a = Attack(m, args)
-        chaos = Chaos(m, args.seed)
-        with Peers(m, args.seed) as peers:
+        a = Attack(m, tally)
+        chaos = Chaos(m, tally.random.randrange(1 << 30))
+        with Peers(m, tally.random.randrange(1 << 30)) as peers:
             m.until("READY")
             pinger = Pinger(m.api_path)
             a.look()
             chaos.start()
             try:
-                while a.accesses < args.accesses and time.monotonic() < start + args.seconds:
+                while not tally.is_over():
                     peers.busy.set()
                     chaos.go.set()
                     for _ in range(ROUNDS):
@@ -142,9 +168,10 @@ def attack_machine(args, m):
             finally:
                 chaos.over.set()
                 chaos.join()
-        pings = pinger.end()
+                pings = pinger.end()
+                print(f"# {chaos.nr} requests, {chaos.nr_done} of them done; ping: {pings}",
+                      flush=True)
         a.check_rates(chaos, time.monotonic() - start)
-        print(f"# {chaos.nr} requests, {chaos.nr_done} of them done; ping: {pings}")
         if args.quiet_host:
             check(pings["p999"] < 100, "ping takes its time:", pings)
         m.ask("PUT", "vmm.shutdown")
@@ -154,14 +181,17 @@ def attack_machine(args, m):
 
 def attack(args):
     """Again, when a guest has put an end to its machine, which is its own affair."""
-    for last in (False, False, True):
+    tally = Tally(args)
+    while True:
         with small_disk(256) as folder:
             m = Machine(args.vmm, args.guest, folder)
             try:
-                attack_machine(args, m)
-                return
+                attack_machine(tally, m)
+                break
             except (Wrong, OSError, EOFError):
-                if last or not m.was_given_up():
+                if not m.was_given_up() or tally.nr_given_up > 3 + tally.nr_rounds // 5:
                     raise
-                print("# KVM gave up on the guest: another one")
-        args.seed += 1
+                tally.nr_given_up += 1
+                print("# KVM gave up on the guest: another one", flush=True)
+    print(f"# {tally.accesses} accesses in {tally.seconds():.0f} s, {tally.nr_rounds} rounds; "
+          f"{tally.nr_died} ended early, {tally.nr_given_up} machines were given up")

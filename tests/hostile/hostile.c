@@ -11,7 +11,8 @@
  *   move ms=                          both CPUs move the window of a share to and
  *                                     fro, which takes the host time each time
  *   whole                             every device is used as it is meant
- *   rest                              no CPU runs any more
+ *   rest nmi=                         no CPU runs any more; nmi=1: CPU 1, which was
+ *                                     never started, gets one
  *   reset, off                        what the words say
  */
 #include "hostile.h"
@@ -186,7 +187,11 @@ static void stop_cpu1(void)
 /* No interrupt but an NMI ends that. */
 static void rest(void)
 {
-	stop_cpu1();
+	/* One that waits to be started has something that it cannot take. */
+	if (param_number("nmi", 0))
+		cpu1_nmi();
+	else
+		stop_cpu1();
 	mmio_write32(XAPIC_TPR, 0xff);
 	for (;;)
 		ring0_call(RING0_HALT, 0, 0);
@@ -213,12 +218,23 @@ static void both(void (*work)(struct attacker *a), void (*work_cpu1)(void))
 	    attackers[0].accesses + attackers[1].accesses, nr_targets);
 }
 
+/* Whatever starts or interrupts a CPU in real mode, it halts. */
+static void make_park(void)
+{
+	static const uint8_t halt[] = { 0xf4, 0xeb, 0xfd }; /* and jmp to it */
+
+	memcpy((void *)(uint64_t)PARK_PAGE, halt, sizeof(halt));
+	for (uint32_t vector = 0; vector < 256; vector++)
+		mmio_write32(4 * vector, PARK_PAGE / 16 << 16);
+}
+
 void guest_main(const struct guest_info *info)
 {
 	static char line[LINE_MAX];
 	const char *why;
 
 	hostile_info = info;
+	make_park();
 	clock_khz(); /* while there is the command line */
 	prepare(&attackers[0], 0);
 	prepare(&attackers[1], 1);

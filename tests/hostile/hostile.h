@@ -25,6 +25,8 @@
 #define SLOT_LEN 16384u /* of the playground: for a request */
 #define KNOWN_MAX 16
 
+#define PARK_PAGE 0x71000u /* a program for CPUs that nobody needs */
+
 #define PORT_SERIAL 0x3f8
 #define PORT_POWER 0x600
 #define PORT_HOTPLUG 0x620

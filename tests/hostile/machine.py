@@ -415,7 +415,13 @@ class Machine:
         return seen
 
     def cpu(self):
-        """Seconds of CPU that its threads have used."""
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as f:
-            fields = f.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of CPU that its threads have used, but for the main thread, which
+        answers."""
+        pid = self.process.pid
+        ticks = 0
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii") as f:
+                    fields = f.read().rpartition(")")[2].split()
+                ticks += int(fields[11]) + int(fields[12]) if int(task) != pid else 0
+        return ticks / os.sysconf("SC_CLK_TCK")

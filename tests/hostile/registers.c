@@ -19,6 +19,7 @@
  * firmware. */
 #define MODE_SHIFT 8
 #define MODE_MASK (7u << MODE_SHIFT)
+#define MODE_STARTUP 6u
 #define VECTOR_FIRST 0x40u
 
 #define POWER_S5 0x34u
@@ -30,7 +31,8 @@ static unsigned some_width(struct attacker *a)
 	return 1u << below(a, 4);
 }
 
-/* Vector and delivery mode. */
+/* Vector and delivery mode. A CPU that a message starts is parked, mostly: what it
+ * would find elsewhere is no program, and soon no processor's. */
 static uint32_t some_message(struct attacker *a)
 {
 	static const uint8_t harmless[] = { 0, 0, 0, 1, 3, 4, 6, 7 };
@@ -39,6 +41,8 @@ static uint32_t some_message(struct attacker *a)
 
 	if (one_in(a, 2))
 		rest = VECTOR_FIRST + (uint32_t)below(a, 64);
+	if (mode == MODE_STARTUP && !one_in(a, 50))
+		rest = PARK_PAGE >> 12;
 	return rest | mode << MODE_SHIFT;
 }
 

@@ -20,6 +20,7 @@
 #define XAPIC_ICR_LOW 0xfee00300
 #define XAPIC_ICR_HIGH 0xfee00310
 #define SVR_ENABLE_SPURIOUS_FF 0x1ff
+#define ICR_NMI 0x4400u
 #define ICR_INIT 0x4500u
 #define ICR_STARTUP 0x4600u
 
@@ -97,4 +98,10 @@ bool cpu1_end(void)
 {
 	cpu1_stop = true;
 	return cpu1_wait(false);
+}
+
+void cpu1_nmi(void)
+{
+	apic_enable();
+	cpu1_send(ICR_NMI);
 }

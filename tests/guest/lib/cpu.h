@@ -13,6 +13,9 @@ bool cpu1_run(void (*work)(void));
 /* Asks work(), which looks at cpu1_stop, to return; false when it does not. */
 bool cpu1_end(void);
 
+/* Sends it an NMI, whether it runs or not. */
+void cpu1_nmi(void);
+
 extern volatile bool cpu1_stop;
 
 #endif
