@@ -116,8 +116,8 @@ static void machine_on_released(void *opaque)
 	struct machine *m = opaque;
 
 	m->nr_ending--;
-	if (m->state == MACHINE_EMPTY && !m->nr_ending)
-		loop_quit(m->loop); /* for machine_fini() */
+	if (m->waits && !m->nr_ending)
+		loop_quit(m->loop);
 }
 
 /* ---- configuration ---- */
@@ -703,6 +703,7 @@ bool machine_fini(struct machine *m)
 	if (m->state != MACHINE_EMPTY)
 		machine_forget(m);
 	if (m->nr_ending) {
+		m->waits = true;
 		m->end.on_expire = machine_on_end_of_wait;
 		loop_timer_set(m->loop, &m->end,
 			       loop_now_ns() + MACHINE_END_NS);

@@ -72,6 +72,7 @@ struct machine {
 	bool deleting; /* the end under way is that of the configuration, too */
 	uint64_t nr_tickets; /* that were given */
 	unsigned int nr_ending; /* machines that the host still holds some of */
+	bool waits; /* for them, in machine_fini() */
 	struct loop_timer end; /* of the wait for these */
 };
 

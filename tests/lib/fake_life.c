@@ -128,7 +128,14 @@ void vm_destroy(struct vm *vm)
 	fake_life.exists = false;
 	fake_life.busy = FAKE_IDLE;
 	*fake_life.leaving = *fake_life.resizing = '\0';
-	vm->listener->released(vm->opaque);
+	if (!fake_life.holds)
+		vm->listener->released(vm->opaque);
+}
+
+void fake_life_let_go(void)
+{
+	fake_life.holds = false;
+	fake_life.vm.listener->released(fake_life.vm.opaque);
 }
 
 static void fake_begin(enum fake_operation busy, vm_done_fn done)

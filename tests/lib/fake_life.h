@@ -26,6 +26,7 @@ struct fake_life {
 	bool exists;
 	enum fake_operation busy;
 	bool start_paused; /* of FAKE_RESET */
+	bool holds; /* the host has some of what is destroyed */
 	bool refuse; /* every verb that can fail does, now or at its end */
 	/* devices that are being added, in order */
 	struct fake_comer {
@@ -54,6 +55,8 @@ void fake_life_came(const char *why);
 bool fake_life_is_coming(const char *id);
 /* The guest stops or resets by itself; the machine has not heard of it yet. */
 void fake_life_raise(enum vm_event event);
+/* The host lets go of what was destroyed last. */
+void fake_life_let_go(void);
 /* No vCPU runs: what was coming is gone. */
 void fake_life_stop(void);
 

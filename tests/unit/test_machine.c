@@ -193,6 +193,46 @@ static void test_refusals(void **state)
 	assert_int_equal(m->state, MACHINE_PAUSED);
 }
 
+struct turn {
+	struct loop_timer timer;
+	struct loop *loop;
+	bool turned;
+};
+
+static void on_turn(struct loop_timer *lt)
+{
+	struct turn *turn = container_of(lt, struct turn, timer);
+
+	turn->turned = true;
+	loop_quit(turn->loop);
+}
+
+/* What the host lets go of when the machine is gone long since does not end the
+ * process. */
+static void test_held_and_deleted(void **state)
+{
+	struct fixture *fx = *state;
+	struct machine *m = &fx->m;
+	struct turn turn = { .timer.on_expire = on_turn };
+	struct error err;
+
+	m->loop = loop_create("main", &err);
+	assert_non_null(m->loop);
+	turn.loop = m->loop;
+	boot(fx);
+	fake_life.holds = true;
+	assert_int_equal(wait_for(fx, machine_delete(m, &fx->err)), 0);
+	assert_int_equal(m->state, MACHINE_EMPTY);
+	assert_int_equal(m->nr_ending, 1);
+	fake_life_let_go();
+	assert_int_equal(m->nr_ending, 0);
+	loop_timer_set(m->loop, &turn.timer, 0);
+	loop_run(m->loop);
+	assert_true(turn.turned);
+	loop_destroy(m->loop);
+	m->loop = NULL;
+}
+
 static void test_guest_ends(void **state)
 {
 	struct fixture *fx = *state;
@@ -508,12 +548,19 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_states),     TEST(test_refusals),
-		TEST(test_guest_ends), TEST(test_guest_at_once),
-		TEST(test_ids),	       TEST(test_too_many),
-		TEST(test_busy),       TEST(test_late),
-		TEST(test_plug),       TEST(test_add_again),
-		TEST(test_set_device), TEST(test_resize),
+		TEST(test_states),
+		TEST(test_refusals),
+		TEST(test_guest_ends),
+		TEST(test_guest_at_once),
+		TEST(test_ids),
+		TEST(test_too_many),
+		TEST(test_busy),
+		TEST(test_late),
+		TEST(test_held_and_deleted),
+		TEST(test_plug),
+		TEST(test_add_again),
+		TEST(test_set_device),
+		TEST(test_resize),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
