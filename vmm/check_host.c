@@ -2,17 +2,27 @@
 /* Copyright (c) The vmm authors */
 #include "vmm/check_host.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <linux/kvm.h>
+#include <linux/landlock.h>
+#include <linux/magic.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "vmm/jail.h"
 #include "vmm/util.h"
 
 /* Below this a guest kernel is interpreted; native ring 0 is 100 times
@@ -171,10 +181,177 @@ static bool check_kvm(FILE *out)
 	return check_speed(out, kvm) && ok;
 }
 
+/* ---- confinement ---- */
+
+/* Do it in a process that ends then. 0, an errno, or -1: it came to no end. */
+static int check_elsewhere(int (*fn)(void *arg), void *arg)
+{
+	pid_t child = fork();
+	int status = 0;
+
+	if (child < 0)
+		return errno;
+	if (!child)
+		_exit(fn(arg));
+	if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+static int try_unshare(void *flag)
+{
+	struct error err;
+
+	/* As --jail does it: a user first has a user namespace. */
+	if (*(int *)flag != CLONE_NEWUSER && jail_own_users(&err))
+		return EPERM;
+	return unshare(*(int *)flag) ? errno : 0;
+}
+
+static void check_namespace(FILE *out, const char *name, int flag,
+			    const char *meaning)
+{
+	int r = check_elsewhere(try_unshare, &flag);
+
+	row(out, name, !r, meaning, "%s",
+	    !r	    ? "yes"
+	    : r < 0 ? "no answer"
+		    : strerror(r));
+}
+
+static int try_jail(void *arg unused_param)
+{
+	const struct jail_config jc = { .on = true };
+	struct error err;
+
+	return -jail_enter(&jc, &err);
+}
+
+static void check_jail(FILE *out)
+{
+	int r = check_elsewhere(try_jail, NULL);
+
+	row(out, "jail", !r, "--jail fails, and says by what", "%s",
+	    !r	    ? "yes"
+	    : r < 0 ? "no answer"
+		    : strerror(r));
+	check_namespace(out, "user namespaces", CLONE_NEWUSER,
+			"--jail is for root alone");
+	check_namespace(out, "network namespaces", CLONE_NEWNET,
+			"--jail newnet=on fails");
+	check_namespace(out, "process namespaces", CLONE_NEWPID,
+			"--jail pid=on fails");
+}
+
+static void check_seccomp(FILE *out)
+{
+	static const struct {
+		uint32_t action;
+		const char *name;
+	} actions[] = {
+		{ SECCOMP_RET_TRAP, "true" },
+		{ SECCOMP_RET_LOG, "log" },
+		{ SECCOMP_RET_ERRNO, "errno" },
+	};
+	char have[32] = "";
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(actions); i++) {
+		if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0,
+			    &actions[i].action))
+			continue;
+		strcat(strcat(have, nr++ ? " " : ""), actions[i].name);
+	}
+	row(out, "seccomp", nr == ARRAY_SIZE(actions),
+	    "--seccomp can be only these, and false", "%s",
+	    nr ? have : "missing");
+}
+
+static void check_landlock(FILE *out)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
+			   LANDLOCK_CREATE_RULESET_VERSION);
+
+	row(out, "landlock", abi > 0,
+	    "no second line behind an empty root; landlock_enable fails",
+	    abi > 0 ? "ABI %ld" : "missing", abi);
+}
+
+static int try_core_sched(void *arg unused_param)
+{
+	return prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0,
+		     PR_SCHED_CORE_SCOPE_THREAD, 0)
+		       ? errno
+		       : 0;
+}
+
+static void check_core_sched(FILE *out)
+{
+	int r = check_elsewhere(try_core_sched, NULL);
+
+	row(out, "core scheduling", !r || r == ENODEV,
+	    "others may run on the other thread of a vCPU's core", "%s",
+	    !r		  ? "yes"
+	    : r == ENODEV ? "one thread a core"
+			  : strerror(MAX(r, 0)));
+}
+
+static void check_cgroup(FILE *out)
+{
+	struct statfs fs;
+	bool is_v2 = !statfs("/sys/fs/cgroup", &fs) &&
+		     fs.f_type == CGROUP2_SUPER_MAGIC;
+
+	row(out, "control groups", is_v2,
+	    "--jail cgroup= takes a directory of one hierarchy only", "%s",
+	    is_v2 ? "version 2" : "not version 2");
+}
+
+/* What the host's kernel says of its CPUs. */
+static void check_speculation(FILE *out)
+{
+	static const char dir[] = "/sys/devices/system/cpu/vulnerabilities";
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+	unsigned int nr = 0;
+
+	while (d && (e = readdir(d))) {
+		char path[512], line[16] = "";
+		FILE *f;
+
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		f = *e->d_name == '.' ? NULL : fopen(path, "re");
+		if (f && fgets(line, sizeof(line), f))
+			nr += strncmp(line, "Vulnerable", 10) == 0;
+		if (f)
+			fclose(f);
+	}
+	if (d)
+		closedir(d);
+	row(out, "speculation", d && !nr,
+	    "guests may read what is not theirs; see /sys/devices/system/cpu/vulnerabilities",
+	    nr	? "%u open"
+	    : d ? "mitigated"
+		: "not known",
+	    nr);
+}
+
+static void check_nested(FILE *out)
+{
+	bool ok = file_says_yes("/sys/module/kvm_intel/parameters/nested") ||
+		  file_says_yes("/sys/module/kvm_amd/parameters/nested");
+
+	row(out, "nested guests", ok, "--cpus nested=on shows guests nothing",
+	    "%s", ok ? "yes" : "not seen");
+}
+
 bool check_host(FILE *out)
 {
-	bool ok = check_kvm(out);
+	bool ok;
 
+	/* Of what the children say, nothing is to come twice. */
+	fflush(out);
+	ok = check_kvm(out);
 	check_paging(out);
 	check_huge_pages(out);
 	check_uring(out);
@@ -184,6 +361,13 @@ bool check_host(FILE *out)
 		   "vsock is served by this process only");
 	check_node(out, "tun", "/dev/net/tun",
 		   "taps must be handed in by somebody who can open them");
+	check_nested(out);
+	check_seccomp(out);
+	check_landlock(out);
+	check_core_sched(out);
+	check_cgroup(out);
+	check_speculation(out);
+	check_jail(out);
 	fprintf(out, "\n%s\n",
 		ok ? "Linux guests can run here."
 		   : "Linux guests cannot run here.");

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/core_sched.h"
 #include "vmm/param_text.h"
 #include "vmm/util.h"
 
@@ -85,12 +86,27 @@ const struct param_set rootfs_params = {
 	.shorthand = "path",
 };
 
+static const struct param_choice core_sched_choices[] = {
+	[CORE_SCHED_VM] = { "vm", "Vm" },
+	[CORE_SCHED_VCPU] = { "vcpu", "Vcpu" },
+	[CORE_SCHED_OFF] = { "off", "Off" },
+	[CORE_SCHED_AUTO] = { "auto", "Auto" },
+	{ 0 },
+};
+
 static const struct param cpus_table[] = {
 	PARAM("boot", UINT, struct cpus_config, boot, "virtual CPUs at start",
 	      .json = "boot_vcpus", .def = 1, .min = 1, .max = 254),
 	PARAM("max", UINT, struct cpus_config, max,
 	      "virtual CPUs it can grow to (default: boot)",
 	      .json = "max_vcpus", .min = 1, .max = 254),
+	PARAM("nested", BOOL, struct cpus_config, nested,
+	      "the guest may run virtual machines of its own"),
+	PARAM("core_scheduling", ENUM, struct cpus_config, core_sched,
+	      "who may run on the other hardware thread of a vCPU's core: vCPUs "
+	      "of this machine alone (vm; auto: where the host can), nobody "
+	      "(vcpu), or anybody (off)",
+	      .choices = core_sched_choices, .def = CORE_SCHED_AUTO),
 };
 
 static int cpus_check(const void *config, struct error *err)

@@ -21,6 +21,8 @@
 struct cpus_config {
 	uint64_t boot; /* vCPUs at start, 1..254 */
 	uint64_t max; /* 0: boot */
+	bool nested;
+	int core_sched; /* enum core_sched */
 };
 
 static inline unsigned int cpus_max(const struct cpus_config *cc)

@@ -285,6 +285,8 @@ static int kvm_add_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
 		.host = kvm->host,
 		.index = index,
 		.nr_max = kvm->max_vcpus,
+		.nested = kvm->nested,
+		.core_sched = kvm->core_sched,
 	};
 	int r = vcpu_create(&kvm->vcpus[index], &config, err);
 
@@ -350,7 +352,7 @@ void kvm_stop(struct kvm *kvm)
 
 int kvm_start(struct kvm *kvm, unsigned int nr, struct error *err)
 {
-	int r = 0;
+	int r = core_sched_prepare(kvm->core_sched, err);
 
 	while (nr-- > 0 && !r)
 		r = vcpu_start(kvm->vcpus[nr], kvm->board->run == BOARD_PAUSED,

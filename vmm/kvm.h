@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "vmm/board.h"
+#include "vmm/core_sched.h"
 #include "vmm/error.h"
 #include "vmm/gmem.h"
 
@@ -25,6 +26,9 @@ struct kvm {
 	int fd; /* /dev/kvm */
 	struct arch_host *host;
 	unsigned int vcpu_mmap_size; /* bytes */
+	/* The maker's, after kvm_init(); what vCPUs are. */
+	bool nested;
+	enum core_sched core_sched;
 
 	/* changed only while no vCPU runs; read by any thread */
 	int vm_fd; /* -1: not built */

@@ -103,6 +103,7 @@ const struct syscall_rule syscalls_base[] = {
 	/* Memory that the guest is given: hot-plug, and windows of devices. */
 	MAY("ioctl", ON_DEVICE, IF_ARG(1, KVM_SET_USER_MEMORY_REGION)),
 	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_GET_MP_STATE)),
+	MAY("prctl", ON_MAIN | ON_VCPU, IF_ARG(0, PR_SCHED_CORE)),
 	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_NMI)),
 	MAY("ioctl", ON_VCPU,
 	    IF_ARG(1, _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0xd5, 64))),

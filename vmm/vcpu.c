@@ -312,6 +312,7 @@ static void *vcpu_thread(void *arg)
 	sigdelset(&mask, VCPU_KICK_SIGNAL);
 	sigdelset(&mask, SIGSYS); /* of a forbidden system call */
 	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+	core_sched_join(vcpu->config.core_sched);
 	if (vcpu->config.index == 0)
 		vcpu_pre_fault(vcpu);
 	vcpu_run(vcpu);

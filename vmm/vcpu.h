@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/core_sched.h"
 #include "vmm/error.h"
 
 struct arch_host;
@@ -33,6 +34,8 @@ struct vcpu_config {
 	struct arch_host *host;
 	unsigned int index; /* also the APIC id / MPIDR affinity */
 	unsigned int nr_max; /* vCPUs that the machine may have */
+	bool nested; /* the guest may run machines of its own */
+	enum core_sched core_sched;
 };
 
 struct vcpu {

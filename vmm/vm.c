@@ -251,6 +251,8 @@ int vm_create(struct vm **out, const struct vm_config *config,
 	vm->board.serial = &config->serial;
 	vm->board.nr_cpus = (unsigned int)config->cpus.boot;
 	kvm_init(&vm->kvm, &vm->board, cpus_max(&config->cpus));
+	vm->kvm.nested = config->cpus.nested;
+	vm->kvm.core_sched = (enum core_sched)config->cpus.core_sched;
 	hotplug_init(&vm->hotplug, &vm->board, &vm->kvm, &listener->hotplug,
 		     opaque);
 	*out = vm;

@@ -23,6 +23,10 @@
 #define CPUID_1_ECX_TSC_DEADLINE (1u << 24)
 #define CPUID_1_ECX_HYPERVISOR (1u << 31)
 #define CPUID_1_EDX_HTT (1u << 28)
+/* Virtualisation: Intel's, AMD's (leaf 0x80000001), and what that one can do */
+#define CPUID_1_ECX_VMX (1u << 5)
+#define CPUID_AMD_ECX_SVM (1u << 2)
+#define CPUID_AMD_SVM_LEAF 0x8000000au
 
 /* Leaves 0xb and 0x1f: level types */
 #define TOPO_INVALID 0u
@@ -158,6 +162,20 @@ void cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned int max_entries,
 		cpuid_fit_entry(&cpuid->entries[i], apic_id, nr_cpus);
 }
 
+void cpuid_hide_nested(struct kvm_cpuid2 *cpuid)
+{
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *e = &cpuid->entries[i];
+
+		if (e->function == 1)
+			e->ecx &= ~CPUID_1_ECX_VMX;
+		else if (e->function == 0x80000001)
+			e->ecx &= ~CPUID_AMD_ECX_SVM;
+		else if (e->function == CPUID_AMD_SVM_LEAF)
+			e->eax = e->ebx = e->ecx = e->edx = 0;
+	}
+}
+
 /* ---- what KVM supports ---- */
 
 /*
@@ -231,6 +249,8 @@ int cpuid_init(struct vcpu *vcpu, struct error *err)
 	cpuid = host->cpuid;
 	cpuid_fit(&cpuid.head, CPUID_MAX_ENTRIES, vcpu->config.index,
 		  vcpu->config.nr_max);
+	if (!vcpu->config.nested)
+		cpuid_hide_nested(&cpuid.head);
 	if (ioctl(vcpu->fd, KVM_SET_CPUID2, &cpuid))
 		return error_set(err, errno, "KVM_SET_CPUID2: %s",
 				 strerror(errno));

@@ -17,6 +17,9 @@ struct kvm_cpuid2;
 void cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned int max_entries,
 	       unsigned int apic_id, unsigned int nr_cpus);
 
+/* The guest's CPUs can run no machines of their own. Any thread. */
+void cpuid_hide_nested(struct kvm_cpuid2 *cpuid);
+
 /* Set the CPUID of a vCPU: what KVM supports, fitted. Main thread. -errno with
  * a message. */
 int cpuid_init(struct vcpu *vcpu, struct error *err);

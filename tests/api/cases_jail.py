@@ -262,3 +262,20 @@ def test_jail_that_cannot_be(context):
     refuse(context, "nofile=1000000000", "nofile=1000000000", "give no more")
     refuse(context, "user=1234,group=1234", "only root", user=True)
     refuse(context, "pid=on,user=1234,group=1234", "only root", user=True)
+
+
+def test_core_scheduling(context):
+    """What cannot be had is an error; what follows from the host alone is not."""
+    with context.monitor() as monitor, context.client(monitor) as client:
+        check(client.request("PUT", "vm.create", context.config(
+            cpus={"boot_vcpus": 2, "max_vcpus": 2, "core_scheduling": "Vcpu"})), 204)
+        reply = client.request("PUT", "vm.boot")
+        if reply.status != 204:
+            check_chain(reply, 500, "core_scheduling=vcpu")
+        check(client.request("PUT", "vm.delete"), 204)
+        check_chain(client.request("PUT", "vm.create", context.config(
+            cpus={"boot_vcpus": 1, "core_scheduling": "core"})), 400, "core_scheduling")
+        check(client.request("PUT", "vm.create", context.config()), 204)
+        cpus = client.request("GET", "vm.info").json()["config"]["cpus"]
+        assert cpus["core_scheduling"] == "Auto" and cpus["nested"] is False, cpus
+        check(client.request("PUT", "vm.boot"), 204)

@@ -184,6 +184,21 @@ static void test_no_room(void **state unused_param)
 	assert_int_equal(cpuid->nent, nent + 1);
 }
 
+static void test_nested(void **state unused_param)
+{
+	add(0x80000001, 0, 1, 2, 0x35, 4);
+	add(0x8000000a, 0, 1, 0x8000, 3, 0x19ff);
+	find(1, 0)->ecx |= 1u << 5;
+	cpuid_hide_nested(cpuid);
+	assert_int_equal(find(1, 0)->ecx, 0x01020304 & ~(1u << 5));
+	assert_int_equal(find(1, 0)->edx & ~(1u << 28), 0x00203040);
+	assert_int_equal(find(0x80000001, 0)->ecx, 0x31);
+	assert_int_equal(find(0x80000001, 0)->edx, 4);
+	assert_int_equal(find(0x8000000a, 0)->eax, 0);
+	assert_int_equal(find(0x8000000a, 0)->ebx, 0);
+	assert_int_equal(find(0x8000000a, 0)->edx, 0);
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -192,6 +207,7 @@ int main(void)
 		UNIT(test_counts),
 		UNIT(test_host_topology),
 		UNIT(test_no_room),
+		UNIT(test_nested),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

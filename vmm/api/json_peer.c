@@ -46,8 +46,6 @@ const struct peer_key json_peer_config[] = {
 	NONE("cpus.affinity", PEER_LIST, "pin the threads vcpuN from outside"),
 	KEEP("cpus.features", PEER_OBJECT),
 	KEEP("cpus.features.amx", PEER_BOOL),
-	KEEP("cpus.nested", PEER_BOOL),
-	KEEP("cpus.core_scheduling", PEER_STRING),
 	KEEP("cpus.profile", PEER_STRING),
 	ONLY("memory.hotplug_method", PEER_STRING, "Acpi",
 	     "memory grows by ACPI only"),
