@@ -245,10 +245,6 @@ static int process_run_vm(struct process *p, struct error *err)
 		r = process_watch_opener(p, err);
 	if (!r)
 		r = process_open_api(p, err);
-	if (!r && p->rc->jail.on && p->rc->vm.kernel)
-		r = error_set(
-			err, ENOTSUP,
-			"--jail: has no files: make the machine by --api-socket, with descriptors");
 	/* The serial port may be a terminal, or a file. */
 	if (!r && p->rc->vm.kernel)
 		r = machine_create(&p->machine, &p->rc->vm, err);
@@ -309,10 +305,23 @@ static enum exit_status process_printed(enum exit_status status)
 	return EXIT_ERROR;
 }
 
+/* What the opener can open is what the jail's user can. */
+static int process_become(const void *arg)
+{
+	const struct jail_config *jc = arg;
+	struct jail_ids ids;
+	struct error err;
+	int r = jc->on ? jail_find_ids(jc, &ids, &err) : 0;
+
+	return jc->on && !r && ids.change ? jail_drop(&ids, &err) : r;
+}
+
 /* Before anything is there that the opener should not have. */
 static int process_start_opener(const struct run_config *rc, struct error *err)
 {
 	const struct opener_config oc = {
+		.become = process_become,
+		.arg = &rc->jail,
 		.filters = &confine_filters,
 		.mode = (enum confine_mode)rc->seccomp,
 	};

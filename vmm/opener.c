@@ -178,7 +178,7 @@ __attribute__((noreturn)) static void
 opener_main(int socket, const struct opener_config *oc, pid_t monitor)
 {
 	unsigned int nr_sessions = 0;
-	int null, r;
+	int null, r = oc->become ? oc->become(oc->arg) : 0;
 
 	prctl(PR_SET_NAME, "opener");
 	/* The monitor's threads cannot read or write our memory. */
@@ -190,7 +190,8 @@ opener_main(int socket, const struct opener_config *oc, pid_t monitor)
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
 	opener_keep_only(socket);
-	r = confine_start(oc->filters, oc->mode);
+	if (!r)
+		r = confine_start(oc->filters, oc->mode);
 	if (!r)
 		r = confine_thread("opener");
 	if (r)

@@ -28,6 +28,10 @@ struct opener_config {
 	unsigned int nr_allow; /* 0: anything */
 	const struct confine_table *filters;
 	enum confine_mode mode; /* of its own system calls */
+	/* In the new process, before anything else: be whom it opens for.
+	 * Fails: -errno, and the opener ends. NULL: it stays who it is. */
+	int (*become)(const void *arg);
+	const void *arg;
 };
 
 /*

@@ -141,20 +141,17 @@ def check_jail(jailed, uid):
         for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
             assert int(task[kind], 16) == 0, (name, kind, task[kind])
     assert jailed.limit("Max core file size") == ["0", "0"]
+    check_descriptors(jailed)
     # Not of the user: nobody but root looks into it.
     assert os.stat(f"/proc/{jailed.pid}/fd").st_uid == 0
 
 
-# What a directory that is handed over gives away: all that is open, in each jail,
-# and whether ".." of one leads out of it.
 def check_descriptors(jailed):
+    """Nothing is above a directory that is open."""
     folder = f"/proc/{jailed.pid}/fd"
     for fd in os.listdir(folder):
-        name = os.readlink(f"{folder}/{fd}")
-        if os.path.isdir(f"{folder}/{fd}") and not name.startswith("/proc"):
-            continue
         assert not os.path.isdir(f"{folder}/{fd}") or \
-            os.path.samefile(f"{folder}/{fd}", f"{folder}/{fd}/.."), name
+            os.path.samefile(f"{folder}/{fd}", f"{folder}/{fd}/.."), os.readlink(f"{folder}/{fd}")
 
 
 def end_by_signal(jailed):
@@ -172,6 +169,28 @@ def test_jail(context):
                                         [disk.fileno()]), 200)
         check_jail(jailed, os.geteuid())
         end_by_signal(jailed)
+
+
+def test_jail_by_paths(context):
+    """The opener stays outside, and opens what its user may."""
+    with tempfile.TemporaryDirectory(prefix="vmm-jail-") as base:
+        kernel = shutil.copy(context.guest, base)
+        os.chmod(base, 0o755)
+        os.chmod(kernel, 0o644)
+        for name, owner in (("own", 1234), ("other", 0)):
+            with open(os.path.join(base, name), "wb") as f:
+                f.truncate(MIB)
+            os.chmod(f.name, 0o600)
+            os.chown(f.name, owner, -1)
+        more = ["--kernel", kernel, "--serial", "off", "--memory", "64M",
+                "--disk", f"path={base}/own"]
+        with Jailed(context, "user=1234,group=1234", more=more) as jailed:
+            reply = jailed.client.request("PUT", "vm.add-disk", {"path": f"{base}/other"})
+            check_chain(reply, 500, "Permission denied")
+            check(jailed.client.request("PUT", "vm.add-disk",
+                                        {"path": kernel, "readonly": True}), 200)
+            check_jail(jailed, 1234)
+            end_by_signal(jailed)
 
 
 def test_jail_of_user(context):
