@@ -3,6 +3,7 @@
 #include "vmm/cli.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vmm/confine.h"
@@ -65,6 +66,32 @@ static int cli_apply_jail(struct run_config *rc, const struct cli_entry *e,
 {
 	rc->jail.on = true;
 	return *value ? param_parse(e->opt.set, &rc->jail, value, err) : 0;
+}
+
+static int cli_apply_allow(struct run_config *rc, const struct cli_entry *e,
+			   const char *value, struct error *err)
+{
+	int r = cli_apply_param(rc, e, value, err);
+
+	if (r)
+		return r;
+	if (rc->nr_allow == RUN_ALLOW_MAX)
+		return error_set(
+			err, E2BIG,
+			"--allow: at most %u directories; give one above them",
+			RUN_ALLOW_MAX);
+	rc->allow[rc->nr_allow++] = rc->allow_next;
+	rc->allow_next = NULL;
+	return 0;
+}
+
+static int cli_apply_no_opener(struct run_config *rc,
+			       const struct cli_entry *e unused_param,
+			       const char *value unused_param,
+			       struct error *err unused_param)
+{
+	rc->no_opener = true;
+	return 0;
 }
 
 static int cli_apply_device(struct run_config *rc, const struct cli_entry *e,
@@ -140,6 +167,8 @@ static const struct param process_table[] = {
 	PARAM("seccomp", ENUM, struct run_config, seccomp,
 	      "filter system calls, for each thread by what it does",
 	      .def = CONFINE_NOT, .choices = seccomp_choices),
+	PARAM("allow", PATH, struct run_config, allow_next,
+	      "open nothing but what is beneath this directory"),
 };
 
 static const struct param_set process_params = {
@@ -190,6 +219,21 @@ static const struct cli_entry cli_table[] = {
 	{ PROCESS_PARAM("seccomp") },
 	{ SET("jail", "Process", jail_params, jail), .opt.bare = true,
 	  .apply = cli_apply_jail },
+	{ PROCESS_PARAM("allow"), .opt.repeats = true, .apply = cli_apply_allow,
+	  .opt.more =
+		  "It is for what is opened by its path after the start: disk "
+		  "images, shared directories, sockets. The path has to begin "
+		  "with DIR as it is written here, and no symbolic link on the "
+		  "way may lead out, nor be absolute. What comes as an open "
+		  "descriptor is not asked about." },
+	{ FLAG("no-opener", '\0', RUN_VM,
+	       "open nothing by its path but what this command line names"),
+	  .apply = cli_apply_no_opener,
+	  .opt.more =
+		  "After that the process has nobody who could: a path of a "
+		  "client is an error, and files and sockets come as "
+		  "descriptors. Connections that the guest starts by vsock are "
+		  "refused." },
 	{ FLAG("verbose", 'v', RUN_VM,
 	       "log more: -v information, -vv debugging, -vvv every access of "
 	       "the guest to a device") },
@@ -403,6 +447,8 @@ void run_config_free(struct run_config *rc)
 	param_free(&api_params, &rc->api_socket);
 	param_free(&event_params, &rc->event_monitor);
 	param_free(&jail_params, &rc->jail);
+	for (unsigned int i = 0; i < rc->nr_allow; i++)
+		free(rc->allow[i]);
 	param_free(&process_params, rc);
 }
 

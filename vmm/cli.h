@@ -30,6 +30,8 @@ static inline bool endpoint_is_set(const struct endpoint_config *ec)
 	return ec->path || ec->fd >= 0;
 }
 
+#define RUN_ALLOW_MAX 64u
+
 struct run_config {
 	int mode; /* enum run_mode */
 	struct endpoint_config api_socket; /* neither: no control socket */
@@ -37,6 +39,11 @@ struct run_config {
 	char *log_file; /* owned; NULL: stderr */
 	unsigned int verbosity; /* count of -v */
 	int seccomp; /* enum confine_mode */
+	/* Directories that are opened from; none: all. Owned. */
+	char *allow[RUN_ALLOW_MAX];
+	unsigned int nr_allow;
+	char *allow_next; /* while the command line is read */
+	bool no_opener;
 	struct jail_config jail;
 	struct vm_config vm;
 };

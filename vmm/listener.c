@@ -163,6 +163,57 @@ int listener_adopt(struct listener *l, int fd, struct error *err)
 	return 0;
 }
 
+/* *path: another name of the socket that is called so, which *fd holds. */
+static int listener_find(char *path, size_t len, int *fd)
+{
+	struct stat st;
+
+	*fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (*fd < 0 || fstat(*fd, &st))
+		return -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -ECONNREFUSED;
+	snprintf(path, len, "/proc/self/fd/%d", *fd);
+	return 0;
+}
+
+int listener_connect(const char *prefix, uint32_t port, bool nofollow)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	cleanup_fd int found = -1;
+	int n = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_%u", prefix,
+			 port);
+	int fd, r = 0;
+
+	if (n < 0 || (size_t)n >= sizeof(addr.sun_path))
+		return -ENAMETOOLONG;
+	if (nofollow)
+		r = listener_find(addr.sun_path, sizeof(addr.sun_path), &found);
+	if (r)
+		return r;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const void *)&addr, sizeof(addr))) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+char *listener_path_of(int fd)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNSPEC };
+	socklen_t len = sizeof(addr);
+
+	if (getsockname(fd, (void *)&addr, &len) ||
+	    addr.sun_family != AF_UNIX || len <= sizeof(addr.sun_family) ||
+	    !addr.sun_path[0])
+		return NULL;
+	return strndup(addr.sun_path, len - sizeof(addr.sun_family));
+}
+
 void listener_remove(struct listener *l)
 {
 	struct stat st;

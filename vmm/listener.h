@@ -4,6 +4,7 @@
 #define VMM_LISTENER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "vmm/error.h"
@@ -30,6 +31,15 @@ int listener_open(struct listener *l, const char *path, struct error *err);
 /* Take over fd, a socket of that kind that listens already; its file is somebody
  * else's. It stays the caller's on failure: -errno with a message. */
 int listener_adopt(struct listener *l, int fd, struct error *err);
+/*
+ * Connect to who listens at "prefix_port", without waiting. nofollow:
+ * the name is no symbolic link. A descriptor, the
+ * caller's, which does not wait either; -EAGAIN: too many clients wait there
+ * already; -errno. Any thread.
+ */
+int listener_connect(const char *prefix, uint32_t port, bool nofollow);
+/* Where an inherited socket listens, to be freed; NULL: it has no path. */
+char *listener_path_of(int fd);
 /* Remove the files that listener_open() made, unless others are there now. Who
  * listens already may go on: another thread. */
 void listener_remove(struct listener *l);

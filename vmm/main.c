@@ -76,6 +76,11 @@ static void process_on_boot(struct machine *m, int r, const struct error *err)
 		loop_quit(p->loop);
 	}
 	p->boots = false;
+	/* What the command line names is open. */
+	if (p->rc->no_opener) {
+		loop_fd_del(&p->opener);
+		opener_end();
+	}
 }
 
 static void process_on_quit(void *opaque)
@@ -322,8 +327,13 @@ static int process_start_opener(const struct run_config *rc, struct error *err)
 	const struct opener_config oc = {
 		.become = process_become,
 		.arg = &rc->jail,
+		.mode = !rc->no_opener	? OPENER_ON
+			: rc->vm.kernel ? OPENER_AT_FIRST
+					: OPENER_OFF,
+		.allow = (const char *const *)rc->allow,
+		.nr_allow = rc->nr_allow,
 		.filters = &confine_filters,
-		.mode = (enum confine_mode)rc->seccomp,
+		.confine = (enum confine_mode)rc->seccomp,
 	};
 
 	return opener_start(&oc, err);

@@ -29,6 +29,7 @@
 /* The monitor's: written before there are other threads. */
 static struct {
 	bool configured; /* else the process opens by itself */
+	enum opener_mode mode;
 	int socket; /* -1: there is to be no opener */
 	pid_t pid; /* main thread; 0: it is not there */
 } opener = { .socket = -1 };
@@ -139,7 +140,11 @@ __attribute__((noreturn)) static void opener_run_session(int session)
 		close_fd(&call.fd);
 		if (n < 0)
 			break;
+		/* It removes files when the monitor was killed. */
+		if (call.request.kind == OPENER_LISTENER && !call.reply.result)
+			prctl(PR_SET_PDEATHSIG, 0);
 	}
+	opener_serve_end();
 	_exit(EXIT_SUCCESS);
 }
 
@@ -191,7 +196,7 @@ opener_main(int socket, const struct opener_config *oc, pid_t monitor)
 	dup2(null, STDOUT_FILENO);
 	opener_keep_only(socket);
 	if (!r)
-		r = confine_start(oc->filters, oc->mode);
+		r = confine_start(oc->filters, oc->confine);
 	if (!r)
 		r = confine_thread("opener");
 	if (r)
@@ -210,7 +215,8 @@ int opener_start(const struct opener_config *oc, struct error *err)
 	int pair[2], r;
 
 	opener.configured = true;
-	if (oc->off)
+	opener.mode = oc->mode;
+	if (oc->mode == OPENER_OFF)
 		return 0;
 	r = opener_allow(oc->allow, oc->nr_allow, err);
 	if (r)
@@ -251,26 +257,28 @@ void opener_end(void)
 	opener.pid = 0;
 }
 
-/* A session of this thread, if it has none. */
-static int opener_join(void)
+/* Why there is none. */
+static int opener_refusal(void)
+{
+	return opener.mode == OPENER_ON ? -ENOLINK : -ENOANO;
+}
+
+/* A new session; -errno. */
+static int opener_begin(void)
 {
 	int pair[2];
 	ssize_t n;
 
-	if (opener_session >= 0)
-		return 0;
 	if (opener.socket < 0)
-		return -ENOANO;
+		return opener_refusal();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
 	n = opener_send(opener.socket, "", 1, pair[1]);
 	close(pair[1]);
-	if (n < 0) {
-		close(pair[0]);
-		return -ENOLINK;
-	}
-	opener_session = pair[0];
-	return 0;
+	if (n > 0)
+		return pair[0];
+	close(pair[0]);
+	return opener_refusal();
 }
 
 void opener_leave(void)
@@ -278,27 +286,44 @@ void opener_leave(void)
 	close_fd(&opener_session);
 }
 
-static int opener_ask(struct opener_call *call)
+/* The answer is in call, or -errno: there is none. */
+static int opener_ask(int session, struct opener_call *call)
 {
 	size_t len = offsetof(struct opener_request, body) + call->request.len;
-	ssize_t n;
+	ssize_t n = opener_send(session, &call->request, len, call->given);
+
+	call->fd = -1;
+	if (n > 0)
+		n = opener_receive(session, &call->reply, sizeof(call->reply),
+				   &call->fd);
+	if (n != sizeof(call->reply))
+		return opener_refusal();
+	/* A reply without what it is about: the monitor has no room for it. */
+	if (!call->reply.result && call->fd < 0)
+		call->reply.result = -EMFILE;
+	return 0;
+}
+
+/* In this thread's session, which may be new. */
+static int opener_ask_here(struct opener_call *call)
+{
 	int r;
 
 	if (!opener.configured) {
-		opener_serve(call, len);
-		return call->reply.result;
+		opener_serve(call, offsetof(struct opener_request, body) +
+					   call->request.len);
+		return 0;
 	}
-	r = opener_join();
+	if (opener_session < 0) {
+		r = opener_begin();
+		if (r < 0)
+			return r;
+		opener_session = r;
+	}
+	r = opener_ask(opener_session, call);
 	if (r)
-		return r;
-	n = opener_send(opener_session, &call->request, len, call->given);
-	if (n > 0)
-		n = opener_receive(opener_session, &call->reply,
-				   sizeof(call->reply), &call->fd);
-	if (n == sizeof(call->reply))
-		return call->reply.result;
-	opener_leave();
-	return -ENOLINK;
+		opener_leave();
+	return r;
 }
 
 static int opener_ask_for(struct opener_call *call, enum opener_kind kind,
@@ -308,14 +333,12 @@ static int opener_ask_for(struct opener_call *call, enum opener_kind kind,
 
 	call->request.kind = kind;
 	call->request.flags = flags;
-	call->fd = -1;
 	memset(&call->reply, 0, sizeof(call->reply));
-	r = opener_ask(call);
+	r = opener_ask_here(call);
 	if (found)
 		*found = call->reply.found;
-	/* A reply without what it is about: the monitor has no room for it. */
-	if (!r && call->fd < 0)
-		r = -EMFILE;
+	if (!r)
+		r = call->reply.result;
 	return r ? r : call->fd;
 }
 
@@ -358,4 +381,82 @@ int opener_open_again(int fd, unsigned int flags, struct opener_found *found)
 	call.request.len = 0;
 	call.given = fd;
 	return opener_ask_for(&call, OPENER_AGAIN, flags, found);
+}
+
+/* ---- listeners ---- */
+
+bool opener_is_used(void)
+{
+	return opener.configured;
+}
+
+/* A session that has the listener of call. The descriptor, or -errno. */
+static int opener_start_listener(struct opener_call *call, int *session)
+{
+	int r, made = opener_begin();
+
+	if (made < 0)
+		return made;
+	call->request.kind = OPENER_LISTENER;
+	call->request.flags = opener.mode == OPENER_ON ? 0 : OPENER_QUIET;
+	r = opener_ask(made, call);
+	if (!r)
+		r = call->reply.result;
+	if (r) {
+		close(made);
+		return r;
+	}
+	*session = made;
+	return call->fd;
+}
+
+int opener_listen(const char *path, int *session, struct error *err)
+{
+	struct opener_call call = { .given = -1 };
+	size_t len = strlen(path) + 1;
+	int r = -ENAMETOOLONG;
+
+	if (len <= sizeof(call.request.body)) {
+		memcpy(call.request.body, path, len);
+		call.request.len = (uint32_t)len;
+		r = opener_start_listener(&call, session);
+	}
+	if (r < 0 && *call.reply.err.msg)
+		return error_set(err, r, "%s", call.reply.err.msg);
+	return r < 0 ? error_set(err, r, "%s", error_text(-r)) : r;
+}
+
+int opener_connects(int fd)
+{
+	struct opener_call call = { .given = fd };
+	int session = -1, r = opener_start_listener(&call, &session);
+
+	close_fd(&r);
+	return session;
+}
+
+int opener_connect(int session, uint32_t port)
+{
+	struct opener_call call = {
+		.request = { .kind = OPENER_CONNECT, .len = sizeof(port) },
+		.given = -1,
+	};
+	int r;
+
+	memcpy(call.request.body, &port, sizeof(port));
+	r = opener_ask(session, &call);
+	if (!r)
+		r = call.reply.result;
+	return r ? r : call.fd;
+}
+
+void opener_unlisten(int session)
+{
+	char byte;
+
+	if (session < 0)
+		return;
+	shutdown(session, SHUT_WR);
+	while (recv(session, &byte, sizeof(byte), 0) > 0)
+		;
 }

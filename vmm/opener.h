@@ -21,13 +21,20 @@
  * Nothing is opened in /proc or /sys, and no device file but block devices.
  */
 
+enum opener_mode {
+	OPENER_ON,
+	/* Until opener_end(); what the guest starts is not connected. */
+	OPENER_AT_FIRST,
+	OPENER_OFF, /* nothing is opened by its path */
+};
+
 struct opener_config {
-	bool off; /* there will be none, and nothing is opened by its path */
+	enum opener_mode mode;
 	/* Nothing is opened but beneath these; borrowed for good. */
 	const char *const *allow;
 	unsigned int nr_allow; /* 0: anything */
 	const struct confine_table *filters;
-	enum confine_mode mode; /* of its own system calls */
+	enum confine_mode confine; /* of its own system calls */
 	/* In the new process, before anything else: be whom it opens for.
 	 * Fails: -errno, and the opener ends. NULL: it stays who it is. */
 	int (*become)(const void *arg);
@@ -60,5 +67,22 @@ int opener_open(enum opener_kind kind, const char *path, unsigned int flags,
 int opener_open_again(int fd, unsigned int flags, struct opener_found *found);
 /* The calling thread will not ask soon: its session ends. */
 void opener_leave(void);
+
+/* ---- sockets ---- */
+
+/* Was opener_start() called? If not, this process makes sockets by itself. */
+bool opener_is_used(void);
+/* Listen at path as listener_open(). *session: for what follows, and to be closed
+ * in the end. Returns the socket, the caller's; -errno with a message. Any
+ * thread. */
+int opener_listen(const char *path, int *session, struct error *err);
+/* A session for connections next to where the inherited socket fd listens; -1:
+ * there will be none. Any thread. */
+int opener_connects(int fd);
+/* Connect to "path_PORT" of the session, as listener_connect(). One thread. */
+int opener_connect(int session, uint32_t port);
+/* Have the files of what listens removed, as long as that may take; -1: there
+ * are none. Nothing is connected after that. Any thread. */
+void opener_unlisten(int session);
 
 #endif

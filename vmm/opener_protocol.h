@@ -6,6 +6,8 @@
 #include <limits.h>
 #include <stdint.h>
 
+#include "vmm/error.h"
+
 /* What the monitor may ask of its opener (vmm/opener.h), and what it hears. */
 
 enum opener_kind {
@@ -14,6 +16,13 @@ enum opener_kind {
 	OPENER_AGAIN, /* such as came along, for no more than it was open for */
 	OPENER_DIRECTORY,
 	OPENER_OUTPUT, /* a plain file, made when it is not there, or a pipe */
+	/*
+	 * A socket that listens, which goes with the session; one that came
+	 * along has its path for the next. Once a session.
+	 */
+	OPENER_LISTENER,
+	/* A connection to "path_PORT" of the session's listener. */
+	OPENER_CONNECT,
 };
 
 /* How; what is not here cannot be asked for. */
@@ -22,6 +31,7 @@ enum opener_flag {
 	OPENER_WRITE = 1u << 1,
 	OPENER_DIRECT = 1u << 2, /* O_DIRECT */
 	OPENER_TRUNCATE = 1u << 3,
+	OPENER_QUIET = 1u << 4, /* of a listener: no OPENER_CONNECT follows */
 };
 
 /* What is there, also where it was not opened for that. */
@@ -40,13 +50,14 @@ struct opener_request {
 	uint32_t kind;
 	uint32_t flags;
 	uint32_t len; /* of body */
-	char body[OPENER_BODY_MAX]; /* a path and its NUL */
+	char body[OPENER_BODY_MAX]; /* a path and its NUL; or a port */
 };
 
 struct opener_reply {
 	int32_t result; /* 0 or -errno */
 	uint32_t unused;
 	struct opener_found found;
+	struct error err; /* of a listener */
 };
 
 /* One request, with what came along. */

@@ -14,12 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "vmm/listener.h"
 #include "vmm/util.h"
 
 #define ALLOW_MAX 64u
@@ -37,6 +39,13 @@ static struct {
 	} dirs[ALLOW_MAX];
 	unsigned int nr;
 } allowed;
+
+/* Of a session: whom it listens for. */
+static struct {
+	struct listener listener;
+	char *name; /* NULL: there is none */
+	bool connects;
+} serving = { .listener = { .fd = -1, .lock_fd = -1 } };
 
 /* ---- beneath what ---- */
 
@@ -325,6 +334,90 @@ static int serve_again(struct opener_call *call)
 	return r ? r : serve_open_found(call, call->given);
 }
 
+/* ---- sockets ---- */
+
+/* The listener's name, from here on: with --allow this process goes where it
+ * is, so that no link on the way leads elsewhere later. */
+static int serve_go_there(char **path)
+{
+	char *slash = strrchr(*path, '/');
+	cleanup_fd int dir = -1;
+
+	if (!allowed.nr)
+		return 0;
+	if (slash)
+		*slash = '\0';
+	dir = serve_openat(!slash	    ? "."
+			   : slash == *path ? "/"
+					    : *path,
+			   O_PATH | O_DIRECTORY, 0);
+	if (dir < 0)
+		return dir;
+	*path = slash ? slash + 1 : *path;
+	return fchdir(dir) ? -errno : 0;
+}
+
+static int serve_listener(struct opener_call *call)
+{
+	char *name = call->request.body;
+	int r;
+
+	if (serving.name)
+		return -EALREADY;
+	r = serve_go_there(&name);
+	if (r)
+		return error_set(&call->reply.err, r, "%s", error_text(-r));
+	r = listener_open(&serving.listener, name, &call->reply.err);
+	if (r)
+		return r;
+	serving.name = strdup(name);
+	serving.connects = serving.name &&
+			   !(call->request.flags & OPENER_QUIET);
+	return take_fd(&serving.listener.fd);
+}
+
+/* Who has a socket that listens may be called what it is called. */
+static int serve_inherited(struct opener_call *call)
+{
+	int is = 0, r;
+	socklen_t len = sizeof(is);
+	char *name;
+
+	if (serving.name)
+		return -EALREADY;
+	if (call->given < 0 ||
+	    getsockopt(call->given, SOL_SOCKET, SO_ACCEPTCONN, &is, &len) ||
+	    !is)
+		return -EBADF;
+	serving.name = listener_path_of(call->given);
+	if (!serving.name)
+		return -EADDRNOTAVAIL;
+	name = serving.name;
+	r = serve_go_there(&name);
+	memmove(serving.name, name, strlen(name) + 1);
+	serving.connects = !r && !(call->request.flags & OPENER_QUIET);
+	return r ? r : fcntl(call->given, F_DUPFD_CLOEXEC, 0);
+}
+
+static int serve_connect(const struct opener_call *call)
+{
+	uint32_t port;
+
+	if (!serving.connects)
+		return -EADDRNOTAVAIL;
+	memcpy(&port, call->request.body, sizeof(port));
+	return listener_connect(serving.name, port, allowed.nr > 0);
+}
+
+void opener_serve_end(void)
+{
+	if (!serving.name)
+		return;
+	listener_remove(&serving.listener);
+	free(serving.name);
+	serving.name = NULL;
+}
+
 /* ---- requests ---- */
 
 /* What each kind may be asked for with. */
@@ -337,6 +430,8 @@ static bool serve_may(uint32_t kind, uint32_t flags)
 		[OPENER_AGAIN] = rw | OPENER_DIRECT,
 		[OPENER_DIRECTORY] = OPENER_READ,
 		[OPENER_OUTPUT] = rw | OPENER_TRUNCATE,
+		[OPENER_LISTENER] = OPENER_QUIET,
+		[OPENER_CONNECT] = 0,
 	};
 
 	return kind < ARRAY_SIZE(may) && !(flags & ~may[kind]);
@@ -346,19 +441,39 @@ static bool serve_may(uint32_t kind, uint32_t flags)
 static int serve_check(const struct opener_request *req, size_t len)
 {
 	const size_t head = offsetof(struct opener_request, body);
-	bool has_path;
 
 	if (len < head || req->len > sizeof(req->body) ||
 	    len != head + req->len || !serve_may(req->kind, req->flags))
 		return -EBADMSG;
-	has_path = req->kind != OPENER_AGAIN;
-	if (!has_path)
-		return req->len ? -EBADMSG : 0;
+	if (req->kind == OPENER_CONNECT)
+		return req->len == sizeof(uint32_t) ? 0 : -EBADMSG;
+	/* What came along instead of a path is looked at later. */
+	if (!req->len &&
+	    (req->kind == OPENER_AGAIN || req->kind == OPENER_LISTENER))
+		return 0;
 	/* One NUL, at its end. */
-	return !req->len || memchr(req->body, '\0', req->len) !=
+	return req->len && req->kind != OPENER_AGAIN &&
+			       memchr(req->body, '\0', req->len) ==
 				       req->body + req->len - 1
-		       ? -EBADMSG
-		       : 0;
+		       ? 0
+		       : -EBADMSG;
+}
+
+static int serve_kind(struct opener_call *call)
+{
+	switch (call->request.kind) {
+	case OPENER_AGAIN:
+		return serve_again(call);
+	case OPENER_OUTPUT:
+		return serve_output(call);
+	case OPENER_LISTENER:
+		return call->request.len ? serve_listener(call)
+					 : serve_inherited(call);
+	case OPENER_CONNECT:
+		return serve_connect(call);
+	default:
+		return serve_path(call);
+	}
 }
 
 void opener_serve(struct opener_call *call, size_t len)
@@ -367,12 +482,8 @@ void opener_serve(struct opener_call *call, size_t len)
 
 	call->fd = -1;
 	memset(&call->reply, 0, sizeof(call->reply));
-	if (!r && call->request.kind == OPENER_AGAIN)
-		r = serve_again(call);
-	else if (!r && call->request.kind == OPENER_OUTPUT)
-		r = serve_output(call);
-	else if (!r)
-		r = serve_path(call);
+	if (!r)
+		r = serve_kind(call);
 	if (r >= 0)
 		call->fd = r;
 	call->reply.result = MIN(r, 0);

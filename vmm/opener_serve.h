@@ -13,6 +13,8 @@
 /* Answer call, of which len bytes of the request came, whatever they are. given
  * stays open. */
 void opener_serve(struct opener_call *call, size_t len);
+/* The session ends: its listener goes. */
+void opener_serve_end(void);
 /* Nothing but what is beneath these is opened from now on; none: anything is.
  * -errno with a message. */
 int opener_allow(const char *const *dirs, unsigned int nr, struct error *err);

@@ -184,12 +184,7 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("getdents64", ON_MAIN),
 	MAY("ioctl", ON_MAIN | ON_POOL, IF_ARG(1, BLKROGET)),
 	MAY("fchmod", ON_MAIN | ON_POOL),
-	/* The sockets of a vsock device. */
-	MAY("socket", ON_POOL),
-	MAY("connect", ON_POOL),
-	MAY("bind", ON_POOL),
-	MAY("listen", ON_POOL),
-	MAY("getsockname", ON_POOL),
+	/* A socket that is passed on. */
 	MAY("getsockopt", ON_POOL),
 
 	/* ---- starting threads ---- */
@@ -203,6 +198,8 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("socketpair", ON_MAIN | ON_POOL, IF_ARG(0, AF_UNIX)),
 	MAY("sendmsg", ON_POOL),
 	MAY("recvmsg", ON_POOL),
+	MAY("recvfrom", ON_POOL),
+	MAY("shutdown", ON_POOL),
 	MAY("wait4", ON_MAIN),
 
 	/* ---- the opener ---- */
@@ -216,6 +213,16 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("recvmsg", ON_OPENER),
 	MAY("sendmsg", ON_OPENER),
 	MAY("ppoll", ON_OPENER),
+	MAY("fchdir", ON_OPENER),
+	MAY("socket", ON_OPENER, IF_ARG(0, AF_UNIX)),
+	MAY("connect", ON_OPENER),
+	MAY("bind", ON_OPENER),
+	MAY("listen", ON_OPENER),
+	MAY("getsockname", ON_OPENER),
+	MAY("getsockopt", ON_OPENER),
+	MAY("fchmod", ON_OPENER),
+	MAY("flock", ON_OPENER),
+	MAY("unlink", ON_OPENER),
 	MAY("clone", ON_OPENER, IF_ARG(0, CLONE_FORK)),
 	MAY("set_robust_list", ON_OPENER),
 	MAY("wait4", ON_OPENER),

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
+#include "vmm/opener.h"
 #include "vmm/util.h"
 
 /* The longest line of a client, its line feed included. */
@@ -21,19 +22,6 @@
 #define VSOCK_PORT_LEN 11
 
 /* ---- the listening socket ---- */
-
-/* Where an inherited socket listens, for the ports next to it. */
-static char *vsock_path_of(int fd)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNSPEC };
-	socklen_t len = sizeof(addr);
-
-	if (getsockname(fd, (void *)&addr, &len) ||
-	    addr.sun_family != AF_UNIX || len <= sizeof(addr.sun_family) ||
-	    !addr.sun_path[0])
-		return NULL;
-	return strndup(addr.sun_path, len - sizeof(addr.sun_family));
-}
 
 static int vsock_host_adopt(struct vsock_host *vh, int fd, struct error *err)
 {
@@ -45,9 +33,24 @@ static int vsock_host_adopt(struct vsock_host *vh, int fd, struct error *err)
 	r = listener_adopt(&vh->listener, copy, err);
 	if (r)
 		close(copy);
+	else if (opener_is_used())
+		vh->session = opener_connects(copy);
 	else
-		vh->path = vsock_path_of(copy);
+		vh->path = listener_path_of(copy);
 	return r;
+}
+
+/* This process makes the socket itself, or has the opener do it. */
+static int vsock_host_listen(struct vsock_host *vh, const char *path,
+			     struct error *err)
+{
+	int r;
+
+	if (!opener_is_used())
+		return listener_open(&vh->listener, path, err);
+	r = opener_listen(path, &vh->session, err);
+	vh->listener.fd = MAX(r, -1);
+	return MIN(r, 0);
 }
 
 int vsock_host_open(struct vsock_host *vh, const char *path, int fd,
@@ -56,10 +59,11 @@ int vsock_host_open(struct vsock_host *vh, const char *path, int fd,
 	const size_t room = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 	int r;
 
-	vh->path = NULL;
+	*vh = (struct vsock_host){ .session = -1 };
+	vh->listener = (struct listener){ .fd = -1, .lock_fd = -1 };
 	if (!path)
 		return vsock_host_adopt(vh, fd, err);
-	r = listener_open(&vh->listener, path, err);
+	r = vsock_host_listen(vh, path, err);
 	if (r)
 		return error_prefix(err, r, "socket=%s",
 				    error_value(path).text);
@@ -77,11 +81,14 @@ int vsock_host_open(struct vsock_host *vh, const char *path, int fd,
 
 void vsock_host_remove(struct vsock_host *vh)
 {
+	opener_unlisten(vh->session);
 	listener_remove(&vh->listener);
 }
 
 void vsock_host_close(struct vsock_host *vh)
 {
+	vsock_host_remove(vh);
+	close_fd(&vh->session);
 	listener_close(&vh->listener);
 	free(vh->path);
 	vh->path = NULL;
@@ -97,24 +104,11 @@ int vsock_host_accept(const struct vsock_host *vh)
 
 int vsock_host_connect(const struct vsock_host *vh, uint32_t port)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd, n;
-
-	if (!vh->path)
-		return -EADDRNOTAVAIL;
-	n = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s_%u", vh->path,
-		     port);
-	if (n < 0 || (size_t)n >= sizeof(addr.sun_path))
-		return -ENAMETOOLONG;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (const void *)&addr, sizeof(addr))) {
-		n = -errno;
-		close(fd);
-		return n;
-	}
-	return fd;
+	if (opener_is_used())
+		return vh->session < 0 ? -EADDRNOTAVAIL
+				       : opener_connect(vh->session, port);
+	return vh->path ? listener_connect(vh->path, port, false)
+			: -EADDRNOTAVAIL;
 }
 
 /* ---- the first line ---- */

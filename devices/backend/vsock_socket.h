@@ -21,11 +21,12 @@
  * Nothing here waits for the other side; one thread, unless it says otherwise.
  */
 struct vsock_host {
-	struct listener listener;
+	struct listener listener; /* but for fd, of a process without opener */
+	int session; /* of the opener, which listens there; -1: none */
 	char *path; /* NULL: of an inherited socket without a file */
 };
 
-/* Listen on path, or on a copy of fd when path is NULL. Any thread; -errno with
+/* Zero at first. Listen on path, or on a copy of fd when path is NULL. Any thread; -errno with
  * a message, nothing is left behind. */
 int vsock_host_open(struct vsock_host *vh, const char *path, int fd,
 		    struct error *err);

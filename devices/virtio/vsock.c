@@ -545,22 +545,19 @@ static int vsock_create(struct board *board, const void *config, void *opened,
 	return 0;
 }
 
-/* Streams are read and written by the messages; the others are for listening,
- * connecting, and what is checked of both. */
+/* Streams are read and written by the messages; the others are for accepting, and
+ * what is checked. The opener connects. */
 static const struct syscall_rule vsock_syscalls[] = {
 	MAY("accept4", ON_OWN),
 	MAY("close", ON_OWN | ON_POOL),
-	MAY("connect", ON_OWN),
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
 	MAY("getpid", ON_OWN),
-	MAY("getsockname", ON_POOL),
 	MAY("process_vm_readv", ON_OWN),
 	MAY("recvfrom", ON_OWN),
 	MAY("recvmsg", ON_OWN),
 	MAY("sendmsg", ON_OWN),
 	MAY("sendto", ON_OWN),
 	MAY("shutdown", ON_OWN),
-	MAY("socket", ON_OWN),
 	{ .name = "" },
 };
 

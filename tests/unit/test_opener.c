@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "vmm/confine_table.h"
+#include "vmm/listener.h"
 #include "vmm/opener_serve.h"
 #include "vmm/util.h"
 
@@ -90,7 +91,7 @@ static void test_broken_requests(void **state unused_param)
 	assert_int_equal(serve_raw(OPENER_FILE, OPENER_READ, path, UINT32_MAX,
 				   head + len),
 			 -EBADMSG);
-	for (uint32_t kind = OPENER_OUTPUT + 1; kind; kind <<= 1)
+	for (uint32_t kind = 32; kind; kind <<= 1)
 		assert_int_equal(
 			serve_raw(kind, OPENER_READ, path, len, head + len),
 			-EBADMSG);
@@ -288,9 +289,9 @@ static void check_all(void)
 
 static void test_by_opener(void **state unused_param)
 {
-	const struct opener_config plain = { .mode = CONFINE_NOT };
+	const struct opener_config plain = { .mode = OPENER_ON };
 	const struct opener_config filtered = { .filters = &confine_filters,
-						.mode = CONFINE_END };
+						.confine = CONFINE_END };
 
 	assert_true(with_opener(&plain, check_all));
 	assert_true(with_opener(&filtered, check_all));
@@ -305,7 +306,7 @@ static void check_off(void)
 
 static void test_off(void **state unused_param)
 {
-	const struct opener_config off = { .off = true };
+	const struct opener_config off = { .mode = OPENER_OFF };
 
 	assert_true(with_opener(&off, check_off));
 }
@@ -346,7 +347,7 @@ static void check_killed(void)
 
 static void test_killed(void **state unused_param)
 {
-	const struct opener_config oc = { .mode = CONFINE_NOT };
+	const struct opener_config oc = { .mode = OPENER_ON };
 
 	assert_true(with_opener(&oc, check_killed));
 }
@@ -354,7 +355,7 @@ static void test_killed(void **state unused_param)
 /* Nothing of the opener stays when the monitor is killed: it has this pipe. */
 static void test_ends_with_monitor(void **state unused_param)
 {
-	const struct opener_config oc = { .mode = CONFINE_NOT };
+	const struct opener_config oc = { .mode = OPENER_ON };
 	int fds[2], status;
 	pid_t pid;
 	char byte;
@@ -376,6 +377,107 @@ static void test_ends_with_monitor(void **state unused_param)
 	assert_true(WIFSIGNALED(status));
 	assert_int_equal(read(fds[0], &byte, 1), 0);
 	close(fds[0]);
+}
+
+/* ---- sockets ---- */
+
+static char prefix[64];
+
+static int listen_at(const char *path)
+{
+	struct listener l;
+	struct error err;
+
+	assert_int_equal(listener_open(&l, path, &err), 0);
+	return l.fd;
+}
+
+/* Only next to what listens, and only when it does; then nothing stays. */
+static void check_listener(void)
+{
+	struct error err = { "" };
+	int session, fd = opener_listen(prefix, &session, &err), other, conn;
+	struct stat st;
+
+	assert_true(fd >= 0);
+	assert_int_equal(stat(prefix, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	assert_int_equal(opener_listen(prefix, &other, &err), -EADDRINUSE);
+	assert_non_null(strstr(err.msg, "locked"));
+	assert_int_equal(opener_connect(session, 5), -ENOENT);
+	snprintf(text, sizeof(text), "%s_5", prefix);
+	other = listen_at(text);
+	conn = opener_connect(session, 5);
+	assert_true(conn >= 0 && fcntl(conn, F_GETFL) & O_NONBLOCK);
+	close(conn);
+	close(other);
+	assert_int_equal(opener_connect(session, 5), -ECONNREFUSED);
+	opener_unlisten(session);
+	assert_int_equal(stat(prefix, &st), -1);
+	assert_int_equal(opener_connect(session, 5), -ENOLINK);
+	close(session);
+	close(fd);
+	/* One that was made by somebody else; its file is his. */
+	fd = listen_at(prefix);
+	session = opener_connects(fd);
+	assert_true(session >= 0);
+	assert_int_equal(opener_connect(session, 6), -ENOENT);
+	opener_unlisten(session);
+	close(session);
+	assert_int_equal(stat(prefix, &st), 0);
+	close(fd);
+	assert_int_equal(opener_connects(fd), -1);
+	unlink(prefix);
+	unlink(text);
+}
+
+static void check_quiet(void)
+{
+	struct error err;
+	int session, fd = opener_listen(prefix, &session, &err);
+
+	assert_true(fd >= 0);
+	assert_int_equal(opener_connect(session, 5), -EADDRNOTAVAIL);
+	opener_unlisten(session);
+}
+
+/* The link is the guest's, in a directory that it shares. */
+static void check_link(void)
+{
+	struct error err;
+	int session, fd = opener_listen(prefix, &session, &err), other;
+
+	assert_true(fd >= 0);
+	other = listen_at(in_dir("elsewhere"));
+	snprintf(text, sizeof(text), "%s_7", prefix);
+	assert_int_equal(symlink(in_dir("elsewhere"), text), 0);
+	assert_int_equal(opener_connect(session, 7), -ECONNREFUSED);
+	snprintf(text, sizeof(text), "%s_8", prefix);
+	close(listen_at(text));
+	assert_int_equal(opener_connect(session, 8), -ECONNREFUSED);
+	unlink(text);
+	assert_int_equal(rename(in_dir("elsewhere"), text), 0);
+	assert_true(opener_connect(session, 8) >= 0);
+	close(other);
+	opener_unlisten(session);
+	assert_int_equal(opener_listen("/tmp/not-allowed", &session, &err),
+			 -EXDEV);
+}
+
+static void test_listener(void **state unused_param)
+{
+	const char *const dirs[] = { dir };
+	struct opener_config oc = { .filters = &confine_filters,
+				    .confine = CONFINE_END };
+
+	snprintf(prefix, sizeof(prefix), "%s/vsock", dir);
+	assert_true(with_opener(&oc, check_listener));
+	oc.allow = dirs;
+	oc.nr_allow = 1;
+	assert_true(with_opener(&oc, check_listener));
+	assert_true(with_opener(&oc, check_link));
+	oc.mode = OPENER_AT_FIRST;
+	assert_true(with_opener(&oc, check_quiet));
 }
 
 /* ---- beneath what ---- */
@@ -415,7 +517,7 @@ static void test_allow(void **state unused_param)
 	struct opener_config oc = { .allow = dirs,
 				    .nr_allow = 1,
 				    .filters = &confine_filters,
-				    .mode = CONFINE_END };
+				    .confine = CONFINE_END };
 	struct error err;
 
 	strcpy(path, in_dir("a"));
@@ -456,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_off),
 		cmocka_unit_test(test_killed),
 		cmocka_unit_test(test_ends_with_monitor),
+		cmocka_unit_test(test_listener),
 		cmocka_unit_test(test_allow),
 	};
 

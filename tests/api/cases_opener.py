@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is opened for clients, and what is not."""
+
+import os
+import signal
+import tempfile
+
+from cases import MIB, check
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return [int(word) for word in f.read().split()]
+
+
+def name_of(pid):
+    with open(f"/proc/{pid}/comm", encoding="ascii") as f:
+        return f.read().strip()
+
+
+def refused(client, path, text):
+    reply = client.request("PUT", "vm.add-disk", {"path": path})
+    check(reply, 500)
+    assert text in reply.body.decode(), reply.body
+
+
+def boot(context, client, **more):
+    check(client.request("PUT", "vm.create", context.config(**more)), 204)
+    check(client.request("PUT", "vm.boot"), 204)
+
+
+def test_allow(context):
+    with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder:
+        path = os.path.join(folder, "api.sock")
+        with context.monitor("--api-socket", path, "--seccomp", "true", "--allow", folder,
+                             os.path.dirname(context.guest), path=path) as monitor, \
+                context.client(monitor) as client:
+            boot(context, client, disks=[])
+            inside, link = os.path.join(folder, "inside"), os.path.join(folder, "link")
+            with open(inside, "wb") as f:
+                f.truncate(MIB)
+            os.symlink(monitor.file("outside", MIB), link)
+            check(client.request("PUT", "vm.add-disk", {"path": inside}), 200)
+            refused(client, link, "--allow")
+            refused(client, monitor.file("outside"), "--allow")
+            refused(client, folder + "/../" + os.path.basename(folder) + "/inside", "--allow")
+            reply = client.request("PUT", "vm.add-vsock",
+                                   {"cid": 3, "socket": monitor.file("vsock")})
+            check(reply, 500)
+            assert "--allow" in reply.body.decode(), reply.body
+            socket = os.path.join(folder, "vsock")
+            check(client.request("PUT", "vm.add-vsock", {"cid": 3, "socket": socket}), 200)
+            assert os.path.exists(socket)
+            check(client.request("PUT", "vmm.shutdown"), 200)
+            assert monitor.process.wait(20) == 0
+            assert not os.path.exists(socket) and not os.path.exists(path)
+
+
+def test_no_opener(context):
+    with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder:
+        path = os.path.join(folder, "api.sock")
+        with context.monitor("--api-socket", path, "--seccomp", "true", "--no-opener",
+                             path=path) as monitor, context.client(monitor) as client:
+            assert not children(monitor.process.pid)
+            check(client.request("PUT", "vm.create", context.config()), 204)
+            reply = client.request("PUT", "vm.boot")
+            check(reply, 500)
+            assert "--no-opener" in reply.body.decode(), reply.body
+            check(client.request("PUT", "vm.delete"), 204)
+            with open(context.guest, "rb") as kernel, open(context.disk.name, "r+b") as disk:
+                config = context.config(payload={"kernel_fd": 0}, disks=[{"fd": 1}])
+                fds = [kernel.fileno(), disk.fileno()]
+                check(client.request("PUT", "vm.create", config, fds), 204)
+            check(client.request("PUT", "vm.boot"), 204)
+            refused(client, monitor.file("disk", MIB), "--no-opener")
+            assert not children(monitor.process.pid)
+
+
+def test_opener_is_killed(context):
+    with context.monitor() as monitor, context.client(monitor) as client:
+        boot(context, client)
+        opener, = children(monitor.process.pid)
+        assert name_of(opener) == "opener"
+        for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(opener, signo)
+        check(client.request("PUT", "vm.add-disk", {"path": monitor.file("one", MIB)}), 200)
+        os.kill(opener, signal.SIGKILL)
+        # It is no zombie, and the machine goes on without.
+        monitor.wait_for(lambda: not os.path.exists(f"/proc/{opener}"))
+        refused(client, monitor.file("two", MIB), "has ended")
+        check(client.request("GET", "vmm.ping"), 200)
+
+
+def test_opener_ends_with_monitor(context):
+    with context.monitor() as monitor, context.client(monitor) as client:
+        boot(context, client)
+        socket = monitor.file("vsock")
+        check(client.request("PUT", "vm.add-vsock", {"cid": 3, "socket": socket}), 200)
+        opener, = children(monitor.process.pid)
+        others = children(opener)
+        assert os.path.exists(socket)
+        monitor.process.kill()
+        monitor.process.wait()
+        for pid in (opener, *others):
+            monitor.wait_for(lambda p=pid: not os.path.exists(f"/proc/{p}")
+                             or "Z" in open(f"/proc/{p}/stat", encoding="ascii").read())
+        # Who listened for it cleared up.
+        assert not os.path.exists(socket)
