@@ -2,16 +2,24 @@
 """The attack: rounds of hostile.elf, and between them a look at what is left."""
 
 import random
+import re
 import time
+from collections import Counter
 
-from chaos import Chaos, Pinger
+from chaos import KEPT, Chaos, Pinger
+from floods import floods
 from machine import ANSWER, MIB, SLOW_OPS, Machine, Peers, Wrong, check, small_disk
 
 ROUND = 40_000          # accesses
 ROUND_MS = 3000
 ROUNDS = 5              # between two looks
-GROWS = 64 * MIB        # of the monitor's own memory: a sanitizer's allocator keeps some
-LINES_A_SECOND = 20     # of the log: one a device and a second
+# Of the monitor's own memory: from the first look on, and in the second half. A
+# sanitizer's allocator keeps some, and remembers where all was allocated.
+GROWS, GROWS_LATE = 2 * MIB, MIB
+GROWS_SANITIZED, GROWS_LATE_SANITIZED = 56 * MIB, 16 * MIB
+LINES_A_SECOND = 20     # of the log
+LINES_OF_DEVICE = 6     # in a second, of all its queues
+EVENTS_OF_DEVICE = 22   # ten a second, which may be two of its seconds, and what was left out
 IDLE_CPU = 0.05         # of a second, when no CPU of the guest runs,
 IDLE_SECONDS = 3        # in each of so many
 
@@ -39,7 +47,7 @@ class Attack:
         self.tally = tally
         self.args = tally.args
         self.nr_rounds = 0
-        self.first = None
+        self.first = self.middle = None
 
     def one_round(self):
         """Its end; or the machine's, after which it is started again."""
@@ -50,7 +58,8 @@ class Attack:
         if self.args.verbose:
             print(f"# round {self.tally.nr_rounds} seed={seed} reset={reset}", flush=True)
         self.m.hello()
-        self.m.guest.tell(f"cmd=attack seed={seed} accesses={ROUND} ms={ROUND_MS} reset={reset} end=reset")
+        self.m.guest.tell(f"cmd=attack seed={seed} accesses={ROUND} ms={ROUND_MS} reset={reset} "
+                          "end=reset")
         end = time.monotonic() + ROUND_MS / 1000 + 15
         said = None
         while said is None and time.monotonic() < end:
@@ -91,7 +100,18 @@ class Attack:
         self.check_limits()
         check(now["fds"] <= self.first["fds"], "descriptors:", self.first, now)
         check(now["threads"] <= self.first["threads"], "threads:", self.first, now)
-        check(now["rss"] <= self.first["rss"] + GROWS, "memory:", self.first, now)
+        self.check_memory(now)
+
+    def check_memory(self, now):
+        tally = self.tally
+        grows, late = ((GROWS_SANITIZED, GROWS_LATE_SANITIZED) if self.m.is_sanitized()
+                       else (GROWS, GROWS_LATE))
+        check(now["memory"] <= self.first["memory"] + grows, "memory:", self.first, now)
+        if not self.middle and 2 * max(tally.accesses / self.args.accesses,
+                                       tally.seconds() / self.args.seconds) >= 1:
+            self.middle = now
+        if self.middle:
+            check(now["memory"] <= self.middle["memory"] + late, "memory:", self.middle, now)
 
     def check_limits(self):
         """Whatever the guest resets: there is no more than that."""
@@ -108,6 +128,19 @@ class Attack:
                   f"directory, {counters['v0']['tx_packets']} packets")
 
     def check_rates(self, chaos, seconds):
+        """What a device makes the monitor say, in any second; and all of it together."""
+        lines = re.findall(r"^\[ *(\d+)\.\d+\] \S+ [A-Z]+: (\w+)[ :]", self.m.errors(),
+                           re.MULTILINE)
+        with open(self.m.events, encoding="utf-8") as f:
+            events = re.findall(
+                r'"secs": (\d+),[^}]*}[^{]*"virtio-device"[^{]*{[^}]*"id": "(\w+)"', f.read())
+        for what, said, most in (("lines", lines, LINES_OF_DEVICE),
+                                 ("events", events, EVENTS_OF_DEVICE)):
+            ((second, name), nr), = Counter(
+                (second, name) for second, name in said if name in KEPT).most_common(1) or (((0, ""), 0),)
+            print(f"# {len(said)} {what}, at most {nr} of {name} in second {second}")
+            check(nr <= most, nr, what, "of", name, "in second", second)
+        check(events, "no device has told of anything")
         now = self.m.weight()
         check(now["log"] <= 100 + LINES_A_SECOND * seconds + chaos.nr, "lines in the log:", now)
         check(now["events"] <= 100_000 + 1000 * (chaos.nr + self.nr_rounds), "events:", now)
@@ -152,6 +185,8 @@ def attack_machine(tally, m):
             m.until("READY")
             pinger = Pinger(m.api_path)
             a.look()
+            m.restart()
+            floods(m)
             chaos.start()
             try:
                 while not tally.is_over():

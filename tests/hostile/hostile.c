@@ -10,6 +10,8 @@
  *                                     reset may be hit, too
  *   move ms=                          both CPUs move the window of a share to and
  *                                     fro, which takes the host time each time
+ *   flood kind= index= ms=            requests that are right, as many as there is
+ *                                     room for, and resets: of blk, net, vsock, fs
  *   whole                             every device is used as it is meant
  *   rest nmi=                         no CPU runs any more; nmi=1: CPU 1, which was
  *                                     never started, gets one
@@ -231,6 +233,7 @@ static void make_park(void)
 void guest_main(const struct guest_info *info)
 {
 	static char line[LINE_MAX];
+	unsigned nr_lives;
 	const char *why;
 
 	hostile_info = info;
@@ -250,6 +253,9 @@ void guest_main(const struct guest_info *info)
 			both(attack, attack_cpu1);
 		} else if (param_is("cmd", "move")) {
 			both(move_window, move_window_cpu1);
+		} else if (param_is("cmd", "flood")) {
+			why = flood(&nr_lives);
+			say("\n@ OK lives=%u %s", nr_lives, why ? why : "");
 		} else if (param_is("cmd", "whole")) {
 			why = whole_check();
 			say("\n@ %s", why ? why : "OK");

@@ -125,6 +125,11 @@ unsigned make_request(struct attacker *a, const struct target *t,
 /* Numbers out of the last reply, for later. */
 void learn(struct attacker *a);
 
+/* ---- flood.c ---- */
+
+/* As the command says; NULL, or what is wrong. */
+const char *flood(unsigned *nr_lives);
+
 /* ---- whole.c ---- */
 
 /* Every device does its work; NULL, or what is wrong. */

@@ -8,6 +8,7 @@ import json
 import os
 import queue
 import random
+import select
 import shutil
 import socket
 import subprocess
@@ -21,9 +22,11 @@ sys.path += [os.path.join(HERE, os.pardir, folder) for folder in ("api", "guest"
 import wire
 from client import PREFIX, GoProfile
 
+KIB = 1 << 10
 MIB = 1 << 20
 CLONE_NEWNS = 0x20000
 HOST_PORT = 5000
+SINK_PORT = 5001    # says nothing
 GOOD = b"whole" + bytes(200000)
 SLOW_OPS = 200  # a second, of devices with a limit
 GIVEN_UP = 3    # exit status
@@ -124,25 +127,31 @@ class Peers:
 
     # -- vsock
     def listen(self):
-        path = f"{self.machine.vsock}_{HOST_PORT}"
         kept = []
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(path)
-            listener.listen(64)
-            listener.settimeout(0.1)
+        with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as sink:
+            for s, port in ((listener, HOST_PORT), (sink, SINK_PORT)):
+                s.bind(f"{self.machine.vsock}_{port}")
+                s.listen(64)
+                s.setblocking(False)
             while not self.over.is_set():
-                with contextlib.suppress(OSError):
-                    client, _ = listener.accept()
-                    client.setblocking(False)
-                    kept.append(client)
-                    client.send(b"whole")
-                    if self.busy.is_set():
-                        client.send(self.random.randbytes(self.random.randint(1, 100000)))
+                for s in select.select([listener, sink], [], [], 0.1)[0]:
+                    with contextlib.suppress(OSError):
+                        client, _ = s.accept()
+                        client.setblocking(False)
+                        kept.append(client)
+                        if s is listener:
+                            self.greet(client)
                 while len(kept) > 20:
                     kept.pop(self.random.randrange(len(kept))).close()
         for client in kept:
             client.close()
-        os.unlink(path)
+        for port in (HOST_PORT, SINK_PORT):
+            os.unlink(f"{self.machine.vsock}_{port}")
+
+    def greet(self, client):
+        client.send(b"whole")
+        if self.busy.is_set():
+            client.send(self.random.randbytes(self.random.randint(1, 100000)))
 
     def call_guest(self):
         with socket.socket(socket.AF_UNIX) as client:
@@ -375,6 +384,10 @@ class Machine:
         os.symlink("/etc/hostname", os.path.join(self.share, "absolute"))
 
     # -- what it weighs
+    def is_sanitized(self):
+        with open(f"/proc/{self.process.pid}/maps", encoding="ascii", errors="replace") as f:
+            return "asan" in f.read()
+
     def limited(self):
         """When, and what the devices with a limit had done until then."""
         disk, net = (self.ask("GET", "vm.counters")[name] for name in ("d1", "n1"))
@@ -391,11 +404,11 @@ class Machine:
                 if not words[0].endswith(":"):
                     # the guest's memory, and files that it maps
                     foreign = len(words) > 5 and ("memfd" in words[5] or self.folder in words[5])
-                elif words[0] == "Rss:" and not foreign:
+                elif words[0] in ("Private_Dirty:", "Swap:") and not foreign:
                     own += int(words[1]) << 10
         return {"fds": len(os.listdir(f"/proc/{pid}/fd")),
                 "threads": len([t for t in self.threads() if not t.startswith("pool")]),
-                "rss": own,
+                "memory": own,
                 "log": len(self.errors().splitlines()),
                 "events": os.path.getsize(self.events)}
 
