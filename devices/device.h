@@ -81,6 +81,9 @@ struct device_class {
 	/* System calls that its own files make, and on what threads, beside
 	 * what every thread makes; the last name is empty. NULL: none. */
 	const struct syscall_rule *syscalls;
+	/* Capabilities that its loops need in a jail for a device that is
+	 * configured so, bits 1 << CAP_*; config NULL: for any. NULL: none. */
+	uint32_t (*capabilities)(const void *config);
 	/* A required text of params that no two devices of this class have the
 	 * same value of; NULL: there is none. */
 	const char *unique;

@@ -13,6 +13,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "vmm/kept.h"
+#include "vmm/privilege.h"
 #include "vmm/util.h"
 
 /* Made by jail_own_users(), once. */
@@ -43,19 +45,24 @@ static bool jail_may(unsigned int first, unsigned int second)
 	       (data[0].effective & need) == need;
 }
 
-/* None is left, and none can be had again. */
-static int jail_drop_capabilities(struct error *err)
+/* No others are left, and none can be had again. */
+static int jail_drop_capabilities(uint32_t kept, struct error *err)
 {
 	struct __user_cap_header_struct header = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
-	struct __user_cap_data_struct none[2] = { 0 };
+	struct __user_cap_data_struct data[2] = { { .permitted = kept } };
+
+	/* Who acts for another user keeps what it has. */
+	if (kept)
+		prctl(PR_SET_SECUREBITS,
+		      prctl(PR_GET_SECUREBITS) | SECBIT_NO_SETUID_FIXUP);
 
 	/* Where this is not allowed, no_new_privs says the same. */
 	for (int cap = 0; !prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); cap++)
 		;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (syscall(SYS_capset, &header, none))
+	if (syscall(SYS_capset, &header, data))
 		return error_set(err, errno,
 				 "--jail: cannot give up capabilities: %s",
 				 strerror(errno));
@@ -231,21 +238,34 @@ int jail_check_ids(const struct jail_ids *ids, struct error *err)
 		ids->uid, ids->gid);
 }
 
-int jail_drop(const struct jail_ids *ids, struct error *err)
+int jail_drop(const struct jail_ids *ids, uint32_t kept, struct error *err)
 {
 	int r = jail_become(ids, err);
 
 	if (!r)
-		r = jail_drop_capabilities(err);
+		r = jail_drop_capabilities(kept, err);
 	if (!r && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 		   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)))
 		r = error_set(err, errno, "--jail: prctl: %s", strerror(errno));
 	return r;
 }
 
-int jail_enter(const struct jail_config *jc, struct error *err)
+/* A user, and who becomes one, is the only one whose files there are. */
+static int jail_check_shares(const struct jail_config *jc, bool is_root,
+			     struct error *err)
+{
+	if (!jc->shares || is_root)
+		return 0;
+	return error_set(
+		err, EPERM,
+		"--jail shares=on: only root that stays root has capabilities for it; a user shares what is its own: leave it out");
+}
+
+int jail_enter(const struct jail_config *jc, const char *name, uint32_t kept,
+	       struct error *err)
 {
 	struct jail_ids ids;
+	bool is_root;
 	int r;
 
 	if (!jc->on)
@@ -253,6 +273,14 @@ int jail_enter(const struct jail_config *jc, struct error *err)
 	r = jail_find_ids(jc, &ids, err);
 	if (!r)
 		r = jail_check_ids(&ids, err);
+	if (r)
+		return r;
+	is_root = jail_may(CAP_SYS_ADMIN, CAP_SYS_ADMIN) && !ids.change;
+	if (is_root)
+		privilege_keep(name, kept);
+	else
+		kept = 0;
+	r = jail_check_shares(jc, is_root, err);
 	if (!r)
 		r = jail_make_namespaces(jc, err);
 	if (r)
@@ -262,7 +290,7 @@ int jail_enter(const struct jail_config *jc, struct error *err)
 	if (!r)
 		r = jail_limits(jc, err);
 	if (!r)
-		r = jail_drop(&ids, err);
+		r = jail_drop(&ids, kept, err);
 	if (!r && jc->pid)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	return r;

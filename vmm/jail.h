@@ -14,15 +14,18 @@
 
 /*
  * Go into the jail: an empty root, no capabilities, the user and group of jc.
- * Does nothing unless jc->on. -errno with a message; the process is then
- * somewhere between and has to end.
+ * Does nothing unless jc->on. Root that stays root keeps the capabilities in
+ * kept, bits 1 << CAP_*, for the threads of that name (vmm/privilege.h). -errno
+ * with a message; the process is then somewhere between and has to end.
  */
-int jail_enter(const struct jail_config *jc, struct error *err);
+int jail_enter(const struct jail_config *jc, const char *name, uint32_t kept,
+	       struct error *err);
 
 /* Steps of it. May the process become that? -EPERM with a message. */
 int jail_check_ids(const struct jail_ids *ids, struct error *err);
-/* Become it, for good, with no capability. -errno with a message. */
-int jail_drop(const struct jail_ids *ids, struct error *err);
+/* Become it, for good, with no capability but those kept, which are not in force.
+ * -errno with a message. */
+int jail_drop(const struct jail_ids *ids, uint32_t kept, struct error *err);
 /* Have a user namespace where this process needs one to make others; once.
  * -errno with a message. */
 int jail_own_users(struct error *err);

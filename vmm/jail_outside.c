@@ -94,7 +94,7 @@ __attribute__((noreturn)) static void outside_main(const struct jail_ids *ids,
 	struct error err;
 
 	close_range(0, UINT_MAX, 0);
-	if (chdir("/") || jail_drop(ids, &err))
+	if (chdir("/") || jail_drop(ids, 0, &err))
 		_exit(EXIT_FAILURE);
 	outside_run(child);
 }

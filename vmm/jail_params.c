@@ -20,6 +20,10 @@ static const struct param jail_table[] = {
 	      "become this user, a name or a number; with its first group"),
 	PARAM("group", STRING, struct jail_config, group,
 	      "become a member of this group alone, a name or a number"),
+	PARAM("shares", BOOL, struct jail_config, shares,
+	      "root keeps the capabilities of shared directories for those that "
+	      "come later, too; for those of the command line it keeps what they "
+	      "need"),
 	PARAM("newnet", BOOL, struct jail_config, newnet,
 	      "a network namespace of its own, without a network"),
 	PARAM("pid", BOOL, struct jail_config, pid,

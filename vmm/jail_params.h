@@ -16,6 +16,7 @@ struct jail_config {
 	/* Names or numbers, owned; NULL: as the process is. */
 	char *user;
 	char *group;
+	bool shares; /* may come later, of whatever options */
 	bool newnet;
 	bool pid;
 	char *cgroup; /* a directory, owned; NULL: none */

@@ -29,6 +29,7 @@
 #include "vmm/nowait.h"
 #include "vmm/opener.h"
 #include "vmm/pool.h"
+#include "vmm/privilege.h"
 #include "vmm/thread.h"
 #include "vmm/util.h"
 #include "vmm/vm.h"
@@ -209,17 +210,34 @@ static void process_raise_limits(void)
 	}
 }
 
+/* Of the devices that there may be, one class needs capabilities. */
+static int process_jail(struct process *p, struct error *err)
+{
+	const struct vm_config *vc = &p->machine.config;
+	const struct device_class *class = NULL;
+	uint32_t kept = 0;
+
+	for (unsigned int i = 0; device_classes[i]; i++)
+		if (device_classes[i]->capabilities)
+			class = device_classes[i];
+	for (unsigned int i = 0; i < vc->nr_devices; i++)
+		if (vc->devices[i].class == class)
+			kept |= class->capabilities(vc->devices[i].config);
+	if (class && p->rc->jail.shares)
+		kept |= class->capabilities(NULL);
+	return jail_enter(&p->rc->jail, class ? class->name : "", kept, err);
+}
+
 /* Before a guest, or a client, is there. */
 static int process_confine(const struct process *p, struct error *err)
 {
 	enum confine_mode mode = (enum confine_mode)p->rc->seccomp;
-	int r;
+	int r = confine_start(&confine_filters, mode);
 
-	if (mode == CONFINE_NOT)
-		return 0;
-	r = confine_start(&confine_filters, mode);
-	if (!r)
+	if (!r && (mode != CONFINE_NOT || privilege_is_kept()))
 		r = thread_spawn_start();
+	if (!r)
+		r = privilege_thread("main");
 	if (!r)
 		r = confine_thread("main");
 	return r ? error_set(
@@ -254,7 +272,7 @@ static int process_run_vm(struct process *p, struct error *err)
 	if (!r && p->rc->vm.kernel)
 		r = machine_create(&p->machine, &p->rc->vm, err);
 	if (!r)
-		r = jail_enter(&p->rc->jail, err);
+		r = process_jail(p, err);
 	if (!r)
 		r = process_confine(p, err);
 	if (!r)
@@ -318,7 +336,7 @@ static int process_become(const void *arg)
 	struct error err;
 	int r = jc->on ? jail_find_ids(jc, &ids, &err) : 0;
 
-	return jc->on && !r && ids.change ? jail_drop(&ids, &err) : r;
+	return jc->on && !r && ids.change ? jail_drop(&ids, 0, &err) : r;
 }
 
 /* Before anything is there that the opener should not have. */

@@ -192,6 +192,8 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("set_robust_list", ON_SPAWN),
 	MAY("rseq", ON_SPAWN),
 	MAY("prctl", ON_SPAWN, IF_ARG(0, PR_SET_NAME)),
+	/* What a new thread gives up (--jail). */
+	MAY("capset", ON_SPAWN),
 	MAY("seccomp", ON_SPAWN, IF_ARG(0, SECCOMP_SET_MODE_FILTER)),
 
 	/* ---- asking the opener, and its end ---- */

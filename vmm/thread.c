@@ -11,6 +11,7 @@
 
 #include "vmm/confine.h"
 #include "vmm/log.h"
+#include "vmm/privilege.h"
 #include "vmm/util.h"
 
 struct thread {
@@ -43,11 +44,12 @@ static void *thread_run(void *arg)
 	/* Those that spawn makes have it from their first moment on. */
 	if (!spawn.exists)
 		pthread_setname_np(pthread_self(), t.name);
-	r = confine_thread(t.name);
+	r = privilege_thread(t.name);
+	if (!r)
+		r = confine_thread(t.name);
 	if (r) {
 		/* It must not run with more than it should have. */
-		log_error("cannot filter the system calls of this thread: %s",
-			  strerror(-r));
+		log_error("cannot confine this thread: %s", strerror(-r));
 		_exit(EXIT_FAILURE);
 	}
 	return t.run(t.arg);

@@ -50,16 +50,25 @@ static struct __user_cap_header_struct caps_header(void)
 	};
 }
 
-bool fs_caller_can_change(void)
+static bool caller_has(uint32_t need)
 {
-	const uint32_t need = 1u << CAP_SETUID | 1u << CAP_SETGID |
-			      1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE |
-			      1u << CAP_FOWNER;
 	struct __user_cap_header_struct header = caps_header();
 	struct __user_cap_data_struct data[2] = { 0 };
 
 	return !syscall(SYS_capget, &header, data) &&
 	       (data[0].effective & need) == need;
+}
+
+bool fs_caller_can_change(void)
+{
+	return caller_has(1u << CAP_SETUID | 1u << CAP_SETGID |
+			  1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE |
+			  1u << CAP_FOWNER);
+}
+
+bool fs_caller_can_read(void)
+{
+	return caller_has(1u << CAP_DAC_READ_SEARCH);
 }
 
 void fs_thread_own(void)
@@ -136,7 +145,7 @@ static int caller_set_groups(struct caller *c, const struct fs_call *call,
 
 static int caller_set_ids(struct caller *c, uint32_t uid, uint32_t gid)
 {
-	if (!c->fixed)
+	if (!c->fixed && !(c->securebits & SECBIT_NO_SETUID_FIXUP))
 		c->bare = prctl(PR_SET_SECUREBITS,
 				c->securebits | SECBIT_NO_SETUID_FIXUP) < 0;
 	c->fixed = true;

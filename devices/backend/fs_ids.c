@@ -94,7 +94,9 @@ int fs_ids_init(struct fs_tree *t, const struct fs_tree_config *config,
 		r = map_check(g, "gidmap", err);
 	if (r)
 		return r;
-	t->single_user = !fs_caller_can_change();
+	/* Where nothing is made, nobody has to be acted for. */
+	t->single_user = !fs_caller_can_change() &&
+			 !(config->readonly && fs_caller_can_read());
 	t->config.uids.nr = 0;
 	t->config.gids.nr = 0;
 	if (mapped)

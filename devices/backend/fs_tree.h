@@ -468,6 +468,8 @@ void fs_caller_keeps_bits(const struct fs_tree *t, bool keep);
 void fs_caller_leave(const struct fs_tree *t);
 /* Has this process the right to act for others? */
 bool fs_caller_can_change(void);
+/* ... read what belongs to others. */
+bool fs_caller_can_read(void);
 
 /* Translate an id of the guest. -EPERM: it is in no range. */
 int fs_id_to_host(const struct fs_id_map *map, uint32_t id, uint32_t *host);

@@ -4,6 +4,7 @@
  * virtio-fs (virtio 1.2 section 5.11): configuration space, counters, and the
  * device's life.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,7 +20,9 @@
 #include "devices/virtio/transport_pci.h"
 #include "devices/virtio/virtio_limit.h"
 #include "vmm/board.h"
+#include "vmm/kept.h"
 #include "vmm/param.h"
+#include "vmm/privilege.h"
 #include "vmm/syscall_rule.h"
 
 #define FS_VIRTIO_ID 26
@@ -103,11 +106,31 @@ static void fs_device_counters(struct virtio_dev *dev, device_emit_fn emit,
 
 /* ---- life ---- */
 
+/* A jail does not do with less than was asked for. */
+static int fs_check_jail(const struct fs_config *c, struct error *err)
+{
+	if (c->frozen && kept_is_there(KEPT_FD_DIR))
+		return error_set(
+			err, EPERM,
+			"mounts=frozen: a jail cannot clone mounts; leave it out");
+	if (privilege_lacks(fs_params_capabilities(c)))
+		return error_set(
+			err, EPERM,
+			"tag=%s: the jail has no capabilities for it; start with --jail shares=on, or as a user",
+			error_value(c->tag).text);
+	return 0;
+}
+
 static int fs_device_open(const void *config, void **opened, struct error *err)
 {
 	struct fs_source *source;
-	int r = fs_source_open(&source, config, err);
+	int r = fs_check_jail(config, err);
 
+	if (r)
+		return r;
+	privilege_raise(fs_params_capabilities(config));
+	r = fs_source_open(&source, config, err);
+	privilege_lower();
 	if (!r)
 		*opened = source;
 	return r;
@@ -321,6 +344,7 @@ const struct device_class fs_class = {
 	.unique = "tag",
 	.root = &fs_root,
 	.syscalls = fs_syscalls,
+	.capabilities = fs_params_capabilities,
 	.open = fs_device_open,
 	.close = fs_device_close,
 	.create = fs_device_create,

@@ -2,6 +2,7 @@
 /* Copyright (c) The vmm authors */
 #include "devices/virtio/fs_params.h"
 
+#include <linux/capability.h>
 #include <unistd.h>
 
 #include "devices/backend/fs.h"
@@ -209,3 +210,22 @@ const struct param_set fs_set_param_set = {
 	.option = "fs",
 	PARAM_TABLE(fs_set_params, struct fs_config),
 };
+
+#define CAP(name) (1u << CAP_##name)
+
+/* To read what belongs to others takes one, which makes handles possible too.
+ * To write it takes others, and files are found by their names then. */
+uint32_t fs_params_capabilities(const void *config)
+{
+	const uint32_t reads = CAP(DAC_READ_SEARCH);
+	const uint32_t writes = CAP(CHOWN) | CAP(DAC_OVERRIDE) | CAP(FOWNER) |
+				CAP(FSETID) | CAP(MKNOD) | CAP(SETGID) |
+				CAP(SETUID);
+	const struct fs_config *c = config;
+
+	if (!c)
+		return reads | writes | CAP(SETFCAP);
+	if (c->readonly)
+		return reads;
+	return writes | (c->xattr == FS_XATTR_ON ? CAP(SETFCAP) : 0);
+}

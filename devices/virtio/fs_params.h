@@ -48,4 +48,8 @@ extern const struct peer_key fs_peer_keys[];
  * changed. Nothing in c is allocated by that. */
 int fs_params_take(struct fs_config *c, const char *words, struct error *err);
 
+/* Capabilities that a share takes that serves many users, bits 1 << CAP_*; NULL:
+ * whatever its options are. */
+uint32_t fs_params_capabilities(const void *config);
+
 #endif

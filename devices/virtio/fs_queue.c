@@ -21,6 +21,7 @@
 #include "devices/virtio/fs_ops.h"
 #include "devices/virtio/virtio_limit.h"
 #include "vmm/log.h"
+#include "vmm/privilege.h"
 
 #define NS_PER_MS 1000000u
 /* The driver is told at the latest when requests of this much were done since it
@@ -240,7 +241,9 @@ static void fs_pool_run(struct pool_job *job)
 {
 	struct fs_req *req = container_of(job, struct fs_req, job);
 
+	privilege_raise(fs_params_capabilities(&req->fq->fs->config));
 	req->result = fs_run(req, true);
+	privilege_lower();
 }
 
 static void fs_pool_done(struct pool_job *job)
@@ -461,6 +464,7 @@ int fs_queue_start(struct virtio_dev *dev, unsigned int qidx)
 	struct fs_queue *fq = &fs_of(dev)->queues[qidx];
 
 	fs_thread_own();
+	privilege_narrow(fs_params_capabilities(&fq->fs->config));
 	atomic_store(&fq->stopping, false);
 	fs_dax_watch(fq); /* what was mapped before a pause */
 	return 0;

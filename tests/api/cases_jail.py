@@ -121,7 +121,7 @@ def only_child(pid):
     return int(children[0])
 
 
-def check_jail(jailed, uid):
+def check_jail(jailed, uid, shared=()):
     """What holds in every jail."""
     root = f"/proc/{jailed.pid}/root"
     assert os.listdir(root) == [], os.listdir(root)
@@ -141,16 +141,16 @@ def check_jail(jailed, uid):
         for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
             assert int(task[kind], 16) == 0, (name, kind, task[kind])
     assert jailed.limit("Max core file size") == ["0", "0"]
-    check_descriptors(jailed)
+    check_descriptors(jailed, shared)
     # Not of the user: nobody but root looks into it.
     assert os.stat(f"/proc/{jailed.pid}/fd").st_uid == 0
 
 
-def check_descriptors(jailed):
-    """Nothing is above a directory that is open."""
+def check_descriptors(jailed, shared=()):
+    """Nothing is above a directory that is open and not shared."""
     folder = f"/proc/{jailed.pid}/fd"
     for fd in os.listdir(folder):
-        assert not os.path.isdir(f"{folder}/{fd}") or \
+        assert os.readlink(f"{folder}/{fd}") in shared or not os.path.isdir(f"{folder}/{fd}") or \
             os.path.samefile(f"{folder}/{fd}", f"{folder}/{fd}/.."), os.readlink(f"{folder}/{fd}")
 
 
@@ -214,6 +214,73 @@ def test_jail_becomes_user(context):
         assert jailed.limit("Max file size") == [str(1 << 30)] * 2
         assert jailed.limit("Max locked memory") == [str(MIB)] * 2
         end_by_signal(jailed)
+
+
+def bits(*numbers):
+    return sum(1 << n for n in numbers)
+
+
+# CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, MKNOD, SETFCAP; DAC_READ_SEARCH
+CAPS_TO_WRITE = bits(0, 1, 3, 4, 6, 7, 27, 31)
+CAPS_TO_READ = bits(2)
+
+
+def capabilities(jailed, of_fs):
+    """Kinds of threads, and which of them have not what they should have."""
+    seen, wrong = set(), []
+    for task in jailed.tasks():
+        kind = task["Name"].rstrip("0123456789")
+        seen.add(kind)
+        has = {k: int(task["Cap" + k], 16) for k in ("Inh", "Prm", "Eff", "Bnd", "Amb")}
+        permitted = of_fs if kind in ("fs", "spawn", "pool") else 0
+        if has != {"Inh": 0, "Prm": permitted, "Eff": of_fs if kind == "fs" else 0,
+                   "Bnd": 0, "Amb": 0}:
+            wrong.append((task["Name"], has))
+    return seen, wrong
+
+
+def check_capabilities(jailed, of_fs):
+    """Of fs threads alone they are in force; those that hand them on have them. A new
+    thread gives up what it may not have when it first runs."""
+    jailed.monitor.wait_for(lambda: not capabilities(jailed, of_fs)[1])
+    return capabilities(jailed, of_fs)[0]
+
+
+def test_jail_with_share(context):
+    for words, caps in (("", CAPS_TO_WRITE), (",readonly=on", CAPS_TO_READ),
+                        (",xattr=map", CAPS_TO_WRITE & ~bits(31))):
+        with tempfile.TemporaryDirectory(prefix="vmm-jail-") as base, \
+                Jailed(context, more=["--kernel", context.guest, "--serial", "off", "--memory",
+                                      "64M", "--disk", f"path={context.disk.name}",
+                                      "--fs", f"tag=t,path={base}{words}"]) as jailed:
+            check(jailed.client.request("PUT", "vm.add-disk",
+                                        {"path": jailed.monitor.file("more", MIB)}), 200)
+            assert check_capabilities(jailed, caps) >= {"fs", "spawn"}
+            # What another share would need is not there any more.
+            reply = jailed.client.request("PUT", "vm.add-fs",
+                                          {"tag": "more", "path": base, "readonly": True})
+            if caps == CAPS_TO_READ:
+                check(reply, 200)
+            else:
+                check_chain(reply, 500, "--jail shares=on")
+            check_chain(jailed.client.request("PUT", "vm.add-fs", {
+                "tag": "clone", "path": base, "mounts": "frozen",
+                "readonly": caps == CAPS_TO_READ}), 500, "mounts=frozen")
+
+
+def test_jail_with_shares_later(context):
+    with tempfile.TemporaryDirectory(prefix="vmm-jail-") as base:
+        for seccomp in ("true", "false"):
+            with Jailed(context, "shares=on", more=["--seccomp", seccomp]) as jailed:
+                jailed.boot()
+                assert "fs" not in check_capabilities(jailed, CAPS_TO_WRITE | CAPS_TO_READ)
+                check(jailed.client.request("PUT", "vm.add-fs", {"tag": "t", "path": base}), 200)
+        # A user has what is its own.
+        with Jailed(context, user=True) as jailed:
+            jailed.boot()
+            os.chmod(base, 0o755)
+            check(jailed.client.request("PUT", "vm.add-fs", {"tag": "t", "path": base}), 200)
+            check_jail(jailed, 1000, (base,))
 
 
 def check_outside(jailed):
@@ -280,6 +347,8 @@ def test_jail_that_cannot_be(context):
     refuse(context, "newnet=maybe", "newnet=maybe")
     refuse(context, "nofile=1000000000", "nofile=1000000000", "give no more")
     refuse(context, "user=1234,group=1234", "only root", user=True)
+    refuse(context, "shares=on,user=1234,group=1234", "shares=on", "stays root")
+    refuse(context, "shares=on", "shares=on", "stays root", user=True)
     refuse(context, "pid=on,user=1234,group=1234", "only root", user=True)
 
 

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from unittest import mock
 
 import fs_watch
 from net_cases import check
@@ -63,12 +64,12 @@ class Share:
         check(now == self.before, "the outside has changed:", self.before, now)
 
 
-def judge(run, name, words="", cmdline=""):
-    """The guest's own tests, on a device with these options."""
+def judge(run, name, words="", cmdline="", more=()):
+    """The guest's own tests, on a device with these options, and more of the monitor."""
     share = Share(run)
     options = f"tag=share,path={share.path},num_queues=2" + ("," + words if words else "")
     outcome = run.boot("share", f"tag=share seed={run.args.seed} {cmdline}",
-                       options=["--fs", options], timeout=120)
+                       options=["--fs", options, *more], timeout=120)
     run.judge_lines("fs", outcome, name)
     share.check_outside()
     return share
@@ -125,6 +126,18 @@ def test_modes(run):
     judge(run, ".always", "cache=always", "modes=1 test=always")
     judge(run, ".never", "cache=never", "modes=1 test=never")
     judge(run, ".locks", "locks=on", "modes=1 test=locks")
+
+
+def test_jailed(run):
+    """With the capabilities that the options need, and no others, all is as it was."""
+    if os.geteuid() != 0:
+        run.result("fs.jailed", skip="a user has no capabilities to keep")
+        return
+    # Who cannot be looked at has no leaks that can be searched.
+    with mock.patch.dict(os.environ, ASAN_OPTIONS="detect_leaks=0"):
+        judge(run, ".jailed", "xattr=map,posix_acl=on", more=["--jail"])
+        judge(run, ".jailed.readonly", "readonly=on", "modes=1 test=readonly", ["--jail"])
+        judge(run, ".jailed.locks", "locks=on", "modes=1 test=locks", ["--jail"])
 
 
 # Single-user machines open /dev/kvm by a group, or a descriptor that is handed over;
@@ -330,6 +343,7 @@ CASES = (
     ("opcodes", test_opcodes),
     ("watched", test_watched),
     ("modes", test_modes),
+    ("jailed", test_jailed),
     ("single_user", test_single_user),
     ("dax", test_dax),
     ("dax_end", test_dax_end),
