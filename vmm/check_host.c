@@ -224,7 +224,7 @@ static int try_jail(void *arg unused_param)
 	const struct jail_config jc = { .on = true };
 	struct error err;
 
-	return -jail_enter(&jc, "", 0, &err);
+	return -jail_enter(&jc, NULL, 0, &err);
 }
 
 static void check_jail(FILE *out)

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "vmm/kept.h"
+#include "vmm/landlock.h"
 #include "vmm/privilege.h"
 #include "vmm/util.h"
 
@@ -125,8 +126,11 @@ static int jail_make_namespaces(const struct jail_config *jc, struct error *err)
 {
 	int r = jail_own_users(err);
 
-	if (!r)
-		r = jail_unshare(CLONE_NEWNS, "a mount namespace", err);
+	/* All at once is fastest; one after the other says which cannot be had. */
+	if (r || !unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS |
+			  (jc->newnet ? CLONE_NEWNET : 0)))
+		return r;
+	r = jail_unshare(CLONE_NEWNS, "a mount namespace", err);
 	if (!r)
 		r = jail_unshare(CLONE_NEWIPC, "an IPC namespace", err);
 	if (!r)
@@ -285,12 +289,17 @@ int jail_enter(const struct jail_config *jc, const char *name, uint32_t kept,
 		r = jail_make_namespaces(jc, err);
 	if (r)
 		return r;
-	kept_take();
+	kept_take(name != NULL);
 	r = jail_empty_root(err);
 	if (!r)
 		r = jail_limits(jc, err);
 	if (!r)
 		r = jail_drop(&ids, kept, err);
+	if (!r) {
+		r = landlock_prepare();
+		if (r)
+			error_set(err, r, "--jail: landlock: %s", strerror(-r));
+	}
 	if (!r && jc->pid)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	return r;

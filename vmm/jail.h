@@ -15,8 +15,8 @@
 /*
  * Go into the jail: an empty root, no capabilities, the user and group of jc.
  * Does nothing unless jc->on. Root that stays root keeps the capabilities in
- * kept, bits 1 << CAP_*, for the threads of that name (vmm/privilege.h). -errno
- * with a message; the process is then somewhere between and has to end.
+ * kept, bits 1 << CAP_*, for the threads of that name (vmm/privilege.h); NULL:
+ * there will be none, and nothing that shares directories. -errno with a message; the process is then somewhere between and has to end.
  */
 int jail_enter(const struct jail_config *jc, const char *name, uint32_t kept,
 	       struct error *err);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -87,6 +88,16 @@ __attribute__((noreturn)) static void outside_run(pid_t child)
 	}
 }
 
+/* What was used of the program until now is not needed here. */
+static void outside_forget_program(void)
+{
+	extern const char __executable_start[], etext[];
+	uintptr_t start = (uintptr_t)__executable_start;
+	uintptr_t end = (uintptr_t)etext;
+
+	madvise((void *)ALIGN_DOWN(start, 4096u), end - start, MADV_DONTNEED);
+}
+
 /* Whatever it cannot give up is an end, not a lesser jail. */
 __attribute__((noreturn)) static void outside_main(const struct jail_ids *ids,
 						   pid_t child)
@@ -94,6 +105,7 @@ __attribute__((noreturn)) static void outside_main(const struct jail_ids *ids,
 	struct error err;
 
 	close_range(0, UINT_MAX, 0);
+	outside_forget_program();
 	if (chdir("/") || jail_drop(ids, 0, &err))
 		_exit(EXIT_FAILURE);
 	outside_run(child);

@@ -41,13 +41,17 @@ bool kept_is_there(enum kept which)
 	return kept.taken && kept.fd[which] >= 0;
 }
 
-void kept_take(void)
+void kept_take(bool dirs)
 {
 	for (unsigned int i = 0; i < KEPT_NR; i++) {
+		bool is_dir = files[i].flags & O_DIRECTORY;
 		int fd = -1;
 
+		kept.fd[i] = -ENOENT;
+		if (is_dir && !dirs)
+			continue;
 		/* A mount of its own has nothing above it. */
-		if (files[i].flags & O_DIRECTORY)
+		if (is_dir)
 			fd = (int)syscall(SYS_open_tree, AT_FDCWD,
 					  files[i].path,
 					  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);

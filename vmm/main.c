@@ -23,6 +23,7 @@
 #include "vmm/events.h"
 #include "vmm/jail.h"
 #include "vmm/jail_outside.h"
+#include "vmm/landlock.h"
 #include "vmm/log.h"
 #include "vmm/loop.h"
 #include "vmm/machine.h"
@@ -215,17 +216,22 @@ static int process_jail(struct process *p, struct error *err)
 {
 	const struct vm_config *vc = &p->machine.config;
 	const struct device_class *class = NULL;
+	bool may_come = endpoint_is_set(&p->rc->api_socket) || p->server;
 	uint32_t kept = 0;
 
 	for (unsigned int i = 0; device_classes[i]; i++)
 		if (device_classes[i]->capabilities)
 			class = device_classes[i];
-	for (unsigned int i = 0; i < vc->nr_devices; i++)
-		if (vc->devices[i].class == class)
-			kept |= class->capabilities(vc->devices[i].config);
+	for (unsigned int i = 0; i < vc->nr_devices; i++) {
+		if (vc->devices[i].class != class)
+			continue;
+		may_come = true;
+		kept |= class->capabilities(vc->devices[i].config);
+	}
 	if (class && p->rc->jail.shares)
 		kept |= class->capabilities(NULL);
-	return jail_enter(&p->rc->jail, class ? class->name : "", kept, err);
+	return jail_enter(&p->rc->jail, class && may_come ? class->name : NULL,
+			  kept, err);
 }
 
 /* Before a guest, or a client, is there. */
@@ -238,6 +244,8 @@ static int process_confine(const struct process *p, struct error *err)
 		r = thread_spawn_start();
 	if (!r)
 		r = privilege_thread("main");
+	if (!r)
+		r = landlock_thread("main");
 	if (!r)
 		r = confine_thread("main");
 	return r ? error_set(

@@ -26,7 +26,7 @@ enum syscall_thread {
  * names are copied in, so that the tables are pages that nobody touches.
  */
 struct syscall_rule {
-	char name[20]; /* the kernel's; "": the end of a table */
+	char name[24]; /* the kernel's; "": the end of a table */
 	uint16_t on; /* bits of enum syscall_thread */
 	/* Only where these bits of this argument are so; mask 0: always. */
 	uint8_t arg;

@@ -194,6 +194,7 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("prctl", ON_SPAWN, IF_ARG(0, PR_SET_NAME)),
 	/* What a new thread gives up (--jail). */
 	MAY("capset", ON_SPAWN),
+	MAY("landlock_restrict_self", ON_SPAWN),
 	MAY("seccomp", ON_SPAWN, IF_ARG(0, SECCOMP_SET_MODE_FILTER)),
 
 	/* ---- asking the opener, and its end ---- */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "vmm/confine.h"
+#include "vmm/landlock.h"
 #include "vmm/log.h"
 #include "vmm/privilege.h"
 #include "vmm/util.h"
@@ -45,6 +46,8 @@ static void *thread_run(void *arg)
 	if (!spawn.exists)
 		pthread_setname_np(pthread_self(), t.name);
 	r = privilege_thread(t.name);
+	if (!r)
+		r = landlock_thread(t.name);
 	if (!r)
 		r = confine_thread(t.name);
 	if (r) {

@@ -287,6 +287,9 @@ def check_outside(jailed):
     status = status_of(f"/proc/{jailed.outside}/status")
     assert int(status["CapPrm"], 16) == 0 and status["NoNewPrivs"] == "1", status
     assert os.listdir(f"/proc/{jailed.outside}/fd") == []
+    with open(f"/proc/{jailed.outside}/smaps_rollup", encoding="ascii") as f:
+        kib = sum(int(line.split()[1]) for line in f if line.startswith("Private_"))
+    assert jailed.context.sanitized or kib <= 200, kib
 
 
 def test_jail_with_spaces(context):

@@ -234,7 +234,7 @@ static void test_unknown_thread(void **state unused_param)
 
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), EXIT_FAILURE);
-	assert_non_null(strstr(message, "cannot filter"));
+	assert_non_null(strstr(message, "cannot confine"));
 }
 
 /* ---- lists ---- */

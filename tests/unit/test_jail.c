@@ -4,17 +4,22 @@
 #include "vmm/jail.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "vmm/kept.h"
+#include "vmm/landlock.h"
 #include "vmm/util.h"
 
 static char *text(const char *s)
@@ -107,7 +112,7 @@ static void test_kept(void **state unused_param)
 	fd = kept_open(KEPT_FD_DIR);
 	assert_true(fd >= 0);
 	close(fd);
-	kept_take();
+	kept_take(true);
 	assert_true(kept_is_there(KEPT_FD_DIR));
 	assert_true(kept_is_there(KEPT_FDINFO_DIR));
 	fd = kept_open(KEPT_FD_DIR);
@@ -122,6 +127,49 @@ static void test_kept(void **state unused_param)
 	close(fd);
 }
 
+/* In threads of their own, as a domain is for good. */
+static void *landlocked_open(void *name)
+{
+	int fd = -1;
+	intptr_t r = landlock_thread(name);
+
+	if (!r)
+		fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+	r = r ? r : fd < 0 ? -errno : 0;
+	close_fd(&fd);
+	return (void *)r;
+}
+
+static int open_on(const char *name)
+{
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(pthread_create(&thread, NULL, landlocked_open,
+					(void *)(uintptr_t)name),
+			 0);
+	pthread_join(thread, &result);
+	return (int)(intptr_t)result;
+}
+
+static void test_landlock(void **state unused_param)
+{
+	static const char *const closed[] = { "main", "vcpu0", "io12", "pages",
+					      "vsock0" };
+	static const char *const open[] = { "fs3", "pool17", "spawn" };
+
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 1)
+		skip();
+	/* Nothing before it is prepared. */
+	assert_int_equal(open_on("main"), 0);
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_int_equal(landlock_prepare(), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(closed); i++)
+		assert_int_equal(open_on(closed[i]), -EACCES);
+	for (unsigned int i = 0; i < ARRAY_SIZE(open); i++)
+		assert_int_equal(open_on(open[i]), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +178,7 @@ int main(void)
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_nobody),
 		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_landlock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright (c) The vmm authors */
+#ifndef VMM_LANDLOCK_H
+#define VMM_LANDLOCK_H
+
+/*
+ * Landlock (landlock(7)), the second line behind an empty root: a thread in its
+ * domain opens nothing by a path, from whatever directory it has a descriptor of,
+ * makes, removes and renames nothing, binds and connects no TCP port, and connects
+ * to no abstract socket outside. What is open stays open. A domain is a thread's,
+ * for good.
+ */
+
+/* Make the domain, as strict as this kernel knows it; none where it knows nothing
+ * of Landlock. Before there are other threads. -errno. */
+int landlock_prepare(void);
+
+/* The calling thread goes into the domain, if there is one and its kind, told by
+ * its name, opens nothing: not those of shared directories, not the pool, and not
+ * the one that makes others. -errno. */
+int landlock_thread(const char *name);
+
+#endif
