@@ -255,12 +255,14 @@ static void check_seccomp(FILE *out)
 	};
 	char have[32] = "";
 	unsigned int nr = 0;
+	size_t len = 0;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(actions); i++) {
 		if (syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0,
 			    &actions[i].action))
 			continue;
-		strcat(strcat(have, nr++ ? " " : ""), actions[i].name);
+		len += (size_t)snprintf(have + len, sizeof(have) - len, "%s%s",
+					nr++ ? " " : "", actions[i].name);
 	}
 	row(out, "seccomp", nr == ARRAY_SIZE(actions),
 	    "--seccomp can be only these, and false", "%s",

@@ -211,27 +211,31 @@ static void process_raise_limits(void)
 	}
 }
 
-/* Of the devices that there may be, one class needs capabilities. */
+/* Of the devices that there are, or that clients add, one class needs
+ * capabilities. */
 static int process_jail(struct process *p, struct error *err)
 {
 	const struct vm_config *vc = &p->machine.config;
-	const struct device_class *class = NULL;
-	bool may_come = endpoint_is_set(&p->rc->api_socket) || p->server;
+	const struct device_class *class;
+	const char *name = NULL;
 	uint32_t kept = 0;
 
-	for (unsigned int i = 0; device_classes[i]; i++)
-		if (device_classes[i]->capabilities)
-			class = device_classes[i];
-	for (unsigned int i = 0; i < vc->nr_devices; i++) {
-		if (vc->devices[i].class != class)
+	for (unsigned int i = 0; (class = device_classes[i]); i++) {
+		if (!class->capabilities)
 			continue;
-		may_come = true;
+		if (p->server)
+			name = class->name;
+		if (p->rc->jail.shares)
+			kept |= class->capabilities(NULL);
+	}
+	for (unsigned int i = 0; i < vc->nr_devices; i++) {
+		class = vc->devices[i].class;
+		if (!class->capabilities)
+			continue;
+		name = class->name;
 		kept |= class->capabilities(vc->devices[i].config);
 	}
-	if (class && p->rc->jail.shares)
-		kept |= class->capabilities(NULL);
-	return jail_enter(&p->rc->jail, class && may_come ? class->name : NULL,
-			  kept, err);
+	return jail_enter(&p->rc->jail, name, kept, err);
 }
 
 /* Before a guest, or a client, is there. */
