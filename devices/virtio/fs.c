@@ -217,6 +217,7 @@ static int fs_build(struct fs *fs, struct board *board, struct error *err)
 	/* Nobody waits for what comes there. */
 	fs->dev.queues[FS_HIPRIO].poller.poll_us = 0;
 	virtio_set_limit(&fs->dev, VIRTIO_TO_GUEST, &c->limit);
+	fs_queue_setup_device(fs);
 	for (i = 0; i < init.nr_queues; i++)
 		fs_queue_setup(fs, &fs->queues[i], &fs->dev.queues[i]);
 	fs->pool.name = fs->dev.device.id;

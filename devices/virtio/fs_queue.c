@@ -212,6 +212,12 @@ static void fs_reap_done(struct pool_job *job)
 		fs_reap_later(fq);
 }
 
+void fs_queue_setup_device(struct fs *fs)
+{
+	fs->reap_job.run = fs_reap_run;
+	fs->reap_job.done = fs_reap_done;
+}
+
 bool fs_queue_try_end(struct fs_queue *fq)
 {
 	if (!fq->q->draining || !virtqueue_is_idle(&fq->q->vq) ||
@@ -515,8 +521,6 @@ void fs_queue_setup(struct fs *fs, struct fs_queue *fq, struct virtio_queue *q)
 	fq->trim_timer.on_expire = fs_on_trim_timer;
 	fq->trim_job.run = fs_trim_run;
 	fq->trim_job.done = fs_trim_done;
-	fs->reap_job.run = fs_reap_run;
-	fs->reap_job.done = fs_reap_done;
 	fs_dax_setup(fq);
 	list_init(&fq->pooled);
 	list_init(&fq->lockers);

@@ -15,6 +15,8 @@ void fs_queue_stop(struct virtio_dev *dev, unsigned int qidx);
 /* Do the requests that there are. */
 void fs_on_kick(struct virtio_dev *dev, unsigned int qidx);
 
+/* What the queues of a device share. Main thread, before its queues'. */
+void fs_queue_setup_device(struct fs *fs);
 /* Lists and timers of a queue that was created. Main thread. */
 void fs_queue_setup(struct fs *fs, struct fs_queue *fq, struct virtio_queue *q);
 
