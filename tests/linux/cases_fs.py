@@ -10,7 +10,7 @@ import threading
 import time
 
 from cases import case, MIB
-from cases_stuck import until
+from cases_stuck import stuck, until
 
 TEST_ROOT = "test-rootfs.ext4"
 MODES = ("auto", "always", "never")
@@ -208,6 +208,32 @@ def fs_dax(t):
     guest.do("umount /mnt/stock /mnt/all && say unmounted both")
     t.equal("umount", guest.fact("unmounted"), "both")
     t.end_shell(guest)
+
+
+@case("fs-failing-device")
+def fs_failing_device(t):
+    """The pages of a mapped file cannot be read any more: zeroes instead, and the
+    guest runs on."""
+    path = t.folder("fs")
+    with stuck(t) as device:
+        t.tool("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", device.path)
+        t.tool("mount", "-o", "noatime", device.path, path)
+        t.at_end(lambda: subprocess.run(["umount", path], check=False, capture_output=True))
+        write(path + "/lost", os.urandom(MIB))
+        os.sync()
+        write("/proc/sys/vm/drop_caches", b"3")
+        guest, vm = t.shell(root=t.root(TEST_ROOT), cpus=2,
+                            options=share("fs", path, "id=fs", "dax=8M"))
+        guest.do("mount -t tmpfs tmpfs /mnt; mkdir /mnt/fs; mount -t virtiofs -o dax fs /mnt/fs; "
+                 "exec 8</mnt/fs/lost")
+        device.fail()
+        t.equal("the sum of what cannot be read", seen(guest, "md5sum <&8"),
+                hashlib.md5(bytes(MIB)).hexdigest() + " -")
+        t.check(vm.get("counters")["fs"]["dax_faults"] > 0, "no fault was counted")
+        guest.do("exec 8<&-; umount /mnt/fs; say runs on")
+        t.equal("what the guest says", guest.fact("runs"), "on")
+        t.end_shell(guest)
+        t.tool("umount", path)
 
 
 # ---- what the host does meanwhile ----

@@ -2,8 +2,8 @@
 """A block device of this host that can be told to answer nobody.
 
 A linear device-mapper target over a loop device. While it is suspended, what
-is asked of it waits in the kernel, and not even a signal ends that. Needs
-root, dm_mod and loop; the ioctls are those of Linux' linux/dm-ioctl.h, 4.0.
+is asked of it waits in the kernel, and not even a signal ends that; once it was
+told to fail, all of it ends in an I/O error. Needs root, dm_mod and loop; the ioctls are those of Linux' linux/dm-ioctl.h, 4.0.
 """
 
 import fcntl
@@ -54,14 +54,20 @@ class Linear:
             stdout=subprocess.PIPE, text=True).stdout.strip()
         number = command(DEV_CREATE, self.name)
         self.path = f"/dev/dm-{os.minor(number)}"
-        # The arguments of a target end on a multiple of 8 bytes.
-        words = f"{self.loop} 0".encode()
+        self.load(b"linear", f"{self.loop} 0".encode())
+        return self
+
+    def load(self, kind, words):
+        """From now on all of it is a target of this kind, with these arguments."""
+        # They end on a multiple of 8 bytes.
         words += b"\0" * (8 - len(words) % 8)
         sectors = os.stat(self.image).st_size // 512
         command(TABLE_LOAD, self.name, 0, [TARGET.pack(
-            0, sectors, 0, TARGET.size + len(words), b"linear") + words])
+            0, sectors, 0, TARGET.size + len(words), kind) + words])
         self.resume()
-        return self
+
+    def fail(self):
+        self.load(b"error", b"")
 
     def suspend(self):
         command(DEV_SUSPEND, self.name, SUSPEND | SKIP_LOCKFS)
