@@ -16,48 +16,78 @@ static const struct {
 	[KEPT_FD_DIR] = { "/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC },
 	[KEPT_FDINFO_DIR] = { "/proc/self/fdinfo",
 			      O_PATH | O_DIRECTORY | O_CLOEXEC },
+	[KEPT_SMAPS] = { "/proc/self/smaps", O_RDONLY | O_CLOEXEC },
+	[KEPT_STATUS] = { "/proc/self/status", O_RDONLY | O_CLOEXEC },
+	[KEPT_MEMINFO] = { "/proc/meminfo", O_RDONLY | O_CLOEXEC },
 };
 
 /* Written by kept_take(), before there are other threads. */
 static struct {
-	bool taken;
+	bool taken[KEPT_NR];
 	int fd[KEPT_NR]; /* or -errno */
 } kept;
 
 int kept_open(enum kept which)
 {
-	int fd = kept.taken ? kept.fd[which]
-			    : open(files[which].path, files[which].flags);
+	int fd = kept.taken[which]
+			 ? kept.fd[which]
+			 : open(files[which].path, files[which].flags);
 
-	if (kept.taken && fd < 0)
+	if (kept.taken[which] && fd < 0)
 		return fd;
-	if (kept.taken)
+	if (kept.taken[which])
 		fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return fd < 0 ? -errno : fd;
 }
 
+FILE *kept_read(enum kept which)
+{
+	int fd = kept_open(which);
+	FILE *f;
+
+	if (fd < 0)
+		return NULL;
+	/* Copies have one place in the file between them. */
+	lseek(fd, 0, SEEK_SET);
+	f = fdopen(fd, "r");
+	if (!f)
+		close(fd);
+	return f;
+}
+
 bool kept_is_there(enum kept which)
 {
-	return kept.taken && kept.fd[which] >= 0;
+	return kept.taken[which] && kept.fd[which] >= 0;
+}
+
+static void kept_take_one(unsigned int i)
+{
+	int fd = -1;
+
+	/* A mount of its own has nothing above it. */
+	if (files[i].flags & O_DIRECTORY)
+		fd = (int)syscall(SYS_open_tree, AT_FDCWD, files[i].path,
+				  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (fd < 0)
+		fd = open(files[i].path, files[i].flags);
+	kept.fd[i] = fd < 0 ? -errno : fd;
 }
 
 void kept_take(bool dirs)
 {
 	for (unsigned int i = 0; i < KEPT_NR; i++) {
-		bool is_dir = files[i].flags & O_DIRECTORY;
-		int fd = -1;
-
+		kept.taken[i] = true;
 		kept.fd[i] = -ENOENT;
-		if (is_dir && !dirs)
-			continue;
-		/* A mount of its own has nothing above it. */
-		if (is_dir)
-			fd = (int)syscall(SYS_open_tree, AT_FDCWD,
-					  files[i].path,
-					  OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-		if (fd < 0)
-			fd = open(files[i].path, files[i].flags);
-		kept.fd[i] = fd < 0 ? -errno : fd;
+		if (dirs || !(files[i].flags & O_DIRECTORY))
+			kept_take_one(i);
 	}
-	kept.taken = true;
+}
+
+void kept_take_files(void)
+{
+	for (unsigned int i = 0; i < KEPT_NR; i++) {
+		kept.taken[i] = !(files[i].flags & O_DIRECTORY);
+		if (kept.taken[i])
+			kept_take_one(i);
+	}
 }

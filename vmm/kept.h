@@ -4,6 +4,7 @@
 #define VMM_KEPT_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 /*
  * Files of the kernel that are needed again and again. A process that goes where
@@ -13,12 +14,19 @@ enum kept {
 	KEPT_KVM, /* /dev/kvm */
 	KEPT_FD_DIR, /* /proc/self/fd, for the calling process, O_PATH */
 	KEPT_FDINFO_DIR, /* /proc/self/fdinfo, likewise */
+	KEPT_SMAPS, /* /proc/self/smaps */
+	KEPT_STATUS, /* /proc/self/status */
+	KEPT_MEMINFO, /* /proc/meminfo */
 	KEPT_NR,
 };
 
 /* A descriptor of it, the caller's, closed on exec: a copy where it is kept.
  * -errno: it could not be opened. Any thread. */
 int kept_open(enum kept which);
+
+/* One that is text, from its beginning, for fclose(3); NULL: it could not be
+ * opened. One thread at a time. */
+FILE *kept_read(enum kept which);
 
 /* Is it kept, so that its name may say nothing here? Any thread. */
 bool kept_is_there(enum kept which);
@@ -28,5 +36,8 @@ bool kept_is_there(enum kept which);
  * the descriptor, where CAP_SYS_ADMIN is there for that; to end that takes 0.1 ms
  * each. Before there are other threads. */
 void kept_take(bool dirs);
+/* The same for a process that stays where they are: directories are opened when
+ * they are needed. */
+void kept_take_files(void);
 
 #endif

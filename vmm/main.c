@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include "vmm/events.h"
 #include "vmm/jail.h"
 #include "vmm/jail_outside.h"
+#include "vmm/kept.h"
 #include "vmm/landlock.h"
 #include "vmm/log.h"
 #include "vmm/loop.h"
@@ -259,12 +261,23 @@ static int process_confine(const struct process *p, struct error *err)
 		 : 0;
 }
 
+/* Nothing is opened by this thread from now on, neither by the JSON library for
+ * the secret of its tables. */
+static void process_keep(const struct process *p)
+{
+	if (!p->rc->jail.on)
+		kept_take_files();
+	json_object_seed(0);
+}
+
 static int process_run_vm(struct process *p, struct error *err)
 {
 	bool held;
 	int r;
 
 	process_raise_limits();
+	thread_is_first();
+	nowait_keep();
 	p->loop = loop_create("main", err);
 	if (!p->loop)
 		return -ENOMEM;
@@ -285,6 +298,8 @@ static int process_run_vm(struct process *p, struct error *err)
 		r = machine_create(&p->machine, &p->rc->vm, err);
 	if (!r)
 		r = process_jail(p, err);
+	if (!r)
+		process_keep(p);
 	if (!r)
 		r = process_confine(p, err);
 	if (!r)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -14,7 +15,7 @@
 /* Two writers to one description: the second must find the flags as they were. */
 static pthread_mutex_t nowait_flags = PTHREAD_MUTEX_INITIALIZER;
 
-int nowait_reopen(int fd, int access)
+static int nowait_open_again(int fd, int access)
 {
 	unsigned int number;
 	char path[32];
@@ -26,6 +27,29 @@ int nowait_reopen(int fd, int access)
 		return -1;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+/* Written before there are other threads. */
+static struct {
+	bool taken;
+	int fds[STDERR_FILENO + 1]; /* -1: none */
+} kept;
+
+int nowait_reopen(int fd, int access)
+{
+	if (!kept.taken)
+		return nowait_open_again(fd, access);
+	if (fd < 0 || fd > STDERR_FILENO || kept.fds[fd] < 0)
+		return -1;
+	return fcntl(kept.fds[fd], F_DUPFD_CLOEXEC, 0);
+}
+
+void nowait_keep(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		kept.fds[fd] = nowait_open_again(
+			fd, fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+	kept.taken = true;
 }
 
 int nowait_create(const char *path, int flags)

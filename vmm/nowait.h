@@ -24,6 +24,10 @@ struct nowait {
  */
 int nowait_reopen(int fd, int access);
 
+/* Open those of standard input, output and error, and none later: from now on
+ * nowait_reopen() gives copies. Before there are other threads. */
+void nowait_keep(void);
+
 /* open(2) a file or pipe to write to, made when it is not there; flags: O_TRUNC
  * or O_APPEND. A pipe that nobody reads is ENXIO. Any thread. */
 int nowait_create(const char *path, int flags);

@@ -374,13 +374,25 @@ int opener_open(enum opener_kind kind, const char *path, unsigned int flags,
 	return opener_ask_for(&call, kind, flags, found);
 }
 
-int opener_open_again(int fd, unsigned int flags, struct opener_found *found)
+/* Without a path. */
+static int opener_ask_short(enum opener_kind kind, int given,
+			    unsigned int flags, struct opener_found *found)
 {
 	struct opener_call call;
 
 	call.request.len = 0;
-	call.given = fd;
-	return opener_ask_for(&call, OPENER_AGAIN, flags, found);
+	call.given = given;
+	return opener_ask_for(&call, kind, flags, found);
+}
+
+int opener_open_again(int fd, unsigned int flags, struct opener_found *found)
+{
+	return opener_ask_short(OPENER_AGAIN, fd, flags, found);
+}
+
+int opener_open_pty(void)
+{
+	return opener_ask_short(OPENER_PTY, -1, 0, NULL);
 }
 
 /* ---- listeners ---- */

@@ -16,6 +16,7 @@ enum opener_kind {
 	OPENER_AGAIN, /* such as came along, for no more than it was open for */
 	OPENER_DIRECTORY,
 	OPENER_OUTPUT, /* a plain file, made when it is not there, or a pipe */
+	OPENER_PTY, /* the main side of a new pseudo-terminal */
 	/*
 	 * A socket that listens, which goes with the session; one that came
 	 * along has its path for the next. Once a session.

@@ -430,6 +430,7 @@ static bool serve_may(uint32_t kind, uint32_t flags)
 		[OPENER_AGAIN] = rw | OPENER_DIRECT,
 		[OPENER_DIRECTORY] = OPENER_READ,
 		[OPENER_OUTPUT] = rw | OPENER_TRUNCATE,
+		[OPENER_PTY] = 0,
 		[OPENER_LISTENER] = OPENER_QUIET,
 		[OPENER_CONNECT] = 0,
 	};
@@ -449,14 +450,23 @@ static int serve_check(const struct opener_request *req, size_t len)
 		return req->len == sizeof(uint32_t) ? 0 : -EBADMSG;
 	/* What came along instead of a path is looked at later. */
 	if (!req->len &&
-	    (req->kind == OPENER_AGAIN || req->kind == OPENER_LISTENER))
+	    (req->kind == OPENER_PTY || req->kind == OPENER_AGAIN ||
+	     req->kind == OPENER_LISTENER))
 		return 0;
 	/* One NUL, at its end. */
 	return req->len && req->kind != OPENER_AGAIN &&
+			       req->kind != OPENER_PTY &&
 			       memchr(req->body, '\0', req->len) ==
 				       req->body + req->len - 1
 		       ? 0
 		       : -EBADMSG;
+}
+
+static int serve_pty(void)
+{
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
 }
 
 static int serve_kind(struct opener_call *call)
@@ -466,6 +476,8 @@ static int serve_kind(struct opener_call *call)
 		return serve_again(call);
 	case OPENER_OUTPUT:
 		return serve_output(call);
+	case OPENER_PTY:
+		return serve_pty();
 	case OPENER_LISTENER:
 		return call->request.len ? serve_listener(call)
 					 : serve_inherited(call);

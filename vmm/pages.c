@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/kept.h"
 #include "vmm/thread.h"
 #include "vmm/util.h"
 
@@ -24,7 +25,7 @@
 uint64_t pages_host_left(void)
 {
 	unsigned long long kib, sum = 0;
-	FILE *f = fopen("/proc/meminfo", "re");
+	FILE *f = kept_read(KEPT_MEMINFO);
 	char line[128];
 
 	if (!f)

@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 
 #include "vmm/nowait.h"
+#include "vmm/opener.h"
 #include "vmm/util.h"
 
 /*
@@ -22,7 +24,7 @@ static int serial_open_other(struct serial_config *sc, int fd)
 	if (grantpt(fd) || unlockpt(fd) ||
 	    ptsname_r(fd, sc->pty, sizeof(sc->pty)))
 		return -1;
-	sc->pty_fd = open(sc->pty, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	sc->pty_fd = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (sc->pty_fd < 0 || tcgetattr(sc->pty_fd, &raw))
 		return -1;
 	cfmakeraw(&raw);
@@ -42,18 +44,18 @@ static void serial_say(const char *pty)
 
 static int serial_open_pty(struct serial_config *sc, struct error *err)
 {
-	cleanup_fd int fd =
-		posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	cleanup_fd int fd = opener_open_pty();
 
+	opener_leave();
 	if (fd < 0 || serial_open_other(sc, fd)) {
-		int code = errno;
+		int code = fd < 0 ? -fd : errno;
 
 		close_fd(&sc->pty_fd);
 		*sc->pty = '\0';
 		return error_set(
 			err, code,
 			"--serial pty: %s; see that /dev/pts is mounted and /proc/sys/kernel/pty/max is not reached",
-			strerror(code));
+			error_text(code));
 	}
 	sc->fd = take_fd(&fd);
 	serial_say(sc->pty);
@@ -63,13 +65,21 @@ static int serial_open_pty(struct serial_config *sc, struct error *err)
 static int serial_open_file(struct serial_config *sc, struct error *err)
 {
 	/* A FIFO without a reader is an error rather than a wait. */
-	int fd = nowait_create(sc->file, O_TRUNC);
-	const char *fix = errno == ENXIO ? "open its other end first"
-					 : "give a path that can be written";
+	struct opener_found found;
+	int fd = opener_open(OPENER_OUTPUT, sc->file,
+			     OPENER_WRITE | OPENER_TRUNCATE, &found);
+	const char *fix = fd == -ENXIO ? "open its other end first"
+				       : "give a path that can be written";
 
+	opener_leave();
+	if (fd == -EINVAL && found.mode)
+		return error_set(
+			err, fd,
+			"--serial file=%s: is neither a file nor a pipe; give a path of one, or have standard output there: tty",
+			error_value(sc->file).text);
 	if (fd < 0)
-		return error_set(err, errno, "--serial file=%s: %s; %s",
-				 error_value(sc->file).text, strerror(errno),
+		return error_set(err, fd, "--serial file=%s: %s; %s",
+				 error_value(sc->file).text, error_text(-fd),
 				 fix);
 	sc->fd = fd;
 	return 0;

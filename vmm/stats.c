@@ -2,8 +2,6 @@
 /* Copyright (c) The vmm authors */
 #include "vmm/stats.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +9,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "vmm/kept.h"
+#include "vmm/thread.h"
 #include "vmm/util.h"
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
@@ -103,7 +103,7 @@ static void stats_mapping_line(struct stats_mapping *map, const char *line)
 
 static void stats_memory(const struct vm *vm, json_t *out)
 {
-	FILE *f = fopen("/proc/self/smaps", "re");
+	FILE *f = kept_read(KEPT_SMAPS);
 	struct stats_mapping map = { 0 };
 	unsigned long long start, end;
 	char line[512];
@@ -119,7 +119,7 @@ static void stats_memory(const struct vm *vm, json_t *out)
 	stats_end_mapping(out, &map);
 	if (f)
 		fclose(f);
-	f = fopen("/proc/self/status", "re");
+	f = kept_read(KEPT_STATUS);
 	while (f && fgets(line, sizeof(line), f))
 		if (sscanf(line, "VmPTE: %llu", &start) == 1)
 			stats_add(out, "page_table_bytes", start * KIB);
@@ -129,46 +129,13 @@ static void stats_memory(const struct vm *vm, json_t *out)
 
 /* ---- threads ---- */
 
-static bool stats_read_line(const char *task, const char *file, char *buf,
-			    size_t len)
+static void stats_on_thread(void *arg, const char *name, uint64_t cpu_ns,
+			    uint64_t wait_ns)
 {
-	char path[320];
-	ssize_t n;
-	int fd;
+	json_t *thread = stats_group(arg, name);
 
-	snprintf(path, sizeof(path), "/proc/self/task/%s/%s", task, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = read(fd, buf, len - 1);
-	close(fd);
-	buf[MAX(n, 0)] = '\0';
-	buf[strcspn(buf, "\n")] = '\0';
-	return n > 0;
-}
-
-static void stats_threads(json_t *out)
-{
-	DIR *dir = opendir("/proc/self/task");
-	unsigned long long run, wait;
-	char comm[32], sched[96];
-	struct dirent *de;
-
-	while (dir && (de = readdir(dir)) != NULL) {
-		json_t *thread;
-
-		if (de->d_name[0] == '.' ||
-		    !stats_read_line(de->d_name, "comm", comm, sizeof(comm)) ||
-		    !stats_read_line(de->d_name, "schedstat", sched,
-				     sizeof(sched)) ||
-		    sscanf(sched, "%llu %llu", &run, &wait) != 2)
-			continue;
-		thread = stats_group(out, comm);
-		stats_add(thread, "cpu_ns", run);
-		stats_add(thread, "wait_ns", wait);
-	}
-	if (dir)
-		closedir(dir);
+	stats_add(thread, "cpu_ns", cpu_ns);
+	stats_add(thread, "wait_ns", wait_ns);
 }
 
 /* ---- KVM ---- */
@@ -261,7 +228,7 @@ json_t *stats_json(struct vm *vm)
 	json_t *out = json_object();
 
 	stats_memory(vm, stats_group(out, "memory"));
-	stats_threads(stats_group(out, "threads"));
+	thread_visit(stats_on_thread, stats_group(out, "threads"));
 	stats_vcpus(vm, out);
 	json_object_set_new(out, "devices", stats_counters(vm));
 	return out;

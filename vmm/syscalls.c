@@ -161,7 +161,8 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("ioctl", ON_MAIN, IF_ARG(1, TCSETS)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, TCSETSW)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, TCSETSF)),
-	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCGPTN)),
+	MAY("ioctl", ON_MAIN | ON_OPENER, IF_ARG(1, TIOCGPTN)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCGPTPEER)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCSPTLCK)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCGPGRP)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCGWINSZ)),
@@ -171,17 +172,15 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("getpgid", ON_MAIN),
 
 	/* ---- opening, looking at and reading files ---- */
-	MAY("openat", ON_MAIN | ON_POOL | ON_NETNS),
+	/* The figures of a thread that begins; of all that come later, those of
+	 * shared directories and networks have it in lists of their own. */
+	MAY("openat", ON_SPAWN),
 	MAY("newfstatat", ON_MAIN | ON_POOL | ON_NETNS),
 	MAY("stat", ON_MAIN | ON_POOL | ON_NETNS),
 	MAY("lstat", ON_MAIN | ON_POOL),
 	MAY("statx", ON_MAIN | ON_POOL),
-	MAY("access", ON_MAIN | ON_POOL),
-	MAY("faccessat", ON_MAIN | ON_POOL),
-	MAY("faccessat2", ON_MAIN | ON_POOL),
 	MAY("readlink", ON_MAIN | ON_POOL),
 	MAY("lseek", ON_MAIN | ON_POOL),
-	MAY("getdents64", ON_MAIN),
 	MAY("ioctl", ON_MAIN | ON_POOL, IF_ARG(1, BLKROGET)),
 	MAY("fchmod", ON_MAIN | ON_POOL),
 	/* A socket that is passed on. */

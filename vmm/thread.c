@@ -3,14 +3,19 @@
 #include "vmm/thread.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vmm/confine.h"
 #include "vmm/landlock.h"
+#include "vmm/list.h"
 #include "vmm/log.h"
 #include "vmm/privilege.h"
 #include "vmm/util.h"
@@ -19,6 +24,19 @@ struct thread {
 	char name[THREAD_NAME_LEN];
 	void *(*run)(void *);
 	void *arg;
+	/* for thread_visit(): from its beginning on */
+	struct list_node node;
+	pid_t tid;
+	int schedstat; /* -1: not open */
+};
+
+/* All that run. */
+static struct {
+	pthread_mutex_t lock; /* a leaf */
+	struct list_node list;
+} threads = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.list = { &threads.list, &threads.list },
 };
 
 /* The thread that makes the others, and what is asked of it. */
@@ -36,15 +54,77 @@ static struct {
 	.changed = PTHREAD_COND_INITIALIZER,
 };
 
+/* Its figures; those who come and go all the time keep nothing open for it. The
+ * name has nothing to do with what may be opened: it is before its filter. */
+static void thread_enter(struct thread *t)
+{
+	mutex_guard(&threads.lock);
+
+	t->tid = gettid();
+	t->schedstat = -1;
+	if (strncmp(t->name, "pool", 4) != 0)
+		t->schedstat = open("/proc/thread-self/schedstat",
+				    O_RDONLY | O_CLOEXEC);
+	list_insert(&threads.list, &t->node);
+}
+
+static void thread_leave(struct thread *t)
+{
+	mutex_guard(&threads.lock);
+
+	list_remove(&t->node);
+	close_fd(&t->schedstat);
+}
+
+void thread_is_first(void)
+{
+	static struct thread first;
+
+	prctl(PR_GET_NAME, first.name);
+	thread_enter(&first);
+}
+
+static uint64_t thread_cpu_ns(const struct thread *t)
+{
+	/* As pthread_getcpuclockid(3) makes it, which wants a pthread_t. */
+	clockid_t clock = (clockid_t)(~(unsigned int)t->tid << 3 | 6u);
+	struct timespec ts = { 0, 0 };
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+void thread_visit(void (*fn)(void *arg, const char *name, uint64_t cpu_ns,
+			     uint64_t wait_ns),
+		  void *arg)
+{
+	mutex_guard(&threads.lock);
+
+	list_for_each_entry (struct thread, t, &threads.list, node) {
+		unsigned long long cpu, wait = 0;
+		char text[96];
+		ssize_t n = t->schedstat < 0 ? 0
+					     : pread(t->schedstat, text,
+						     sizeof(text) - 1, 0);
+
+		text[MAX(n, 0)] = '\0';
+		if (sscanf(text, "%llu %llu", &cpu, &wait) != 2)
+			cpu = thread_cpu_ns(t);
+		fn(arg, t->name, cpu, wait);
+	}
+}
+
 static void *thread_run(void *arg)
 {
 	struct thread t = *(struct thread *)arg;
+	void *result;
 	int r;
 
 	free(arg);
 	/* Those that spawn makes have it from their first moment on. */
 	if (!spawn.exists)
 		pthread_setname_np(pthread_self(), t.name);
+	thread_enter(&t);
 	r = privilege_thread(t.name);
 	if (!r)
 		r = landlock_thread(t.name);
@@ -55,7 +135,9 @@ static void *thread_run(void *arg)
 		log_error("cannot confine this thread: %s", strerror(-r));
 		_exit(EXIT_FAILURE);
 	}
-	return t.run(t.arg);
+	result = t.run(t.arg);
+	thread_leave(&t);
+	return result;
 }
 
 /* All signals are blocked but that of a forbidden call, which would otherwise

@@ -4,6 +4,7 @@
 #define VMM_THREAD_H
 
 #include <pthread.h>
+#include <stdint.h>
 
 #define THREAD_NAME_LEN 16u /* with its NUL: what the kernel keeps */
 
@@ -21,5 +22,14 @@ int thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
  * one. Main thread, before there are others. -errno.
  */
 int thread_spawn_start(void);
+
+/* The calling thread is the process's first: thread_visit() knows it from now
+ * on. Once. */
+void thread_is_first(void);
+/* Call fn for all threads: what the host's scheduler says, nanoseconds on a CPU,
+ * and of waiting for one, which of those of the pool is not known. Any thread. */
+void thread_visit(void (*fn)(void *arg, const char *name, uint64_t cpu_ns,
+			     uint64_t wait_ns),
+		  void *arg);
 
 #endif
