@@ -245,7 +245,7 @@ void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus)
 
 int kvm_open(struct kvm *kvm, struct error *err)
 {
-	int size;
+	int version, size;
 
 	kvm->fd = kept_open(KEPT_KVM);
 	if (kvm->fd < 0)
@@ -254,11 +254,15 @@ int kvm_open(struct kvm *kvm, struct error *err)
 			kvm->fd == -EACCES
 				? "join the group that owns it (usually kvm) or run as root"
 				: "load the module kvm-intel or kvm-amd; --check-host tells more");
-	if (ioctl(kvm->fd, KVM_GET_API_VERSION, 0) != KVM_API_VERSION)
+	version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
+	if (version >= 0 && version != KVM_API_VERSION)
 		return error_set(err, ENOSYS,
 				 "/dev/kvm: not the KVM API version %d",
 				 KVM_API_VERSION);
-	size = ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	size = version < 0 ? -1 : ioctl(kvm->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	if (size < 0)
+		return error_set(err, errno, "/dev/kvm: does not answer: %s",
+				 strerror(errno));
 	if (size < (int)sizeof(struct kvm_run))
 		return error_set(err, ENOSYS, "/dev/kvm: bad vCPU area size");
 	kvm->vcpu_mmap_size = (unsigned int)size;

@@ -138,7 +138,8 @@ int fs_tree_open(struct fs_tree **result, const struct fs_tree_config *config,
 		if (!r)
 			r = tree_add_root(t);
 		if (r)
-			error_set(err, r, "%s", error_text(-r));
+			error_set(err, r, "cannot set the directory up: %s",
+				  error_text(-r));
 	}
 	if (r)
 		fs_tree_close(t);
