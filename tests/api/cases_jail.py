@@ -3,11 +3,13 @@
 machine needs comes by descriptor."""
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
 from cases import MIB, check, check_chain
 
@@ -22,6 +24,21 @@ exec setpriv --reuid 1000 --regid 1000 --clear-groups "$@"
 # Of whom nobody can look at the memory, leaks cannot be searched.
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
 SPACES = ("user", "mnt", "ipc", "uts", "net", "pid")
+
+
+def jails(test):
+    """For root, on a host that lets it have a jail."""
+    @functools.wraps(test)
+    def run(context):
+        said = subprocess.run([context.program, "--check-host"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=60, check=False).stdout
+        rows = dict(line.split()[:2] for line in said.splitlines() if len(line.split()) > 1)
+        assert rows["jail"] in ("ok", "no"), said
+        if os.geteuid() == 0 and rows["jail"] == "ok":
+            test(context)
+        else:
+            print(f"# {test.__name__}: no jail here")
+    return run
 
 
 def words_of_user(base):
@@ -159,6 +176,7 @@ def end_by_signal(jailed):
     assert jailed.monitor.process.wait(20) == 0, jailed.monitor.errors()
 
 
+@jails
 def test_jail(context):
     with Jailed(context) as jailed:
         check_jail(jailed, os.geteuid())
@@ -171,6 +189,7 @@ def test_jail(context):
         end_by_signal(jailed)
 
 
+@jails
 def test_jail_by_paths(context):
     """The opener stays outside, and opens what its user may."""
     with tempfile.TemporaryDirectory(prefix="vmm-jail-") as base:
@@ -193,6 +212,7 @@ def test_jail_by_paths(context):
             end_by_signal(jailed)
 
 
+@jails
 def test_jail_of_user(context):
     with Jailed(context, user=True) as jailed:
         assert "user" in jailed.own_spaces()
@@ -203,6 +223,7 @@ def test_jail_of_user(context):
         end_by_signal(jailed)
 
 
+@jails
 def test_jail_becomes_user(context):
     with Jailed(context, "user=1234,group=1235,nofile=512,fsize=1G,memlock=1M") as jailed:
         jailed.boot()
@@ -246,6 +267,7 @@ def check_capabilities(jailed, of_fs):
     return capabilities(jailed, of_fs)[0]
 
 
+@jails
 def test_jail_with_share(context):
     for words, caps in (("", CAPS_TO_WRITE), (",readonly=on", CAPS_TO_READ),
                         (",xattr=map", CAPS_TO_WRITE & ~bits(31))):
@@ -268,6 +290,7 @@ def test_jail_with_share(context):
                 "readonly": caps == CAPS_TO_READ}), 500, "mounts=frozen")
 
 
+@jails
 def test_jail_with_shares_later(context):
     with tempfile.TemporaryDirectory(prefix="vmm-jail-") as base:
         for seccomp in ("true", "false"):
@@ -292,6 +315,7 @@ def check_outside(jailed):
     assert jailed.context.sanitized or kib <= 200, kib
 
 
+@jails
 def test_jail_with_spaces(context):
     for user in (False, True):
         with Jailed(context, "newnet=on,pid=on", user=user) as jailed:
@@ -303,6 +327,7 @@ def test_jail_with_spaces(context):
             end_by_signal(jailed)
 
 
+@jails
 def test_jail_ends_as_it_was_told(context):
     """The process outside says how the one inside has ended, and does not outlive it."""
     with Jailed(context, "pid=on") as jailed:
@@ -342,6 +367,38 @@ def refuse(context, words, *texts, user=False):
         assert text in done.stderr, (text, done.stderr)
 
 
+@jails
+def test_jail_in_control_group(context):
+    """Where there is one that can be joined, both processes are in it."""
+    with open("/proc/mounts", encoding="utf-8") as f:
+        mounts = [line.split() for line in f]
+    found = [m[1] for m in mounts if m[2] == "cgroup2"]
+    group = os.path.join(found[0], f"vmm-jail-{os.getpid()}") if found else None
+    try:
+        os.mkdir(group or "")
+    except OSError:
+        return
+    try:
+        with Jailed(context, f"cgroup={group},pid=on") as jailed:
+            with open(f"{group}/cgroup.procs", encoding="ascii") as f:
+                assert {jailed.pid, jailed.outside} <= {int(pid) for pid in f.read().split()}
+            end_by_signal(jailed)
+    finally:
+        wait_empty(group)
+        os.rmdir(group)
+
+
+def wait_empty(group):
+    """The last process of it has gone, and not only ended."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        with open(f"{group}/cgroup.procs", encoding="ascii") as f:
+            if not f.read():
+                return
+        time.sleep(0.01)
+
+
+@jails
 def test_jail_that_cannot_be(context):
     refuse(context, "user=nobody-knows", "user=nobody-knows", "/etc/passwd")
     refuse(context, "group=nobody-knows", "group=nobody-knows", "/etc/group")
