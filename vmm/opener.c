@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -179,6 +180,19 @@ static bool opener_turn(int socket, unsigned int *nr_sessions, pid_t monitor)
 	return true;
 }
 
+/* What the monitor has used of the program is mapped here too; we need little of
+ * it, which comes back when it is run. */
+static void opener_drop_pages(void)
+{
+	extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+	extern const char etext[] __attribute__((visibility("hidden")));
+	uintptr_t start = (uintptr_t)__ehdr_start;
+
+	/* Read-only to its end. */
+	madvise((void *)start, ALIGN_DOWN((uintptr_t)etext, 4096) - start,
+		MADV_DONTNEED);
+}
+
 __attribute__((noreturn)) static void
 opener_main(int socket, const struct opener_config *oc, pid_t monitor)
 {
@@ -199,6 +213,7 @@ opener_main(int socket, const struct opener_config *oc, pid_t monitor)
 		r = confine_start(oc->filters, oc->confine);
 	if (!r)
 		r = confine_thread("opener");
+	opener_drop_pages();
 	if (r)
 		_exit(EXIT_FAILURE);
 	while (opener_turn(socket, &nr_sessions, monitor))
