@@ -186,8 +186,10 @@ void hotplug_init(struct hotplug *hp, struct board *board, struct kvm *kvm,
 		  const struct hotplug_listener *listener, void *opaque);
 /* -ENOTSUP with a message: nothing carries messages to the guest. */
 int hotplug_check_chip(const struct hotplug *hp, struct error *err);
-/* Forget what is under way. */
+/* Forget what is under way, and tell of nothing any more. */
 void hotplug_fini(struct hotplug *hp);
+/* After that, when no thread of a device is left. */
+void hotplug_free(struct hotplug *hp);
 
 /* board->run has changed: the guest runs, is paused, or is gone; then it has
  * let go of all that it was asked for. */

@@ -29,6 +29,20 @@ static bool listener_is_same(int fd, const char *name)
 	       mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 
+static int listener_lock_failed(const struct listener *l, int why,
+				struct error *err)
+{
+	struct error_value name = error_value(l->lock_path);
+
+	if (why == EWOULDBLOCK)
+		return error_set(
+			err, EADDRINUSE,
+			"another process has %s locked; give a path of its own",
+			name.text);
+	return error_set(err, why, "cannot lock %s: %s", name.text,
+			 strerror(why));
+}
+
 static int listener_lock(struct listener *l, struct error *err)
 {
 	int r = 0;
@@ -45,10 +59,7 @@ static int listener_lock(struct listener *l, struct error *err)
 				error_value(l->lock_path).text,
 				strerror(errno));
 		else if (flock(l->lock_fd, LOCK_EX | LOCK_NB))
-			r = error_set(
-				err, EADDRINUSE,
-				"another process has %s locked; give a path of its own",
-				error_value(l->lock_path).text);
+			r = listener_lock_failed(l, errno, err);
 	} while (!r && !listener_is_same(l->lock_fd, l->lock_path));
 	if (r)
 		close_fd(&l->lock_fd);

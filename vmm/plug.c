@@ -467,6 +467,11 @@ static void plug_on_news(struct loop_call *lc)
 		;
 }
 
+/* What devices tell of when nobody wants to know any more. */
+static void plug_on_late_news(struct loop_call *lc unused_param)
+{
+}
+
 /* ---- life ---- */
 
 static void plug_on_pause(struct hotplug *hp)
@@ -517,7 +522,7 @@ static void plug_fini(struct hotplug *hp)
 	list_for_each_entry (struct ask, ask, &hp->asks, node)
 		if (ask->kind == HOTPLUG_PCI)
 			leaver_free(container_of(ask, struct plug_leaver, ask));
-	loop_cancel(hp->board->main_loop, &hp->news);
+	hp->news.fn = plug_on_late_news;
 	loop_timer_cancel(&hp->untold);
 	loop_timer_cancel(&hp->reaper);
 }
@@ -556,4 +561,9 @@ void hotplug_fini(struct hotplug *hp)
 	resize_fini(hp);
 	plug_fini(hp);
 	asks_fini(hp);
+}
+
+void hotplug_free(struct hotplug *hp)
+{
+	loop_cancel(hp->board->main_loop, &hp->news);
 }

@@ -267,8 +267,9 @@ static void vm_free(struct vm *vm)
 
 	if (vm->load.running || !vm_remove_devices(vm))
 		return;
-	/* A thread whose device is gone may be about to say that it is quiet. */
+	/* A thread whose device is gone may be about to say something. */
 	board_fini(&vm->board);
+	hotplug_free(&vm->hotplug);
 	loop_cancel(vm->board.main_loop, &vm->quiet_call);
 	gmem_fini(&vm->board.gmem);
 	close_fd(&vm->kernel_fd);

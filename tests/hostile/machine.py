@@ -283,7 +283,10 @@ class Machine:
     def __exit__(self, kind, *_):
         if kind:
             print("# monitor: exit status", self.process.poll(), self.guest.last_words)
-            print("# " + "\n# ".join(self.errors().splitlines()[-60:]), flush=True)
+            lines = self.errors().splitlines()
+            # what a sanitizer says, from its beginning
+            start = next((i for i, line in enumerate(lines) if "Sanitizer" in line), -60)
+            print("# " + "\n# ".join(lines[start:][:90]), flush=True)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(3 if kind else 0)     # it may be about to end
         if self.process.poll() is None:

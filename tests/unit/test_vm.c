@@ -5,7 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -25,31 +25,32 @@ static void on_released(void *opaque)
 	nr_released++;
 }
 
-/* ---- a device whose thread says that it is quiet when it is gone ---- */
+/* ---- a device whose thread says something when it is gone ---- */
 
 struct late {
 	struct device device;
 	struct loop *loop;
 };
 
-static struct board *late_board;
+static struct late late;
+static bool link_is_news;
 
 static void late_say(struct loop_call *lc)
 {
 	(void)lc;
 	usleep(LATE_US);
-	board_device_quiet(late_board);
+	if (link_is_news)
+		board_link_news(late.device.board, &late.device, false);
+	else
+		board_device_quiet(late.device.board);
 }
 
 static struct loop_call late_call = { .fn = late_say };
 
 static void late_destroy(struct device *dev)
 {
-	struct late *late = container_of(dev, struct late, device);
-
-	late_board = dev->board;
-	loop_post(late->loop, &late_call);
-	free(late);
+	(void)dev;
+	loop_post(late.loop, &late_call);
 }
 
 static const struct device_ops late_ops = { .destroy = late_destroy };
@@ -63,17 +64,14 @@ static const struct device_class late_class = { .name = "late",
 static int late_create(struct board *board, const void *config, void *opened,
 		       struct device **out, struct error *err)
 {
-	struct late *late = calloc(1, sizeof(*late));
-
 	(void)config;
 	(void)opened;
-	if (!late)
-		return -1;
-	late->device.class = &late_class;
-	late->device.ops = &late_ops;
-	late->loop = board_io_loop(board, err);
-	assert_non_null(late->loop);
-	*out = &late->device;
+	memset(&late, 0, sizeof(late));
+	late.device.class = &late_class;
+	late.device.ops = &late_ops;
+	late.loop = board_io_loop(board, err);
+	assert_non_null(late.loop);
+	*out = &late.device;
 	return 0;
 }
 
@@ -84,7 +82,7 @@ static void quit(struct loop_call *lc)
 }
 
 /* What was said last does not reach a machine that is freed. */
-static void test_quiet_at_the_end(void **state)
+static void end_machine(void)
 {
 	static const struct vm_listener listener = { .released = on_released };
 	struct loop_call end = { .fn = quit };
@@ -92,7 +90,7 @@ static void test_quiet_at_the_end(void **state)
 	struct error err;
 	struct vm *vm;
 
-	(void)state;
+	nr_released = 0;
 	vm_config_init(&vc);
 	assert_int_equal(vm_create(&vm, &vc, main_loop, &listener, NULL, &err),
 			 0);
@@ -106,10 +104,25 @@ static void test_quiet_at_the_end(void **state)
 	vm_config_free(&vc);
 }
 
+static void test_quiet_at_the_end(void **state)
+{
+	(void)state;
+	link_is_news = false;
+	end_machine();
+}
+
+static void test_link_at_the_end(void **state)
+{
+	(void)state;
+	link_is_news = true;
+	end_machine();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quiet_at_the_end),
+		cmocka_unit_test(test_link_at_the_end),
 	};
 	struct error err;
 	int r;
