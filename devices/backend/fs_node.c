@@ -3,10 +3,12 @@
 #include "devices/backend/fs_tree.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "vmm/util.h"
@@ -14,8 +16,8 @@
 /*
  * From names to inodes and from inodes to descriptors. What a name is takes two
  * calls and opens nothing: statx() and name_to_handle_at(). Where the kernel
- * has, or allows, no handles, an inode is opened again by its parent and name,
- * and must then be what it was: device, number, birth time, type.
+ * has, or allows, no handles that last, an inode is opened again by its parent
+ * and name, and must then be what it was: device, number, birth time, type.
  */
 
 /* A birth time that is younger may be another inode's as well. */
@@ -92,11 +94,18 @@ static int node_get_handle(int fd, const char *name, struct node_handle *h)
 	return 0;
 }
 
+/* FUSE makes handles of its server's numbers, and many a server gives a number
+ * that was forgotten to another file: a handle of that server would name it, be
+ * it inside of the directory or not. */
 bool fs_node_has_handles(int fd)
 {
 	struct node_handle h;
-	int r = node_get_handle(fd, "", &h);
+	struct statfs sfs;
+	int r;
 
+	if (fstatfs(fd, &sfs) || sfs.f_type == FUSE_SUPER_MAGIC)
+		return false;
+	r = node_get_handle(fd, "", &h);
 	if (r)
 		return false;
 	r = open_by_handle_at(fd, &h.fh, FS_PATH_FLAGS);

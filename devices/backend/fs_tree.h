@@ -336,7 +336,7 @@ int fs_node_dir(struct fs_tree *t, uint64_t nodeid, struct fs_inode **inode,
 		struct fs_ref *ref);
 /* Open a regular file or a directory with flags of open(2): a descriptor. */
 int fs_node_open(struct fs_tree *t, struct fs_inode *inode, int flags);
-/* Can handles be opened in the mount that fd is open in? */
+/* Can handles be opened in the mount that fd is open in, and for good? */
 bool fs_node_has_handles(int fd);
 /* "N", to be used relative to fs_tree.proc. */
 struct fs_proc_name {

@@ -88,8 +88,9 @@ static void do_init(uint64_t id, const struct fuse_init_in *in)
 	const struct fuse_init_out out = {
 		.major = FUSE_KERNEL_VERSION,
 		.minor = MIN(in->minor, FUSE_KERNEL_MINOR_VERSION),
-		.flags = in->flags & (FUSE_ASYNC_READ | FUSE_BIG_WRITES |
-				      FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS),
+		.flags = in->flags &
+			 (FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_ASYNC_DIO |
+			  FUSE_PARALLEL_DIROPS | FUSE_EXPORT_SUPPORT),
 		.max_readahead = in->max_readahead,
 		.max_background = 64,
 		.congestion_threshold = 48,

@@ -7,6 +7,9 @@
 #include <sched.h>
 #include <sys/mount.h>
 
+#include "devices/backend/fs_tree.h"
+#include "tests/lib/hung_file.h"
+
 static void mount_tmpfs(const char *name)
 {
 	assert_int_equal(mount("vmm-test", at(name), "tmpfs", 0, NULL), 0);
@@ -320,6 +323,34 @@ static bool own_namespace(void)
 	return !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 
+/* A file system in whose server a number is this file's today and another's
+ * tomorrow: files are found by name there, and are the same. */
+static void test_fuse(void **state unused_param)
+{
+	struct hung_file hf;
+	struct statx attr;
+	struct fs_entry e;
+	int fd;
+
+	if (getuid() || !hung_file_start(&hf, 1))
+		skip();
+	fd = open(hf.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_false(fs_node_has_handles(fd));
+	close(fd);
+	config.path = hf.dir;
+	open_tree_with(&config);
+	e = look("disk");
+	assert_int_equal(look("disk").nodeid, e.nodeid);
+	idle_a_second();
+	assert_int_equal(fs_getattr(tree, e.nodeid, 0, &attr), 0);
+	assert_int_equal(attr.stx_size, MIB);
+	fs_forget(tree, e.nodeid, 2);
+	config.path = base;
+	open_tree_with(&config);
+	hung_file_stop(&hf);
+}
+
 static int group(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +365,7 @@ static int group(void)
 		FS_TEST(test_implicit),
 		FS_TEST(test_frozen),
 		FS_TEST(test_frozen_readonly),
+		FS_TEST(test_fuse),
 	};
 
 	if (!own_namespace()) {
