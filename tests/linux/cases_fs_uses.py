@@ -3,13 +3,16 @@
 
 import os
 import random
+import shutil
 import subprocess
 import threading
 import time
 
 from cases import case, Skip
-from cases_fs import (FILES, TEST_ROOT, add, host_edits, md5, mount, remove, seen, share,
-                      write)
+from cases_fs import (FILES, TEST_ROOT, add, host_edits, md5, mount, read, remove, seen,
+                      share, write)
+
+REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # ---- whose a file is ----
 
@@ -206,3 +209,80 @@ def fs_old_kernel(t):
     guest.do(f"umount /mnt/{tag}")
     # It wants a kind of access to PCI that its first look takes for granted.
     t.end_shell(guest, r"virtio_fs_enqueue_req\(\) failed -107|PCI: Fatal: No config space")
+
+
+# ---- work ----
+
+# With the host's own tools, which are in reach by another share.
+TOOLS = """
+mkdir -p /mnt/host /mnt/fs; mount -t virtiofs host /mnt/host && mount -t virtiofs fs /mnt/fs &&
+mount -t tmpfs tmpfs /mnt/host/tmp && mkdir /mnt/host/tmp/fs &&
+mount --bind /mnt/fs /mnt/host/tmp/fs && mount --bind /dev /mnt/host/dev &&
+mount -t proc proc /mnt/host/proc && say tools are there
+""".replace("\n", " ")
+
+WORK = """
+set -e
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp GIT_CONFIG_GLOBAL=/tmp/fs/gitconfig
+cd /tmp/fs
+git clone -q --no-local /tmp/fs/origin clone
+cd clone
+echo "T: changed $(git status --short | wc -l)"
+git checkout -qb other
+echo more >>README.md
+git commit -qam edited
+git checkout -q - && git merge -q --no-edit other
+git gc -q && git fsck --strict
+echo "T: commits $(git log --oneline | wc -l)"
+make -s -j2
+echo 'T: work done'
+"""
+
+MAKEFILE = """
+all: $(patsubst %.c,%.o,$(wildcard boot/*.c))
+%.o: %.c
+\tcc -std=gnu11 -O1 -D_GNU_SOURCE -I. -c -o $@ $<
+"""
+
+GITCONFIG = b"[user]\nname = n\nemail = e\n[safe]\ndirectory = *\n"
+
+
+def repository(t, path):
+    """Part of this project, with a Makefile."""
+    origin = path + "/origin"
+    for name in ("arch", "boot", "devices", "vmm"):
+        shutil.copytree(os.path.join(REPO, name), f"{origin}/{name}")
+    shutil.copy(os.path.join(REPO, "README.md"), origin)
+    write(origin + "/Makefile", MAKEFILE.encode())
+    write(path + "/gitconfig", GITCONFIG)
+    git = ["env", f"GIT_CONFIG_GLOBAL={path}/gitconfig", "git", "-C", origin]
+    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "all")):
+        t.tool(*git, *words)
+
+
+@case("fs-work-long", long=True)
+def fs_work(t):
+    """git and a compiler on a share: a repository is cloned, packed and checked, and what
+    is compiled there are the bytes that the host's own compiler makes."""
+    for program in ("git", "make", "cc"):
+        if not shutil.which(program):
+            raise Skip(f"no {program} here")
+    path = t.folder("fs")
+    repository(t, path)
+    write(path + "/work", WORK.encode())
+    guest, _ = t.shell(root=t.root(TEST_ROOT), cpus=2, memory="768M", options=[
+        *share("host", "/", "readonly=on", "cache=always"), *share("fs", path)])
+    guest.do("mount -t tmpfs tmpfs /mnt")
+    guest.do(TOOLS)
+    t.equal("tools", guest.fact("tools"), "are there")
+    guest.do("chroot /mnt/host /bin/sh /tmp/fs/work; say status $?", 900)
+    t.equal("the work's status", guest.fact("status"), "0")
+    t.equal("files that git thinks changed", guest.fact("changed"), "0")
+    t.equal("commits", guest.fact("commits"), "2")
+    made = [name for name in os.listdir(path + "/clone/boot") if name.endswith(".o")]
+    t.check(len(made) > 8, f"{len(made)} files are compiled")
+    t.tool("make", "-s", "-C", path + "/origin")
+    for name in made:
+        t.check(read(f"{path}/clone/boot/{name}") == read(f"{path}/origin/boot/{name}"),
+                f"{name} is not what the host's compiler makes")
+    t.end_shell(guest)
