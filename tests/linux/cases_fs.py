@@ -487,7 +487,7 @@ def fs_two_guests(t):
 
 # ---- volume ----
 
-@case("fs-many-files-long", long=True)
+@case("fs-many-files-long", long=3600)
 def fs_many_files(t):
     """100,000 files, made and removed: descriptors and memory stay."""
     path = t.folder("fs")
