@@ -35,10 +35,13 @@ def test_allow(context):
         with context.monitor("--api-socket", path, "--seccomp", "true", "--allow", folder,
                              os.path.dirname(context.guest), path=path) as monitor, \
                 context.client(monitor) as client:
-            boot(context, client, disks=[])
             inside, link = os.path.join(folder, "inside"), os.path.join(folder, "link")
-            with open(inside, "wb") as f:
-                f.truncate(MIB)
+            first = os.path.join(folder, "first")
+            for name in (first, inside):
+                with open(name, "wb") as f:
+                    f.truncate(MIB)
+            # The guest ends when it finds no disk.
+            boot(context, client, disks=[{"path": first}])
             os.symlink(monitor.file("outside", MIB), link)
             check(client.request("PUT", "vm.add-disk", {"path": inside}), 200)
             refused(client, link, "--allow")
