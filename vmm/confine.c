@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "vmm/log.h"
+#include "vmm/thread_kind.h"
 #include "vmm/util.h"
 
 #define FILTER_MAX 2048u
@@ -98,19 +99,11 @@ static void confine_on_signal(int sig, siginfo_t *si,
 
 /* ---- filters ---- */
 
-/* "vcpu12" is a "vcpu". */
 static const struct confine_filter *confine_find(const char *name)
 {
-	size_t len = strlen(name);
-
-	while (len && name[len - 1] >= '0' && name[len - 1] <= '9')
-		len--;
-	for (unsigned int i = 0; i < confine_table->nr_filters; i++) {
-		const struct confine_filter *f = &confine_table->filters[i];
-
-		if (strlen(f->name) == len && !memcmp(f->name, name, len))
-			return f;
-	}
+	for (unsigned int i = 0; i < confine_table->nr_filters; i++)
+		if (thread_is_kind(name, confine_table->filters[i].name))
+			return &confine_table->filters[i];
 	return NULL;
 }
 

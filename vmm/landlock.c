@@ -6,10 +6,10 @@
 #include <linux/landlock.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "vmm/thread_kind.h"
 #include "vmm/util.h"
 
 /* By number, as the headers of Debian 12 end with the first ABI. */
@@ -62,12 +62,9 @@ int landlock_prepare(void)
 int landlock_thread(const char *name)
 {
 	static const char *const open[] = { "fs", "pool", "netns", "spawn" };
-	size_t len = strlen(name);
 
-	while (len && name[len - 1] >= '0' && name[len - 1] <= '9')
-		len--;
 	for (unsigned int i = 0; i < ARRAY_SIZE(open); i++)
-		if (strlen(open[i]) == len && !memcmp(open[i], name, len))
+		if (thread_is_kind(name, open[i]))
 			return 0;
 	if (landlock_ruleset < 0)
 		return 0;

@@ -18,6 +18,7 @@
 #include "vmm/list.h"
 #include "vmm/log.h"
 #include "vmm/privilege.h"
+#include "vmm/thread_kind.h"
 #include "vmm/util.h"
 
 struct thread {
@@ -62,7 +63,7 @@ static void thread_enter(struct thread *t)
 
 	t->tid = gettid();
 	t->schedstat = -1;
-	if (strncmp(t->name, "pool", 4) != 0)
+	if (!thread_is_kind(t->name, "pool"))
 		t->schedstat = open("/proc/thread-self/schedstat",
 				    O_RDONLY | O_CLOEXEC);
 	list_insert(&threads.list, &t->node);
