@@ -11,15 +11,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "vmm/log.h"
 #include "vmm/thread.h"
 #include "vmm/util.h"
 
-#define NS_PER_S 1000000000u
 /* A thread without work waits so long for more. */
-#define POOL_IDLE_NS NS_PER_S
+#define POOL_IDLE_NS 1000000000u
 
 struct pool_worker {
 	bool exists;
@@ -47,16 +45,6 @@ static struct {
 };
 
 /* ---- with the lock held ---- */
-
-/* Wait for cond until then, on CLOCK_MONOTONIC. False: the time has come. */
-static bool pool_wait_locked(pthread_cond_t *cond, uint64_t until_ns)
-{
-	const struct timespec ts = { .tv_sec = (time_t)(until_ns / NS_PER_S),
-				     .tv_nsec = (long)(until_ns % NS_PER_S) };
-
-	return pthread_cond_clockwait(cond, &pool.lock, CLOCK_MONOTONIC, &ts) !=
-	       ETIMEDOUT;
-}
 
 static bool pool_has_room_locked(const struct pool_owner *owner)
 {
@@ -111,7 +99,7 @@ static struct pool_job *pool_next_locked(void)
 
 	while (!pool.closed && !pool.nr_ready && in_time) {
 		pool.nr_idle++;
-		in_time = pool_wait_locked(&pool.work, until_ns);
+		in_time = cond_wait_until(&pool.work, &pool.lock, until_ns);
 		pool.nr_idle--;
 	}
 	if (pool.closed || !pool.nr_ready)
@@ -236,7 +224,7 @@ unsigned int pool_end(uint64_t timeout_ns)
 	pool.closed = true;
 	pthread_cond_broadcast(&pool.work);
 	while (pool_count_running_locked() &&
-	       pool_wait_locked(&pool.ended, until_ns))
+	       cond_wait_until(&pool.ended, &pool.lock, until_ns))
 		;
 	for (unsigned int i = 0; i < POOL_MAX; i++)
 		if (pool.workers[i].job)

@@ -3,6 +3,7 @@
 #ifndef VMM_UTIL_H
 #define VMM_UTIL_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -82,6 +83,19 @@ static inline bool ranges_overlap(uint64_t a, uint64_t a_len, uint64_t b,
 				  uint64_t b_len)
 {
 	return b - a < a_len || a - b < b_len;
+}
+
+/* Wait for cond, of a mutex that is held, until then on CLOCK_MONOTONIC, in
+ * nanoseconds. False: the time has come. */
+static inline bool cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex,
+				   uint64_t until_ns)
+{
+	const struct timespec ts = { .tv_sec = (time_t)(until_ns / 1000000000u),
+				     .tv_nsec =
+					     (long)(until_ns % 1000000000u) };
+
+	return pthread_cond_clockwait(cond, mutex, CLOCK_MONOTONIC, &ts) !=
+	       ETIMEDOUT;
 }
 
 static inline pthread_mutex_t *mutex_take(pthread_mutex_t *mutex)

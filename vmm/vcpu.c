@@ -231,17 +231,11 @@ static bool vcpu_mend(struct vcpu *vcpu)
  */
 static void vcpu_nap(struct vcpu *vcpu)
 {
-	struct timespec until;
+	mutex_guard(&vcpu->lock);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += NAP_NS;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	pthread_mutex_lock(&vcpu->lock);
 	if (!atomic_load(&vcpu->asked))
-		pthread_cond_clockwait(&vcpu->changed, &vcpu->lock,
-				       CLOCK_MONOTONIC, &until);
-	pthread_mutex_unlock(&vcpu->lock);
+		cond_wait_until(&vcpu->changed, &vcpu->lock,
+				monotonic_ns() + NAP_NS);
 }
 
 static void vcpu_run(struct vcpu *vcpu)
