@@ -49,10 +49,7 @@ static bool jail_may(unsigned int first, unsigned int second)
 /* No others are left, and none can be had again. */
 static int jail_drop_capabilities(uint32_t kept, struct error *err)
 {
-	struct __user_cap_header_struct header = {
-		.version = _LINUX_CAPABILITY_VERSION_3,
-	};
-	struct __user_cap_data_struct data[2] = { { .permitted = kept } };
+	int r;
 
 	/* Who acts for another user keeps what it has. */
 	if (kept)
@@ -63,16 +60,15 @@ static int jail_drop_capabilities(uint32_t kept, struct error *err)
 	for (int cap = 0; !prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); cap++)
 		;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (syscall(SYS_capset, &header, data))
-		return error_set(err, errno,
-				 "--jail: cannot give up capabilities: %s",
-				 strerror(errno));
-	return 0;
+	r = privilege_set(0, kept);
+	return r ? error_set(err, r, "--jail: cannot give up capabilities: %s",
+			     strerror(-r))
+		 : 0;
 }
 
 /* ---- namespaces ---- */
 
-static int jail_write(const char *path, const char *text)
+int jail_write(const char *path, const char *text)
 {
 	cleanup_fd int fd = open(path, O_WRONLY | O_CLOEXEC);
 	size_t len = strlen(text);

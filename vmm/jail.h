@@ -16,12 +16,15 @@
  * Go into the jail: an empty root, no capabilities, the user and group of jc.
  * Does nothing unless jc->on. Root that stays root keeps the capabilities in
  * kept, bits 1 << CAP_*, for the threads of that name (vmm/privilege.h); NULL:
- * there will be none, and nothing that shares directories. -errno with a message; the process is then somewhere between and has to end.
+ * there will be none, and nothing that shares directories. -errno with a message;
+ * the process is then somewhere between and has to end.
  */
 int jail_enter(const struct jail_config *jc, const char *name, uint32_t kept,
 	       struct error *err);
 
-/* Steps of it. May the process become that? -EPERM with a message. */
+/* Steps of it. Write text to a file of the kernel's that takes one write. -errno. */
+int jail_write(const char *path, const char *text);
+/* May the process become that? -EPERM with a message. */
 int jail_check_ids(const struct jail_ids *ids, struct error *err);
 /* Become it, for good, with no capability but those kept, which are not in force.
  * -errno with a message. */

@@ -4,9 +4,10 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "vmm/thread_kind.h"
 
 /* Written by privilege_keep(), before there are other threads. */
 static struct {
@@ -14,7 +15,7 @@ static struct {
 	uint32_t mask;
 } privilege;
 
-static int privilege_set(uint32_t effective, uint32_t permitted)
+int privilege_set(uint32_t effective, uint32_t permitted)
 {
 	struct __user_cap_header_struct header = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
@@ -44,17 +45,11 @@ uint32_t privilege_lacks(uint32_t mask)
 
 int privilege_thread(const char *name)
 {
-	size_t len = strlen(name);
-
 	if (!privilege_is_kept())
 		return 0;
-	while (len && name[len - 1] >= '0' && name[len - 1] <= '9')
-		len--;
-	if (len == strlen(privilege.name) &&
-	    memcmp(name, privilege.name, len) == 0)
+	if (thread_is_kind(name, privilege.name))
 		return privilege_set(privilege.mask, privilege.mask);
-	if ((len == 4 && memcmp(name, "pool", len) == 0) ||
-	    strcmp(name, "spawn") == 0)
+	if (thread_is_kind(name, "pool") || thread_is_kind(name, "spawn"))
 		return privilege_set(0, privilege.mask);
 	return privilege_set(0, 0);
 }

@@ -15,6 +15,9 @@
  * others hands them on; all others have none.
  */
 
+/* The calling thread has no others than these. -errno. */
+int privilege_set(uint32_t effective, uint32_t permitted);
+
 /* From now on. name: of the threads, without their number; borrowed. The calling
  * thread may have mask, but not in force. Before there are other threads. */
 void privilege_keep(const char *name, uint32_t mask);
