@@ -75,11 +75,11 @@ static int cli_apply_allow(struct run_config *rc, const struct cli_entry *e,
 
 	if (r)
 		return r;
-	if (rc->nr_allow == RUN_ALLOW_MAX)
+	if (rc->nr_allow == OPENER_ALLOW_MAX)
 		return error_set(
 			err, E2BIG,
 			"--allow: at most %u directories; give one above them",
-			RUN_ALLOW_MAX);
+			OPENER_ALLOW_MAX);
 	rc->allow[rc->nr_allow++] = rc->allow_next;
 	rc->allow_next = NULL;
 	return 0;

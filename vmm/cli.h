@@ -9,6 +9,7 @@
 #include "vmm/config.h"
 #include "vmm/error.h"
 #include "vmm/jail_params.h"
+#include "vmm/opener_protocol.h"
 #include "vmm/param.h"
 
 /* What the process is to do; the VM is one part of it. */
@@ -30,8 +31,6 @@ static inline bool endpoint_is_set(const struct endpoint_config *ec)
 	return ec->path || ec->fd >= 0;
 }
 
-#define RUN_ALLOW_MAX 64u
-
 struct run_config {
 	int mode; /* enum run_mode */
 	struct endpoint_config api_socket; /* neither: no control socket */
@@ -40,7 +39,7 @@ struct run_config {
 	unsigned int verbosity; /* count of -v */
 	int seccomp; /* enum confine_mode */
 	/* Directories that are opened from; none: all. Owned. */
-	char *allow[RUN_ALLOW_MAX];
+	char *allow[OPENER_ALLOW_MAX];
 	unsigned int nr_allow;
 	char *allow_next; /* while the command line is read */
 	bool no_opener;

@@ -15,31 +15,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "vmm/jail.h"
+#include "vmm/pages.h"
 #include "vmm/util.h"
 
 static int jail_join_cgroup(const char *path, struct error *err)
 {
 	char *file;
-	int fd, r = 0;
+	int r;
 
 	if (asprintf(&file, "%s/cgroup.procs", path) < 0)
 		return error_set(err, ENOMEM, "out of memory");
-	fd = open(file, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		r = error_set(
-			err, errno,
-			"--jail cgroup=%s: %s; give the directory of a control group that this user may join",
-			error_value(path).text, strerror(errno));
-	close_fd(&fd);
+	r = jail_write(file, "0");
 	free(file);
-	return r;
+	return r ? error_set(
+			   err, r,
+			   "--jail cgroup=%s: %s; give the directory of a control group that this user may join",
+			   error_value(path).text, strerror(-r))
+		 : 0;
 }
 
 /* ---- the process outside ---- */
@@ -88,16 +86,6 @@ __attribute__((noreturn)) static void outside_run(pid_t child)
 	}
 }
 
-/* What was used of the program until now is not needed here. */
-static void outside_forget_program(void)
-{
-	extern const char __executable_start[], etext[];
-	uintptr_t start = (uintptr_t)__executable_start;
-	uintptr_t end = (uintptr_t)etext;
-
-	madvise((void *)ALIGN_DOWN(start, 4096u), end - start, MADV_DONTNEED);
-}
-
 /* Whatever it cannot give up is an end, not a lesser jail. */
 __attribute__((noreturn)) static void outside_main(const struct jail_ids *ids,
 						   pid_t child)
@@ -105,7 +93,7 @@ __attribute__((noreturn)) static void outside_main(const struct jail_ids *ids,
 	struct error err;
 
 	close_range(0, UINT_MAX, 0);
-	outside_forget_program();
+	pages_forget_program();
 	if (chdir("/") || jail_drop(ids, 0, &err))
 		_exit(EXIT_FAILURE);
 	outside_run(child);

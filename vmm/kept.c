@@ -29,14 +29,14 @@ static struct {
 
 int kept_open(enum kept which)
 {
-	int fd = kept.taken[which]
-			 ? kept.fd[which]
-			 : open(files[which].path, files[which].flags);
+	int fd;
 
-	if (kept.taken[which] && fd < 0)
-		return fd;
-	if (kept.taken[which])
-		fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (!kept.taken[which])
+		fd = open(files[which].path, files[which].flags);
+	else if (kept.fd[which] >= 0)
+		fd = fcntl(kept.fd[which], F_DUPFD_CLOEXEC, 0);
+	else
+		return kept.fd[which];
 	return fd < 0 ? -errno : fd;
 }
 

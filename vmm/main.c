@@ -71,6 +71,12 @@ static void process_on_end(struct machine *m, enum vm_event event)
 	loop_quit(p->loop);
 }
 
+static void process_end_opener(struct process *p)
+{
+	loop_fd_del(&p->opener);
+	opener_end();
+}
+
 static void process_on_boot(struct machine *m, int r, const struct error *err)
 {
 	struct process *p = m->opaque;
@@ -81,10 +87,8 @@ static void process_on_boot(struct machine *m, int r, const struct error *err)
 	}
 	p->boots = false;
 	/* What the command line names is open. */
-	if (p->rc->no_opener) {
-		loop_fd_del(&p->opener);
-		opener_end();
-	}
+	if (p->rc->no_opener)
+		process_end_opener(p);
 }
 
 static void process_on_quit(void *opaque)
@@ -148,8 +152,7 @@ static int process_watch_signals(struct process *p, struct error *err)
 /* What was opened stays open, and the guest goes on. */
 static void process_on_opener(struct loop_fd *lf, uint32_t events unused_param)
 {
-	loop_fd_del(lf);
-	opener_end();
+	process_end_opener(container_of(lf, struct process, opener));
 	log_error("%s", error_text(ENOLINK));
 }
 

@@ -15,13 +15,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "vmm/opener_serve.h"
+#include "vmm/pages.h"
 #include "vmm/util.h"
 
 /* More than the threads of the pool; each has a child of the opener's. */
@@ -180,19 +180,6 @@ static bool opener_turn(int socket, unsigned int *nr_sessions, pid_t monitor)
 	return true;
 }
 
-/* What the monitor has used of the program is mapped here too; we need little of
- * it, which comes back when it is run. */
-static void opener_drop_pages(void)
-{
-	extern const char __ehdr_start[] __attribute__((visibility("hidden")));
-	extern const char etext[] __attribute__((visibility("hidden")));
-	uintptr_t start = (uintptr_t)__ehdr_start;
-
-	/* Read-only to its end. */
-	madvise((void *)start, ALIGN_DOWN((uintptr_t)etext, 4096) - start,
-		MADV_DONTNEED);
-}
-
 __attribute__((noreturn)) static void
 opener_main(int socket, const struct opener_config *oc, pid_t monitor)
 {
@@ -213,7 +200,7 @@ opener_main(int socket, const struct opener_config *oc, pid_t monitor)
 		r = confine_start(oc->filters, oc->confine);
 	if (!r)
 		r = confine_thread("opener");
-	opener_drop_pages();
+	pages_forget_program();
 	if (r)
 		_exit(EXIT_FAILURE);
 	while (opener_turn(socket, &nr_sessions, monitor))
@@ -374,11 +361,12 @@ int opener_open(enum opener_kind kind, const char *path, unsigned int flags,
 		struct opener_found *found)
 {
 	struct opener_call call;
+	bool may_be_own = kind == OPENER_FILE || kind == OPENER_IMAGE;
+	int own = may_be_own ? opener_own_fd(path) : -1;
 	size_t len = strlen(path) + 1;
 
-	if ((kind == OPENER_FILE || kind == OPENER_IMAGE) &&
-	    opener_own_fd(path) >= 0)
-		return opener_open_again(opener_own_fd(path), flags, found);
+	if (own >= 0)
+		return opener_open_again(own, flags, found);
 	if (found)
 		*found = (struct opener_found){ .mode = 0 };
 	if (len > sizeof(call.request.body))

@@ -32,7 +32,7 @@ struct opener_config {
 	enum opener_mode mode;
 	/* Nothing is opened but beneath these; borrowed for good. */
 	const char *const *allow;
-	unsigned int nr_allow; /* 0: anything */
+	unsigned int nr_allow; /* at most OPENER_ALLOW_MAX; 0: anything */
 	const struct confine_table *filters;
 	enum confine_mode confine; /* of its own system calls */
 	/* In the new process, before anything else: be whom it opens for.

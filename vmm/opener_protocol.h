@@ -45,6 +45,7 @@ struct opener_found {
 };
 
 #define OPENER_BODY_MAX PATH_MAX
+#define OPENER_ALLOW_MAX 64u /* directories that are opened from */
 
 /* As it travels, body for no longer than it says. */
 struct opener_request {

@@ -24,8 +24,6 @@
 #include "vmm/listener.h"
 #include "vmm/util.h"
 
-#define ALLOW_MAX 64u
-
 /* <linux/magic.h> of older headers lacks some. */
 #define FS_CONFIGFS 0x62656570
 #define FS_FUSECTL 0x65735543
@@ -36,7 +34,7 @@ static struct {
 	struct allowed {
 		char *path; /* absolute and tidy; "" is the root */
 		int fd;
-	} dirs[ALLOW_MAX];
+	} dirs[OPENER_ALLOW_MAX];
 	unsigned int nr;
 } allowed;
 
@@ -84,11 +82,6 @@ static char *allow_absolute(const char *path)
 
 int opener_allow(const char *const *dirs, unsigned int nr, struct error *err)
 {
-	if (nr > ALLOW_MAX)
-		return error_set(
-			err, E2BIG,
-			"--allow: at most %u directories; name one above them",
-			ALLOW_MAX);
 	while (allowed.nr) {
 		struct allowed *a = &allowed.dirs[--allowed.nr];
 

@@ -15,8 +15,8 @@
 void opener_serve(struct opener_call *call, size_t len);
 /* The session ends: its listener goes. */
 void opener_serve_end(void);
-/* Nothing but what is beneath these is opened from now on; none: anything is.
- * -errno with a message. */
+/* Nothing but what is beneath these, at most OPENER_ALLOW_MAX, is opened from now
+ * on; none: anything is. -errno with a message. */
 int opener_allow(const char *const *dirs, unsigned int nr, struct error *err);
 /* Close all descriptors from 3 on but this one and those of opener_allow(). */
 void opener_keep_only(int fd);

@@ -22,6 +22,17 @@
 #define SYS_cachestat 451 /* Linux 6.5, of all architectures */
 #endif
 
+void pages_forget_program(void)
+{
+	extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+	extern const char etext[] __attribute__((visibility("hidden")));
+	uintptr_t start = (uintptr_t)__ehdr_start;
+
+	/* Read-only to its end. */
+	madvise((void *)start, ALIGN_DOWN((uintptr_t)etext, 4096) - start,
+		MADV_DONTNEED);
+}
+
 uint64_t pages_host_left(void)
 {
 	unsigned long long kib, sum = 0;

@@ -55,6 +55,11 @@ struct pages_job {
  * thread. */
 uint64_t pages_host_left(void);
 
+/* The program's own pages that were used until now are mapped no more; what is
+ * needed again comes back when it is run. For a process that stays and does
+ * little. */
+void pages_forget_program(void);
+
 /* Private anonymous memory of len bytes that costs nothing, 2 MiB aligned so that
  * huge pages can lie in it. Any thread. MAP_FAILED, with errno. */
 void *pages_map_room(uint64_t len, int prot);
