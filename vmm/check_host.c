@@ -275,7 +275,7 @@ static void check_landlock(FILE *out)
 			   LANDLOCK_CREATE_RULESET_VERSION);
 
 	row(out, "landlock", abi > 0,
-	    "no second line behind an empty root; landlock_enable fails",
+	    "no second line behind the empty root of --jail",
 	    abi > 0 ? "ABI %ld" : "missing", abi);
 }
 

@@ -225,7 +225,8 @@ static const struct cli_entry cli_table[] = {
 		  "images, shared directories, sockets. The path has to begin "
 		  "with DIR as it is written here, and no symbolic link on the "
 		  "way may lead out, nor be absolute. What comes as an open "
-		  "descriptor is not asked about." },
+		  "descriptor is not asked about, nor are TAPs, vhost, network "
+		  "namespaces and the socket of fs." },
 	{ FLAG("no-opener", '\0', RUN_VM,
 	       "open nothing by its path but what this command line names"),
 	  .apply = cli_apply_no_opener,
@@ -233,7 +234,8 @@ static const struct cli_entry cli_table[] = {
 		  "After that the process has nobody who could: a path of a "
 		  "client is an error, and files and sockets come as "
 		  "descriptors. Connections that the guest starts by vsock are "
-		  "refused." },
+		  "refused. TAPs, vhost, network namespaces and the socket of fs "
+		  "are opened by their names even so." },
 	{ FLAG("verbose", 'v', RUN_VM,
 	       "log more: -v information, -vv debugging, -vvv every access of "
 	       "the guest to a device") },

@@ -26,8 +26,8 @@ struct vsock_host {
 	char *path; /* NULL: of an inherited socket without a file */
 };
 
-/* Zero at first. Listen on path, or on a copy of fd when path is NULL. Any thread; -errno with
- * a message, nothing is left behind. */
+/* Listen on path, or on a copy of fd when path is NULL; whatever vh was, it is
+ * overwritten. Any thread; -errno with a message, nothing is left behind. */
 int vsock_host_open(struct vsock_host *vh, const char *path, int fd,
 		    struct error *err);
 /* Remove the socket's files, which takes as long as the host likes. Who listens
