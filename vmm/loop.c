@@ -468,8 +468,11 @@ static void *loop_thread(void *arg)
 
 int loop_thread_start(struct loop *loop, struct error *err)
 {
-	int r = thread_start(&loop->thread, loop->name, loop_thread, loop);
+	int r;
 
+	if (loop->has_thread)
+		return 0;
+	r = thread_start(&loop->thread, loop->name, loop_thread, loop);
 	loop->has_thread = !r;
 	return r ? error_set(err, r, "cannot start thread %s: %s", loop->name,
 			     strerror(r))

@@ -106,7 +106,8 @@ struct loop *loop_create(const char *name, struct error *err);
 void loop_destroy(struct loop *loop);
 
 /* Start a thread that is called `name` and runs the loop; signals are blocked
- * in it. -errno from pthread_create(3). */
+ * in it. One that has a thread is left as it is. -errno from
+ * pthread_create(3). */
 int loop_thread_start(struct loop *loop, struct error *err);
 /* Ask the loop to end and join its thread. Not from that thread. */
 void loop_thread_stop(struct loop *loop);

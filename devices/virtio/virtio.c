@@ -295,6 +295,8 @@ static void virtio_queue_enter_locked(struct virtio_queue *q,
 	q->state = state;
 	if (q->elsewhere)
 		q->dev->transport_ops->route(q->dev->transport, q);
+	if (state == VIRTIO_QUEUE_RUNNING && q->dev->has_own_loops)
+		loop_post(q->dev->board->main_loop, &q->dev->loops_call);
 	loop_post(q->loop, &q->state_call);
 }
 
@@ -630,13 +632,14 @@ const struct device_ops virtio_device_ops = {
 	.destroy = virtio_device_destroy,
 };
 
+/* ---- loops ---- */
+
 /* Queues of one group are on one loop: a new one for the first of them. */
 static struct loop *virtio_queue_loop(struct virtio_dev *dev, unsigned int i,
 				      const struct virtio_init *init,
 				      struct error *err)
 {
 	unsigned int group = MAX(init->group_size, 1u);
-	struct loop *loop;
 	char name[24];
 
 	if (i % group)
@@ -644,13 +647,37 @@ static struct loop *virtio_queue_loop(struct virtio_dev *dev, unsigned int i,
 	if (!init->own_loops)
 		return board_io_loop(dev->board, err);
 	snprintf(name, sizeof(name), "%.11s%u", init->class->name, i / group);
-	loop = loop_create(name, err);
-	if (loop && loop_thread_start(loop, err)) {
-		loop_destroy(loop);
-		return NULL;
+	return dev->queues[i].own_loop = loop_create(name, err);
+}
+
+int virtio_loops_start(struct virtio_dev *dev, struct error *err)
+{
+	int r = 0;
+
+	for (unsigned int i = 0; !r && i < dev->nr_queues; i++)
+		if (dev->queues[i].own_loop)
+			r = loop_thread_start(dev->queues[i].own_loop, err);
+	return r;
+}
+
+/* A queue runs: all loops do, as a type may want another queue's. A queue whose
+ * loop cannot is off again, which nobody else would say. */
+static void virtio_on_loops(struct loop_call *lc)
+{
+	struct virtio_dev *dev =
+		container_of(lc, struct virtio_dev, loops_call);
+	int r = 0;
+
+	for (unsigned int i = 0; i < dev->nr_queues; i++) {
+		struct virtio_queue *q = &dev->queues[i];
+
+		if (q->own_loop)
+			r = loop_thread_start(q->own_loop, NULL);
+		if (!r)
+			continue;
+		virtio_fault(q, "the host makes no more threads");
+		virtio_queue_idle(q);
 	}
-	dev->queues[i].own_loop = loop;
-	return loop;
 }
 
 static int virtio_queue_init(struct virtio_dev *dev, unsigned int i,
@@ -710,6 +737,8 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 	dev->config = init->config;
 	dev->config_len = init->config_len;
 	dev->nr_io_queues = init->nr_io_queues;
+	dev->has_own_loops = init->own_loops;
+	dev->loops_call.fn = virtio_on_loops;
 	atomic_store(&dev->config_vector, VIRTIO_NO_VECTOR);
 	for (unsigned int i = 0; i < VIRTIO_DIRECTIONS; i++)
 		limit_init(&dev->limits[i]);
@@ -736,6 +765,8 @@ void virtio_fini(struct virtio_dev *dev)
 {
 	if (!dev->ops)
 		return; /* virtio_init() was not reached */
+	if (dev->has_own_loops)
+		loop_cancel(dev->board->main_loop, &dev->loops_call);
 	window_destroy(dev->window);
 	memory_hold_fini(&dev->memory);
 	for (unsigned int i = 0; i < dev->nr_queues; i++)

@@ -197,6 +197,7 @@ struct virtio_dev {
 	void *config; /* config space, little endian; the type's own storage */
 	uint32_t config_len; /* bytes */
 	unsigned int nr_io_queues; /* the first ones, which count their I/O */
+	bool has_own_loops;
 	struct window *window; /* shared memory region 0 (2.10); NULL: none */
 	const struct virtio_transport_ops *transport_ops;
 	void *transport;
@@ -217,6 +218,9 @@ struct virtio_dev {
 
 	/* any thread, atomic */
 	atomic_uint isr;
+
+	/* main thread: threads of own loops start */
+	struct loop_call loops_call;
 
 	/* main thread; its users are queues whose chains point to memory that
 	 * went */
@@ -251,7 +255,8 @@ struct virtio_init {
 	 * next one. */
 	unsigned int group_size;
 	/* Loops of its own, for a type whose calls may block, instead of the
-	 * board's, which devices share. */
+	 * board's, which devices share. They have threads from the first start
+	 * of a queue on, or from virtio_loops_start(). */
 	bool own_loops;
 	void *config;
 	uint32_t config_len;
@@ -268,6 +273,9 @@ struct virtio_init {
  */
 int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 		struct error *err);
+/* Own loops run from now on, for a type that uses them before its driver is there.
+ * Those that do are left as they are. Main thread. -errno with a message. */
+int virtio_loops_start(struct virtio_dev *dev, struct error *err);
 /* Free queues and limits. The device is quiet; accepts a half-built one. Main
  * thread. */
 void virtio_fini(struct virtio_dev *dev);

@@ -534,6 +534,8 @@ static int vsock_create(struct board *board, const void *config, void *opened,
 	if (!v)
 		return error_set(err, ENOMEM, "out of memory");
 	r = vsock_build(v, board, config, err);
+	if (!r)
+		r = virtio_loops_start(&v->dev, err); /* clients come first */
 	if (r) {
 		vsock_destroy(&v->dev);
 		return r;

@@ -269,12 +269,14 @@ def check_capabilities(jailed, of_fs):
 
 @jails
 def test_jail_with_share(context):
+    user = os.path.join(os.path.dirname(context.guest), "fsbench.elf")
     for words, caps in (("", CAPS_TO_WRITE), (",readonly=on", CAPS_TO_READ),
                         (",xattr=map", CAPS_TO_WRITE & ~bits(31))):
         with tempfile.TemporaryDirectory(prefix="vmm-jail-") as base, \
-                Jailed(context, more=["--kernel", context.guest, "--serial", "off", "--memory",
-                                      "64M", "--disk", f"path={context.disk.name}",
+                Jailed(context, more=["--kernel", user, "--cmdline", "op=getattr run_ms=600000",
+                                      "--serial", "off", "--memory", "64M",
                                       "--fs", f"tag=t,path={base}{words}"]) as jailed:
+            jailed.monitor.wait_for(lambda j=jailed, c=caps: "fs" in capabilities(j, c)[0])
             check(jailed.client.request("PUT", "vm.add-disk",
                                         {"path": jailed.monitor.file("more", MIB)}), 200)
             assert check_capabilities(jailed, caps) >= {"fs", "spawn"}

@@ -34,9 +34,45 @@ static struct device_config dc;
 static struct device *device;
 static char path[] = "/tmp/test_recipe.XXXXXX";
 
+/* Threads of the device's loops: how many there are, and whether the host makes
+ * more. Linked with -Wl,--wrap=loop_thread_start. */
+static unsigned int nr_threads;
+static bool no_threads;
+
+int __real_loop_thread_start(struct loop *loop, struct error *err);
+int __wrap_loop_thread_start(struct loop *loop, struct error *err);
+
+int __wrap_loop_thread_start(struct loop *loop, struct error *err)
+{
+	if (no_threads)
+		return -EAGAIN;
+	nr_threads++;
+	return __real_loop_thread_start(loop, err);
+}
+
 static struct virtio_dev *virtio_of(struct device *dev)
 {
 	return container_of(dev, struct virtio_dev, device);
+}
+
+/* The guest brings its tape up, but for what the main loop does. */
+static void drive_until_ok(void)
+{
+	gpa_t gpa = RING;
+
+	assert_true(gv_negotiate(&gv, BASE));
+	for (unsigned int i = 0; i < 2; i++) {
+		gpa = guest_ring_init(&rings[i], &fv.board.gmem, gpa,
+				      RING_SIZE);
+		gv_queue(&gv, i, &rings[i]);
+	}
+	gv_driver_ok(&gv);
+}
+
+static void drive(void)
+{
+	drive_until_ok();
+	fake_vm_turn(&fv);
 }
 
 /* A guest that runs gets a tape with these options. */
@@ -44,23 +80,17 @@ static void plug(const char *options)
 {
 	const struct device_class *class = device_class_find("tape");
 	char text[256];
-	unsigned int i;
-	gpa_t gpa = RING;
 
 	assert_int_equal(device_config_init(&dc, class, &fv.err), 0);
 	snprintf(text, sizeof(text), "path=%s,id=t%s", path, options);
 	assert_int_equal(param_parse(class->params, dc.config, text, &fv.err),
 			 0);
+	nr_threads = 0;
 	device = fake_vm_add(&fv, class, dc.config);
 	assert_non_null(device);
 	guest_virtio_probe(&gv, &fv, device->slot);
-	assert_true(gv_negotiate(&gv, BASE));
-	for (i = 0; i < 2; i++) {
-		gpa = guest_ring_init(&rings[i], &fv.board.gmem, gpa,
-				      RING_SIZE);
-		gv_queue(&gv, i, &rings[i]);
-	}
-	gv_driver_ok(&gv);
+	assert_int_equal(nr_threads, 0);
+	drive();
 }
 
 static void unplug(bool forced)
@@ -312,6 +342,31 @@ static void test_pause(void **state unused_param)
 	expect_not_used(RECORD, 1);
 }
 
+/* A loop of its own has a thread when a queue starts, once. Where the host makes
+ * none, the device is broken until its reset, which is acknowledged. */
+static void test_threads(void **state unused_param)
+{
+	no_threads = true;
+	plug("");
+	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
+	gv_write(&gv, GV_STATUS, 0, 1);
+	assert_int_equal(gv_read(&gv, GV_STATUS, 1), 0);
+	no_threads = false;
+	drive();
+	assert_int_equal(nr_threads, 1);
+	assert_false(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
+	offer(RECORD, 0, DATA, 1);
+	assert_true(is_used(RECORD, 1));
+	unplug(false);
+	/* It goes while its thread is asked for. */
+	no_threads = true;
+	plug("");
+	gv_write(&gv, GV_STATUS, 0, 1);
+	no_threads = false;
+	drive_until_ok();
+	unplug(true);
+}
+
 static void test_unplug(void **state unused_param)
 {
 	plug("");
@@ -330,7 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		UNIT(test_command_line), UNIT(test_json),   UNIT(test_tape),
 		UNIT(test_counters),	 UNIT(test_limit),  UNIT(test_changes),
-		UNIT(test_pause),	 UNIT(test_unplug),
+		UNIT(test_pause),	 UNIT(test_unplug), UNIT(test_threads),
 	};
 
 	log_init(STDERR_FILENO, LOG_ERROR); /* warnings are expected */
