@@ -19,7 +19,8 @@ GROWS, GROWS_LATE = 2 * MIB, MIB
 GROWS_SANITIZED, GROWS_LATE_SANITIZED = 56 * MIB, 16 * MIB
 LINES_A_SECOND = 20     # of the log
 LINES_OF_DEVICE = 6     # in a second, of all its queues
-EVENTS_OF_DEVICE = 22   # ten a second, which may be two of its seconds, and what was left out
+EVENTS_OF_DEVICE = 33   # ten a second, which may be two of its seconds, and what was left out;
+                        # a network's link may have changed ten times as well
 IDLE_CPU = 0.05         # of a second, when no CPU of the guest runs,
 IDLE_SECONDS = 3        # in each of so many
 
