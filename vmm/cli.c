@@ -166,7 +166,7 @@ static const struct param process_table[] = {
 	      "write the log there instead of to stderr"),
 	PARAM("seccomp", ENUM, struct run_config, seccomp,
 	      "filter system calls, for each thread by what it does",
-	      .def = CONFINE_NOT, .choices = seccomp_choices),
+	      .def = CONFINE_END, .choices = seccomp_choices),
 	PARAM("allow", PATH, struct run_config, allow_next,
 	      "open nothing but what is beneath this directory"),
 };
@@ -216,7 +216,12 @@ static const struct cli_entry cli_table[] = {
 	{ SET("api-socket", "Process", api_params, api_socket) },
 	{ SET("event-monitor", "Process", event_params, event_monitor) },
 	{ PROCESS_PARAM("log-file") },
-	{ PROCESS_PARAM("seccomp") },
+	{ PROCESS_PARAM("seccomp"),
+	  .opt.more =
+		  "A call that is not in the thread's list ends the process with "
+		  "SIGSYS and a message. With log it is made, and the host's "
+		  "audit log says so; with errno it fails with EPERM; with false "
+		  "there are no filters." },
 	{ SET("jail", "Process", jail_params, jail), .opt.bare = true,
 	  .apply = cli_apply_jail },
 	{ PROCESS_PARAM("allow"), .opt.repeats = true, .apply = cli_apply_allow,

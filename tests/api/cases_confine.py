@@ -4,7 +4,6 @@ other cases show."""
 
 import os
 import subprocess
-import tempfile
 
 from cases import MIB, check
 
@@ -20,14 +19,9 @@ def of_threads(monitor):
     return threads
 
 
-def confined(context, folder):
-    path = os.path.join(folder, "api.sock")
-    return context.monitor("--api-socket", path, "--seccomp", "true", path=path)
-
-
 def test_threads_are_filtered(context):
-    with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder, \
-            confined(context, folder) as monitor, context.client(monitor) as client:
+    """By default."""
+    with context.monitor() as monitor, context.client(monitor) as client:
         config = context.config(cpus={"boot_vcpus": 1, "max_vcpus": 2})
         check(client.request("PUT", "vm.create", config), 204)
         check(client.request("PUT", "vm.boot"), 204)

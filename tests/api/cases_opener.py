@@ -32,7 +32,7 @@ def boot(context, client, **more):
 def test_allow(context):
     with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder:
         path = os.path.join(folder, "api.sock")
-        with context.monitor("--api-socket", path, "--seccomp", "true", "--allow", folder,
+        with context.monitor("--api-socket", path, "--allow", folder,
                              os.path.dirname(context.guest), path=path) as monitor, \
                 context.client(monitor) as client:
             inside, link = os.path.join(folder, "inside"), os.path.join(folder, "link")
@@ -62,7 +62,7 @@ def test_allow(context):
 def test_no_opener(context):
     with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder:
         path = os.path.join(folder, "api.sock")
-        with context.monitor("--api-socket", path, "--seccomp", "true", "--no-opener",
+        with context.monitor("--api-socket", path, "--no-opener",
                              path=path) as monitor, context.client(monitor) as client:
             assert not children(monitor.process.pid)
             check(client.request("PUT", "vm.create", context.config()), 204)
