@@ -191,9 +191,14 @@ class Monitor:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def settled_fds(self):
-        """Without connections that were closed, but not yet on the other side."""
-        time.sleep(0.2)
-        return self.fds()
+        """Without connections that were closed, but not yet on the other side, and
+        without those of threads that are about to end."""
+        fds, quiet = self.fds(), 0
+        while quiet < 10:
+            time.sleep(0.03)
+            now = self.fds()
+            fds, quiet = now, quiet + 1 if now == fds else 0
+        return fds
 
     def threads(self):
         folder = f"/proc/{self.process.pid}/task"
