@@ -85,9 +85,9 @@ class Case:
         self.tool("mke2fs", "-q", "-F", "-t", "ext4", disk.path)
         return disk
 
-    def tool(self, *argv, good=(0,)):
+    def tool(self, *argv, good=(0,), seconds=120):
         """Runs a program of this machine, whose status has to be a good one."""
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120,
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds,
                               check=False, stdin=subprocess.DEVNULL)
         if done.returncode not in good:
             last = (done.stdout + done.stderr).strip().splitlines()[-1:]

@@ -125,6 +125,6 @@ def fs_field(t):
     field(t, SLICE, 100)
 
 
-@case("fs-field-long", long=True, crates=True)
+@case("fs-field-long", long=3600, crates=True)
 def fs_field_long(t):
     field(t, (), 2000)

@@ -62,7 +62,7 @@ def make_tree(t, path):
                 f.write(name if number % 10 == 0 else "")
     for words in (["init", "-q"], ["add", "."],
                   ["-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qm", "all"]):
-        t.tool("git", "-C", path, *words)
+        t.tool("git", "-C", path, *words, seconds=600)
 
 
 def be_user(t, guest):
@@ -84,7 +84,7 @@ def be_user(t, guest):
     guest.add_api = add_api
 
 
-@case("fs-single-user-long", long=True)
+@case("fs-single-user-long", long=3600)
 def fs_single_user(t):
     """find and git status over 50,000 files; what git says is what has changed."""
     folders = {tag: t.folder(tag) for tag in ("tools", "tree")}
@@ -96,7 +96,7 @@ def fs_single_user(t):
     be_user(t, guest)
     guest.start()
     guest.wait("^T: mounted")
-    fds, end = 0, time.monotonic() + t.settings.seconds * 8
+    fds, end = 0, time.monotonic() + t.settings.seconds * 20
     while not guest.facts("found-again") and guest.process.poll() is None and \
             time.monotonic() < end:
         fds = max(fds, guest.nr_fds())
