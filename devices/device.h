@@ -29,6 +29,7 @@
 struct board;
 struct chip_kind;
 struct device;
+struct loop_local;
 struct syscall_rule;
 
 enum device_kind {
@@ -81,6 +82,9 @@ struct device_class {
 	/* System calls that its own files make, and on what threads, beside
 	 * what every thread makes; the last name is empty. NULL: none. */
 	const struct syscall_rule *syscalls;
+	/* What its devices need on each of the machine's I/O threads, and at
+	 * most one class has (vmm/loop.h). NULL: nothing. */
+	const struct loop_local *io_local;
 	/* Capabilities that its loops need in a jail for a device that is
 	 * configured so, bits 1 << CAP_*; config NULL: for any. NULL: none. */
 	uint32_t (*capabilities)(const void *config);

@@ -50,6 +50,16 @@ int board_ioeventfd(struct board *board, gpa_t gpa, int event_fd, bool assign)
 	return board->ops->ioeventfd(board->ops_opaque, gpa, event_fd, assign);
 }
 
+/* What a class needs on the I/O threads; one does. */
+static const struct loop_local *board_io_local(void)
+{
+	unsigned int i = 0;
+
+	while (device_classes[i] && !device_classes[i]->io_local)
+		i++;
+	return device_classes[i] ? device_classes[i]->io_local : NULL;
+}
+
 struct loop *board_io_loop(struct board *board, struct error *err)
 {
 	unsigned int cpus = usable_cpus();
@@ -66,6 +76,7 @@ struct loop *board_io_loop(struct board *board, struct error *err)
 	board->io_loops[i] = loop_create(name, err);
 	if (!board->io_loops[i])
 		return NULL;
+	loop_set_local(board->io_loops[i], board_io_local());
 	if (loop_thread_start(board->io_loops[i], err)) {
 		loop_destroy(board->io_loops[i]);
 		return NULL;

@@ -47,8 +47,10 @@ struct loop {
 	bool gave_way; /* ... and they had their turn since */
 	struct epoll_event *events; /* of the turn under way */
 	int nr_events;
+	void *local; /* of local_kind */
 
 	/* set at start */
+	const struct loop_local *local_kind; /* or NULL */
 	char name[THREAD_NAME_LEN];
 	pthread_t thread;
 	bool has_thread;
@@ -335,6 +337,31 @@ static void loop_adapt(struct loop *loop, uint64_t slept_ns)
 		loop->window_ns = 0;
 }
 
+/* ---- what it has for others ---- */
+
+void loop_set_local(struct loop *loop, const struct loop_local *kind)
+{
+	loop->local_kind = kind;
+}
+
+void loop_open_local(struct loop *loop)
+{
+	if (loop->local_kind)
+		loop->local = loop->local_kind->open(loop);
+}
+
+void *loop_local(const struct loop *loop)
+{
+	return loop->local;
+}
+
+static void loop_close_local(struct loop *loop)
+{
+	if (loop->local)
+		loop->local_kind->close(loop->local);
+	loop->local = NULL;
+}
+
 /* ---- the loop ---- */
 
 static int loop_wait(struct loop *loop, bool block)
@@ -453,9 +480,15 @@ void loop_destroy(struct loop *loop)
 	if (!loop)
 		return;
 	loop_thread_stop(loop);
+	loop_close_local(loop);
 	close_fd(&loop->epoll_fd);
 	close_fd(&loop->wake_fd);
 	free(loop);
+}
+
+static void loop_thread_prepare(void *arg)
+{
+	loop_open_local(arg);
 }
 
 static void *loop_thread(void *arg)
@@ -463,6 +496,7 @@ static void *loop_thread(void *arg)
 	struct loop *loop = arg;
 
 	loop_run(loop);
+	loop_close_local(loop);
 	return NULL;
 }
 
@@ -472,7 +506,8 @@ int loop_thread_start(struct loop *loop, struct error *err)
 
 	if (loop->has_thread)
 		return 0;
-	r = thread_start(&loop->thread, loop->name, loop_thread, loop);
+	r = thread_start_prepared(&loop->thread, loop->name,
+				  loop_thread_prepare, loop_thread, loop);
 	loop->has_thread = !r;
 	return r ? error_set(err, r, "cannot start thread %s: %s", loop->name,
 			     strerror(r))

@@ -96,6 +96,25 @@ void loop_post(struct loop *loop, struct loop_call *lc);
  * thread, and nobody posts it meanwhile. */
 void loop_cancel(struct loop *loop, struct loop_call *lc);
 
+/* ---- what a loop has for others ---- */
+
+/* One thing for all devices on a loop, which its thread makes before its system
+ * calls are filtered (vmm/confine.h). */
+struct loop_local {
+	/* Before the loop runs. NULL: there is none. */
+	void *(*open)(struct loop *loop);
+	/* When it does not run any more. */
+	void (*close)(void *local);
+};
+
+/* Its thread is to make it; NULL: nothing. Before there is one. */
+void loop_set_local(struct loop *loop, const struct loop_local *kind);
+/* For a loop without a thread: the caller does, and is the owner. Once;
+ * loop_destroy() undoes it. */
+void loop_open_local(struct loop *loop);
+/* What open() gave, or NULL. Owner thread. */
+void *loop_local(const struct loop *loop);
+
 /* ---- life ---- */
 
 /* A loop without a thread; the caller runs it. NULL and -errno in *err's

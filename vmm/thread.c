@@ -23,6 +23,7 @@
 
 struct thread {
 	char name[THREAD_NAME_LEN];
+	void (*prepare)(void *); /* or NULL */
 	void *(*run)(void *);
 	void *arg;
 	/* for thread_visit(): from its beginning on */
@@ -129,6 +130,8 @@ static void *thread_run(void *arg)
 	r = privilege_thread(t.name);
 	if (!r)
 		r = landlock_thread(t.name);
+	if (!r && t.prepare)
+		t.prepare(t.arg);
 	if (!r)
 		r = confine_thread(t.name);
 	if (r) {
@@ -172,8 +175,9 @@ static int thread_create_by_spawn(pthread_t *thread, struct thread *t)
 	return r;
 }
 
-int thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
-		 void *arg)
+int thread_start_prepared(pthread_t *thread, const char *name,
+			  void (*prepare)(void *), void *(*run)(void *),
+			  void *arg)
 {
 	struct thread *t = calloc(1, sizeof(*t));
 	int r;
@@ -181,6 +185,7 @@ int thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 	if (!t)
 		return ENOMEM;
 	strncpy(t->name, name, sizeof(t->name) - 1);
+	t->prepare = prepare;
 	t->run = run;
 	t->arg = arg;
 	r = spawn.exists ? thread_create_by_spawn(thread, t)
@@ -191,6 +196,12 @@ int thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 	else if (!spawn.exists)
 		pthread_setname_np(*thread, name);
 	return r;
+}
+
+int thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
+		 void *arg)
+{
+	return thread_start_prepared(thread, name, NULL, run, arg);
 }
 
 __attribute__((noreturn)) static void *spawn_run(void *arg unused_param)

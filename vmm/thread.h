@@ -15,6 +15,11 @@
  */
 int thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 		 void *arg);
+/* The same; the thread begins with prepare(arg), which may make what system
+ * calls the thread that makes threads may: its own filter comes after that. */
+int thread_start_prepared(pthread_t *thread, const char *name,
+			  void (*prepare)(void *), void *(*run)(void *),
+			  void *arg);
 
 /*
  * From now on threads are made by one called "spawn", and begin with what it
