@@ -168,6 +168,9 @@ struct block_engine_config {
 	const struct block_memory *memory;
 };
 
+/* For the loops that engines are on: without it they are not io_uring's. */
+extern const struct loop_local block_loop_local;
+
 enum block_engine_kind {
 	BLOCK_ENGINE_AUTO, /* the first that works */
 	BLOCK_ENGINE_URING,

@@ -51,8 +51,9 @@ static const struct {
 		.mechanism = &block_uring,
 #endif
 		.name = "io_uring",
-		.hint = "sysctl kernel.io_uring_disabled, a seccomp filter or "
-			"the limit of locked memory (ulimit -l) may forbid it",
+		.hint = "it takes Linux 5.10; sysctl "
+			"kernel.io_uring_disabled, a seccomp filter or the "
+			"limit of locked memory (ulimit -l) may forbid it",
 	},
 	[BLOCK_ENGINE_AIO] = {
 #ifndef VMM_NO_AIO
@@ -392,7 +393,6 @@ static void engine_defer(struct block_engine *be, struct block_req *req)
 {
 	int r;
 
-	req->be = be;
 	req->job = (struct pool_job){ .run = engine_on_pool_run,
 				      .done = engine_on_pool_done,
 				      .loop = be->config.loop };
@@ -412,6 +412,7 @@ void block_engine_submit(struct block_engine *be, struct block_req *req)
 {
 	if (!be->in_flight++)
 		be->cancelling = false;
+	req->be = be;
 	req->progress = 0;
 	req->retries = 0;
 	list_insert(&be->batch, &req->node);

@@ -1,128 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /*
- * io_uring: one system call a batch, none to look for completions. The kernel
- * signals the engine's eventfd, but while the loop polls a flag in the ring
- * keeps it quiet. To watch the ring's own descriptor is not enough: completions
- * that wait for us to come and get them (DEFER_TASKRUN) wake nobody there.
+ * io_uring: one system call a batch, none to look for completions. All engines
+ * of a loop have one ring (block_ring.h): who looks takes what there is, and
+ * keeps for the others what is theirs.
  *
  * Only reads and writes use it. The kernel makes other calls on threads that all
- * rings of an I/O thread share, and a few that hang would hold up other disks;
+ * disks of an I/O thread share, and a few that hang would hold up other disks;
  * the pool has threads as well, with a maximum for each disk.
  */
 #include "devices/backend/block_mechanism.h"
 
 #include <assert.h>
-#include <liburing.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "vmm/log.h"
+#include "devices/backend/block_ring.h"
 #include "vmm/util.h"
-
-/* More than this in one batch are submitted in parts. */
-#define URING_SQ_MAX 256u
 
 struct uring_engine {
 	struct block_engine be;
-	struct io_uring ring;
-	bool deferred; /* completions wait until we come and get them */
-	/* What the kernel has of each piece of memory, a registered buffer, as
-	 * of block_memory.lives. NULL: none are registered. */
-	uint32_t *lives;
-	uint32_t changes; /* of the memory, seen so far */
+	struct block_ring *ring;
+	struct list_node node; /* in its list of engines */
+	unsigned int slot; /* of the image's file, on the ring */
+	bool registers; /* the engine's memory is the ring's */
+	bool wants_events;
+	struct list_node away; /* requests that the kernel has */
+	struct list_node landed; /* what other engines' polls have found */
 };
-
-/* ---- registered memory ---- */
-
-static void uring_say_unregistered(int r)
-{
-	log_info("disk buffers are not registered: %s", strerror(-r));
-}
-
-/* Piece i as the kernel is to know it; without memory: nothing. */
-static struct iovec uring_piece(const struct block_memory *m, unsigned int i,
-				uint32_t life)
-{
-	const struct block_region *r = &m->regions[m->nr_regions - 1];
-	size_t off;
-
-	if (!life)
-		return (struct iovec){ NULL, 0 };
-	while (i < r->first)
-		r--;
-	off = (i - r->first) * BLOCK_MEMORY_UNIT;
-	return (struct iovec){
-		(char *)r->mem.iov_base + off,
-		MIN(r->mem.iov_len - off, BLOCK_MEMORY_UNIT),
-	};
-}
-
-/* The kernel learns what memory there is now. */
-static void uring_follow_memory(struct uring_engine *ur)
-{
-	const struct block_memory *m = ur->be.config.memory;
-	uint32_t changes, life;
-	int r;
-
-	if (!ur->lives || (changes = m->changes) == ur->changes)
-		return;
-	ur->changes = changes;
-	for (unsigned int i = 0; i < m->nr_pieces; i++) {
-		struct iovec piece;
-
-		life = m->lives[i];
-		if (ur->lives[i] == life)
-			continue;
-		piece = uring_piece(m, i, life);
-		r = io_uring_register_buffers_update_tag(&ur->ring, i, &piece,
-							 NULL, 1);
-		/* A piece that the kernel does not take goes the ordinary way;
-		 * one that it does not give back is not used. */
-		ur->lives[i] = r == 1 ? life : 0;
-		if (r != 1)
-			uring_say_unregistered(r);
-	}
-}
-
-/* Without it everything works the same, a little slower. */
-static void uring_register_memory(struct uring_engine *ur)
-{
-	const struct block_memory *m = ur->be.config.memory;
-	unsigned int i, nr = m ? m->nr_pieces : 0;
-	struct iovec *pieces;
-	int r = -ENOMEM;
-
-	if (!nr)
-		return;
-	pieces = calloc(nr, sizeof(*pieces));
-	ur->lives = calloc(nr, sizeof(*ur->lives));
-	ur->changes = m->changes;
-	if (pieces && ur->lives) {
-		for (i = 0; i < nr; i++) {
-			ur->lives[i] = m->lives[i];
-			pieces[i] = uring_piece(m, i, ur->lives[i]);
-		}
-		r = io_uring_register_buffers(&ur->ring, pieces, nr);
-	}
-	free(pieces);
-	if (!r)
-		return;
-	uring_say_unregistered(r);
-	free(ur->lives);
-	ur->lives = NULL;
-}
-
-/* Index of the registered buffer that holds all of iov, or -1. */
-static int uring_fixed_index(const struct uring_engine *ur,
-			     const struct iovec *iov)
-{
-	const struct block_memory *m = ur->be.config.memory;
-	int i = ur->lives ? block_memory_piece(m, iov) : -1;
-
-	/* The kernel holds it, and the memory that is there now. */
-	return i >= 0 && ur->lives[i] && ur->lives[i] == m->lives[i] ? i : -1;
-}
 
 /* ---- towards the kernel ---- */
 
@@ -138,14 +42,14 @@ static void uring_prep(struct uring_engine *ur, struct io_uring_sqe *sqe,
 	struct iovec one;
 	unsigned int nr;
 	const struct iovec *iov = block_req_rest(req, &one, &nr);
-	int index = nr == 1 ? uring_fixed_index(ur, iov) : -1;
+	int index = nr == 1 && ur->registers ? block_ring_buffer(ur->ring, iov)
+					     : -1;
 	const void *addr = nr == 1 ? iov->iov_base : iov;
 	unsigned int len = nr == 1 ? (unsigned int)iov->iov_len : nr;
 
 	memset(sqe, 0, sizeof(*sqe));
-	/* fd 0 of the registered ones */
-	io_uring_prep_rw(ops[req->op][(nr == 1) + (index >= 0)], sqe, 0, addr,
-			 len, req->offset + req->progress);
+	io_uring_prep_rw(ops[req->op][(nr == 1) + (index >= 0)], sqe,
+			 (int)ur->slot, addr, len, req->offset + req->progress);
 	sqe->buf_index = (uint16_t)MAX(index, 0);
 	sqe->user_data = (uintptr_t)req;
 	sqe->flags = IOSQE_FIXED_FILE;
@@ -165,146 +69,154 @@ static bool uring_flush(struct block_engine *be)
 
 	do {
 		while ((req = block_engine_next(be)) &&
-		       (sqe = io_uring_get_sqe(&ur->ring))) {
+		       (sqe = io_uring_get_sqe(&ur->ring->ring))) {
 			block_engine_taken(be, req);
+			list_insert(&ur->away, &req->node);
 			uring_prep(ur, sqe, req);
 		}
-		r = io_uring_sq_ready(&ur->ring) ? io_uring_submit(&ur->ring)
-						 : 0;
+		r = io_uring_sq_ready(&ur->ring->ring)
+			    ? io_uring_submit(&ur->ring->ring)
+			    : 0;
 	} while (r > 0 || r == -EINTR);
 	assert(r != -EEXIST && r != -EBADF); /* the wrong thread, a lost fd */
-	return req || io_uring_sq_ready(&ur->ring);
+	return req || io_uring_sq_ready(&ur->ring->ring);
 }
 
-/* Linux 5.19; older ones cancel nothing. */
+/* One by one, as others have the ring and the file, too. Linux 5.19; older ones
+ * cancel nothing. */
 static void uring_cancel(struct block_engine *be)
 {
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&ur->ring);
+	struct io_uring *ring = &ur->ring->ring;
+	struct io_uring_sqe *sqe;
 
-	if (!sqe) {
-		uring_flush(be);
-		sqe = io_uring_get_sqe(&ur->ring);
+	list_for_each_entry (struct block_req, req, &ur->away, node) {
+		sqe = io_uring_get_sqe(ring);
+		if (!sqe && io_uring_submit(ring) > 0)
+			sqe = io_uring_get_sqe(ring);
+		if (!sqe)
+			return;
+		io_uring_prep_cancel(sqe, req, 0);
+		sqe->flags = IOSQE_FIXED_FILE;
+		sqe->user_data = 0;
 	}
-	if (!sqe)
-		return;
-	io_uring_prep_cancel(
-		sqe, NULL,
-		(int)(IORING_ASYNC_CANCEL_ALL | IORING_ASYNC_CANCEL_ANY));
-	sqe->user_data = 0;
 }
 
 /* ---- from the kernel ---- */
 
-static bool uring_reap(struct block_engine *be)
+/* Another engine's request is over. */
+static void uring_keep(struct block_req *req, int result, bool tell)
 {
-	struct uring_engine *ur = container_of(be, struct uring_engine, be);
-	struct io_uring_cq *cq = &ur->ring.cq;
-	unsigned int head, tail;
-	bool any;
+	struct uring_engine *ur =
+		container_of(req->be, struct uring_engine, be);
 
-	uring_follow_memory(ur);
+	if (tell && ur->wants_events && list_is_empty(&ur->landed))
+		block_engine_signal(&ur->be);
+	req->result = result;
+	list_insert(&ur->landed, &req->node);
+}
+
+/* Take what has completed. The requests of be end here; others wait for their
+ * engine, which is told if `tell`. True: be had some. */
+static bool uring_collect(struct block_ring *br, struct block_engine *be,
+			  bool tell)
+{
+	struct io_uring_cq *cq = &br->ring.cq;
+	unsigned int head, tail;
+	bool any = false;
+
 	/* Completions that wait for us to come and get them. */
-	if (IO_URING_READ_ONCE(*ur->ring.sq.kflags) &
+	if (IO_URING_READ_ONCE(*br->ring.sq.kflags) &
 	    (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
-		io_uring_get_events(&ur->ring);
+		io_uring_get_events(&br->ring);
 	head = *cq->khead;
 	tail = io_uring_smp_load_acquire(cq->ktail);
-	any = head != tail;
 	while (head != tail) {
 		const struct io_uring_cqe *cqe =
 			&cq->cqes[head & cq->ring_mask];
-		uintptr_t data = (uintptr_t)cqe->user_data;
+		struct block_req *req =
+			(struct block_req *)(uintptr_t)cqe->user_data;
 		int result = cqe->res;
 
 		io_uring_smp_store_release(cq->khead, ++head);
-		if (!data)
+		if (!req)
 			continue; /* a cancellation's own */
-		block_engine_back(be);
-		block_engine_moved(be, (struct block_req *)data, result);
+		block_engine_back(req->be);
+		list_remove(&req->node);
+		if (req->be == be) {
+			block_engine_moved(be, req, result);
+			any = true;
+		} else {
+			uring_keep(req, result, tell);
+		}
 	}
 	return any;
+}
+
+static bool uring_reap(struct block_engine *be)
+{
+	struct uring_engine *ur = container_of(be, struct uring_engine, be);
+	bool any = !list_is_empty(&ur->landed);
+	struct block_req *req;
+
+	block_ring_follow_memory(ur->ring);
+	while ((req = list_take_first(struct block_req, &ur->landed, node)))
+		block_engine_moved(be, req, req->result);
+	return uring_collect(ur->ring, be, true) || any;
+}
+
+static void uring_on_event(struct block_ring *br)
+{
+	uring_collect(br, NULL, false);
+	list_for_each_entry (struct uring_engine, ur, &br->engines, node)
+		if (!list_is_empty(&ur->landed))
+			block_engine_poll(&ur->be);
 }
 
 static void uring_events(struct block_engine *be, bool on)
 {
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
 
-	/* A kernel worker that completes a request by itself may look at the
-	 * flag before its completion is to be seen: leave it alone then. */
-	if (!ur->deferred)
-		return;
-	io_uring_cq_eventfd_toggle(&ur->ring, on);
-	if (!on)
-		return;
-	/* What was deferred before the flag was seen is fetched with this call,
-	 * which also keeps the two in order; what is there makes an event. */
-	io_uring_get_events(&ur->ring);
-	if (io_uring_cq_ready(&ur->ring))
+	if (on != ur->wants_events)
+		block_ring_want_events(ur->ring, on);
+	ur->wants_events = on;
+	/* What another engine's poll has found. */
+	if (on && !list_is_empty(&ur->landed))
 		block_engine_signal(be);
 }
 
 /* ---- life ---- */
 
-static int uring_setup(struct uring_engine *ur, unsigned int depth)
-{
-	static const unsigned int flags[] = {
-		/* Linux 6.1: completions wait until we look for them */
-		IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER |
-			IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-		/* Linux 5.19: ... or until our next system call */
-		IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN |
-			IORING_SETUP_TASKRUN_FLAG,
-		0,
-	};
-	struct io_uring_params params;
-	int r = -EINVAL;
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(flags) && r == -EINVAL; i++) {
-		params = (struct io_uring_params){
-			.flags = flags[i] | IORING_SETUP_CQSIZE,
-			.cq_entries = depth,
-		};
-		r = io_uring_queue_init_params(MIN(depth, URING_SQ_MAX),
-					       &ur->ring, &params);
-	}
-	if (r) {
-		ur->ring.ring_fd = -1;
-		return r;
-	}
-	ur->deferred = params.flags & IORING_SETUP_DEFER_TASKRUN;
-	/* Linux 5.6: READ and WRITE */
-	return params.features & IORING_FEAT_RW_CUR_POS ? 0 : -ENOSYS;
-}
-
 static void uring_close(struct block_engine *be)
 {
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
 
-	/* The kernel takes a ring apart at leisure; the pages are to be free
-	 * when this returns, for there may be no others (hugetlbfs). */
-	if (ur->lives)
-		io_uring_unregister_buffers(&ur->ring);
-	if (ur->ring.ring_fd >= 0)
-		io_uring_queue_exit(&ur->ring);
-	free(ur->lives);
+	uring_events(be, false);
+	list_remove(&ur->node);
+	if (ur->registers)
+		block_ring_put_memory(ur->ring);
+	block_ring_put_file(ur->ring, ur->slot);
 }
 
 static int uring_open(struct block_engine *be)
 {
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
-	int r = uring_setup(ur, be->config.depth);
+	struct block_ring *br = loop_local(be->config.loop);
+	int slot = br ? br->error : -ENOMEM;
 
-	if (!r)
-		r = io_uring_register_files(&ur->ring, &be->config.image->fd,
-					    1);
-	if (!r)
-		r = io_uring_register_eventfd(&ur->ring, be->event.fd);
-	if (r)
-		uring_close(be);
-	else
-		uring_register_memory(ur);
-	return r;
+	if (!slot)
+		slot = block_ring_get_file(br, be->config.image);
+	if (slot < 0)
+		return slot;
+	ur->ring = br;
+	ur->slot = (unsigned int)slot;
+	list_init(&ur->away);
+	list_init(&ur->landed);
+	br->on_event = uring_on_event;
+	list_insert(&br->engines, &ur->node);
+	ur->registers = block_ring_get_memory(br, be->config.memory);
+	uring_events(be, true);
+	return 0;
 }
 
 const struct block_mechanism block_uring = {

@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,9 +117,8 @@ static void blk_destroy(struct virtio_dev *dev)
 {
 	struct blk *blk = blk_of(dev);
 
-	gmem_unlisten(&blk->listener);
 	virtio_fini(dev);
-	block_memory_fini(&blk->memory);
+	blk_memory_put(&blk->memory);
 	free(blk->queues);
 	free(blk);
 }
@@ -181,6 +181,17 @@ static void blk_fill_space(struct blk *blk)
 				    blk->config.discard;
 }
 
+static int blk_take_memory(struct blk *blk, struct board *board,
+			   struct error *err)
+{
+	struct device *other = board_find_class(board, blk_class.name);
+	const struct blk *disk =
+		other ? container_of(other, struct blk, dev.device) : NULL;
+
+	return blk_memory_get(&blk->memory, &blk->dev,
+			      disk ? &disk->memory : NULL, board, err);
+}
+
 static int blk_build(struct blk *blk, struct board *board, struct error *err)
 {
 	const struct blk_config *c = &blk->config;
@@ -198,8 +209,6 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 		.config = &blk->space,
 		.config_len = sizeof(blk->space),
 	};
-	const struct iovec dimms = { board->gmem.reserved.hva,
-				     board->gmem.reserved.len };
 	const char *serial;
 	int r;
 
@@ -218,9 +227,7 @@ static int blk_build(struct blk *blk, struct board *board, struct error *err)
 		blk->queues[i].blk = blk;
 		blk->queues[i].q = &blk->dev.queues[i];
 	}
-	if (block_memory_add(&blk->memory, &dimms))
-		return error_set(err, ENOMEM, "out of memory");
-	r = gmem_listen(&board->gmem, &blk->listener, err);
+	r = blk_take_memory(blk, board, err);
 	if (r)
 		return r;
 	/* Not a string: a serial of 20 bytes has no NUL (section 5.2.6.1). */
@@ -239,8 +246,6 @@ static int blk_create(struct board *board, const void *config, void *opened,
 		return error_set(err, ENOMEM, "out of memory");
 	blk->config = *(const struct blk_config *)config;
 	blk->image = opened;
-	blk->listener.added = blk_memory_added;
-	blk->listener.removed = blk_memory_removed;
 	atomic_store(&blk->writeback, true);
 	r = blk_build(blk, board, err);
 	if (r) {
@@ -288,9 +293,21 @@ static const struct syscall_rule blk_syscalls[] = {
 	MAY("io_getevents", ON_IO),
 	MAY("io_setup", ON_MAIN | ON_IO),
 	MAY("io_submit", ON_IO),
-	MAY("io_uring_enter", ON_MAIN | BLK_IO),
-	MAY("io_uring_register", ON_MAIN | BLK_IO),
-	MAY("io_uring_setup", ON_MAIN | ON_IO),
+	MAY("io_uring_enter", ON_IO),
+	MAY("io_uring_register", ON_IO,
+	    IF_ARG(1, IORING_REGISTER_FILES_UPDATE)),
+	MAY("io_uring_register", ON_IO, IF_ARG(1, IORING_REGISTER_BUFFERS)),
+	MAY("io_uring_register", ON_IO, IF_ARG(1, IORING_UNREGISTER_BUFFERS)),
+	MAY("io_uring_register", ON_IO,
+	    IF_ARG(1, IORING_REGISTER_BUFFERS_UPDATE)),
+	/* An I/O thread that begins makes a ring, and restricts it. */
+	MAY("io_uring_setup", ON_SPAWN),
+	MAY("io_uring_register", ON_SPAWN, IF_ARG(1, IORING_REGISTER_FILES)),
+	MAY("io_uring_register", ON_SPAWN, IF_ARG(1, IORING_REGISTER_EVENTFD)),
+	MAY("io_uring_register", ON_SPAWN,
+	    IF_ARG(1, IORING_REGISTER_RESTRICTIONS)),
+	MAY("io_uring_register", ON_SPAWN,
+	    IF_ARG(1, IORING_REGISTER_ENABLE_RINGS)),
 	{ .name = "" },
 };
 
@@ -306,6 +323,9 @@ const struct device_class blk_class = {
 	.peer_keys = blk_peer_keys,
 	.syscalls = blk_syscalls,
 	.root = &blk_root,
+#ifndef VMM_NO_URING
+	.io_local = &block_loop_local,
+#endif
 	.open = blk_open,
 	.close = blk_close,
 	.create = blk_create,

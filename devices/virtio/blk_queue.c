@@ -294,47 +294,6 @@ void blk_on_kick(struct virtio_dev *dev, unsigned int qidx)
 
 /* ---- queues ---- */
 
-static_assert(BLOCK_MEMORY_UNIT == GMEM_BLOCK, "memory comes in such pieces");
-static_assert(BLOCK_MEMORY_REGIONS > GMEM_MAX_RAM, "and one for all DIMMs");
-
-/* Queues follow when they wake up. */
-static void blk_change_memory(struct blk *blk, const struct gmem_range *range,
-			      bool there)
-{
-	const struct iovec mem = { range->hva, range->len };
-
-	if (range->kind == GMEM_WINDOW || !(range->flags & GMEM_POPULATED))
-		return;
-	block_memory_change(&blk->memory, &mem, there);
-	for (unsigned int i = 0; i < blk->dev.nr_queues; i++)
-		virtio_notify_write(&blk->dev, i);
-}
-
-void blk_memory_removed(struct gmem_listener *gl,
-			const struct gmem_range *range)
-{
-	blk_change_memory(container_of(gl, struct blk, listener), range, false);
-}
-
-/*
- * Engines register memory only when all of it is there from the start, as
- * registering pins it; then it saves up to a tenth of the time.
- */
-int blk_memory_added(struct gmem_listener *gl, const struct gmem_range *range,
-		     struct error *err)
-{
-	struct blk *blk = container_of(gl, struct blk, listener);
-	const struct iovec mem = { range->hva, range->len };
-
-	if (range->kind == GMEM_RAM && range->flags & GMEM_POPULATED) {
-		if (block_memory_add(&blk->memory, &mem))
-			return error_set(err, ENOMEM, "out of memory");
-		blk->registers = true;
-	}
-	blk_change_memory(blk, range, true);
-	return 0;
-}
-
 int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 {
 	struct blk *blk = blk_of(dev);
@@ -345,7 +304,7 @@ int blk_queue_start(struct virtio_dev *dev, unsigned int qidx)
 		.loop = bq->q->loop,
 		.done = blk_done,
 		.opaque = bq,
-		.memory = blk->registers ? &blk->memory : NULL,
+		.memory = blk_memory_of(&blk->memory),
 	};
 
 	return block_engine_create(

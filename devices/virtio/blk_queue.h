@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "devices/backend/block.h"
+#include "devices/virtio/blk_memory.h"
 #include "devices/virtio/blk_params.h"
 #include "devices/virtio/virtio.h"
 #include "vmm/byteorder.h"
@@ -79,10 +80,8 @@ struct blk {
 	struct blk_queue *queues;
 	unsigned int seg_max;
 	char serial[BLK_ID_LEN];
-	/* Memory for engines to register. Main thread. */
-	struct gmem_listener listener;
-	struct block_memory memory;
-	bool registers; /* RAM is all there, so to pin it costs nothing */
+	/* For engines to register. Main thread. */
+	struct blk_memory_user memory;
 	/* vCPU, under dev.lock */
 	struct blk_config_space space;
 	/* any thread */
@@ -107,12 +106,5 @@ void blk_on_kick(struct virtio_dev *dev, unsigned int qidx);
 bool blk_poll(struct virtio_dev *dev, unsigned int qidx);
 /* The loop is about to sleep (on), or polls. */
 void blk_events(struct virtio_dev *dev, unsigned int qidx, bool on);
-
-/* For struct gmem_listener: what of guest memory engines may register. */
-int blk_memory_added(struct gmem_listener *gl, const struct gmem_range *range,
-		     struct error *err);
-/* The other half of the listener: engines forget the range. */
-void blk_memory_removed(struct gmem_listener *gl,
-			const struct gmem_range *range);
 
 #endif

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "tests/lib/hung_file.h"
+#include "tests/lib/io_loop.h"
 #include "vmm/util.h"
 
 #define MS 1000000ull
@@ -87,7 +88,7 @@ static int setup(void **state)
 
 	f->v = *state;
 	*state = f;
-	f->loop = loop_create("test", NULL);
+	f->loop = io_loop_create();
 	f->hung.image.fd = f->other.image.fd = -1;
 	f->is_there = hung_file_start(&f->file, 4);
 	if (!f->is_there)

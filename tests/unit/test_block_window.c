@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/io_loop.h"
 #include "vmm/util.h"
 
 #define NR_PIECES 2
@@ -119,7 +120,7 @@ static int setup(void **state)
 	f->window = mmap(NULL, NR_PIECES * BLOCK_MEMORY_UNIT, PROT_NONE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	assert_true(f->window != MAP_FAILED);
-	f->loop = loop_create("test", NULL);
+	f->loop = io_loop_create();
 	f->image =
 		(struct block_image){ .fd = memfd_create("disk", MFD_CLOEXEC),
 				      .size = LEN,

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -126,6 +127,23 @@ static long call_connect(void)
 	return syscall(SYS_connect, -1, NULL, 0);
 }
 
+static long call_uring_setup(void)
+{
+	return syscall(SYS_io_uring_setup, 1, NULL);
+}
+
+static long call_uring_restrict(void)
+{
+	return syscall(SYS_io_uring_register, -1, IORING_REGISTER_RESTRICTIONS,
+		       NULL, 0);
+}
+
+static long call_uring_update(void)
+{
+	return syscall(SYS_io_uring_register, 9999,
+		       IORING_REGISTER_FILES_UPDATE, NULL, 0);
+}
+
 static long call_acct(void)
 {
 	return syscall(SYS_acct, NULL);
@@ -199,6 +217,18 @@ static void test_arguments_count(void **state unused_param)
 	ends("io0", call_mprotect_exec, "mprotect");
 	returns(CONFINE_END, "io0", call_mmap, RETURNED);
 	returns(CONFINE_END, "io0", call_ioctl_high, REFUSED + EBADF);
+}
+
+/* What a ring is asked for is not seen, so it is there before the filter. */
+static void test_rings(void **state unused_param)
+{
+	ends("io0", call_uring_setup, "io_uring_setup");
+	ends("main", call_uring_setup, "io_uring_setup");
+	ends("vcpu0", call_uring_setup, "io_uring_setup");
+	ends("pool0", call_uring_setup, "io_uring_setup");
+	ends("fs0", call_uring_setup, "io_uring_setup");
+	ends("io0", call_uring_restrict, "io_uring_register");
+	returns(CONFINE_END, "io0", call_uring_update, REFUSED + EBADF);
 }
 
 /* Its flags are in memory: the C library is to use clone(), whose are not. */
@@ -282,6 +312,13 @@ static void test_never(void **state unused_param)
 	assert_true(allowed(ON_POOL, "openat"));
 }
 
+/* Who runs for longer than it takes to become another. */
+static void test_only_spawn(void **state unused_param)
+{
+	assert_true(allowed(ON_SPAWN, "io_uring_setup"));
+	assert_false(allowed(ON_ALL & ~ON_SPAWN, "io_uring_setup"));
+}
+
 /* Those that the guest talks to open nothing. */
 static void test_guest_facing_threads(void **state unused_param)
 {
@@ -300,11 +337,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forbidden_call_ends_the_process),
 		cmocka_unit_test(test_arguments_count),
+		cmocka_unit_test(test_rings),
 		cmocka_unit_test(test_clone3_is_not_there),
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_abort_is_abort),
 		cmocka_unit_test(test_unknown_thread),
 		cmocka_unit_test(test_never),
+		cmocka_unit_test(test_only_spawn),
 		cmocka_unit_test(test_guest_facing_threads),
 	};
 
