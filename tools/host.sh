@@ -187,6 +187,10 @@ host_clang_major() {
 	apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p'
 }
 
+need_proof_packages() {
+	need_packages proofs frama-c-base why3 z3 cvc4
+}
+
 need_test_packages() {
 	local llvm
 	llvm=$(host_clang_major)
