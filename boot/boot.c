@@ -41,18 +41,19 @@ static const struct boot_mistake {
 
 static int boot_refuse(const struct boot_job *job, struct error *err)
 {
+	const struct boot_machine *machine = job->req->machine;
+
 	for (unsigned int i = 0; i < ARRAY_SIZE(mistakes); i++) {
 		const struct boot_mistake *m = &mistakes[i];
 
 		if (m->off + m->len <= job->head_len &&
 		    !memcmp(job->head + m->off, m->magic, m->len))
-			return error_set(err, ENOEXEC,
-					 "%s; give a bzImage or vmlinux for %s",
-					 m->advice, job->req->machine->name);
+			return error_set(err, ENOEXEC, "%s; give %s for %s",
+					 m->advice, machine->kernels,
+					 machine->name);
 	}
-	return error_set(err, ENOEXEC,
-			 "is not a kernel; give a bzImage or vmlinux for %s",
-			 job->req->machine->name);
+	return error_set(err, ENOEXEC, "is not a kernel; give %s for %s",
+			 machine->kernels, machine->name);
 }
 
 static int boot_prepare(struct boot_job *job, struct error *err)
@@ -93,7 +94,7 @@ static int boot_load_kernel(struct boot_job *job,
 	return boot_refuse(job, err);
 }
 
-static int boot_load_cmdline(const struct boot_job *job, struct error *err)
+static int boot_load_cmdline(struct boot_job *job, struct error *err)
 {
 	const char *line = job->req->cmdline ? job->req->cmdline : "";
 	const struct boot_machine *machine = job->req->machine;
@@ -110,6 +111,7 @@ static int boot_load_cmdline(const struct boot_job *job, struct error *err)
 			err, EFAULT,
 			"--memory: no RAM at %#llx for the command line",
 			llu(machine->cmdline));
+	job->res->cmdline = machine->cmdline;
 	return 0;
 }
 
@@ -140,7 +142,7 @@ static int boot_load_initramfs(struct boot_job *job, struct error *err)
 	r = space_claim(&job->space, gpa, want.len, "the initramfs", err);
 	if (r)
 		return r;
-	job->initrd = (struct initrd){ gpa, img.size };
+	job->res->initrd = (struct boot_initrd){ gpa, img.size };
 	/* Read, not mapped: the guest reads it once and then writes other
 	 * things there, at two exits for each page that was mapped. */
 	return image_load(&img, 0, img.size, job->req->gm, gpa, false, err);

@@ -2,10 +2,7 @@
 /* Copyright (c) The vmm authors */
 /*
  * ELF64 kernels (System V gABI chapters 4 and 5): Linux' vmlinux and bare-metal
- * programs. PT_LOAD segments go to their physical addresses. With a PVH note
- * (Xen, type 18, Documentation/arch/x86 "PVH boot") the kernel is entered in
- * 32-bit mode there; else at e_entry in long mode with a zero page, by the x86
- * boot protocol.
+ * programs. PT_LOAD segments go to their physical addresses.
  *
  * Segments are aligned to pages in memory and in the file by every usual
  * linker, so read-only data is mapped and shared with every guest that boots
@@ -15,36 +12,20 @@
  * The kernel writes to its data, and to its code too, as Linux patches nearly
  * every page of it while it starts.
  */
-#include "boot/format.h"
+#include "boot/elf.h"
 
-#include <elf.h>
 #include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "boot/pvh.h"
-#include "boot/zero_page.h"
 #include "vmm/util.h"
 
-#define ELF_MAX_PHDRS 64
-#define ELF_MAX_NOTES 1024
 #define ELF_MAX_SECTIONS 64 /* looked at; code and constants come first */
 #define ELF_PAGE 4096
 #define ELF_BLOCK (2 * MIB) /* a huge page */
-#define ELF_ENTRY_END (1ULL << 32) /* the identity map ends there */
-
-#define XEN_ELFNOTE_PHYS32_ENTRY 18
-
-/* COMMAND_LINE_SIZE of x86 Linux is 2048; a vmlinux does not say it. */
-#define ELF_CMDLINE_MAX 2047
 
 _Static_assert(__BYTE_ORDER == __LITTLE_ENDIAN,
 	       "headers are read in host order");
-
-struct elf {
-	Elf64_Ehdr eh;
-	Elf64_Phdr ph[ELF_MAX_PHDRS]; /* eh.e_phnum */
-};
 
 /* What the section headers say of a segment; nr 0: nothing. */
 struct elf_sections {
@@ -64,10 +45,8 @@ static const struct elf_machine {
 	{ 258, "loongarch" },
 };
 
-/* The next program header of this type behind ph (NULL: the first one); of
- * PT_LOAD, one that takes memory. NULL: there is none. */
-static const Elf64_Phdr *elf_next(const struct elf *elf, const Elf64_Phdr *ph,
-				  uint32_t type)
+const Elf64_Phdr *elf_next(const struct elf *elf, const Elf64_Phdr *ph,
+			   uint32_t type)
 {
 	for (ph = ph ? ph + 1 : elf->ph; ph < elf->ph + elf->eh.e_phnum; ph++)
 		if (ph->p_type == type && (ph->p_memsz || type != PT_LOAD))
@@ -75,11 +54,7 @@ static const Elf64_Phdr *elf_next(const struct elf *elf, const Elf64_Phdr *ph,
 	return NULL;
 }
 
-#define elf_for_each(ph, elf, type)                  \
-	for ((ph) = elf_next(elf, NULL, type); (ph); \
-	     (ph) = elf_next(elf, ph, type))
-
-static bool elf_probe(const struct boot_job *job)
+bool elf_probe(const struct boot_job *job)
 {
 	return job->head_len >= SELFMAG && !memcmp(job->head, ELFMAG, SELFMAG);
 }
@@ -291,8 +266,8 @@ static int elf_load_constant(struct boot_job *job, const struct elf *elf,
 	return r;
 }
 
-static int elf_load_segments(struct boot_job *job, const struct elf *elf,
-			     struct error *err)
+int elf_load_segments(struct boot_job *job, const struct elf *elf,
+		      struct error *err)
 {
 	struct gmem *gm = job->req->gm;
 	const Elf64_Phdr *ph;
@@ -315,73 +290,17 @@ static int elf_load_segments(struct boot_job *job, const struct elf *elf,
 	return 0;
 }
 
-/*
- * Look for the PVH note in one PT_NOTE segment: its entry, 32 or 64 bits wide.
- * A note that leaves its segment ends the search: what cannot be read is not
- * there.
- */
-static int elf_scan_notes(const struct boot_job *job, const Elf64_Phdr *ph,
-			  uint64_t *entry, struct error *err)
+int elf_read(struct boot_job *job, struct elf *elf, struct error *err)
 {
-	uint64_t align = ph->p_align == 8 ? 8 : 4;
-	uint64_t left = ph->p_filesz, off = ph->p_offset;
-	char name[sizeof("Xen")];
-	Elf64_Nhdr nh;
-	int r = 0;
+	int r = elf_check_header(job, &elf->eh, err);
 
-	for (unsigned int i = 0; i < ELF_MAX_NOTES && left >= sizeof(nh) && !r;
-	     i++) {
-		uint64_t desc_at, note_len;
-
-		r = image_read(&job->kernel, off, &nh, sizeof(nh), err);
-		if (r)
-			return r;
-		/* 32-bit sizes in 64-bit sums: no overflow. */
-		desc_at = ALIGN_UP(sizeof(nh) + (uint64_t)nh.n_namesz, align);
-		note_len = desc_at + nh.n_descsz;
-		if (note_len > left)
-			return 0;
-		if (nh.n_type == XEN_ELFNOTE_PHYS32_ENTRY &&
-		    nh.n_namesz == sizeof(name) &&
-		    (nh.n_descsz == 4 || nh.n_descsz == 8)) {
-			r = image_read(&job->kernel, off + sizeof(nh), name,
-				       sizeof(name), err);
-			if (!r && !memcmp(name, "Xen", sizeof(name)))
-				return image_read(&job->kernel, off + desc_at,
-						  entry, nh.n_descsz, err);
-		}
-		note_len = MIN(ALIGN_UP(note_len, align), left);
-		off += note_len;
-		left -= note_len;
-	}
-	return r;
+	if (!r)
+		r = image_read(&job->kernel, elf->eh.e_phoff, elf->ph,
+			       elf->eh.e_phnum * sizeof(elf->ph[0]), err);
+	return r ? r : elf_claim_segments(job, elf, err);
 }
 
-/* *entry: 0 when there is none. */
-static int elf_find_pvh(const struct boot_job *job, const struct elf *elf,
-			uint64_t *entry, struct error *err)
-{
-	const Elf64_Phdr *ph;
-	int r;
-
-	*entry = 0;
-	elf_for_each (ph, elf, PT_NOTE) {
-		r = image_check(&job->kernel, ph->p_offset, ph->p_filesz,
-				"notes are", err);
-		if (!r)
-			r = elf_scan_notes(job, ph, entry, err);
-		if (r || *entry)
-			return r;
-	}
-	return 0;
-}
-
-/*
- * e_entry as a physical address. Linux' is one already (phys_startup_64);
- * others follow the ABI and give a virtual address of an executable segment.
- * Linux' per-CPU segment starts at virtual 0, so a match in data says nothing.
- */
-static uint64_t elf_entry_to_phys(const struct elf *elf, uint64_t entry)
+uint64_t elf_entry_to_phys(const struct elf *elf, uint64_t entry)
 {
 	const Elf64_Phdr *ph;
 
@@ -391,7 +310,7 @@ static uint64_t elf_entry_to_phys(const struct elf *elf, uint64_t entry)
 	return entry;
 }
 
-static bool elf_holds(const struct elf *elf, uint64_t paddr)
+bool elf_holds(const struct elf *elf, uint64_t paddr)
 {
 	const Elf64_Phdr *ph;
 
@@ -400,57 +319,3 @@ static bool elf_holds(const struct elf *elf, uint64_t paddr)
 			return true;
 	return false;
 }
-
-static int elf_find_entry(struct boot_job *job, const struct elf *elf,
-			  struct error *err)
-{
-	struct boot_result *res = job->res;
-	int r;
-
-	res->kind = BOOT_ENTRY_PVH32;
-	r = elf_find_pvh(job, elf, &res->entry, err);
-	if (r)
-		return r;
-	if (!res->entry) {
-		res->kind = BOOT_ENTRY_LINUX64;
-		res->entry = elf_entry_to_phys(elf, elf->eh.e_entry);
-	}
-	if (!elf_holds(elf, res->entry) || res->entry >= ELF_ENTRY_END)
-		return error_set(
-			err, EINVAL,
-			"its entry %#llx is in no segment below 4 GiB; get it again",
-			llu(res->entry));
-	return 0;
-}
-
-static int elf_load(struct boot_job *job, struct error *err)
-{
-	struct elf elf;
-	int r = elf_check_header(job, &elf.eh, err);
-
-	if (!r)
-		r = image_read(&job->kernel, elf.eh.e_phoff, elf.ph,
-			       elf.eh.e_phnum * sizeof(elf.ph[0]), err);
-	if (!r)
-		r = elf_claim_segments(job, &elf, err);
-	if (!r)
-		r = elf_find_entry(job, &elf, err);
-	if (r)
-		return r;
-	job->cmdline_max = ELF_CMDLINE_MAX;
-	job->initrd_max = ELF_ENTRY_END - 1;
-	return elf_load_segments(job, &elf, err);
-}
-
-static int elf_describe(struct boot_job *job, struct error *err)
-{
-	if (job->res->kind == BOOT_ENTRY_PVH32)
-		return pvh_describe(job, err);
-	return zero_page_describe(job, NULL, 0, err);
-}
-
-const struct boot_format boot_format_elf = {
-	.probe = elf_probe,
-	.load = elf_load,
-	.describe = elf_describe,
-};

@@ -9,12 +9,6 @@
 
 #define BOOT_HEAD_LEN 1024
 
-/* Where the initramfs lies; len 0 when there is none. */
-struct initrd {
-	gpa_t gpa;
-	uint64_t len; /* bytes of the file */
-};
-
 /*
  * One boot_load() on its way. Everything is on one stack, that of the thread
  * that called it. The first bytes of the kernel are read once, so that no field
@@ -32,8 +26,8 @@ struct boot_job {
 	uint64_t cmdline_max; /* bytes without the NUL */
 	gpa_t initrd_max; /* last address an initramfs may use */
 
-	/* Set between format->load() and format->describe(). */
-	struct initrd initrd;
+	/* Set between format->load() and format->describe(), as are the
+	 * result's cmdline and initrd. */
 	size_t cmdline_len; /* bytes without the NUL */
 };
 
@@ -60,17 +54,12 @@ struct boot_keepout {
 /* What a port's guests boot. */
 struct boot_machine {
 	const char *name; /* "x86_64" */
+	const char *kernels; /* "a bzImage or vmlinux" */
 	uint16_t elf_machine; /* EM_X86_64 */
 	const struct boot_format *const *formats; /* ends with NULL */
 	const struct boot_keepout *keepouts; /* ends with len 0 */
 	gpa_t cmdline; /* where the command line goes */
 	uint64_t cmdline_room; /* bytes there, with the NUL */
 };
-
-extern const struct boot_format boot_format_elf;
-extern const struct boot_format boot_format_bzimage;
-
-/* vmlinux and bzImage, laid out as boot/layout_x86.h says. */
-extern const struct boot_machine boot_machine_x86;
 
 #endif

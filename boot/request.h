@@ -41,21 +41,23 @@ struct boot_request {
 	const char *cmdline; /* NULL counts as empty */
 	const struct boot_range *map; /* no overlaps, neighbours merged */
 	unsigned int nr_map; /* 1 .. BOOT_MAX_RANGES */
-	gpa_t rsdp; /* where acpi_build() began, 0 without ACPI */
+	/* What describes the machine: RSDP or device tree, which may be written
+	 * later; 0: nothing. */
+	gpa_t tables;
 };
 
-/* In which state the first vCPU enters the kernel. */
-enum boot_entry {
-	/* 32-bit, flat, no paging, ebx = params (PVH boot ABI) */
-	BOOT_ENTRY_PVH32,
-	/* long mode, identity paging, rsi = params (x86 boot protocol) */
-	BOOT_ENTRY_LINUX64,
-};
-
+/* Where things are then. */
 struct boot_result {
-	enum boot_entry kind;
-	gpa_t entry; /* first instruction, below 4 GiB */
-	gpa_t params; /* hvm_start_info or zero page */
+	unsigned int
+		kind; /* how it is entered, where a port has several ways */
+	gpa_t entry; /* first instruction */
+	gpa_t params; /* what the kernel is told; the format says what it is */
+	gpa_t cmdline; /* with a NUL behind it */
+	/* len 0: there is none */
+	struct boot_initrd {
+		gpa_t gpa;
+		uint64_t len; /* bytes of the file */
+	} initrd;
 };
 
 #endif

@@ -10,8 +10,8 @@
 #include "arch/arch.h"
 #include "arch/relax.h"
 #include "arch/x86_64/cpuid.h"
-#include "boot/layout_x86.h"
-#include "boot/request.h"
+#include "boot/x86/layout.h"
+#include "boot/x86/formats.h"
 #include "vmm/board.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
@@ -160,7 +160,7 @@ int arch_enter(struct vcpu *vcpu, const struct boot_result *entry,
 	       struct error *err)
 {
 	struct gmem *gm = &vcpu->config.board->gmem;
-	bool long_mode = entry->kind == BOOT_ENTRY_LINUX64;
+	bool long_mode = entry->kind == X86_ENTRY_LINUX64;
 	struct kvm_regs regs = { .rip = entry->entry, .rflags = 2 };
 	struct kvm_sregs sregs;
 	int r;

@@ -12,10 +12,10 @@
 
 #include "arch/arch.h"
 #include "arch/x86_64/layout.h"
-#include "boot/acpi_tables.h"
+#include "boot/x86/acpi_tables.h"
 #include "boot/boot.h"
-#include "boot/format.h"
-#include "boot/layout_x86.h"
+#include "boot/x86/layout.h"
+#include "boot/x86/machine.h"
 #include "vmm/util.h"
 
 const char arch_console[] = "ttyS0";
@@ -210,7 +210,7 @@ int arch_load(const struct arch_boot *boot, struct boot_result *entry,
 	int r = machine_acpi(boot, err);
 
 	req.machine = &boot_machine_x86;
-	req.rsdp = BOOT_ACPI;
+	req.tables = BOOT_ACPI;
 	req.map = map;
 	req.nr_map = machine_memory_map(req.gm, map);
 	if (!r && machine_reset_vector(req.gm))

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "boot/acpi.h"
+#include "boot/x86/acpi.h"
 #include "devices/chip.h"
 #include "devices/registry.h"
 #include "vmm/log.h"

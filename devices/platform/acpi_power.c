@@ -8,7 +8,7 @@
  */
 #include <stdatomic.h>
 
-#include "boot/acpi.h"
+#include "boot/x86/acpi.h"
 #include "devices/chip.h"
 #include "devices/registry.h"
 #include "vmm/log.h"

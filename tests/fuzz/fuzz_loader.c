@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 #include "boot/boot.h"
-#include "boot/format.h"
-#include "boot/layout_x86.h"
+#include "boot/x86/formats.h"
+#include "boot/x86/machine.h"
+#include "boot/x86/layout.h"
 #include "vmm/gmem.h"
 #include "vmm/util.h"
 
@@ -73,8 +74,8 @@ static void boot(int initramfs_fd)
 		return;
 	}
 	require(gmem_ptr(&gm, res.entry, 1) && res.entry >= BOOT_LOW_END);
-	require(res.params == (res.kind == BOOT_ENTRY_PVH32 ? BOOT_START_INFO
-							    : BOOT_ZERO_PAGE));
+	require(res.params == (res.kind == X86_ENTRY_PVH32 ? BOOT_START_INFO
+							   : BOOT_ZERO_PAGE));
 	require(!memcmp(gmem_ptr(&gm, BOOT_CMDLINE, 6), "quiet", 6));
 }
 

@@ -15,8 +15,9 @@
 #include <cmocka.h>
 
 #include "boot/boot.h"
-#include "boot/format.h"
-#include "boot/layout_x86.h"
+#include "boot/x86/layout.h"
+#include "boot/x86/formats.h"
+#include "boot/x86/machine.h"
 #include "vmm/byteorder.h"
 #include "vmm/gmem.h"
 #include "vmm/util.h"
@@ -65,7 +66,7 @@ static inline void fixture_init(struct fixture *f)
 		.cmdline = "console=ttyS0",
 		.map = f->map,
 		.nr_map = ARRAY_SIZE(f->map),
-		.rsdp = BOOT_ACPI,
+		.tables = BOOT_ACPI,
 	};
 }
 

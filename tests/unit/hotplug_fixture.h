@@ -21,8 +21,8 @@
 #include <cmocka.h>
 
 #include "arch/x86_64/layout.h"
-#include "boot/acpi.h"
-#include "boot/layout_x86.h"
+#include "boot/x86/acpi.h"
+#include "boot/x86/layout.h"
 #include "devices/pci/pci.h"
 #include "devices/virtio/virtio.h"
 #include "tests/lib/fake_vm.h"

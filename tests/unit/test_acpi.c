@@ -17,8 +17,8 @@
 
 #include <cmocka.h>
 
-#include "boot/acpi_tables.h"
-#include "boot/layout_x86.h"
+#include "boot/x86/acpi_tables.h"
+#include "boot/x86/layout.h"
 #include "vmm/byteorder.h"
 #include "vmm/util.h"
 

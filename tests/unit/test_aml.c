@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "boot/aml.h"
+#include "boot/x86/aml.h"
 
 #define ROOM (3U << 20)
 

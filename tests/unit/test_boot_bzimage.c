@@ -84,7 +84,7 @@ static void test_good(void **state)
 	struct state *s = *state;
 
 	assert_int_equal(boot(s), 0);
-	assert_int_equal(s->f.res.kind, BOOT_ENTRY_LINUX64);
+	assert_int_equal(s->f.res.kind, X86_ENTRY_LINUX64);
 	assert_int_equal(s->f.res.entry, PREF + 0x200);
 	assert_int_equal(s->f.res.params, BOOT_ZERO_PAGE);
 	fixture_expect_bytes(&s->f, PREF, s->file + SETUP_LEN, KERNEL_LEN);

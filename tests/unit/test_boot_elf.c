@@ -128,7 +128,7 @@ static void test_pvh(void **state)
 	struct state *s = *state;
 
 	assert_int_equal(boot(s), 0);
-	assert_int_equal(s->f.res.kind, BOOT_ENTRY_PVH32);
+	assert_int_equal(s->f.res.kind, X86_ENTRY_PVH32);
 	assert_int_equal(s->f.res.entry, TEXT_GPA + 0x80);
 	assert_int_equal(s->f.res.params, BOOT_START_INFO);
 	expect_loaded(s);
@@ -140,7 +140,7 @@ static void test_pvh_short_note(void **state)
 
 	s->e.nh.n_descsz = 4;
 	assert_int_equal(boot(s), 0);
-	assert_int_equal(s->f.res.kind, BOOT_ENTRY_PVH32);
+	assert_int_equal(s->f.res.kind, X86_ENTRY_PVH32);
 	assert_int_equal(s->f.res.entry, TEXT_GPA + 0x80);
 }
 
@@ -150,7 +150,7 @@ static void test_no_note(void **state)
 
 	s->e.eh.e_phnum = 2;
 	assert_int_equal(boot(s), 0);
-	assert_int_equal(s->f.res.kind, BOOT_ENTRY_LINUX64);
+	assert_int_equal(s->f.res.kind, X86_ENTRY_LINUX64);
 	assert_int_equal(s->f.res.entry, TEXT_GPA + 0x40);
 	assert_int_equal(s->f.res.params, BOOT_ZERO_PAGE);
 	expect_loaded(s);
@@ -163,24 +163,24 @@ static void test_other_notes(void **state)
 
 	memcpy(s->e.name, "Yen", 4);
 	assert_int_equal(boot(s), 0);
-	assert_int_equal(s->f.res.kind, BOOT_ENTRY_LINUX64);
+	assert_int_equal(s->f.res.kind, X86_ENTRY_LINUX64);
 	make_image(&s->e);
 	s->e.nh.n_type = 17;
 	assert_int_equal(boot(s), 0);
-	assert_int_equal(s->f.res.kind, BOOT_ENTRY_LINUX64);
+	assert_int_equal(s->f.res.kind, X86_ENTRY_LINUX64);
 	make_image(&s->e);
 	s->e.nh.n_descsz = 9;
 	assert_int_equal(boot(s), 0);
-	assert_int_equal(s->f.res.kind, BOOT_ENTRY_LINUX64);
+	assert_int_equal(s->f.res.kind, X86_ENTRY_LINUX64);
 	make_image(&s->e);
 	s->e.other.n_namesz = UINT32_MAX;
 	s->e.other.n_descsz = UINT32_MAX;
 	assert_int_equal(boot(s), 0);
-	assert_int_equal(s->f.res.kind, BOOT_ENTRY_LINUX64);
+	assert_int_equal(s->f.res.kind, X86_ENTRY_LINUX64);
 	make_image(&s->e);
 	s->e.ph[2].p_filesz = 24 + 23;
 	assert_int_equal(boot(s), 0);
-	assert_int_equal(s->f.res.kind, BOOT_ENTRY_LINUX64);
+	assert_int_equal(s->f.res.kind, X86_ENTRY_LINUX64);
 }
 
 static void test_virtual_entry(void **state)

@@ -146,7 +146,7 @@ static void test_pvh(void **state)
 	assert_int_equal(fixture_load(f, p + 12, 4), 1); /* modules */
 	mods = fixture_load(f, p + 16, 8);
 	expect_cmdline(f, fixture_load(f, p + 24, 8));
-	assert_int_equal(fixture_load(f, p + 32, 8), f->req.rsdp);
+	assert_int_equal(fixture_load(f, p + 32, 8), f->req.tables);
 	expect_map(f, fixture_load(f, p + 40, 8), 24);
 	assert_int_equal(fixture_load(f, p + 48, 4), f->req.nr_map);
 	assert_int_equal(fixture_load(f, p + 52, 4), 0);
@@ -172,7 +172,7 @@ static void expect_zero_page(const struct fixture *f)
 {
 	gpa_t zp = f->res.params;
 
-	assert_int_equal(f->res.kind, BOOT_ENTRY_LINUX64);
+	assert_int_equal(f->res.kind, X86_ENTRY_LINUX64);
 	assert_int_equal(fixture_load(f, zp + 0x1fe, 2), 0xaa55);
 	assert_int_equal(fixture_load(f, zp + 0x202, 4), 0x53726448);
 	assert_int_equal(fixture_load(f, zp + 0x206, 2), 0x20f);
@@ -180,7 +180,7 @@ static void expect_zero_page(const struct fixture *f)
 	assert_int_equal(fixture_load(f, zp + 0x211, 1) & 1, 1);
 	assert_int_equal(fixture_load(f, zp + 0x1ef, 1), 0); /* sentinel */
 	assert_int_equal(fixture_load(f, zp + 0x250, 8), 0); /* setup_data */
-	assert_int_equal(fixture_load(f, zp + 0x070, 8), f->req.rsdp);
+	assert_int_equal(fixture_load(f, zp + 0x070, 8), f->req.tables);
 	assert_int_equal(fixture_load(f, zp + 0x0c8, 4), 0);
 	expect_cmdline(f, fixture_load(f, zp + 0x228, 4));
 	assert_int_equal(fixture_load(f, zp + 0x1e8, 1), f->req.nr_map);

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "boot/acpi.h"
+#include "boot/x86/acpi.h"
 #include "tests/lib/fake_vm.h"
 #include "vmm/util.h"
 

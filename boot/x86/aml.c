@@ -6,7 +6,7 @@
  * is cheaper than guessing, and every length is in its shortest form, as iasl
  * writes it.
  */
-#include "boot/aml.h"
+#include "boot/x86/aml.h"
 
 #include <assert.h>
 #include <stdarg.h>

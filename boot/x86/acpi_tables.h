@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#ifndef BOOT_ACPI_TABLES_H
-#define BOOT_ACPI_TABLES_H
+#ifndef BOOT_X86_ACPI_TABLES_H
+#define BOOT_X86_ACPI_TABLES_H
 
-#include "boot/acpi.h"
+#include "boot/x86/acpi.h"
 #include "vmm/error.h"
 
 /*

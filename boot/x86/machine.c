@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#include "boot/format.h"
+#include "boot/x86/machine.h"
 
 #include <elf.h>
 
-#include "boot/layout_x86.h"
+#include "boot/x86/formats.h"
+#include "boot/x86/layout.h"
 
 static const struct boot_format *const formats[] = {
-	&boot_format_elf,
+	&boot_format_vmlinux,
 	&boot_format_bzimage,
 	NULL,
 };
@@ -20,6 +21,7 @@ static const struct boot_keepout keepouts[] = {
 
 const struct boot_machine boot_machine_x86 = {
 	.name = "x86_64",
+	.kernels = "a bzImage or vmlinux",
 	.elf_machine = EM_X86_64,
 	.formats = formats,
 	.keepouts = keepouts,

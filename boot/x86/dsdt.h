@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#ifndef BOOT_DSDT_H
-#define BOOT_DSDT_H
+#ifndef BOOT_X86_DSDT_H
+#define BOOT_X86_DSDT_H
 
-#include "boot/acpi.h"
-#include "boot/aml.h"
+#include "boot/x86/acpi.h"
+#include "boot/x86/aml.h"
 
 /*
  * The DSDT's byte code, without its table header: the devices of the machine,

@@ -5,12 +5,12 @@
  * 5.2). They are written in place, one behind the other; only the XSDT, which
  * points to the others, and the RSDP, which points to it, know addresses.
  */
-#include "boot/acpi_tables.h"
+#include "boot/x86/acpi_tables.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "boot/dsdt.h"
+#include "boot/x86/dsdt.h"
 #include "vmm/byteorder.h"
 #include "vmm/util.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#ifndef BOOT_AML_H
-#define BOOT_AML_H
+#ifndef BOOT_X86_AML_H
+#define BOOT_X86_AML_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#ifndef BOOT_ACPI_H
-#define BOOT_ACPI_H
+#ifndef BOOT_X86_ACPI_H
+#define BOOT_X86_ACPI_H
 
 #include <stdbool.h>
 #include <stdint.h>

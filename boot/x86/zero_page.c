@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#include "boot/zero_page.h"
+#include "boot/x86/zero_page.h"
 
 #include <endian.h>
 #include <string.h>
 
-#include "boot/layout_x86.h"
+#include "boot/x86/layout.h"
 #include "vmm/util.h"
 
 #define LOADER_UNDEFINED 0xff
@@ -48,13 +48,13 @@ int zero_page_describe(struct boot_job *job, const void *hdr, size_t hdr_len,
 	bp->hdr.type_of_loader = LOADER_UNDEFINED;
 	/* A pointer from the file is none of ours. */
 	bp->hdr.setup_data = 0;
-	bp->hdr.cmd_line_ptr = (uint32_t)req->machine->cmdline;
-	bp->ext_cmd_line_ptr = (uint32_t)(req->machine->cmdline >> 32);
-	bp->hdr.ramdisk_image = (uint32_t)job->initrd.gpa;
-	bp->ext_ramdisk_image = (uint32_t)(job->initrd.gpa >> 32);
-	bp->hdr.ramdisk_size = (uint32_t)job->initrd.len;
-	bp->ext_ramdisk_size = (uint32_t)(job->initrd.len >> 32);
-	bp->acpi_rsdp_addr = req->rsdp;
+	bp->hdr.cmd_line_ptr = (uint32_t)job->res->cmdline;
+	bp->ext_cmd_line_ptr = (uint32_t)(job->res->cmdline >> 32);
+	bp->hdr.ramdisk_image = (uint32_t)job->res->initrd.gpa;
+	bp->ext_ramdisk_image = (uint32_t)(job->res->initrd.gpa >> 32);
+	bp->hdr.ramdisk_size = (uint32_t)job->res->initrd.len;
+	bp->ext_ramdisk_size = (uint32_t)(job->res->initrd.len >> 32);
+	bp->acpi_rsdp_addr = req->tables;
 	bp->e820_entries = (uint8_t)req->nr_map;
 	for (unsigned int i = 0; i < req->nr_map; i++)
 		bp->e820_table[i] =

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#ifndef BOOT_LAYOUT_X86_H
-#define BOOT_LAYOUT_X86_H
+#ifndef BOOT_X86_LAYOUT_H
+#define BOOT_X86_LAYOUT_H
 
 /*
  * Where the boot structures of an x86 guest lie, as guest addresses. All of

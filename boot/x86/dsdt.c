@@ -5,10 +5,10 @@
  * of its operands. All but \_S5 lies in \_SB.
  *
  * Hot-plug is what the guest does between an interrupt and Notify(): the words
- * that it reads from the chip, boot/acpi.h explains. What is plugged it reads
+ * that it reads from the chip, boot/x86/acpi.h explains. What is plugged it reads
  * from the state area in its memory, PCI devices from configuration space.
  */
-#include "boot/dsdt.h"
+#include "boot/x86/dsdt.h"
 
 #include "vmm/hotplug_chip.h"
 #include "vmm/util.h"

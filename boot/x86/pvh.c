@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#include "boot/pvh.h"
+#include "boot/x86/pvh.h"
 
-#include "boot/layout_x86.h"
+#include "boot/x86/layout.h"
 
 _Static_assert(sizeof(struct pvh_start_info) == 56, "ABI");
 _Static_assert(sizeof(struct pvh_module) == 32, "ABI");
@@ -21,17 +21,17 @@ int pvh_describe(struct boot_job *job, struct error *err)
 	struct pvh_start_info info = {
 		.magic = le32_of(PVH_START_MAGIC),
 		.version = le32_of(PVH_START_VERSION),
-		.cmdline = le64_of(req->machine->cmdline),
-		.rsdp = le64_of(req->rsdp),
+		.cmdline = le64_of(job->res->cmdline),
+		.rsdp = le64_of(req->tables),
 		.memmap = le64_of(BOOT_MEMMAP),
 		.nr_memmap = le32_of(req->nr_map),
 	};
 	struct pvh_module mod = {
-		.gpa = le64_of(job->initrd.gpa),
-		.len = le64_of(job->initrd.len),
+		.gpa = le64_of(job->res->initrd.gpa),
+		.len = le64_of(job->res->initrd.len),
 	};
 
-	if (job->initrd.len) {
+	if (job->res->initrd.len) {
 		info.nr_modules = le32_of(1);
 		info.modlist = le64_of(BOOT_MODLIST);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#ifndef BOOT_ZERO_PAGE_H
-#define BOOT_ZERO_PAGE_H
+#ifndef BOOT_X86_ZERO_PAGE_H
+#define BOOT_X86_ZERO_PAGE_H
 
 #include <asm/bootparam.h>
 

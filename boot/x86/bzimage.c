@@ -7,10 +7,9 @@
  * where it runs: the load address, or pref_address when that is higher, so it
  * is never loaded below pref_address.
  */
-#include "boot/format.h"
-
-#include "boot/layout_x86.h"
-#include "boot/zero_page.h"
+#include "boot/x86/layout.h"
+#include "boot/x86/formats.h"
+#include "boot/x86/zero_page.h"
 #include "vmm/util.h"
 
 #define BZ_SECTOR 512
@@ -129,7 +128,7 @@ static int bz_load(struct boot_job *job, struct error *err)
 		r = bz_place(job, payload_len, &gpa, err);
 	if (r)
 		return r;
-	job->res->kind = BOOT_ENTRY_LINUX64;
+	job->res->kind = X86_ENTRY_LINUX64;
 	job->res->entry = gpa + BZ_ENTRY64;
 	job->cmdline_max = h->cmdline_size;
 	job->initrd_max = h->initrd_addr_max;

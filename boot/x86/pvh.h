@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-#ifndef BOOT_PVH_H
-#define BOOT_PVH_H
+#ifndef BOOT_X86_PVH_H
+#define BOOT_X86_PVH_H
 
 #include "boot/format.h"
 #include "vmm/byteorder.h"
