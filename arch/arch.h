@@ -20,7 +20,8 @@ struct vcpu;
 /* A message-signalled interrupt names its sender (KVM_MSI_VALID_DEVID). */
 extern const bool arch_msi_has_devid;
 
-/* Chips the machine always has, in order of creation; ends with {0}. */
+/* Chips the machine always has, in order of creation; ends with {0}. The port
+ * describes them to the guest from this table. */
 extern const struct chip_place arch_chips[];
 
 /* The guest's name of the serial console, for console= on its command line. */

@@ -50,7 +50,7 @@ int chip_create(struct board *board, const void *config,
 		struct error *err)
 {
 	const struct chip_place *place = config;
-	const struct device_class *class = device_class_find(place->class_name);
+	const struct device_class *class = place->class;
 	const struct chip_kind *kind = class->chip;
 	struct chip *chip = calloc(1, kind->size);
 	int r;

@@ -29,6 +29,7 @@
 struct board;
 struct chip_kind;
 struct device;
+struct device_class;
 struct loop_local;
 struct syscall_rule;
 
@@ -40,7 +41,7 @@ enum device_kind {
 
 /* Where a platform chip sits; written down by the arch in arch_chips[]. */
 struct chip_place {
-	const char *class_name;
+	const struct device_class *class; /* NULL: the end of the table */
 	bool pio; /* base is a port number, else a guest address */
 	uint64_t base;
 	uint64_t len; /* where the chip does not say; ports or bytes */
@@ -208,7 +209,7 @@ struct device {
 
 /* ---- registry ---- */
 
-/* All classes, in registry.def's order; ends with NULL. */
+/* What users name, in registry.def's order; ends with NULL. */
 extern const struct device_class *const device_classes[];
 
 /* NULL when there is none. */

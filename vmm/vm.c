@@ -88,10 +88,9 @@ static int vm_add_chips(struct vm *vm, struct error *err)
 	const struct chip_place *place;
 	int r = 0;
 
-	for (place = arch_chips; place->class_name && !r; place++)
-		r = board_add_device(&vm->board,
-				     device_class_find(place->class_name),
-				     place, NULL, NULL, err);
+	for (place = arch_chips; place->class && !r; place++)
+		r = board_add_device(&vm->board, place->class, place, NULL,
+				     NULL, err);
 	return r;
 }
 

@@ -16,33 +16,46 @@
 #include "boot/boot.h"
 #include "boot/x86/layout.h"
 #include "boot/x86/machine.h"
+#include "devices/platform/chips.h"
 #include "vmm/util.h"
 
 const char arch_console[] = "ttyS0";
 const bool arch_msi_has_devid = false;
 
-const struct chip_place arch_chips[] = {
-	{ .class_name = "ioapic",
-	  .base = X86_IOAPIC_BASE,
-	  .nr_pins = X86_IOAPIC_PINS },
-	{ .class_name = "debug_port", .pio = true, .base = X86_DEBUG_PORT },
-	{ .class_name = "acpi_power",
-	  .pio = true,
-	  .base = X86_ACPI_PORT,
-	  .gsi = X86_GED_GSI },
-	{ .class_name = "acpi_hotplug",
-	  .pio = true,
-	  .base = X86_HOTPLUG_PORT,
-	  .gsi = X86_HOTPLUG_GSI,
-	  .memory = BOOT_HOTPLUG },
-	{ .class_name = "serial_8250",
-	  .pio = true,
-	  .base = X86_COM1_PORT,
-	  .gsi = X86_COM1_GSI },
-	{ .class_name = "pci_root",
-	  .base = X86_ECAM_BASE,
-	  .len = X86_ECAM_BUSES * MIB },
-	{ 0 },
+/* Places in arch_chips. */
+enum x86_chip {
+	CHIP_IOAPIC,
+	CHIP_DEBUG_PORT,
+	CHIP_ACPI_POWER,
+	CHIP_ACPI_HOTPLUG,
+	CHIP_SERIAL,
+	CHIP_PCI_ROOT,
+	NR_CHIPS,
+};
+
+const struct chip_place arch_chips[NR_CHIPS + 1] = {
+	[CHIP_IOAPIC] = { .class = &ioapic_class,
+			  .base = X86_IOAPIC_BASE,
+			  .nr_pins = X86_IOAPIC_PINS },
+	[CHIP_DEBUG_PORT] = { .class = &debug_port_class,
+			      .pio = true,
+			      .base = X86_DEBUG_PORT },
+	[CHIP_ACPI_POWER] = { .class = &acpi_power_class,
+			      .pio = true,
+			      .base = X86_ACPI_PORT,
+			      .gsi = X86_GED_GSI },
+	[CHIP_ACPI_HOTPLUG] = { .class = &acpi_hotplug_class,
+				.pio = true,
+				.base = X86_HOTPLUG_PORT,
+				.gsi = X86_HOTPLUG_GSI,
+				.memory = BOOT_HOTPLUG },
+	[CHIP_SERIAL] = { .class = &serial_8250_class,
+			  .pio = true,
+			  .base = X86_COM1_PORT,
+			  .gsi = X86_COM1_GSI },
+	[CHIP_PCI_ROOT] = { .class = &pci_root_class,
+			    .base = X86_ECAM_BASE,
+			    .len = X86_ECAM_BUSES * MIB },
 };
 
 const struct arch_pci_layout arch_pci = {
@@ -161,23 +174,26 @@ static int machine_acpi(const struct arch_boot *boot, struct error *err)
 	const struct gmem *gm = boot->req.gm;
 	uint64_t mmio64_len;
 	gpa_t mmio64 = arch_pci_mmio64(gm, &mmio64_len);
+	const struct chip_place *serial = &arch_chips[CHIP_SERIAL];
+	const struct chip_place *power = &arch_chips[CHIP_ACPI_POWER];
+	const struct chip_place *hotplug = &arch_chips[CHIP_ACPI_HOTPLUG];
 	const struct acpi_config ac = {
 		.nr_cpus = boot->max_cpus,
 		.nr_boot_cpus = boot->nr_cpus,
 		.lapic_gpa = X86_LAPIC_BASE,
-		.ioapic_gpa = X86_IOAPIC_BASE,
-		.ecam_gpa = X86_ECAM_BASE,
-		.nr_buses = X86_ECAM_BUSES,
-		.mmio32 = { X86_PCI_MMIO32_BASE, X86_PCI_MMIO32_LEN },
+		.ioapic_gpa = (uint32_t)arch_chips[CHIP_IOAPIC].base,
+		.ecam_gpa = arch_pci.ecam_base,
+		.nr_buses = arch_pci.nr_buses,
+		.mmio32 = { arch_pci.mmio32_base, arch_pci.mmio32_len },
 		.mmio64 = { mmio64, mmio64_len },
 		.has_serial = boot->has_serial,
-		.serial_port = X86_COM1_PORT,
-		.serial_gsi = X86_COM1_GSI,
-		.power_port = X86_ACPI_PORT,
-		.ged_gsi = X86_GED_GSI,
-		.hotplug_port = X86_HOTPLUG_PORT,
-		.hotplug_gsi = X86_HOTPLUG_GSI,
-		.hotplug_state = BOOT_HOTPLUG,
+		.serial_port = (uint16_t)serial->base,
+		.serial_gsi = serial->gsi,
+		.power_port = (uint16_t)power->base,
+		.ged_gsi = power->gsi,
+		.hotplug_port = (uint16_t)hotplug->base,
+		.hotplug_gsi = hotplug->gsi,
+		.hotplug_state = hotplug->memory,
 		.nr_dimms = gmem_max_dimms(gm),
 	};
 

@@ -14,7 +14,7 @@
 #include "arch/arch.h"
 #include "devices/chip.h"
 #include "devices/pci/pci.h"
-#include "devices/registry.h"
+#include "devices/platform/chips.h"
 #include "vmm/byteorder.h"
 #include "vmm/log.h"
 #include "vmm/util.h"

@@ -10,7 +10,7 @@
 
 #include "boot/x86/acpi.h"
 #include "devices/chip.h"
-#include "devices/registry.h"
+#include "devices/platform/chips.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 

@@ -6,7 +6,7 @@
  * writes here to wait a moment, so stamps are only shown with -vv.
  */
 #include "devices/chip.h"
-#include "devices/registry.h"
+#include "devices/platform/chips.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 

@@ -9,7 +9,7 @@
  * end-of-interrupt has to come back.
  */
 #include "devices/chip.h"
-#include "devices/registry.h"
+#include "devices/platform/chips.h"
 #include "vmm/util.h"
 
 #define IOAPIC_MAX_PINS 24u

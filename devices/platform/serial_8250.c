@@ -9,7 +9,7 @@
 
 #include "devices/backend/console.h"
 #include "devices/chip.h"
-#include "devices/registry.h"
+#include "devices/platform/chips.h"
 #include "vmm/config.h"
 #include "vmm/util.h"
 

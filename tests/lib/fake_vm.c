@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 
 #include "arch/arch.h"
+#include "devices/platform/chips.h"
 #include "vmm/byteorder.h"
 #include "vmm/util.h"
 
@@ -149,11 +150,10 @@ struct device *fake_vm_add(struct fake_vm *fv, const struct device_class *class,
 
 struct device *fake_vm_add_pci(struct fake_vm *fv)
 {
-	const struct chip_place place = { .class_name = "pci_root",
+	const struct chip_place place = { .class = &pci_root_class,
 					  .base = arch_pci.ecam_base,
 					  .len = arch_pci.nr_buses * MIB };
-	struct device *dev =
-		fake_vm_add(fv, device_class_find("pci_root"), &place);
+	struct device *dev = fake_vm_add(fv, &pci_root_class, &place);
 
 	require(dev);
 	return dev;

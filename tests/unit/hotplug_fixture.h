@@ -23,6 +23,7 @@
 #include "arch/x86_64/layout.h"
 #include "boot/x86/acpi.h"
 #include "boot/x86/layout.h"
+#include "devices/platform/chips.h"
 #include "devices/pci/pci.h"
 #include "devices/virtio/virtio.h"
 #include "tests/lib/fake_vm.h"
@@ -223,7 +224,7 @@ static unused_param uint64_t blocks(unsigned int nr)
 static int setup(void **state unused_param)
 {
 	static const struct chip_place place = {
-		.class_name = "acpi_hotplug",
+		.class = &acpi_hotplug_class,
 		.pio = true,
 		.base = X86_HOTPLUG_PORT,
 		.gsi = X86_HOTPLUG_GSI,
@@ -247,7 +248,7 @@ static int setup(void **state unused_param)
 	assert_int_equal(gmem_listen(&fv.board.gmem, &slots, &err), 0);
 	kvm = (struct kvm){ .max_vcpus = NR_CPUS };
 	hotplug_init(&hp, &fv.board, &kvm, &listener, NULL);
-	chip = fake_vm_add(&fv, device_class_find("acpi_hotplug"), &place);
+	chip = fake_vm_add(&fv, &acpi_hotplug_class, &place);
 	assert_non_null(chip);
 	fake_vm_add_pci(&fv);
 	return 0;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "boot/x86/acpi.h"
+#include "devices/platform/chips.h"
 #include "tests/lib/fake_vm.h"
 #include "vmm/util.h"
 
@@ -53,19 +54,19 @@ static void expect_msi(unsigned int nr, uint64_t addr, uint32_t data)
 
 static int setup(void **state unused_param)
 {
-	static const struct chip_place io_place = { .class_name = "ioapic",
+	static const struct chip_place io_place = { .class = &ioapic_class,
 						    .base = BASE,
 						    .nr_pins = 8 };
 	static const struct chip_place power_place = {
-		.class_name = "acpi_power",
+		.class = &acpi_power_class,
 		.pio = true,
 		.base = PORT,
 		.gsi = GSI,
 	};
 
 	fake_vm_init(&fv);
-	io = fake_vm_add(&fv, device_class_find("ioapic"), &io_place);
-	power = fake_vm_add(&fv, device_class_find("acpi_power"), &power_place);
+	io = fake_vm_add(&fv, &ioapic_class, &io_place);
+	power = fake_vm_add(&fv, &acpi_power_class, &power_place);
 	assert_true(io && power);
 	return 0;
 }

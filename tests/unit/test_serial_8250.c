@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "devices/backend/console.h"
+#include "devices/platform/chips.h"
 #include "tests/lib/fake_vm.h"
 #include "vmm/util.h"
 
@@ -96,14 +97,14 @@ static void type(const char *text)
 static struct fake_vm fv;
 static struct device *dev;
 static const struct chip_place place = {
-	.class_name = "serial_8250", .pio = true, .base = PORT, .gsi = GSI
+	.class = &serial_8250_class, .pio = true, .base = PORT, .gsi = GSI
 };
 
 static int setup(void **state unused_param)
 {
 	fake_vm_init(&fv);
 	fv.config.serial.mode = SERIAL_NULL;
-	dev = fake_vm_add(&fv, device_class_find("serial_8250"), &place);
+	dev = fake_vm_add(&fv, &serial_8250_class, &place);
 	assert_non_null(dev);
 	return 0;
 }
@@ -362,8 +363,7 @@ static void test_off(void **state unused_param)
 {
 	fake_vm_init(&fv);
 	fv.config.serial.mode = SERIAL_OFF;
-	assert_non_null(
-		fake_vm_add(&fv, device_class_find("serial_8250"), &place));
+	assert_non_null(fake_vm_add(&fv, &serial_8250_class, &place));
 	assert_int_equal(in(LSR), 0xff);
 	out(DATA, 'x');
 	assert_int_equal(con.nr_out, 0);
