@@ -267,12 +267,21 @@ def check_capabilities(jailed, of_fs):
     return capabilities(jailed, of_fs)[0]
 
 
+@contextlib.contextmanager
+def folder_of_guest():
+    """With the file that the guest looks at, without which it ends."""
+    with tempfile.TemporaryDirectory(prefix="vmm-jail-") as base:
+        with open(os.path.join(base, "data"), "wb") as f:
+            f.truncate(MIB)
+        yield base
+
+
 @jails
 def test_jail_with_share(context):
     user = os.path.join(os.path.dirname(context.guest), "fsbench.elf")
     for words, caps in (("", CAPS_TO_WRITE), (",readonly=on", CAPS_TO_READ),
                         (",xattr=map", CAPS_TO_WRITE & ~bits(31))):
-        with tempfile.TemporaryDirectory(prefix="vmm-jail-") as base, \
+        with folder_of_guest() as base, \
                 Jailed(context, more=["--kernel", user, "--cmdline", "op=getattr run_ms=600000",
                                       "--serial", "off", "--memory", "64M",
                                       "--fs", f"tag=t,path={base}{words}"]) as jailed:
