@@ -135,15 +135,15 @@ __attribute__((noreturn)) static void opener_run_session(int session)
 	       (n = opener_receive(session, &call.request, sizeof(call.request),
 				   &call.given)) > 0) {
 		opener_serve(&call, (size_t)n);
+		/* It removes files when the monitor was killed. */
+		if (call.request.kind == OPENER_LISTENER && !call.reply.result)
+			prctl(PR_SET_PDEATHSIG, 0);
 		n = opener_send(session, &call.reply, sizeof(call.reply),
 				call.fd);
 		close_fd(&call.given);
 		close_fd(&call.fd);
 		if (n < 0)
 			break;
-		/* It removes files when the monitor was killed. */
-		if (call.request.kind == OPENER_LISTENER && !call.reply.result)
-			prctl(PR_SET_PDEATHSIG, 0);
 	}
 	opener_serve_end();
 	_exit(EXIT_SUCCESS);
