@@ -4,6 +4,9 @@
  * Makes the system call filters, when the program is built: filters > FILE.c.
  * The lists are those of the device classes and of vmm/syscalls.c; libseccomp
  * makes programs of them, and is not part of the monitor.
+ *
+ * filters --count: of each kind of thread, how many different calls it may make,
+ * and how many of them whatever their arguments are, without shared directories.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -20,6 +23,7 @@
 
 #define INSNS_MAX 4096
 #define CALLS_MAX 512
+#define RULES_MAX 1024
 
 /* Calls that are younger than Debian 12's libseccomp; their numbers are the
  * same on all architectures. */
@@ -66,12 +70,37 @@ static void filters_allow(scmp_filter_ctx ctx, const struct syscall_rule *rule)
 		die(rule->name, r);
 }
 
-static void filters_add(scmp_filter_ctx ctx, const struct syscall_rule *rules,
-			unsigned int on)
+struct filters_rules {
+	const struct syscall_rule *rules[RULES_MAX];
+	unsigned int nr;
+};
+
+static void filters_add(struct filters_rules *fr,
+			const struct syscall_rule *rules, unsigned int on)
 {
 	for (; rules && *rules->name; rules++)
-		if (rules->on & on)
-			filters_allow(ctx, rules);
+		if (rules->on & on && fr->nr < RULES_MAX)
+			fr->rules[fr->nr++] = rules;
+	if (fr->nr == RULES_MAX)
+		die("rules", -E2BIG);
+}
+
+/* What a thread may do; class: the device whose loop it is, NULL: all, but for the
+ * one that is called without (NULL: none). */
+static void filters_collect(struct filters_rules *fr, unsigned int on,
+			    const struct device_class *class,
+			    const char *without)
+{
+	fr->nr = 0;
+	filters_add(fr, syscalls_base, on);
+#ifdef VMM_SANITIZED
+	filters_add(fr, syscalls_sanitizers, on);
+#endif
+	if (class)
+		filters_add(fr, class->syscalls, on);
+	for (unsigned int i = 0; !class && device_classes[i]; i++)
+		if (!without || strcmp(device_classes[i]->name, without) != 0)
+			filters_add(fr, device_classes[i]->syscalls, on);
 }
 
 static unsigned int filters_export(scmp_filter_ctx ctx,
@@ -94,11 +123,11 @@ static unsigned int filters_export(scmp_filter_ctx ctx,
 	return (unsigned int)n;
 }
 
-/* The filter of a thread; class: the device whose loop it is, NULL: all. */
 static void filters_print(const char *name, unsigned int on,
 			  const struct device_class *class)
 {
 	static struct sock_filter insns[INSNS_MAX];
+	static struct filters_rules fr;
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_TRAP);
 	unsigned int i, nr;
 
@@ -109,14 +138,9 @@ static void filters_print(const char *name, unsigned int on,
 	/* Its flags cannot be seen; the C library then uses clone(). */
 	if (seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0))
 		die("clone3", -EINVAL);
-	filters_add(ctx, syscalls_base, on);
-#ifdef VMM_SANITIZED
-	filters_add(ctx, syscalls_sanitizers, on);
-#endif
-	if (class)
-		filters_add(ctx, class->syscalls, on);
-	for (i = 0; !class && device_classes[i]; i++)
-		filters_add(ctx, device_classes[i]->syscalls, on);
+	filters_collect(&fr, on, class, NULL);
+	for (i = 0; i < fr.nr; i++)
+		filters_allow(ctx, fr.rules[i]);
 	nr = filters_export(ctx, insns);
 	seccomp_release(ctx);
 	printf("static const struct sock_filter %s_insns[] = {\n", name);
@@ -150,30 +174,71 @@ static void filters_print_names(void)
 	printf("};\n");
 }
 
-int main(void)
+/* Of fr's rules, is this one the first of its call, and is any of them without
+ * arguments? */
+static bool filters_is_first(const struct filters_rules *fr, unsigned int i,
+			     bool *always)
+{
+	*always = false;
+	for (unsigned int other = 0; other < fr->nr; other++) {
+		if (strcmp(fr->rules[other]->name, fr->rules[i]->name) != 0)
+			continue;
+		if (other < i)
+			return false;
+		*always |= !fr->rules[other]->mask;
+	}
+	return true;
+}
+
+static void filters_count(const char *name, unsigned int on,
+			  const struct device_class *class)
+{
+	static struct filters_rules fr;
+	unsigned int calls = 0, unconditional = 0;
+	bool always;
+
+	filters_collect(&fr, on, class, "fs");
+	for (unsigned int i = 0; i < fr.nr; i++) {
+		if (!filters_is_first(&fr, i, &always))
+			continue;
+		calls++;
+		unconditional += always;
+	}
+	printf("%s %u %u\n", name, calls, unconditional);
+}
+
+static void filters_each(void (*fn)(const char *name, unsigned int on,
+				    const struct device_class *class))
 {
 	const struct syscall_role *role;
-	unsigned int i;
 
+	for (role = syscall_roles; *role->name; role++)
+		fn(role->name, role->on, NULL);
+	for (unsigned int i = 0; device_classes[i]; i++)
+		if (filters_has_loops(device_classes[i]))
+			fn(device_classes[i]->name, ON_OWN, device_classes[i]);
+}
+
+static void filters_print_row(const char *name, unsigned int on unused_param,
+			      const struct device_class *class unused_param)
+{
+	printf("\t{ \"%s\", %s_insns, sizeof(%s_insns) / 8 },\n", name, name,
+	       name);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "--count") == 0) {
+		filters_each(filters_count);
+		return fflush(stdout) ? 1 : 0;
+	}
 	printf("/* Made by tools/filters.c. */\n"
 	       "#include <linux/filter.h>\n"
 	       "#include \"vmm/confine_table.h\"\n");
-	for (role = syscall_roles; *role->name; role++)
-		filters_print(role->name, role->on, NULL);
-	for (i = 0; device_classes[i]; i++)
-		if (filters_has_loops(device_classes[i]))
-			filters_print(device_classes[i]->name, ON_OWN,
-				      device_classes[i]);
+	filters_each(filters_print);
 	filters_print_names();
 	printf("static const struct confine_filter filters[] = {\n");
-	for (role = syscall_roles; *role->name; role++)
-		printf("\t{ \"%s\", %s_insns, sizeof(%s_insns) / 8 },\n",
-		       role->name, role->name, role->name);
-	for (i = 0; device_classes[i]; i++)
-		if (filters_has_loops(device_classes[i]))
-			printf("\t{ \"%s\", %s_insns, sizeof(%s_insns) / 8 },\n",
-			       device_classes[i]->name, device_classes[i]->name,
-			       device_classes[i]->name);
+	filters_each(filters_print_row);
 	printf("};\n"
 	       "const struct confine_table confine_filters = {\n"
 	       "\t0x%08x, filters, sizeof(filters) / sizeof(*filters),\n"

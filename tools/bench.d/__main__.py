@@ -9,6 +9,7 @@ import tempfile
 
 import blk
 import boot
+import confine
 import control
 import fs
 import iperf
@@ -23,7 +24,7 @@ import vsock
 
 BENCHES = {"startup": startup, "memory": memory, "blk": blk, "boot": boot,
            "control": control, "net": net, "vsock": vsock,
-           "fs": fs, "share": share, "iperf": iperf}
+           "fs": fs, "share": share, "iperf": iperf, "confine": confine}
 
 
 class Context:
