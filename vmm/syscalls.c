@@ -44,23 +44,17 @@ const struct syscall_rule syscalls_base[] = {
 	/* ---- every thread ---- */
 	MAY("brk", ON_ALL),
 	MAY("mmap", ON_ALL, IF_WITHOUT(2, PROT_EXEC)),
-	MAY("mprotect", ON_ALL, IF_WITHOUT(2, PROT_EXEC)),
-	MAY("mremap", ON_ALL),
+	/* Large blocks that grow, and pages that take others' place. */
+	MAY("mremap", ON_DEVICE | ON_POOL),
 	MAY("munmap", ON_ALL),
 	/* The C library gives stacks and freed memory back. */
 	MAY("madvise", ON_ALL),
 	MAY("futex", ON_ALL),
-	MAY("sched_yield", ON_ALL),
-	MAY("sched_getaffinity", ON_ALL),
-	MAY("getrandom", ON_ALL),
 	MAY("read", ON_ALL),
 	MAY("write", ON_ALL),
 	MAY("close", ON_ALL),
-	/* What newer C libraries make of fstat(3). */
-	MAY("fstat", ON_ALL),
 	/* Where the host's clock source is not one that can be read without. */
 	MAY("clock_gettime", ON_ALL),
-	MAY("gettimeofday", ON_ALL),
 	/* The log: who writes, and output that does not wait. */
 	MAY("prctl", ON_ALL, IF_ARG(0, PR_GET_NAME)),
 	MAY("poll", ON_ALL),
@@ -73,7 +67,7 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("rt_sigprocmask", ON_ALL),
 	/* A thread's end, and the process's: abort(3) and the message of an
 	 * assertion, and that of a forbidden call. */
-	MAY("exit", ON_ALL),
+	MAY("exit", ON_MONITOR & ~ON_MAIN),
 	MAY("exit_group", ON_ALL),
 	MAY("writev", ON_ALL),
 	MAY("rt_sigaction", ON_ALL),
@@ -85,13 +79,12 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("prctl", ON_ALL, IF_ARG(0, PR_SET_VMA)),
 
 	/* ---- loops ---- */
-	MAY("epoll_create1", ON_LOOP),
+	MAY("epoll_create1", ON_MAIN),
 	MAY("epoll_ctl", ON_LOOP | ON_VCPU | ON_POOL),
 	MAY("epoll_pwait2", ON_LOOP),
-	/* Instead of it, where the kernel has none. */
-	MAY("epoll_pwait", ON_LOOP),
-	MAY("epoll_wait", ON_LOOP),
-	MAY("eventfd2", ON_LOOP | ON_POOL),
+	MAY("sched_yield", ON_IO | ON_OWN),
+	MAY("sched_getaffinity", ON_MAIN | ON_POOL),
+	MAY("eventfd2", ON_MAIN),
 
 	/* ---- KVM ---- */
 	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_RUN)),
@@ -134,14 +127,13 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("tgkill", ON_DEVICE | ON_POOL, IF_ARG(2, SIGUSR1)),
 
 	/* ---- memory of guests ---- */
-	MAY("memfd_create", ON_DEVICE | ON_POOL),
-	MAY("ftruncate", ON_DEVICE | ON_POOL),
-	MAY("fallocate", ON_MAIN),
+	MAY("memfd_create", ON_MAIN | ON_VCPU | ON_OWN | ON_POOL),
+	MAY("ftruncate", ON_MAIN | ON_VCPU | ON_OWN | ON_POOL),
 	/* Windows: which files are behind them, and how long they are. */
-	MAY("fcntl", ON_LOOP, IF_ARG(1, F_DUPFD_CLOEXEC)),
-	MAY("dup3", ON_LOOP),
-	MAY("newfstatat", ON_DEVICE),
-	MAY("mincore", ON_MAIN | ON_WORK | ON_POOL),
+	MAY("fcntl", ON_OWN, IF_ARG(1, F_DUPFD_CLOEXEC)),
+	MAY("dup3", ON_OWN),
+	MAY("newfstatat", ON_VCPU | ON_OWN),
+	MAY("mincore", ON_WORK | ON_POOL),
 	MAY("cachestat", ON_POOL),
 	MAY("pread64", ON_MAIN | ON_POOL),
 
@@ -152,9 +144,7 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("sendmsg", ON_MAIN),
 	MAY("sendto", ON_MAIN),
 	MAY("shutdown", ON_MAIN),
-	MAY("getsockopt", ON_MAIN),
-	MAY("unlink", ON_MAIN | ON_POOL),
-	MAY("flock", ON_MAIN | ON_POOL),
+	MAY("unlink", ON_MAIN),
 	MAY("fcntl", ON_MAIN | ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
 	MAY("fcntl", ON_MAIN | ON_POOL, IF_ARG(1, F_GETFD)),
 	MAY("fcntl", ON_MAIN | ON_POOL, IF_ARG(1, F_SETFD)),
@@ -169,25 +159,22 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("ioctl", ON_MAIN, IF_ARG(1, FIONREAD)),
 	MAY("signalfd4", ON_MAIN),
 	MAY("getpgrp", ON_MAIN),
-	MAY("getpgid", ON_MAIN),
 
 	/* ---- opening, looking at and reading files ---- */
 	/* The figures of a thread that begins; of all that come later, those of
 	 * shared directories and networks have it in lists of their own. */
 	MAY("openat", ON_SPAWN),
 	MAY("newfstatat", ON_MAIN | ON_POOL | ON_NETNS),
-	MAY("stat", ON_MAIN | ON_POOL | ON_NETNS),
-	MAY("lstat", ON_MAIN | ON_POOL),
-	MAY("statx", ON_MAIN | ON_POOL),
-	MAY("readlink", ON_MAIN | ON_POOL),
+	/* What newer C libraries make of fstat(3). */
+	MAY("fstat", ON_MONITOR & ~(ON_IO | ON_WORK)),
 	MAY("lseek", ON_MAIN | ON_POOL),
 	MAY("ioctl", ON_MAIN | ON_POOL, IF_ARG(1, BLKROGET)),
-	MAY("fchmod", ON_MAIN | ON_POOL),
 	/* A socket that is passed on. */
 	MAY("getsockopt", ON_POOL),
 
 	/* ---- starting threads ---- */
 	MAY("clone", ON_SPAWN, IF_ARG(0, CLONE_THREADS)),
+	MAY("mprotect", ON_SPAWN, IF_WITHOUT(2, PROT_EXEC)),
 	MAY("set_robust_list", ON_SPAWN),
 	MAY("rseq", ON_SPAWN),
 	MAY("prctl", ON_SPAWN, IF_ARG(0, PR_SET_NAME)),
@@ -208,6 +195,7 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("openat2", ON_OPENER),
 	MAY("openat", ON_OPENER),
 	MAY("newfstatat", ON_OPENER),
+	MAY("fstat", ON_OPENER),
 	MAY("fstatfs", ON_OPENER),
 	MAY("fcntl", ON_OPENER, IF_ARG(1, F_DUPFD_CLOEXEC)),
 	MAY("getcwd", ON_OPENER),
@@ -238,6 +226,11 @@ const struct syscall_rule syscalls_base[] = {
 const struct syscall_rule syscalls_sanitizers[] = {
 	MAY("arch_prctl", ON_ALL),
 	MAY("clone", ON_ALL),
+	MAY("getrandom", ON_ALL),
+	MAY("mprotect", ON_ALL, IF_WITHOUT(2, PROT_EXEC)),
+	MAY("mremap", ON_ALL),
+	MAY("sched_getaffinity", ON_ALL),
+	MAY("sched_yield", ON_ALL),
 	MAY("access", ON_ALL),
 	MAY("dup", ON_ALL),
 	MAY("dup2", ON_ALL),

@@ -256,13 +256,10 @@ static int blk_create(struct board *board, const void *config, void *opened,
 	return 0;
 }
 
-/* Threads that make requests. */
-#define BLK_IO (ON_IO | ON_POOL)
-
 static const struct syscall_rule blk_syscalls[] = {
 	/* Opening an image, and closing and resizing it. */
 	MAY("clock_nanosleep", ON_POOL),
-	MAY("close", ON_MAIN | BLK_IO),
+	MAY("close", ON_IO | ON_POOL),
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_OFD_SETLK)),
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_GETFL)),
@@ -276,22 +273,22 @@ static const struct syscall_rule blk_syscalls[] = {
 	MAY("newfstatat", ON_POOL),
 	MAY("readlink", ON_POOL),
 	MAY("statx", ON_POOL),
-	/* Requests. */
-	MAY("eventfd2", ON_MAIN | ON_IO),
-	MAY("fallocate", BLK_IO),
-	MAY("fdatasync", BLK_IO),
-	MAY("getrusage", BLK_IO),
-	MAY("ioctl", BLK_IO, IF_ARG(1, BLKDISCARD)),
-	MAY("pread64", BLK_IO),
-	MAY("preadv", BLK_IO),
-	MAY("preadv2", BLK_IO),
-	MAY("pwrite64", BLK_IO),
-	MAY("pwritev", BLK_IO),
-	MAY("write", BLK_IO),
+	/* Requests that may wait, and such as are made at once. */
+	MAY("fallocate", ON_POOL),
+	MAY("fdatasync", ON_POOL),
+	MAY("ioctl", ON_POOL, IF_ARG(1, BLKDISCARD)),
+	MAY("pread64", ON_POOL),
+	MAY("preadv", ON_POOL),
+	MAY("eventfd2", ON_IO),
+	MAY("getrusage", ON_IO),
+	MAY("preadv2", ON_IO),
+	MAY("pwrite64", ON_IO | ON_POOL),
+	MAY("pwritev", ON_IO | ON_POOL),
+	MAY("write", ON_IO | ON_POOL),
 	/* Engines. */
-	MAY("io_destroy", ON_MAIN | BLK_IO),
+	MAY("io_destroy", ON_IO),
 	MAY("io_getevents", ON_IO),
-	MAY("io_setup", ON_MAIN | ON_IO),
+	MAY("io_setup", ON_IO),
 	MAY("io_submit", ON_IO),
 	MAY("io_uring_enter", ON_IO),
 	MAY("io_uring_register", ON_IO,

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include "devices/registry.h"
@@ -295,6 +296,7 @@ static const struct syscall_rule fs_syscalls[] = {
 	MAY("mkdirat", ON_OWN | ON_POOL),
 	MAY("mknodat", ON_OWN | ON_POOL),
 	MAY("mount_setattr", ON_POOL),
+	MAY("mprotect", ON_MAIN | ON_OWN | ON_POOL, IF_WITHOUT(2, PROT_EXEC)),
 	MAY("name_to_handle_at", ON_OWN | ON_POOL),
 	MAY("newfstatat", ON_OWN | ON_POOL),
 	MAY("open_by_handle_at", ON_OWN | ON_POOL),

@@ -581,7 +581,8 @@ def test_figures(context, profile):
         stats = check(client.request("GET", "vm.stats"), 200).json()
         assert stats["memory"]["guest_rss_bytes"] > 0
         assert stats["memory"]["vmm_private_bytes"] > 0
-        assert "vcpu0" in stats["threads"]
+        # A thread has figures from when it first ran on.
+        monitor.wait_for(lambda: "vcpu0" in client.request("GET", "vm.stats").json()["threads"])
         reply = check(client.request("GET", "vmm.metrics"), 200)
         assert reply.headers["Content-Type"].startswith("text/plain")
         for line in reply.body.decode().splitlines():
