@@ -269,10 +269,9 @@ def check_capabilities(jailed, of_fs):
 
 @contextlib.contextmanager
 def folder_of_guest():
-    """With the file that the guest looks at, without which it ends."""
+    """With what the guest reads, without which it ends."""
     with tempfile.TemporaryDirectory(prefix="vmm-jail-") as base:
-        with open(os.path.join(base, "data"), "wb") as f:
-            f.truncate(MIB)
+        os.mkdir(os.path.join(base, "dir"))
         yield base
 
 
@@ -282,7 +281,7 @@ def test_jail_with_share(context):
     for words, caps in (("", CAPS_TO_WRITE), (",readonly=on", CAPS_TO_READ),
                         (",xattr=map", CAPS_TO_WRITE & ~bits(31))):
         with folder_of_guest() as base, \
-                Jailed(context, more=["--kernel", user, "--cmdline", "op=getattr run_ms=600000",
+                Jailed(context, more=["--kernel", user, "--cmdline", "op=readdirplus run_ms=600000",
                                       "--serial", "off", "--memory", "64M",
                                       "--fs", f"tag=t,path={base}{words}"]) as jailed:
             jailed.monitor.wait_for(lambda j=jailed, c=caps: "fs" in capabilities(j, c)[0])

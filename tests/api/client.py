@@ -3,6 +3,7 @@
 ones do."""
 
 import array
+import contextlib
 import json
 import os
 import socket
@@ -190,10 +191,22 @@ class Monitor:
     def fds(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
+    def _threads_have_begun(self):
+        """All but the pool's keep a file of their own open."""
+        base = f"/proc/{self.process.pid}/fd"
+        links = []
+        for fd in os.listdir(base):
+            with contextlib.suppress(FileNotFoundError):
+                links.append(os.readlink(f"{base}/{fd}"))
+        return (sum(link.endswith("/schedstat") for link in links) ==
+                sum(not name.startswith("pool") for name in self.threads()))
+
     def settled_fds(self):
         """Without connections that were closed, but not yet on the other side, and
-        without those of threads that are about to end."""
+        those of threads that are about to end; with those of threads that begin."""
         fds, quiet = self.fds(), 0
+        with contextlib.suppress(AssertionError):
+            self.wait_for(self._threads_have_begun, 5)
         while quiet < 10:
             time.sleep(0.03)
             now = self.fds()
