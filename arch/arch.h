@@ -10,6 +10,7 @@
 #include "devices/device.h"
 #include "vmm/error.h"
 #include "vmm/gmem.h"
+#include "vmm/syscall_rule.h"
 
 /*
  * What a port must provide. Everything that differs between x86_64 and
@@ -70,14 +71,34 @@ int arch_host_ask(struct arch_host **out, int kvm_fd, struct error *err);
 /* Wait for the thread and free the answer. NULL is accepted. Main thread. */
 void arch_host_free(struct arch_host *host);
 
-/* Set up a VM right after KVM_CREATE_VM, before its memory slots. Main thread.
- * -errno with a message. */
-int arch_vm_init(int vm_fd, struct error *err);
+/* ---- one VM, from KVM_CREATE_VM to its end ---- */
+
+/* What a port keeps of a VM beside what KVM does. */
+struct arch_vm;
+
+/* The type of VM that KVM_CREATE_VM is asked for; it may depend on the addresses
+ * that gm and what stands behind it take. Main thread. -errno with a message. */
+int arch_vm_type(int kvm_fd, const struct gmem *gm, struct error *err);
+/* Set up a VM right after KVM_CREATE_VM, before its memory slots. vm_fd is
+ * borrowed until arch_vm_destroy(). Main thread. -errno with a message. */
+int arch_vm_create(struct arch_vm **out, int vm_fd, struct error *err);
+/* All of it but the VM itself, whose vCPUs are gone. NULL is accepted. Main
+ * thread. */
+void arch_vm_destroy(struct arch_vm *vm);
 /* Make the VM's interrupt controllers, after its memory slots: a slot that is
- * set afterwards waits for an RCU grace period, 6 to 11 ms. Main thread. -errno
- * with a message. */
-int arch_irqchip_create(int vm_fd, struct error *err);
-/* Set CPUID, MSRs and registers of a vCPU that KVM has just made. Main thread.
+ * set afterwards waits for an RCU grace period, 6 to 11 ms. Before the first
+ * vCPU. Main thread. -errno with a message. */
+int arch_irqchip_create(struct arch_vm *vm, struct error *err);
+/* The vCPUs that the VM starts with are made, and have not run: the rest of its
+ * interrupt controllers, where that has to know them. Main thread. -errno with a
+ * message. */
+int arch_irqchip_finish(struct arch_vm *vm, struct error *err);
+/* What KVM_IRQ_LINE calls the interrupt line `gsi`. Any thread. */
+uint32_t arch_irq_line(uint32_t gsi);
+
+/* ---- vCPUs ---- */
+
+/* Set features and registers of a vCPU that KVM has just made. Main thread.
  * -errno with a message. */
 int arch_vcpu_init(struct vcpu *vcpu, struct error *err);
 
@@ -109,6 +130,11 @@ int arch_enter(struct vcpu *first, const struct boot_result *entry,
  * Returns true when it was one of this arch's. */
 bool arch_vcpu_exit(struct vcpu *vcpu);
 
+/* Is there a non-maskable interrupt? Else arch_vcpu_nmi() is not called. */
+extern const bool arch_has_nmi;
+/* Inject one, unless the guest has not started this vCPU. Its own thread. */
+void arch_vcpu_nmi(struct vcpu *vcpu);
+
 /* Log registers and the bytes at the instruction pointer. vCPU thread. */
 void arch_vcpu_dump(struct vcpu *vcpu);
 
@@ -116,5 +142,32 @@ void arch_vcpu_dump(struct vcpu *vcpu);
  * kvm_fd for up to 50 ms. Returns millions of instructions a second, or
  * -errno. */
 int arch_kernel_speed(int kvm_fd);
+
+/* ---- what is asked of a host ---- */
+
+/* System calls that the port's files make, beside those of vmm/syscalls.h; ends
+ * with an empty name. Not part of the program. */
+extern const struct syscall_rule arch_syscalls[];
+
+/* What to do when there is no /dev/kvm. */
+extern const char arch_kvm_advice[];
+
+/* Something that KVM has or lacks (KVM_CHECK_EXTENSION). */
+struct arch_cap {
+	int cap; /* KVM_CAP_* */
+	const char *name; /* NULL: the end of the table */
+	bool required; /* no guest runs without it */
+	const char *meaning; /* of its lack */
+};
+/* What this port needs, beside what all do. */
+extern const struct arch_cap arch_caps[];
+
+/* Something that the host's kernel says yes to in one of these files. */
+struct arch_fact {
+	const char *name; /* NULL: the end of the table */
+	const char *files[2];
+	const char *meaning; /* when it does not */
+};
+extern const struct arch_fact arch_facts[];
 
 #endif

@@ -2,8 +2,8 @@
 /* Copyright (c) The vmm authors */
 /*
  * Makes the system call filters, when the program is built: filters > FILE.c.
- * The lists are those of the device classes and of vmm/syscalls.c; libseccomp
- * makes programs of them, and is not part of the monitor.
+ * The lists are those of the device classes, of vmm/syscalls.c and of the port;
+ * libseccomp makes programs of them, and is not part of the monitor.
  *
  * filters --count: of each kind of thread, how many different calls it may make,
  * and how many of them whatever their arguments are, without shared directories.
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "devices/registry.h"
 #include "vmm/syscall_rule.h"
 #include "vmm/syscalls.h"
@@ -93,6 +94,7 @@ static void filters_collect(struct filters_rules *fr, unsigned int on,
 {
 	fr->nr = 0;
 	filters_add(fr, syscalls_base, on);
+	filters_add(fr, arch_syscalls, on);
 #ifdef VMM_SANITIZED
 	filters_add(fr, syscalls_sanitizers, on);
 #endif

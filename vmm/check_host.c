@@ -45,15 +45,9 @@ __attribute__((format(printf, 5, 6))) static void row(FILE *out,
 		ok ? "" : meaning);
 }
 
-static const struct {
-	int cap;
-	const char *name;
-	bool required;
-	const char *meaning;
-} wanted_caps[] = {
+/* What all ports need. */
+static const struct arch_cap wanted_caps[] = {
 	{ KVM_CAP_USER_MEMORY, "guest memory", true, "no guest can run" },
-	{ KVM_CAP_SPLIT_IRQCHIP, "local APIC alone", true,
-	  "no guest can run; Linux 4.5 is needed" },
 	{ KVM_CAP_SIGNAL_MSI, "message interrupts", true,
 	  "no device can interrupt" },
 	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, "ioeventfd", true,
@@ -64,21 +58,22 @@ static const struct {
 	{ KVM_CAP_MAX_VCPUS, "vCPUs", true, "no vCPU" },
 	{ KVM_CAP_BINARY_STATS_FD, "statistics", false,
 	  "no counters of exits and page tables" },
+	{ 0 },
 };
 
-static bool check_caps(FILE *out, int kvm)
+static bool check_caps(FILE *out, int kvm, const struct arch_cap *wanted)
 {
 	bool all = true;
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(wanted_caps); i++) {
-		int v = ioctl(kvm, KVM_CHECK_EXTENSION, wanted_caps[i].cap);
+	for (; wanted->name; wanted++) {
+		int v = ioctl(kvm, KVM_CHECK_EXTENSION, wanted->cap);
 
-		row(out, wanted_caps[i].name, v > 0, wanted_caps[i].meaning,
+		row(out, wanted->name, v > 0, wanted->meaning,
 		    v > 1   ? "%d"
 		    : v > 0 ? "yes"
 			    : "missing",
 		    v);
-		all &= v > 0 || !wanted_caps[i].required;
+		all &= v > 0 || !wanted->required;
 	}
 	return all;
 }
@@ -106,14 +101,16 @@ static bool file_says_yes(const char *path)
 	return fd >= 0 && read(fd, &c, 1) == 1 && (c == 'Y' || c == '1');
 }
 
-static void check_paging(FILE *out)
+static void check_facts(FILE *out)
 {
-	bool ok = file_says_yes("/sys/module/kvm_intel/parameters/ept") ||
-		  file_says_yes("/sys/module/kvm_amd/parameters/npt");
+	for (const struct arch_fact *fact = arch_facts; fact->name; fact++) {
+		bool ok = false;
 
-	row(out, "nested paging", ok,
-	    "page faults of the guest are slow, memory slots cost time",
-	    ok ? "yes" : "not seen");
+		for (unsigned int i = 0; i < ARRAY_SIZE(fact->files); i++)
+			ok |= fact->files[i] && file_says_yes(fact->files[i]);
+		row(out, fact->name, ok, fact->meaning,
+		    ok ? "yes" : "not seen");
+	}
 }
 
 static void check_huge_pages(FILE *out)
@@ -171,14 +168,18 @@ static bool check_kvm(FILE *out)
 	if (kvm < 0) {
 		row(out, "/dev/kvm", false,
 		    errno == EACCES ? "join the group that owns it, or be root"
-				    : "load the module kvm-intel or kvm-amd",
+				    : arch_kvm_advice,
 		    "%s", strerror(errno));
 		return false;
 	}
 	version = ioctl(kvm, KVM_GET_API_VERSION, 0);
 	row(out, "/dev/kvm", version == KVM_API_VERSION, "no guest can run",
 	    "API version %d", version);
-	ok = version == KVM_API_VERSION && check_caps(out, kvm);
+	ok = version == KVM_API_VERSION;
+	if (ok) {
+		ok = check_caps(out, kvm, wanted_caps);
+		ok &= check_caps(out, kvm, arch_caps);
+	}
 	return check_speed(out, kvm) && ok;
 }
 
@@ -339,15 +340,6 @@ static void check_speculation(FILE *out)
 	    nr);
 }
 
-static void check_nested(FILE *out)
-{
-	bool ok = file_says_yes("/sys/module/kvm_intel/parameters/nested") ||
-		  file_says_yes("/sys/module/kvm_amd/parameters/nested");
-
-	row(out, "nested guests", ok, "--cpus nested=on shows guests nothing",
-	    "%s", ok ? "yes" : "not seen");
-}
-
 bool check_host(FILE *out)
 {
 	bool ok;
@@ -355,7 +347,7 @@ bool check_host(FILE *out)
 	/* Of what the children say, nothing is to come twice. */
 	fflush(out);
 	ok = check_kvm(out);
-	check_paging(out);
+	check_facts(out);
 	check_huge_pages(out);
 	check_uring(out);
 	check_node(out, "vhost-net", "/dev/vhost-net",
@@ -364,7 +356,6 @@ bool check_host(FILE *out)
 		   "vsock is served by this process only");
 	check_node(out, "tun", "/dev/net/tun",
 		   "taps must be handed in by somebody who can open them");
-	check_nested(out);
 	check_seccomp(out);
 	check_landlock(out);
 	check_core_sched(out);

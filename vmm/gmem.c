@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "arch/host.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -305,7 +306,7 @@ static int gmem_free_slot(const struct gmem *gm, unsigned int first,
 static int gmem_check_new(const struct gmem *gm, const struct gmem_range *range,
 			  struct error *err)
 {
-	uint64_t align = gm->config.hugepages ? HUGE_PAGE : 4096;
+	uint64_t align = gm->config.hugepages ? HUGE_PAGE : arch_page_size();
 	gpa_t end = range->gpa + range->len;
 
 	if (!range->len || range->gpa % align || range->len % align ||
@@ -578,7 +579,7 @@ static bool gmem_is_free(const struct gmem *gm, gpa_t gpa, uint64_t len)
 {
 	const struct gmem_range *res = &gm->reserved;
 
-	return gpa % 4096 == 0 && gpa + len > gpa &&
+	return gpa % arch_page_size() == 0 && gpa + len > gpa &&
 	       !gmem_is_taken(gm, gpa, len) &&
 	       (gpa + len <= res->gpa || gpa >= res->gpa + res->len);
 }
@@ -658,7 +659,7 @@ static int gmem_pread(int fd, uint8_t *p, uint64_t len, uint64_t off)
 int gmem_load_file(struct gmem *gm, gpa_t gpa, uint64_t len, int fd,
 		   uint64_t off, bool map)
 {
-	const uint64_t page = 4096;
+	const uint64_t page = arch_page_size();
 	uint8_t *p = gmem_ptr(gm, gpa, len);
 	uint64_t head, whole;
 	int r;

@@ -87,7 +87,8 @@ static void kvm_msi(void *opaque, uint32_t devid, uint64_t addr, uint32_t data)
 static void kvm_line(void *opaque, uint32_t gsi, bool level)
 {
 	const struct kvm *kvm = opaque;
-	struct kvm_irq_level line = { .irq = gsi, .level = level };
+	struct kvm_irq_level line = { .irq = arch_irq_line(gsi),
+				      .level = level };
 
 	if (ioctl(kvm->vm_fd, KVM_IRQ_LINE, &line) < 0)
 		log_debug("interrupt line %u: %s", gsi, strerror(errno));
@@ -250,10 +251,12 @@ int kvm_open(struct kvm *kvm, struct error *err)
 	kvm->fd = kept_open(KEPT_KVM);
 	if (kvm->fd < 0)
 		return error_set(
-			err, kvm->fd, "/dev/kvm: %s; %s", strerror(-kvm->fd),
+			err, kvm->fd,
+			"/dev/kvm: %s; %s; --check-host tells more",
+			strerror(-kvm->fd),
 			kvm->fd == -EACCES
 				? "join the group that owns it (usually kvm) or run as root"
-				: "load the module kvm-intel or kvm-amd; --check-host tells more");
+				: arch_kvm_advice);
 	version = ioctl(kvm->fd, KVM_GET_API_VERSION, 0);
 	if (version >= 0 && version != KVM_API_VERSION)
 		return error_set(err, ENOSYS,
@@ -301,17 +304,19 @@ static int kvm_add_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
 /* The order is worth milliseconds: slots before interrupt controllers. */
 int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err)
 {
-	int r;
+	int r = arch_vm_type(kvm->fd, &kvm->board->gmem, err);
 
-	kvm->vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, 0);
+	if (r < 0)
+		return r;
+	kvm->vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, (long)r);
 	if (kvm->vm_fd < 0)
 		return error_set(err, errno, "KVM cannot make a machine: %s",
 				 error_text(errno));
-	r = arch_vm_init(kvm->vm_fd, err);
+	r = arch_vm_create(&kvm->arch, kvm->vm_fd, err);
 	if (!r)
 		r = gmem_listen(&kvm->board->gmem, &kvm->memory, err);
 	if (!r)
-		r = arch_irqchip_create(kvm->vm_fd, err);
+		r = arch_irqchip_create(kvm->arch, err);
 	if (!r) {
 		kvm->nr_vcpus = 0;
 		kvm->vcpus = calloc(kvm->max_vcpus, sizeof(struct vcpu *));
@@ -320,6 +325,8 @@ int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err)
 	}
 	while (!r && kvm->nr_vcpus < nr)
 		r = kvm_add_vcpu(kvm, kvm->nr_vcpus, err);
+	if (!r)
+		r = arch_irqchip_finish(kvm->arch, err);
 	if (r)
 		kvm_unbuild(kvm);
 	return r;
@@ -332,6 +339,8 @@ void kvm_unbuild(struct kvm *kvm)
 	free(kvm->vcpus);
 	kvm->vcpus = NULL;
 	kvm->nr_vcpus = 0;
+	arch_vm_destroy(kvm->arch);
+	kvm->arch = NULL;
 	gmem_unlisten(&kvm->memory);
 	free(kvm->senders);
 	kvm->senders = NULL;
@@ -380,9 +389,14 @@ void kvm_release(struct kvm *kvm)
 			vcpu_resume(kvm->vcpus[i]);
 }
 
-void kvm_nmi(struct kvm *kvm)
+int kvm_nmi(struct kvm *kvm, struct error *err)
 {
+	if (!arch_has_nmi)
+		return error_set(
+			err, ENOTSUP,
+			"this machine has no non-maskable interrupt; press the power button instead");
 	kvm_ask(kvm, VCPU_NMI);
+	return 0;
 }
 
 int kvm_start_vcpu(struct kvm *kvm, unsigned int index, struct error *err)

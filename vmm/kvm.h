@@ -17,6 +17,7 @@
  * anew by the code that built it first. Main thread, unless it says otherwise.
  */
 struct arch_host;
+struct arch_vm;
 struct vcpu;
 
 struct kvm {
@@ -32,6 +33,7 @@ struct kvm {
 
 	/* changed only while no vCPU runs; read by any thread */
 	int vm_fd; /* -1: not built */
+	struct arch_vm *arch; /* the port's part of it */
 	struct vcpu **vcpus; /* max_vcpus entries */
 	unsigned int max_vcpus;
 	unsigned int nr_vcpus; /* made; some may have no thread */
@@ -76,8 +78,9 @@ void kvm_hold(struct kvm *kvm);
 /* Let the vCPUs go on, unless the board is paused or stopped. Main thread. */
 void kvm_release(struct kvm *kvm);
 
-/* A non-maskable interrupt to every vCPU, soon. */
-void kvm_nmi(struct kvm *kvm);
+/* A non-maskable interrupt to every vCPU, soon. -ENOTSUP with a message where the
+ * machine has none. */
+int kvm_nmi(struct kvm *kvm, struct error *err);
 
 /* One more vCPU, new, or one that was in use before: it waits for the guest to
  * start it. -errno with a message. */

@@ -17,7 +17,7 @@
 #include <sys/eventfd.h>
 #include <time.h>
 
-#include "arch/relax.h"
+#include "arch/host.h"
 #include "vmm/thread.h"
 
 #define EVENTS_MAX 16

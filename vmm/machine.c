@@ -610,9 +610,7 @@ int machine_nmi(struct machine *m, struct error *err)
 {
 	int r = machine_need_state(m, err);
 
-	if (!r)
-		kvm_nmi(&m->vm->kvm);
-	return r;
+	return r ? r : machine_host_code(kvm_nmi(&m->vm->kvm, err));
 }
 
 /* ---- size ---- */

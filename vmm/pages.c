@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "arch/host.h"
 #include "vmm/kept.h"
 #include "vmm/thread.h"
 #include "vmm/util.h"
@@ -17,6 +18,7 @@
 /* What a thread takes at a time: whole huge pages, some milliseconds of work. */
 #define CHUNK (8 * MIB)
 #define HUGE_PAGE (2 * MIB)
+#define PAGE_LEAST 4096u /* arch_page_size() is no less */
 
 #ifndef SYS_cachestat
 #define SYS_cachestat 451 /* Linux 6.5, of all architectures */
@@ -29,7 +31,8 @@ void pages_forget_program(void)
 	uintptr_t start = (uintptr_t)__ehdr_start;
 
 	/* Read-only to its end. */
-	madvise((void *)start, ALIGN_DOWN((uintptr_t)etext, 4096) - start,
+	madvise((void *)start,
+		ALIGN_DOWN((uintptr_t)etext, arch_page_size()) - start,
 		MADV_DONTNEED);
 }
 
@@ -93,8 +96,8 @@ bool pages_are_missing(void *hva, uint64_t len, int fd, uint64_t off)
 	struct {
 		uint64_t cache, dirty, writeback, evicted, recently_evicted;
 	} known = { 0 };
-	unsigned char has[PAGES_LOOK_MAX / 4096];
-	uint64_t nr = len / 4096, good = 0;
+	unsigned char has[PAGES_LOOK_MAX / PAGE_LEAST];
+	uint64_t nr = len / arch_page_size(), good = 0;
 
 	/* What it has begun to read is in its cache, and not good yet, or never. */
 	if (nr > sizeof(has) || syscall(SYS_cachestat, fd, &range, &known, 0) ||
@@ -131,10 +134,10 @@ static void pages_clear(const struct pages_piece *p)
 {
 	for (uint64_t off = 0; off < p->len; off += HUGE_PAGE) {
 		uint64_t len = MIN(HUGE_PAGE, p->len - off);
-		unsigned char there[HUGE_PAGE / 4096];
+		unsigned char there[HUGE_PAGE / PAGE_LEAST];
 
 		if (mincore(p->hva + off, len, there) ||
-		    memchr(there, 1, len / 4096))
+		    memchr(there, 1, len / arch_page_size()))
 			memset(p->hva + off, 0, len);
 	}
 }

@@ -95,18 +95,11 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("ioctl", ON_DEVICE, IF_ARG(1, KVM_SET_GSI_ROUTING)),
 	/* Memory that the guest is given: hot-plug, and windows of devices. */
 	MAY("ioctl", ON_DEVICE, IF_ARG(1, KVM_SET_USER_MEMORY_REGION)),
-	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_GET_MP_STATE)),
 	MAY("prctl", ON_MAIN | ON_VCPU, IF_ARG(0, PR_SCHED_CORE)),
-	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_NMI)),
 	MAY("ioctl", ON_VCPU,
 	    IF_ARG(1, _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0xd5, 64))),
-	/* A guest that KVM gives up on is shown; and how fast a machine runs
-	 * its kernel, in one that is made for it. */
-	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_TRANSLATE)),
-	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_GET_REGS)),
-	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_GET_SREGS)),
-	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_SET_SREGS)),
-	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_SET_REGS)),
+	/* How fast a machine runs its guest's kernel is seen in one that is
+	 * made for it, when KVM gives up. */
 	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_CREATE_VM)),
 	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_CREATE_VCPU)),
 	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_GET_VCPU_MMAP_SIZE)),
@@ -114,16 +107,6 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_GET_API_VERSION)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_CHECK_EXTENSION)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_GET_STATS_FD)),
-	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_CPUID2)),
-	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_MSRS)),
-	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_MP_STATE)),
-	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_GET_LAPIC)),
-	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_LAPIC)),
-	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_ENABLE_CAP)),
-	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_IDENTITY_MAP_ADDR)),
-	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_TSS_ADDR)),
-	/* Where no thread can be had for it, the main thread asks. */
-	MAY("ioctl", ON_MAIN | ON_WORK, IF_ARG(1, KVM_GET_SUPPORTED_CPUID)),
 	MAY("tgkill", ON_DEVICE | ON_POOL, IF_ARG(2, SIGUSR1)),
 
 	/* ---- memory of guests ---- */

@@ -173,20 +173,6 @@ static void vcpu_park(struct vcpu *vcpu)
 	pthread_mutex_unlock(&vcpu->lock);
 }
 
-/* One that the guest has not started would not take it, and not sleep. */
-static void vcpu_inject_nmi(struct vcpu *vcpu)
-{
-	struct kvm_mp_state state = { 0 };
-
-	if (ioctl(vcpu->fd, KVM_GET_MP_STATE, &state) ||
-	    state.mp_state == KVM_MP_STATE_UNINITIALIZED ||
-	    state.mp_state == KVM_MP_STATE_INIT_RECEIVED)
-		return;
-	if (ioctl(vcpu->fd, KVM_NMI, 0))
-		log_warn("vcpu%u: NMI: %s", vcpu->config.index,
-			 strerror(errno));
-}
-
 /*
  * KVM_RUN was interrupted: do what was asked. immediate_exit is cleared first,
  * so that a kick that comes while we look is not lost. False: end the thread.
@@ -197,7 +183,7 @@ static bool vcpu_attend(struct vcpu *vcpu)
 	if (atomic_load(&vcpu->asked) & VCPU_PAUSE)
 		vcpu_park(vcpu);
 	if (atomic_fetch_and(&vcpu->asked, ~(unsigned int)VCPU_NMI) & VCPU_NMI)
-		vcpu_inject_nmi(vcpu);
+		arch_vcpu_nmi(vcpu);
 	return !(atomic_load(&vcpu->asked) & VCPU_STOP);
 }
 

@@ -22,6 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arch/host.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -247,7 +248,8 @@ static void window_cut_locked(struct window *w, uint64_t off, uint64_t end)
 /* Whole pages inside the window. */
 static bool window_is_range(const struct window *w, uint64_t off, uint64_t len)
 {
-	return len && off % PAGE == 0 && len % PAGE == 0 && off < w->len &&
+	return len && off % arch_page_size() == 0 &&
+	       len % arch_page_size() == 0 && off < w->len &&
 	       len <= w->len - off;
 }
 
@@ -285,7 +287,7 @@ static int window_map_locked(struct window *w, const struct window_map *map,
 bool window_fits(const struct window *w, const struct window_map *map)
 {
 	return window_is_range(w, map->off, map->len) &&
-	       map->file_off % PAGE == 0 &&
+	       map->file_off % arch_page_size() == 0 &&
 	       map->file_off <= INT64_MAX - map->len;
 }
 

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "arch/host.h"
 #include "vmm/log.h"
 #include "vmm/pages.h"
 #include "vmm/util.h"
@@ -30,7 +31,7 @@
 /* Bytes of the map that the file has. */
 static uint64_t window_file_part(const struct window_map *m, uint64_t size)
 {
-	uint64_t end = ALIGN_UP(size, PAGE);
+	uint64_t end = ALIGN_UP(size, arch_page_size());
 
 	return MIN(end - MIN(end, m->file_off), m->len);
 }
@@ -175,9 +176,9 @@ static bool window_try_part(struct window *w, uint64_t off, uint64_t len)
 
 	if (window_try(w, off, len, false))
 		return false;
-	for (; off <= end; off += PAGE) {
-		if (off < end && !window_try(w, off, PAGE, false)) {
-			bad += PAGE;
+	for (; off <= end; off += arch_page_size()) {
+		if (off < end && !window_try(w, off, arch_page_size(), false)) {
+			bad += arch_page_size();
 			continue;
 		}
 		if (bad)
@@ -206,9 +207,9 @@ static bool window_try_page(struct window *w, uint64_t off, bool *mapped)
 	struct window_map m;
 
 	*mapped = window_next(w, off, &m) && m.off <= off;
-	off = ALIGN_DOWN(off, PAGE);
-	return *mapped && !window_try(w, off, PAGE, m.writable) &&
-	       window_give_up(w, off, PAGE, changes);
+	off = ALIGN_DOWN(off, arch_page_size());
+	return *mapped && !window_try(w, off, arch_page_size(), m.writable) &&
+	       window_give_up(w, off, arch_page_size(), changes);
 }
 
 /* The part of a file that window_look() looks at next, and the file with a user

@@ -11,8 +11,6 @@
 /* What window_map.c, where files are mapped, and window_mend.c, which puts something in
  * the place of what the guest cannot have, share. */
 
-#define PAGE 4096u
-
 /* A file that is mapped. */
 struct window_file {
 	dev_t dev;

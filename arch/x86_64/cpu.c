@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
-#include "arch/relax.h"
+#include "arch/host.h"
 #include "arch/x86_64/cpuid.h"
 #include "boot/x86/layout.h"
 #include "boot/x86/formats.h"
@@ -217,6 +217,20 @@ bool arch_vcpu_exit(struct vcpu *vcpu)
 	return true;
 }
 
+/* One that the guest has not started would not take it, and not sleep. */
+void arch_vcpu_nmi(struct vcpu *vcpu)
+{
+	struct kvm_mp_state state = { 0 };
+
+	if (ioctl(vcpu->fd, KVM_GET_MP_STATE, &state) ||
+	    state.mp_state == KVM_MP_STATE_UNINITIALIZED ||
+	    state.mp_state == KVM_MP_STATE_INIT_RECEIVED)
+		return;
+	if (ioctl(vcpu->fd, KVM_NMI, 0))
+		log_warn("vcpu%u: NMI: %s", vcpu->config.index,
+			 strerror(errno));
+}
+
 /* ---- reports ---- */
 
 /* Bytes at a guest linear address, as far as KVM can translate it. */
@@ -272,4 +286,9 @@ void arch_vcpu_dump(struct vcpu *vcpu)
 void arch_cpu_relax(void)
 {
 	__builtin_ia32_pause();
+}
+
+uint64_t arch_page_size(void)
+{
+	return 4096;
 }

@@ -7,6 +7,7 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -21,6 +22,31 @@
 
 const char arch_console[] = "ttyS0";
 const bool arch_msi_has_devid = false;
+const bool arch_has_nmi = true;
+
+/* ---- what is asked of a host ---- */
+
+const char arch_kvm_advice[] = "load the module kvm-intel or kvm-amd";
+
+const struct arch_cap arch_caps[] = {
+	{ KVM_CAP_SPLIT_IRQCHIP, "local APIC alone", true,
+	  "no guest can run; Linux 4.5 is needed" },
+	{ 0 },
+};
+
+const struct arch_fact arch_facts[] = {
+	{ "nested paging",
+	  { "/sys/module/kvm_intel/parameters/ept",
+	    "/sys/module/kvm_amd/parameters/npt" },
+	  "page faults of the guest are slow, memory slots cost time" },
+	{ "nested guests",
+	  { "/sys/module/kvm_intel/parameters/nested",
+	    "/sys/module/kvm_amd/parameters/nested" },
+	  "--cpus nested=on shows guests nothing" },
+	{ 0 },
+};
+
+/* ---- where things are ---- */
 
 /* Places in arch_chips. */
 enum x86_chip {
@@ -84,7 +110,18 @@ gpa_t arch_hotplug_base(uint64_t size)
 	return ALIGN_UP(ram[1].gpa + ram[1].len, 2 * GIB);
 }
 
-int arch_vm_init(int vm_fd, struct error *err)
+/* KVM keeps all else. */
+struct arch_vm {
+	int vm_fd;
+};
+
+int arch_vm_type(int kvm_fd unused_param, const struct gmem *gm unused_param,
+		 struct error *err unused_param)
+{
+	return 0;
+}
+
+static int machine_set_addresses(int vm_fd, struct error *err)
 {
 	uint64_t identity = X86_KVM_IDENTITY_MAP;
 
@@ -97,21 +134,53 @@ int arch_vm_init(int vm_fd, struct error *err)
 	return 0;
 }
 
+int arch_vm_create(struct arch_vm **out, int vm_fd, struct error *err)
+{
+	struct arch_vm *vm;
+	int r = machine_set_addresses(vm_fd, err);
+
+	if (r)
+		return r;
+	vm = malloc(sizeof(*vm));
+	if (!vm)
+		return error_set(err, ENOMEM, "out of memory");
+	vm->vm_fd = vm_fd;
+	*out = vm;
+	return 0;
+}
+
+void arch_vm_destroy(struct arch_vm *vm)
+{
+	free(vm);
+}
+
 /*
  * Local APICs in the kernel, I/O APIC in this process: see
  * devices/platform/ioapic.c for why.
  */
-int arch_irqchip_create(int vm_fd, struct error *err)
+int arch_irqchip_create(struct arch_vm *vm, struct error *err)
 {
 	struct kvm_enable_cap cap = {
 		.cap = KVM_CAP_SPLIT_IRQCHIP,
 		.args = { X86_IOAPIC_PINS },
 	};
 
-	if (ioctl(vm_fd, KVM_ENABLE_CAP, &cap))
+	if (ioctl(vm->vm_fd, KVM_ENABLE_CAP, &cap))
 		return error_set(err, errno, "KVM_CAP_SPLIT_IRQCHIP: %s",
 				 strerror(errno));
 	return 0;
+}
+
+/* A local APIC is complete with its vCPU. */
+int arch_irqchip_finish(struct arch_vm *vm unused_param,
+			struct error *err unused_param)
+{
+	return 0;
+}
+
+uint32_t arch_irq_line(uint32_t gsi)
+{
+	return gsi;
 }
 
 /* First byte behind RAM, at or above 4 GiB, on a 1 GiB border. */

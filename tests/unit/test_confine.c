@@ -23,6 +23,7 @@
 
 #include <cmocka.h>
 
+#include "arch/arch.h"
 #include "devices/registry.h"
 #include "vmm/log.h"
 #include "vmm/syscall_rule.h"
@@ -283,7 +284,8 @@ static bool allowed(unsigned int on, const char *name)
 	for (unsigned int i = 0; device_classes[i]; i++)
 		if (listed(device_classes[i]->syscalls, on, name))
 			return true;
-	return listed(syscalls_base, on, name);
+	return listed(syscalls_base, on, name) ||
+	       listed(arch_syscalls, on, name);
 }
 
 /* In no list at all. */
