@@ -199,7 +199,7 @@ need_test_packages() {
 		llvm=$(host_clang_major)
 	fi
 	need_packages tests clang clang-tidy clang-format "libclang-rt-$llvm-dev" \
-		llvm acpica-tools curl iproute2 mandoc mount python3 strace
+		libc6-dev-arm64-cross llvm acpica-tools curl iproute2 mandoc mount python3 strace
 }
 
 # What tests/linux takes of the host that its guests run on.
