@@ -178,7 +178,9 @@ struct device {
 	const struct device_class *class;
 	const struct device_ops *ops;
 	char id[64];
-	unsigned int slot; /* on the PCI bus; 0: not there */
+	/* its place on PCI; both 0: not there */
+	unsigned int bus;
+	unsigned int slot;
 	struct list_node node; /* in one of the board's lists */
 	unsigned int pins; /* who uses it on other threads; main thread */
 	/* board.c's own */

@@ -57,11 +57,9 @@ static void asks_on_mail(struct loop_call *lc)
  * about to be. */
 static bool ask_tell(const struct ask *ask, bool on)
 {
-	const struct board *b = ask->hp->board;
+	const struct board_hotplug *by = &ask->hp->board->hotplug[ask->kind];
 
-	return !b->hotplug_chip ||
-	       b->hotplug_chip->ask(b->hotplug_opaque, ask->kind, ask->index,
-				    on);
+	return !by->ops || by->ops->ask(by->opaque, ask->kind, ask->index, on);
 }
 
 static void ask_on_deadline(struct loop_timer *lt)

@@ -189,11 +189,10 @@ void board_link_news(struct board *board, struct device *dev, bool up)
 
 /* ---- hot-plug ---- */
 
-void board_set_hotplug_chip(struct board *board,
-			    const struct hotplug_chip_ops *ops, void *opaque)
+void board_set_hotplug(struct board *board, enum hotplug_kind kind,
+		       const struct hotplug_chip_ops *ops, void *opaque)
 {
-	board->hotplug_chip = ops;
-	board->hotplug_opaque = opaque;
+	board->hotplug[kind] = (struct board_hotplug){ ops, opaque };
 }
 
 void board_eject_answer(struct board *board, enum hotplug_kind kind,

@@ -95,8 +95,11 @@ struct board {
 
 	/* main thread */
 	enum board_run run; /* its owner's to set */
-	const struct hotplug_chip_ops *hotplug_chip; /* NULL: none */
-	void *hotplug_opaque;
+	/* Who tells the guest what comes and goes; ops NULL: nobody does. */
+	struct board_hotplug {
+		const struct hotplug_chip_ops *ops;
+		void *opaque;
+	} hotplug[HOTPLUG_KINDS];
 	struct list_node devices; /* in order of creation */
 	/* The guest has them no more, but the host has requests of theirs. */
 	struct list_node gone;
@@ -167,9 +170,10 @@ void board_driver_news(struct board *board, struct device *dev,
  * The main loop will tell. Any thread, with the device's lock or without. */
 void board_link_news(struct board *board, struct device *dev, bool up);
 
-/* The machine's hot-plug chip comes (NULL: goes). Main thread. */
-void board_set_hotplug_chip(struct board *board,
-			    const struct hotplug_chip_ops *ops, void *opaque);
+/* A chip that does hot-plug of this kind comes (NULL: goes). A machine may have
+ * one for each kind, one for all, or none. Main thread. */
+void board_set_hotplug(struct board *board, enum hotplug_kind kind,
+		       const struct hotplug_chip_ops *ops, void *opaque);
 
 /* The guest let go of what it was asked for (ejected), or says that it will
  * not. Any thread. */

@@ -184,8 +184,9 @@ struct hotplug {
  * is there; listener and opaque are borrowed as well. */
 void hotplug_init(struct hotplug *hp, struct board *board, struct kvm *kvm,
 		  const struct hotplug_listener *listener, void *opaque);
-/* -ENOTSUP with a message: nothing carries messages to the guest. */
-int hotplug_check_chip(const struct hotplug *hp, struct error *err);
+/* -ENOTSUP with a message: this machine has no hot-plug of that kind. */
+int hotplug_check_kind(const struct hotplug *hp, enum hotplug_kind kind,
+		       struct error *err);
 /* Forget what is under way, and tell of nothing any more. */
 void hotplug_fini(struct hotplug *hp);
 /* After that, when no thread of a device is left. */

@@ -8,14 +8,14 @@
 #include "vmm/gmem.h"
 
 /*
- * What the machine and its hot-plug chip, which carries messages to the guest
+ * What the machine and its hot-plug chips, which carry messages to the guest
  * and back, say to each other.
  */
 
 /* Kinds of things that come and go. The numbers are known to the hot-plug chip
  * and to the guest's byte code. */
 enum hotplug_kind {
-	HOTPLUG_PCI, /* index: slot */
+	HOTPLUG_PCI, /* index: of the place, hotplug_pci_index() */
 	HOTPLUG_CPU, /* index: of the vCPU */
 	HOTPLUG_MEMORY, /* index: of the DIMM */
 	HOTPLUG_KINDS,
@@ -23,7 +23,14 @@ enum hotplug_kind {
 
 #define HOTPLUG_MAX_INDEX 256u
 
-/* What a hot-plug chip does for the machine. Main thread. */
+/* On bus 0 a place is a slot; the other buses have one place each. */
+static inline unsigned int hotplug_pci_index(unsigned int bus,
+					     unsigned int slot)
+{
+	return bus ? 31 + bus : slot;
+}
+
+/* What a chip does for the kinds that it was set for (board_set_hotplug()). Main thread. */
 struct hotplug_chip_ops {
 	/* Tell the guest to look at what came; of memory, where it is. */
 	void (*came)(void *opaque, enum hotplug_kind kind, unsigned int index,

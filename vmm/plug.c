@@ -39,11 +39,26 @@ struct plug_leaver {
 	struct device *dev;
 };
 
-int hotplug_check_chip(const struct hotplug *hp, struct error *err)
+int hotplug_check_kind(const struct hotplug *hp, enum hotplug_kind kind,
+		       struct error *err)
 {
-	if (hp->board->hotplug_chip)
+	static const char *const names[HOTPLUG_KINDS] = {
+		[HOTPLUG_PCI] = "devices",
+		[HOTPLUG_CPU] = "vCPUs",
+		[HOTPLUG_MEMORY] = "memory",
+	};
+
+	if (hp->board->hotplug[kind].ops)
 		return 0;
-	return error_set(err, ENOTSUP, "this machine has no hot-plug");
+	return error_set(
+		err, ENOTSUP,
+		"this machine has no hot-plug of %s; have all of it from the start",
+		names[kind]);
+}
+
+static unsigned int plug_index(const struct device *dev)
+{
+	return hotplug_pci_index(dev->bus, dev->slot);
 }
 
 static struct hotplug_place plug_place(const struct device *dev)
@@ -51,7 +66,8 @@ static struct hotplug_place plug_place(const struct device *dev)
 	struct hotplug_place at;
 
 	snprintf(at.id, sizeof(at.id), "%s", dev->id);
-	snprintf(at.bdf, sizeof(at.bdf), "0000:00:%02x.0", dev->slot & 0x1f);
+	snprintf(at.bdf, sizeof(at.bdf), "0000:%02x:%02x.0", dev->bus & 0xff,
+		 dev->slot & 0x1f);
 	return at;
 }
 
@@ -112,7 +128,7 @@ static void plug_on_reaper(struct loop_timer *lt)
 static void plug_take_away(struct hotplug *hp, struct device *dev, bool forced,
 			   bool tell)
 {
-	const struct board *b = hp->board;
+	const struct board_hotplug *by = &hp->board->hotplug[HOTPLUG_PCI];
 
 	dev->ops->unplug(dev, forced);
 	kvm_hold(hp->kvm);
@@ -120,9 +136,8 @@ static void plug_take_away(struct hotplug *hp, struct device *dev, bool forced,
 	list_remove(&dev->node);
 	list_insert(&hp->board->gone, &dev->node);
 	/* Linux looks for what is missing only when it is to let go. */
-	if (forced && b->run != BOARD_STOPPED)
-		b->hotplug_chip->ask(b->hotplug_opaque, HOTPLUG_PCI, dev->slot,
-				     true);
+	if (forced && hp->board->run != BOARD_STOPPED)
+		by->ops->ask(by->opaque, HOTPLUG_PCI, plug_index(dev), true);
 	if (dev->ops->quiesce)
 		dev->ops->quiesce(dev);
 	dev->gone_ns = tell ? loop_now_ns() + PLUG_GONE_NS : 0;
@@ -187,11 +202,10 @@ static void comer_set_deadline(struct plug_comer *c)
 static void comer_on_deadline(struct loop_timer *lt)
 {
 	struct plug_comer *c = container_of(lt, struct plug_comer, deadline);
-	const struct board *b = c->hp->board;
+	const struct board_hotplug *by = &c->hp->board->hotplug[HOTPLUG_PCI];
 
 	if (loop_now_ns() < c->end_ns &&
-	    b->hotplug_chip->is_unread(b->hotplug_opaque, HOTPLUG_PCI,
-				       c->dev->slot))
+	    by->ops->is_unread(by->opaque, HOTPLUG_PCI, plug_index(c->dev)))
 		comer_set_deadline(c);
 	else
 		comer_end(c, "no driver of the guest took it in time");
@@ -203,6 +217,7 @@ static void comer_on_opened(void *opaque, struct opening *o, int r,
 {
 	struct plug_comer *c = opaque;
 	struct board *b = c->hp->board;
+	const struct board_hotplug *by = &b->hotplug[HOTPLUG_PCI];
 
 	c->opening = NULL;
 	if (!r)
@@ -214,12 +229,10 @@ static void comer_on_opened(void *opaque, struct opening *o, int r,
 	c->at = plug_place(c->dev);
 	c->end_ns = loop_now_ns() + PLUG_DEADLINE_MAX_NS;
 	atomic_store(&c->dev->coming, true);
-	b->hotplug_chip->came(b->hotplug_opaque, HOTPLUG_PCI, c->dev->slot, 0,
-			      0);
+	by->ops->came(by->opaque, HOTPLUG_PCI, plug_index(c->dev), 0, 0);
 	/* Whoever does not listen yet, as it boots or has no driver for the
 	 * chip, finds it when it looks at the bus. */
-	if (b->run == BOARD_RUNNING &&
-	    b->hotplug_chip->is_heard(b->hotplug_opaque))
+	if (b->run == BOARD_RUNNING && by->ops->is_heard(by->opaque))
 		comer_set_deadline(c);
 	else
 		comer_end(c, NULL);
@@ -230,7 +243,7 @@ int hotplug_add(struct hotplug *hp, const struct device_config *dc,
 {
 	struct plug_comer *c;
 	char **id = device_config_id(dc);
-	int r = hotplug_check_chip(hp, err);
+	int r = hotplug_check_kind(hp, HOTPLUG_PCI, err);
 
 	if (r)
 		return r;
@@ -303,7 +316,7 @@ static struct plug_leaver *plug_find_leaver(struct hotplug *hp,
 					    const struct device *dev)
 {
 	list_for_each_entry (struct ask, ask, &hp->asks, node)
-		if (ask->kind == HOTPLUG_PCI && ask->index == dev->slot)
+		if (ask->kind == HOTPLUG_PCI && ask->index == plug_index(dev))
 			return container_of(ask, struct plug_leaver, ask);
 	return NULL;
 }
@@ -320,7 +333,7 @@ static int leaver_create(struct hotplug *hp, struct device *dev,
 	l->ask = (struct ask){
 		.hp = hp,
 		.kind = HOTPLUG_PCI,
-		.index = dev->slot,
+		.index = plug_index(dev),
 		.done = leaver_on_answer,
 	};
 	ask_put(&l->ask);
@@ -332,7 +345,7 @@ int hotplug_remove(struct hotplug *hp, const char *id, bool force,
 {
 	struct device *dev = hotplug_find(hp, id);
 	struct plug_leaver *l;
-	int r = hotplug_check_chip(hp, err);
+	int r = hotplug_check_kind(hp, HOTPLUG_PCI, err);
 
 	if (r)
 		return r;

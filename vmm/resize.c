@@ -138,7 +138,7 @@ static int resizer_request(struct resizer *rz, uint64_t wanted,
 			   struct error *err)
 {
 	struct hotplug *hp = rz->hp;
-	int r = hotplug_check_chip(hp, err);
+	int r = hotplug_check_kind(hp, rz->ops->kind, err);
 
 	if (r)
 		return r;
@@ -192,7 +192,7 @@ static uint64_t cpus_size(const struct hotplug *hp)
 
 static int cpus_grow(struct hotplug *hp, uint64_t wanted, struct error *err)
 {
-	const struct hotplug_chip_ops *chip = hp->board->hotplug_chip;
+	const struct board_hotplug *by = &hp->board->hotplug[HOTPLUG_CPU];
 	unsigned int i, from = hp->board->nr_cpus;
 	int r = 0;
 
@@ -205,7 +205,7 @@ static int cpus_grow(struct hotplug *hp, uint64_t wanted, struct error *err)
 	}
 	hp->board->nr_cpus = (unsigned int)wanted;
 	for (i = from; i < wanted; i++)
-		chip->came(hp->board->hotplug_opaque, HOTPLUG_CPU, i, 0, 0);
+		by->ops->came(by->opaque, HOTPLUG_CPU, i, 0, 0);
 	return 0;
 }
 
@@ -342,7 +342,7 @@ static int memory_fill(struct gmem *gm, uint64_t missing, uint32_t *added,
  * none is. Returns r, or what else went wrong. */
 static int memory_arrive(struct hotplug *hp, int r, struct error *err)
 {
-	const struct hotplug_chip_ops *chip = hp->board->hotplug_chip;
+	const struct board_hotplug *by = &hp->board->hotplug[HOTPLUG_MEMORY];
 	struct gmem *gm = &hp->board->gmem;
 	uint32_t coming = hp->dimms_coming;
 
@@ -358,8 +358,8 @@ static int memory_arrive(struct hotplug *hp, int r, struct error *err)
 		if (r)
 			gmem_unplug(gm, i);
 		else
-			chip->came(hp->board->hotplug_opaque, HOTPLUG_MEMORY, i,
-				   d->gpa, d->len);
+			by->ops->came(by->opaque, HOTPLUG_MEMORY, i, d->gpa,
+				      d->len);
 	}
 	return r;
 }

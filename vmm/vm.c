@@ -94,6 +94,20 @@ static int vm_add_chips(struct vm *vm, struct error *err)
 	return r;
 }
 
+/* What is asked for and can never come is refused before the guest runs. */
+static int vm_check_hotplug(const struct vm *vm, struct error *err)
+{
+	int r = 0;
+
+	if (vm->board.gmem.reserved.len)
+		r = hotplug_check_kind(&vm->hotplug, HOTPLUG_MEMORY, err);
+	if (r)
+		return error_prefix(err, r, "--memory hotplug_size");
+	if (vm->kvm.max_vcpus > vm->board.nr_cpus)
+		r = hotplug_check_kind(&vm->hotplug, HOTPLUG_CPU, err);
+	return r ? error_prefix(err, r, "--cpus max") : 0;
+}
+
 #define VM_FILES 2u /* that are opened before devices: kernel, initramfs */
 
 static int vm_add_devices(struct vm *vm, struct opening *o, struct error *err)
@@ -448,6 +462,8 @@ int vm_boot(struct vm *vm, vm_done_fn done, struct error *err)
 		r = kvm_build(&vm->kvm, vm->board.nr_cpus, err);
 	if (!r)
 		r = vm_add_chips(vm, err);
+	if (!r)
+		r = vm_check_hotplug(vm, err);
 	if (r)
 		return r;
 	vm->busy = VM_OPENING;

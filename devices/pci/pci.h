@@ -68,6 +68,7 @@ struct pci_dev {
 	/* under the root's lock once plugged */
 	uint8_t config[PCI_CONFIG_SIZE]; /* the state: all else follows */
 	struct pci_root *root; /* NULL: off the bus */
+	unsigned int bus; /* place; 0 is the root bus */
 	unsigned int slot;
 	struct pci_bar bars[PCI_STD_NUM_BARS];
 };
@@ -140,6 +141,10 @@ void pci_detach(struct pci_dev *dev, bool forced);
 /* pci_detach(), not forced, if that was not done, and free what pci_add_msix()
  * made; dev may be freed then. Main thread, no vCPU inside an access. */
 void pci_unplug(struct pci_dev *dev);
+
+/* Who it is to an ITS: bus, slot and function (PCIe base section 2.2.4). Once
+ * plugged, any thread. */
+uint32_t pci_requester_id(const struct pci_dev *dev);
 
 /* Configuration space, BARs and MSI-X as at power-on; nothing for one that is
  * off the bus. Main thread, no vCPU runs. */

@@ -115,12 +115,16 @@ uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body,
 	return off;
 }
 
-/* The requester id is bus, device and function (PCIe base section 2.2.4). */
+uint32_t pci_requester_id(const struct pci_dev *dev)
+{
+	return dev->bus << 8 | dev->slot << 3;
+}
+
 static bool pci_msix_send(void *opaque, uint64_t addr, uint32_t data)
 {
 	struct pci_dev *dev = opaque;
 
-	return board_msi(dev->board, dev->slot << 3, addr, data);
+	return board_msi(dev->board, pci_requester_id(dev), addr, data);
 }
 
 int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,

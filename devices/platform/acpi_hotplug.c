@@ -194,17 +194,23 @@ static void ahp_reset(struct device *device)
 	ahp_pulse(ahp);
 }
 
+/* One for all kinds. */
+static void ahp_set(struct chip *chip, const struct hotplug_chip_ops *ops)
+{
+	for (unsigned int kind = 0; kind < HOTPLUG_KINDS; kind++)
+		board_set_hotplug(chip->board, (enum hotplug_kind)kind, ops,
+				  chip);
+}
+
 static void ahp_destroy(struct device *device)
 {
-	struct chip *chip = container_of(device, struct chip, device);
-
-	board_set_hotplug_chip(chip->board, NULL, NULL);
+	ahp_set(container_of(device, struct chip, device), NULL);
 	chip_destroy(device);
 }
 
 static int ahp_init(struct chip *chip, struct error *err unused_param)
 {
-	board_set_hotplug_chip(chip->board, &ahp_guest_ops, chip);
+	ahp_set(chip, &ahp_guest_ops);
 	return 0;
 }
 

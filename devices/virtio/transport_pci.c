@@ -129,7 +129,7 @@ static uint64_t vpci_read_register(struct vpci *vp, unsigned int reg)
 static void vpci_route_locked(void *transport, struct virtio_queue *q)
 {
 	struct vpci *vp = transport;
-	struct board_msi msi = { .devid = vp->pci.slot << 3 };
+	struct board_msi msi = { .devid = pci_requester_id(&vp->pci) };
 	bool on = q->state == VIRTIO_QUEUE_RUNNING &&
 		  msix_message(&vp->pci.msix, atomic_load(&q->vector),
 			       &msi.addr, &msi.data);
@@ -549,6 +549,7 @@ int vpci_attach(struct virtio_dev *dev, uint32_t class_code, struct error *err)
 		free(vp);
 		return r;
 	}
+	dev->device.bus = vp->pci.bus;
 	dev->device.slot = vp->pci.slot;
 	return 0;
 }

@@ -62,7 +62,8 @@ static int plug(void *config, struct plugged *out, struct error *err)
 	if (!dev)
 		return error_set(err, EIO, "%s", said);
 	snprintf(out->id, sizeof(out->id), "%s", dev->id);
-	snprintf(out->bdf, sizeof(out->bdf), "0000:00:%02x.0", dev->slot);
+	snprintf(out->bdf, sizeof(out->bdf), "0000:%02x:%02x.0", dev->bus,
+		 dev->slot);
 	return 0;
 }
 
@@ -200,9 +201,9 @@ static void test_deadline_and_answer(void **state unused_param)
 	status(HOTPLUG_PCI, 1, 1);
 	assert_string_equal(said, "kept one: the guest refuses");
 	nr_said = 0;
-	late = *fv.board.hotplug_chip;
+	late = *fv.board.hotplug[HOTPLUG_PCI].ops;
 	late.ask = answer_late;
-	board_set_hotplug_chip(&fv.board, &late, fv.board.hotplug_opaque);
+	fv.board.hotplug[HOTPLUG_PCI].ops = &late;
 	assert_int_equal(hotplug_remove(&hp, "one", false, 0, &err), 0);
 	usleep(2 * (unsigned int)(hp.ask_ns / 1000));
 	fake_vm_turn(&fv);

@@ -178,7 +178,8 @@ static int setup(void **state unused_param)
 	assert_int_equal(gmem_reserve(&fv.board.gmem, HOT_GPA,
 				      HOT_BLOCKS * GMEM_BLOCK, &err),
 			 0);
-	board_set_hotplug_chip(&fv.board, &chip_ops, NULL);
+	board_set_hotplug(&fv.board, HOTPLUG_CPU, &chip_ops, NULL);
+	board_set_hotplug(&fv.board, HOTPLUG_MEMORY, &chip_ops, NULL);
 	kvm = (struct kvm){ .max_vcpus = 4 };
 	hotplug_init(&hp, &fv.board, &kvm, &listener, NULL);
 	atomic_store(&refuse_pages, false);
@@ -191,9 +192,31 @@ static int setup(void **state unused_param)
 static int teardown(void **state unused_param)
 {
 	hotplug_fini(&hp);
-	board_set_hotplug_chip(&fv.board, NULL, NULL);
 	fake_vm_fini(&fv);
 	return 0;
+}
+
+/* ---- machines that cannot ---- */
+
+static void test_kind_is_not_there(void **state unused_param)
+{
+	struct error err = { "" };
+	uint64_t size = fv.board.gmem.config.size + GMEM_BLOCK;
+
+	board_set_hotplug(&fv.board, HOTPLUG_MEMORY, NULL, NULL);
+	assert_int_equal(hotplug_resize_memory(&hp, size, &err), -ENOTSUP);
+	assert_non_null(strstr(err.msg, "memory"));
+	/* The other kind is. */
+	assert_int_equal(hotplug_resize_vcpus(&hp, 1, &err), 0);
+	fake_vm_turn(&fv);
+	expect_said("vCPUs 1 of 1\n");
+	board_set_hotplug(&fv.board, HOTPLUG_MEMORY, &chip_ops, NULL);
+	board_set_hotplug(&fv.board, HOTPLUG_CPU, NULL, NULL);
+	assert_int_equal(hotplug_resize_vcpus(&hp, 1, &err), -ENOTSUP);
+	assert_non_null(strstr(err.msg, "vCPUs"));
+	want(1);
+	assert_true(fake_vm_turn_until(&fv, has_said, NULL));
+	expect_said("1 of 1\n");
 }
 
 /* ---- order ---- */
@@ -391,10 +414,15 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_replaced),	  CASE(test_not_begun),
-		CASE(test_stop),	  CASE(test_held),
-		CASE(test_populate),	  CASE(test_populate_stop),
-		CASE(test_populate_fini), CASE(test_populate_fails),
+		CASE(test_kind_is_not_there),
+		CASE(test_replaced),
+		CASE(test_not_begun),
+		CASE(test_stop),
+		CASE(test_held),
+		CASE(test_populate),
+		CASE(test_populate_stop),
+		CASE(test_populate_fini),
+		CASE(test_populate_fails),
 	};
 
 	return cmocka_run_group_tests_name("resize", tests, NULL, NULL);
