@@ -7,6 +7,8 @@
  *
  * filters --count: of each kind of thread, how many different calls it may make,
  * and how many of them whatever their arguments are, without shared directories.
+ *
+ * filters --list: what is in the lists, for tests/lint.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -228,12 +230,43 @@ static void filters_print_row(const char *name, unsigned int on unused_param,
 	       name);
 }
 
+/* ---- the lists as they are, for tests ---- */
+
+static void filters_list_rules(const char *name,
+			       const struct syscall_rule *rules)
+{
+	for (; rules && *rules->name; rules++)
+		printf("rule %s %s %u %u %u %u\n", name, rules->name, rules->on,
+		       rules->arg, rules->mask, rules->value);
+}
+
+/* "role NAME ON": a kind of threads; "loops NAME": those of a class; "rule LIST
+ * NAME ON ARG MASK VALUE": as of struct syscall_rule, in order. */
+static int filters_list(void)
+{
+	const struct device_class *class;
+	const struct syscall_role *role;
+
+	for (role = syscall_roles; *role->name; role++)
+		printf("role %s %u\n", role->name, role->on);
+	filters_list_rules("base", syscalls_base);
+	filters_list_rules("arch", arch_syscalls);
+	for (unsigned int i = 0; (class = device_classes[i]); i++) {
+		if (filters_has_loops(class))
+			printf("loops %s\n", class->name);
+		filters_list_rules(class->name, class->syscalls);
+	}
+	return fflush(stdout) ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "--count") == 0) {
 		filters_each(filters_count);
 		return fflush(stdout) ? 1 : 0;
 	}
+	if (argc > 1 && strcmp(argv[1], "--list") == 0)
+		return filters_list();
 	printf("/* Made by tools/filters.c. */\n"
 	       "#include <linux/filter.h>\n"
 	       "#include \"vmm/confine_table.h\"\n");

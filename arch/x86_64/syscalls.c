@@ -16,8 +16,9 @@ const struct syscall_rule arch_syscalls[] = {
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_ENABLE_CAP)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_IDENTITY_MAP_ADDR)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_TSS_ADDR)),
-	/* Where no thread can be had for it, the main thread asks. */
-	MAY("ioctl", ON_MAIN | ON_WORK, IF_ARG(1, KVM_GET_SUPPORTED_CPUID)),
+	MAY("ioctl", ON_WORK, IF_ARG(1, KVM_GET_SUPPORTED_CPUID)),
+	/* Not seen: where no thread can be had for it, the main thread asks. */
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_GET_SUPPORTED_CPUID)),
 	/* An NMI, to a vCPU that the guest has started. */
 	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_GET_MP_STATE)),
 	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_NMI)),

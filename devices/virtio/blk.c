@@ -261,30 +261,34 @@ static const struct syscall_rule blk_syscalls[] = {
 	MAY("clock_nanosleep", ON_POOL),
 	MAY("close", ON_IO | ON_POOL),
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
-	MAY("fcntl", ON_POOL, IF_ARG(1, F_OFD_SETLK)),
+	/* Where no thread can be had, the main thread closes it. */
+	MAY("fcntl", ON_MAIN | ON_POOL, IF_ARG(1, F_OFD_SETLK)),
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_GETFL)),
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_SETFL)),
 	MAY("fstatfs", ON_POOL),
 	MAY("ftruncate", ON_POOL),
+	MAY("newfstatat", ON_POOL),
+	MAY("readlink", ON_POOL),
+	MAY("statx", ON_POOL),
+	/* Not seen: block devices. */
+	MAY("ioctl", ON_POOL, IF_ARG(1, BLKDISCARD)),
 	MAY("ioctl", ON_POOL, IF_ARG(1, BLKGETSIZE64)),
 	MAY("ioctl", ON_POOL, IF_ARG(1, BLKPBSZGET)),
 	MAY("ioctl", ON_POOL, IF_ARG(1, BLKROGET)),
 	MAY("ioctl", ON_POOL, IF_ARG(1, BLKSSZGET)),
-	MAY("newfstatat", ON_POOL),
-	MAY("readlink", ON_POOL),
-	MAY("statx", ON_POOL),
 	/* Requests that may wait, and such as are made at once. */
 	MAY("fallocate", ON_POOL),
 	MAY("fdatasync", ON_POOL),
-	MAY("ioctl", ON_POOL, IF_ARG(1, BLKDISCARD)),
 	MAY("pread64", ON_POOL),
 	MAY("preadv", ON_POOL),
 	MAY("eventfd2", ON_IO),
 	MAY("getrusage", ON_IO),
 	MAY("preadv2", ON_IO),
-	MAY("pwrite64", ON_IO | ON_POOL),
 	MAY("pwritev", ON_IO | ON_POOL),
 	MAY("write", ON_IO | ON_POOL),
+	/* Not seen: zeroes on file systems that have no other way to write
+	 * them, and parts of blocks where O_DIRECT takes whole ones. */
+	MAY("pwrite64", ON_IO | ON_POOL),
 	/* Engines. */
 	MAY("io_destroy", ON_IO),
 	MAY("io_getevents", ON_IO),
@@ -295,6 +299,7 @@ static const struct syscall_rule blk_syscalls[] = {
 	    IF_ARG(1, IORING_REGISTER_FILES_UPDATE)),
 	MAY("io_uring_register", ON_IO, IF_ARG(1, IORING_REGISTER_BUFFERS)),
 	MAY("io_uring_register", ON_IO, IF_ARG(1, IORING_UNREGISTER_BUFFERS)),
+	/* Not seen: memory that is plugged and is all there from the start. */
 	MAY("io_uring_register", ON_IO,
 	    IF_ARG(1, IORING_REGISTER_BUFFERS_UPDATE)),
 	/* An I/O thread that begins makes a ring, and restricts it. */

@@ -478,7 +478,8 @@ static int net_create(struct board *board, const void *config, void *opened,
 #define NET_HOST (ON_MAIN | ON_IO | ON_POOL | ON_NETNS)
 
 static const struct syscall_rule net_syscalls[] = {
-	/* Opening a TAP, perhaps in another network namespace. */
+	/* Not seen: opening a TAP in another network namespace, and all that its
+	 * options can give it. */
 	MAY("bind", ON_POOL | ON_NETNS),
 	MAY("clock_nanosleep", ON_POOL | ON_NETNS),
 	MAY("fcntl", ON_POOL | ON_NETNS, IF_ARG(1, F_DUPFD_CLOEXEC)),
@@ -506,12 +507,13 @@ static const struct syscall_rule net_syscalls[] = {
 	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNSETIFF)),
 	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNSETVNETHDRSZ)),
 	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNSETVNETLE)),
-	/* What the driver or a client wants of it. */
+	/* Not seen: on each of these threads. What the driver wants of it is
+	 * done on its loop, what a client does on the main thread, and what
+	 * comes with opening and closing by the pool; vhost-net as well. */
 	MAY("ioctl", NET_HOST, IF_ARG(1, TUNATTACHFILTER)),
 	MAY("ioctl", NET_HOST, IF_ARG(1, TUNDETACHFILTER)),
 	MAY("ioctl", NET_HOST, IF_ARG(1, TUNSETOFFLOAD)),
 	MAY("ioctl", NET_HOST, IF_ARG(1, TUNSETQUEUE)),
-	/* vhost-net. */
 	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_GET_FEATURES)),
 	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_GET_VRING_BASE)),
 	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_NET_SET_BACKEND)),
@@ -523,12 +525,13 @@ static const struct syscall_rule net_syscalls[] = {
 	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_SET_VRING_CALL)),
 	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_SET_VRING_KICK)),
 	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_SET_VRING_NUM)),
-	MAY("close", NET_HOST),
 	MAY("fcntl", NET_HOST, IF_ARG(1, F_SETFL)),
-	MAY("getrandom", ON_MAIN),
 	MAY("read", NET_HOST),
-	MAY("readv", ON_IO),
 	MAY("write", NET_HOST),
+	/* Frames, and addresses that are made up. */
+	MAY("close", NET_HOST),
+	MAY("getrandom", ON_MAIN),
+	MAY("readv", ON_IO),
 	MAY("writev", ON_IO),
 	/* Its link, as the host tells. */
 	MAY("recvfrom", ON_MAIN | ON_POOL | ON_NETNS),
