@@ -410,7 +410,9 @@ class Machine:
                 elif words[0] in ("Private_Dirty:", "Swap:") and not foreign:
                     own += int(words[1]) << 10
         return {"fds": len(os.listdir(f"/proc/{pid}/fd")),
-                "threads": len([t for t in self.threads() if not t.startswith("pool")]),
+                # The pool's, and the kernel's of io_uring, come and go.
+                "threads": len([t for t in self.threads()
+                                if not t.startswith(("pool", "iou-wrk"))]),
                 "memory": own,
                 "log": len(self.errors().splitlines()),
                 "events": os.path.getsize(self.events)}
