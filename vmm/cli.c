@@ -227,20 +227,20 @@ static const struct cli_entry cli_table[] = {
 	{ PROCESS_PARAM("allow"), .opt.repeats = true, .apply = cli_apply_allow,
 	  .opt.more =
 		  "It is for what is opened by its path after the start: disk "
-		  "images, shared directories, sockets. The path has to begin "
-		  "with DIR as it is written here, and no symbolic link on the "
-		  "way may lead out, nor be absolute. What comes as an open "
-		  "descriptor is not asked about, nor are TAPs, vhost, network "
-		  "namespaces and the socket of fs." },
+		  "images, shared directories, sockets, network namespaces. "
+		  "The path has to begin with DIR as it is written here, and "
+		  "no symbolic link on the way may lead out, nor be absolute. "
+		  "What comes as an open descriptor is not asked about, nor is "
+		  "the name of a TAP, which is no path: it has to belong to the "
+		  "user." },
 	{ FLAG("no-opener", '\0', RUN_VM,
-	       "open nothing by its path but what this command line names"),
+	       "open nothing by its name but what this command line names"),
 	  .apply = cli_apply_no_opener,
 	  .opt.more =
 		  "After that the process has nobody who could: a path of a "
-		  "client is an error, and files and sockets come as "
-		  "descriptors. Connections that the guest starts by vsock are "
-		  "refused. TAPs, vhost, network namespaces and the socket of fs "
-		  "are opened by their names even so." },
+		  "client is an error, as are a TAP's name and vhost=on, and "
+		  "files, sockets and TAPs come as descriptors. Connections "
+		  "that the guest starts by vsock are refused." },
 	{ FLAG("verbose", 'v', RUN_VM,
 	       "log more: -v information, -vv debugging, -vvv every access of "
 	       "the guest to a device") },

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "vmm/opener_allow.h"
 #include "vmm/opener_serve.h"
 #include "vmm/pages.h"
 #include "vmm/util.h"
@@ -42,26 +43,27 @@ static _Thread_local int opener_session = -1;
 
 union opener_control {
 	struct cmsghdr head;
-	char space[CMSG_SPACE(sizeof(int))];
+	char space[CMSG_SPACE(OPENER_QUEUES_MAX * sizeof(int))];
 };
 
-/* len bytes, and fd unless that is -1. Bytes, or -errno. */
-static ssize_t opener_send(int socket, const void *data, size_t len, int fd)
+/* len bytes, and nr descriptors. Bytes, or -errno. */
+static ssize_t opener_send(int socket, const void *data, size_t len,
+			   const int *fds, unsigned int nr)
 {
 	union opener_control control = { .space = "" };
 	struct iovec iov = { (void *)(uintptr_t)data, len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	ssize_t n;
 
-	if (fd >= 0) {
+	if (nr) {
 		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
+		msg.msg_controllen = CMSG_SPACE(nr * sizeof(*fds));
 		control.head = (struct cmsghdr){
-			.cmsg_len = CMSG_LEN(sizeof(fd)),
+			.cmsg_len = CMSG_LEN(nr * sizeof(*fds)),
 			.cmsg_level = SOL_SOCKET,
 			.cmsg_type = SCM_RIGHTS,
 		};
-		memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+		memcpy(CMSG_DATA(&control.head), fds, nr * sizeof(*fds));
 	}
 	do
 		n = sendmsg(socket, &msg, MSG_NOSIGNAL);
@@ -69,9 +71,10 @@ static ssize_t opener_send(int socket, const void *data, size_t len, int fd)
 	return n < 0 ? -errno : n;
 }
 
-/* The next message; *fd: what came along, the caller's, or -1. What came beyond
- * one is closed by the kernel. Bytes, 0 at the end, or -errno. */
-static ssize_t opener_receive(int socket, void *data, size_t len, int *fd)
+/* The next message; *nr: room in fds, and how many came along, the caller's. What
+ * came beyond these is closed by the kernel. Bytes, 0 at the end, or -errno. */
+static ssize_t opener_receive(int socket, void *data, size_t len, int *fds,
+			      unsigned int *nr)
 {
 	union opener_control control = { .space = "" };
 	struct iovec iov = { data, len };
@@ -79,21 +82,34 @@ static ssize_t opener_receive(int socket, void *data, size_t len, int *fd)
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		.msg_controllen = sizeof(control),
+		.msg_controllen = CMSG_LEN(*nr * sizeof(*fds)),
 	};
 	struct cmsghdr *c;
 	ssize_t n;
 
-	*fd = -1;
+	*nr = 0;
 	do
 		n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
 	c = CMSG_FIRSTHDR(&msg);
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(*fd)))
-		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+		*nr = (unsigned int)((c->cmsg_len - CMSG_LEN(0)) /
+				     sizeof(*fds));
+	if (*nr)
+		memcpy(fds, CMSG_DATA(c), *nr * sizeof(*fds));
+	return n;
+}
+
+/* With one descriptor, or none. */
+static ssize_t opener_receive_one(int socket, void *data, size_t len, int *fd)
+{
+	unsigned int nr = 1;
+	ssize_t n = opener_receive(socket, data, len, fd, &nr);
+
+	if (!nr)
+		*fd = -1;
 	return n;
 }
 
@@ -122,6 +138,12 @@ static void opener_set_signals(void)
 	sigaction(SIGUSR2, &wakes, NULL);
 }
 
+static void opener_close_all(int *fds, unsigned int nr)
+{
+	while (nr)
+		close_fd(&fds[--nr]);
+}
+
 /* A child: until the session is closed. */
 __attribute__((noreturn)) static void opener_run_session(int session)
 {
@@ -132,16 +154,17 @@ __attribute__((noreturn)) static void opener_run_session(int session)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	opener_keep_only(session);
 	while (getppid() == parent &&
-	       (n = opener_receive(session, &call.request, sizeof(call.request),
-				   &call.given)) > 0) {
+	       (n = opener_receive_one(session, &call.request,
+				       sizeof(call.request), &call.given)) >
+		       0) {
 		opener_serve(&call, (size_t)n);
-		/* It removes files when the monitor was killed. */
+		/* A TAP's last descriptor may be the monitor's to close. */
 		if (call.request.kind == OPENER_LISTENER && !call.reply.result)
 			prctl(PR_SET_PDEATHSIG, 0);
-		n = opener_send(session, &call.reply, sizeof(call.reply),
-				call.fd);
 		close_fd(&call.given);
-		close_fd(&call.fd);
+		n = opener_send(session, &call.reply, sizeof(call.reply),
+				call.fds, call.reply.nr);
+		opener_close_all(call.fds, call.reply.nr);
 		if (n < 0)
 			break;
 	}
@@ -167,7 +190,7 @@ static bool opener_turn(int socket, unsigned int *nr_sessions, pid_t monitor)
 		--*nr_sessions;
 	if (n <= 0)
 		return true;
-	if (opener_receive(socket, &byte, sizeof(byte), &session) <= 0)
+	if (opener_receive_one(socket, &byte, sizeof(byte), &session) <= 0)
 		return false;
 	if (session >= 0) {
 		pid_t child = fork();
@@ -275,7 +298,7 @@ static int opener_begin(void)
 		return opener_refusal();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
-	n = opener_send(opener.socket, "", 1, pair[1]);
+	n = opener_send(opener.socket, "", 1, &pair[1], 1);
 	close(pair[1]);
 	if (n > 0)
 		return pair[0];
@@ -292,21 +315,22 @@ void opener_leave(void)
 static int opener_ask(int session, struct opener_call *call)
 {
 	size_t len = offsetof(struct opener_request, body) + call->request.len;
-	ssize_t n = opener_send(session, &call->request, len, call->given);
+	ssize_t n = opener_send(session, &call->request, len, &call->given,
+				call->given >= 0);
+	unsigned int nr = ARRAY_SIZE(call->fds);
 
-	call->fd = -1;
-	if (n > 0)
-		n = opener_receive(session, &call->reply, sizeof(call->reply),
-				   &call->fd);
-	if (n != sizeof(call->reply))
+	if (n <= 0)
 		return opener_refusal();
+	n = opener_receive(session, &call->reply, sizeof(call->reply),
+			   call->fds, &nr);
+	if (n == sizeof(call->reply) && nr == call->reply.nr)
+		return 0;
+	opener_close_all(call->fds, nr);
 	/* A reply without what it is about: the monitor has no room for it. */
-	if (!call->reply.result && call->fd < 0)
-		call->reply.result = -EMFILE;
-	return 0;
+	return n == sizeof(call->reply) ? -EMFILE : opener_refusal();
 }
 
-/* In this thread's session, which may be new. */
+/* In this thread's session, which may be new. What the answer says. */
 static int opener_ask_here(struct opener_call *call)
 {
 	int r;
@@ -314,7 +338,7 @@ static int opener_ask_here(struct opener_call *call)
 	if (!opener.configured) {
 		opener_serve(call, offsetof(struct opener_request, body) +
 					   call->request.len);
-		return 0;
+		return call->reply.result;
 	}
 	if (opener_session < 0) {
 		r = opener_begin();
@@ -325,7 +349,7 @@ static int opener_ask_here(struct opener_call *call)
 	r = opener_ask(opener_session, call);
 	if (r)
 		opener_leave();
-	return r;
+	return r ? r : call->reply.result;
 }
 
 static int opener_ask_for(struct opener_call *call, enum opener_kind kind,
@@ -339,9 +363,7 @@ static int opener_ask_for(struct opener_call *call, enum opener_kind kind,
 	r = opener_ask_here(call);
 	if (found)
 		*found = call->reply.found;
-	if (!r)
-		r = call->reply.result;
-	return r ? r : call->fd;
+	return r ? r : call->fds[0];
 }
 
 /* What a shell calls a descriptor that it hands over; -1: path is no such name.
@@ -398,6 +420,65 @@ int opener_open_pty(void)
 	return opener_ask_short(OPENER_PTY, -1, 0, NULL);
 }
 
+/* ---- networks ---- */
+
+int opener_tap(const char *name, const char *netns, unsigned int nr_queues,
+	       int *fds, struct opener_found_tap *found, struct error *err)
+{
+	const struct opener_tap ask = { .nr_queues = nr_queues };
+	struct opener_call call;
+	int n, r = -ENAMETOOLONG;
+
+	name = name ? name : "";
+	netns = netns ? netns : "";
+	memcpy(call.request.body, &ask, sizeof(ask));
+	n = snprintf(call.request.body + sizeof(ask),
+		     sizeof(call.request.body) - sizeof(ask), "%s%c%s", name,
+		     '\0', netns);
+	call.request.len = (uint32_t)(sizeof(ask) + (size_t)n + 1);
+	call.request.kind = OPENER_TAP;
+	call.request.flags = 0;
+	call.given = opener_own_fd(netns);
+	memset(&call.reply, 0, sizeof(call.reply));
+	if (call.request.len <= sizeof(call.request.body))
+		r = opener_ask_here(&call);
+	if (r && !*call.reply.err.msg)
+		error_set(&call.reply.err, r, "tap=%s: %s",
+			  error_value(name).text, error_text(-r));
+	if (r)
+		return error_set(err, r, "%s", call.reply.err.msg);
+	memcpy(fds, call.fds, nr_queues * sizeof(*fds));
+	*found = call.reply.tap;
+	return 0;
+}
+
+int opener_interface(int tap, const struct opener_interface *ask, int *link,
+		     struct opener_found_interface *found, struct error *err)
+{
+	struct opener_call call;
+	int r;
+
+	memcpy(call.request.body, ask, sizeof(*ask));
+	call.request.len = sizeof(*ask);
+	call.request.kind = OPENER_INTERFACE;
+	call.request.flags = 0;
+	call.given = tap;
+	memset(&call.reply, 0, sizeof(call.reply));
+	r = opener_ask_here(&call);
+	if (r)
+		return error_set(err, r, "fd: %s",
+				 *call.reply.err.msg ? call.reply.err.msg
+						     : error_text(-r));
+	*link = call.reply.nr ? call.fds[0] : -1;
+	*found = call.reply.interface;
+	return 0;
+}
+
+int opener_vhost(void)
+{
+	return opener_ask_short(OPENER_VHOST, -1, 0, NULL);
+}
+
 /* ---- listeners ---- */
 
 bool opener_is_used(void)
@@ -422,7 +503,7 @@ static int opener_start_listener(struct opener_call *call, int *session)
 		return r;
 	}
 	*session = made;
-	return call->fd;
+	return call->fds[0];
 }
 
 int opener_listen(const char *path, int *session, struct error *err)
@@ -462,7 +543,7 @@ int opener_connect(int session, uint32_t port)
 	r = opener_ask(session, &call);
 	if (!r)
 		r = call.reply.result;
-	return r ? r : call.fd;
+	return r ? r : call.fds[0];
 }
 
 void opener_unlisten(int session)

@@ -18,7 +18,8 @@
  *
  * The monitor may be in a guest's hands: what can be asked for is bounded, as
  * enum opener_kind says, and by directories where opener_start() gets some.
- * Nothing is opened in /proc or /sys, and no device file but block devices.
+ * Nothing is opened in /proc or /sys but network namespaces, which are entered and
+ * not handed out, and no device file but block devices, TAPs and vhost-net.
  */
 
 enum opener_mode {
@@ -69,6 +70,28 @@ int opener_open_again(int fd, unsigned int flags, struct opener_found *found);
 int opener_open_pty(void);
 /* The calling thread will not ask soon: its session ends. */
 void opener_leave(void);
+
+/* ---- networks ---- */
+
+/*
+ * Open nr_queues of the TAP of that name, which is made and goes with its
+ * descriptors when it is not there; NULL: the kernel names one. netns: a file of
+ * its network namespace, or /dev/fd/N; NULL: the opener's. fds: the caller's. The
+ * thread's session is in that namespace then. -errno with a message that starts
+ * with the parameter. Any thread.
+ */
+int opener_tap(const char *name, const char *netns, unsigned int nr_queues,
+	       int *fds, struct opener_found_tap *found, struct error *err);
+/*
+ * Set up the interface of a TAP, of which tap is a queue: one that opener_tap()
+ * has opened in this session, or any, which stays up or down, and whose
+ * namespace the session goes to where it may. *link: a socket that hears of it, the
+ * caller's; -1: none. As above.
+ */
+int opener_interface(int tap, const struct opener_interface *ask, int *link,
+		     struct opener_found_interface *found, struct error *err);
+/* /dev/vhost-net, as opener_open(). */
+int opener_vhost(void);
 
 /* ---- sockets ---- */
 

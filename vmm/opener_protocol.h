@@ -4,6 +4,7 @@
 #define VMM_OPENER_PROTOCOL_H
 
 #include <limits.h>
+#include <net/if.h>
 #include <stdint.h>
 
 #include "vmm/error.h"
@@ -24,7 +25,19 @@ enum opener_kind {
 	OPENER_LISTENER,
 	/* A connection to "path_PORT" of the session's listener. */
 	OPENER_CONNECT,
+	/* One to the socket at a path, where somebody answers OPENER_HELLO with
+	 * the same; nothing of that answer is taken. */
+	OPENER_HANDOVER,
+	/* All queues of a TAP that the user may have, made when it is not there,
+	 * perhaps in another network namespace, in which the session then is. */
+	OPENER_TAP,
+	/* What the interface is to have of which a queue came along; and a socket
+	 * that hears of its link. */
+	OPENER_INTERFACE,
+	OPENER_VHOST, /* /dev/vhost-net */
 };
+
+#define OPENER_HELLO "vmm-fs1" /* devices/backend/fs_handover.h */
 
 /* How; what is not here cannot be asked for. */
 enum opener_flag {
@@ -44,22 +57,50 @@ struct opener_found {
 	uint64_t discard_granularity;
 };
 
+/* Of a TAP; behind it two strings with their NULs: its name, or "" of one that the
+ * kernel names; and a file of its namespace, or "" for that which came along, or
+ * the opener's. */
+struct opener_tap {
+	uint32_t nr_queues; /* 1..OPENER_QUEUES_MAX */
+};
+
+/* Of an interface; 0 or none: as it is. */
+struct opener_interface {
+	uint32_t mtu;
+	/* Only of one that the session has made; in network byte order. */
+	uint32_t ip, mask;
+	uint16_t has_mac;
+	uint8_t mac[6];
+};
+
 #define OPENER_BODY_MAX PATH_MAX
 #define OPENER_ALLOW_MAX 64u /* directories that are opened from */
+#define OPENER_QUEUES_MAX 126u /* of a TAP */
 
 /* As it travels, body for no longer than it says. */
 struct opener_request {
 	uint32_t kind;
 	uint32_t flags;
 	uint32_t len; /* of body */
-	char body[OPENER_BODY_MAX]; /* a path and its NUL; or a port */
+	char body
+		[OPENER_BODY_MAX]; /* a path and its NUL; a port; or as above */
 };
 
 struct opener_reply {
 	int32_t result; /* 0 or -errno */
-	uint32_t unused;
-	struct opener_found found;
-	struct error err; /* of a listener */
+	uint32_t nr; /* of descriptors that come along */
+	union {
+		struct opener_found found;
+		struct opener_found_tap {
+			char name[IFNAMSIZ];
+			uint32_t made; /* it was not there */
+		} tap;
+		struct opener_found_interface {
+			int32_t index; /* 0: not in a namespace that can be had */
+			uint32_t mtu; /* 0: unknown */
+		} interface;
+	};
+	struct error err; /* of a listener, a TAP or an interface; or "" */
 };
 
 /* One request, with what came along. */
@@ -67,7 +108,7 @@ struct opener_call {
 	struct opener_request request;
 	struct opener_reply reply;
 	int given; /* -1: none */
-	int fd; /* opened; -1: none */
+	int fds[OPENER_QUEUES_MAX]; /* opened, as many as the reply says */
 };
 
 #endif

@@ -11,17 +11,21 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "vmm/listener.h"
+#include "vmm/opener_allow.h"
+#include "vmm/opener_serve_net.h"
 #include "vmm/util.h"
 
 /* <linux/magic.h> of older headers lacks some. */
@@ -29,14 +33,8 @@
 #define FS_FUSECTL 0x65735543
 #define FS_MQUEUE 0x19800202
 
-/* Written before there are other threads. */
-static struct {
-	struct allowed {
-		char *path; /* absolute and tidy; "" is the root */
-		int fd;
-	} dirs[OPENER_ALLOW_MAX];
-	unsigned int nr;
-} allowed;
+/* Who is connected to has so long to take us, and as long to answer. */
+#define SERVE_WAIT_S 1
 
 /* Of a session: whom it listens for. */
 static struct {
@@ -45,122 +43,10 @@ static struct {
 	bool connects;
 } serving = { .listener = { .fd = -1, .lock_fd = -1 } };
 
-/* ---- beneath what ---- */
-
-/* Take out "." and what slashes are too many. */
-static void allow_tidy(char *path)
-{
-	char *to = path;
-
-	while (*path) {
-		size_t len;
-
-		path += strspn(path, "/");
-		len = strcspn(path, "/");
-		if (len && !(len == 1 && *path == '.')) {
-			*to++ = '/';
-			memmove(to, path, len);
-			to += len;
-		}
-		path += len;
-	}
-	*to = '\0';
-}
-
-/* path from the root on, to be freed; NULL: no memory, or no such place. */
-static char *allow_absolute(const char *path)
-{
-	char *cwd = *path == '/' ? strdup("") : getcwd(NULL, 0), *out = NULL;
-
-	if (cwd && asprintf(&out, "%s/%s", cwd, path) < 0)
-		out = NULL;
-	free(cwd);
-	if (out)
-		allow_tidy(out);
-	return out;
-}
-
-int opener_allow(const char *const *dirs, unsigned int nr, struct error *err)
-{
-	while (allowed.nr) {
-		struct allowed *a = &allowed.dirs[--allowed.nr];
-
-		close_fd(&a->fd);
-		free(a->path);
-	}
-	for (unsigned int i = 0; i < nr; i++) {
-		struct allowed *a = &allowed.dirs[i];
-
-		a->path = allow_absolute(dirs[i]);
-		a->fd = a->path ? open(dirs[i],
-				       O_PATH | O_DIRECTORY | O_CLOEXEC)
-				: -1;
-		if (a->fd < 0)
-			return error_set(
-				err, errno,
-				"--allow %s: %s; give a directory of the host",
-				error_value(dirs[i]).text, error_text(errno));
-		allowed.nr++;
-	}
-	return 0;
-}
-
-/* What is left of path below an allowed directory; NULL: it is not below. */
-static const char *allow_rest(const struct allowed *a, const char *path)
-{
-	size_t len = strlen(a->path);
-
-	if (strncmp(path, a->path, len) != 0 || (path[len] && path[len] != '/'))
-		return NULL;
-	return path[len] ? path + len + 1 : ".";
-}
-
-/* openat2(2) of path, so that no magic link of /proc and, where that is asked
- * for, no way out of a directory is taken. A descriptor, or -errno. */
+/* No magic link of /proc is taken. A descriptor, or -errno. */
 static int serve_openat(const char *path, uint64_t flags, uint64_t mode)
 {
-	struct open_how how = { .flags = flags | O_CLOEXEC,
-				.mode = mode,
-				.resolve = RESOLVE_NO_MAGICLINKS };
-	const char *rest = path;
-	char *whole = NULL;
-	int dir = AT_FDCWD, fd;
-
-	if (allowed.nr) {
-		whole = allow_absolute(path);
-		rest = NULL;
-		how.resolve |= RESOLVE_BENEATH;
-	}
-	for (unsigned int i = 0; whole && !rest && i < allowed.nr; i++) {
-		rest = allow_rest(&allowed.dirs[i], whole);
-		dir = allowed.dirs[i].fd;
-	}
-	fd = rest ? (int)syscall(SYS_openat2, dir, rest, &how, sizeof(how))
-		  : -1;
-	if (fd < 0)
-		fd = rest ? -errno : -EXDEV;
-	free(whole);
-	return fd;
-}
-
-void opener_keep_only(int fd)
-{
-	unsigned int from = STDERR_FILENO + 1, next;
-
-	for (;;) {
-		next = (unsigned int)fd >= from ? (unsigned int)fd : UINT32_MAX;
-		for (unsigned int i = 0; i < allowed.nr; i++) {
-			unsigned int dir = (unsigned int)allowed.dirs[i].fd;
-
-			if (dir >= from && dir < next)
-				next = dir;
-		}
-		if (next > from)
-			close_range(from, next - 1, 0);
-		if (next == UINT32_MAX)
-			return;
-		from = next + 1;
-	}
+	return opener_openat(path, flags, mode, RESOLVE_NO_MAGICLINKS);
 }
 
 /* ---- what is there ---- */
@@ -199,6 +85,8 @@ static bool serve_is_kind(uint32_t kind, mode_t mode)
 		return S_ISDIR(mode);
 	case OPENER_OUTPUT:
 		return S_ISREG(mode) || S_ISFIFO(mode);
+	case OPENER_HANDOVER:
+		return S_ISSOCK(mode);
 	}
 	return false;
 }
@@ -336,7 +224,7 @@ static int serve_go_there(char **path)
 	char *slash = strrchr(*path, '/');
 	cleanup_fd int dir = -1;
 
-	if (!allowed.nr)
+	if (!opener_is_bounded())
 		return 0;
 	if (slash)
 		*slash = '\0';
@@ -348,25 +236,6 @@ static int serve_go_there(char **path)
 		return dir;
 	*path = slash ? slash + 1 : *path;
 	return fchdir(dir) ? -errno : 0;
-}
-
-static int serve_listener(struct opener_call *call)
-{
-	char *name = call->request.body;
-	int r;
-
-	if (serving.name)
-		return -EALREADY;
-	r = serve_go_there(&name);
-	if (r)
-		return error_set(&call->reply.err, r, "%s", error_text(-r));
-	r = listener_open(&serving.listener, name, &call->reply.err);
-	if (r)
-		return r;
-	serving.name = strdup(name);
-	serving.connects = serving.name &&
-			   !(call->request.flags & OPENER_QUIET);
-	return take_fd(&serving.listener.fd);
 }
 
 /* Who has a socket that listens may be called what it is called. */
@@ -392,18 +261,42 @@ static int serve_inherited(struct opener_call *call)
 	return r ? r : fcntl(call->given, F_DUPFD_CLOEXEC, 0);
 }
 
-static int serve_connect(const struct opener_call *call)
+static int serve_listener(struct opener_call *call)
+{
+	char *name = call->request.body;
+	int r;
+
+	if (!call->request.len)
+		return serve_inherited(call);
+	if (serving.name)
+		return -EALREADY;
+	r = serve_go_there(&name);
+	if (r)
+		return error_set(&call->reply.err, r, "%s", error_text(-r));
+	r = listener_open(&serving.listener, name, &call->reply.err);
+	if (r)
+		return r;
+	serving.name = strdup(name);
+	serving.connects = serving.name &&
+			   !(call->request.flags & OPENER_QUIET);
+	return take_fd(&serving.listener.fd);
+}
+
+static int serve_connect(struct opener_call *call)
 {
 	uint32_t port;
 
+	if (call->request.len != sizeof(port))
+		return -EBADMSG;
 	if (!serving.connects)
 		return -EADDRNOTAVAIL;
 	memcpy(&port, call->request.body, sizeof(port));
-	return listener_connect(serving.name, port, allowed.nr > 0);
+	return listener_connect(serving.name, port, opener_is_bounded());
 }
 
 void opener_serve_end(void)
 {
+	opener_serve_net_end();
 	if (!serving.name)
 		return;
 	listener_remove(&serving.listener);
@@ -411,85 +304,125 @@ void opener_serve_end(void)
 	serving.name = NULL;
 }
 
-/* ---- requests ---- */
-
-/* What each kind may be asked for with. */
-static bool serve_may(uint32_t kind, uint32_t flags)
+/* Who answers with what it hears waits for us; others hear nothing more, and the
+ * monitor nothing of them. The answer stays where it is. */
+static int serve_hear_hello(int fd)
 {
-	const uint32_t rw = OPENER_READ | OPENER_WRITE;
-	const uint32_t may[] = {
-		[OPENER_FILE] = OPENER_READ,
-		[OPENER_IMAGE] = rw | OPENER_DIRECT,
-		[OPENER_AGAIN] = rw | OPENER_DIRECT,
-		[OPENER_DIRECTORY] = OPENER_READ,
-		[OPENER_OUTPUT] = rw | OPENER_TRUNCATE,
-		[OPENER_PTY] = 0,
-		[OPENER_LISTENER] = OPENER_QUIET,
-		[OPENER_CONNECT] = 0,
-	};
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	char answer[sizeof(OPENER_HELLO)];
+	ssize_t n;
 
-	return kind < ARRAY_SIZE(may) && !(flags & ~may[kind]);
-}
-
-/* Nothing of it was looked at before. */
-static int serve_check(const struct opener_request *req, size_t len)
-{
-	const size_t head = offsetof(struct opener_request, body);
-
-	if (len < head || req->len > sizeof(req->body) ||
-	    len != head + req->len || !serve_may(req->kind, req->flags))
-		return -EBADMSG;
-	if (req->kind == OPENER_CONNECT)
-		return req->len == sizeof(uint32_t) ? 0 : -EBADMSG;
-	/* What came along instead of a path is looked at later. */
-	if (!req->len &&
-	    (req->kind == OPENER_PTY || req->kind == OPENER_AGAIN ||
-	     req->kind == OPENER_LISTENER))
-		return 0;
-	/* One NUL, at its end. */
-	return req->len && req->kind != OPENER_AGAIN &&
-			       req->kind != OPENER_PTY &&
-			       memchr(req->body, '\0', req->len) ==
-				       req->body + req->len - 1
+	if (poll(&pfd, 1, SERVE_WAIT_S * 1000) != 1)
+		return -ETIMEDOUT;
+	n = recv(fd, answer, sizeof(answer), MSG_PEEK | MSG_DONTWAIT);
+	if (n < 0)
+		return -errno;
+	return n == sizeof(answer) &&
+			       !memcmp(answer, OPENER_HELLO, sizeof(answer))
 		       ? 0
-		       : -EBADMSG;
+		       : -EPROTO;
 }
 
-static int serve_pty(void)
+/* Connect to the socket at path, by a name that leads nowhere else. */
+static int serve_handover(struct opener_call *call)
+{
+	const struct timeval wait = { .tv_sec = SERVE_WAIT_S };
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	cleanup_fd int at = serve_openat(call->request.body, O_PATH, 0);
+	cleanup_fd int fd = -1;
+	int r = at < 0 ? at : serve_look(call, at);
+
+	if (r)
+		return r == -EINVAL ? -ECONNREFUSED : r;
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d", at);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/* A full queue of clients holds up connect(2), too. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+	if (connect(fd, (const void *)&addr, sizeof(addr)) ||
+	    send(fd, OPENER_HELLO, sizeof(OPENER_HELLO), MSG_NOSIGNAL) !=
+		    (ssize_t)sizeof(OPENER_HELLO))
+		return -errno;
+	r = serve_hear_hello(fd);
+	return r ? r : take_fd(&fd);
+}
+
+static int serve_pty(struct opener_call *call unused_param)
 {
 	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 
 	return fd < 0 ? -errno : fd;
 }
 
-static int serve_kind(struct opener_call *call)
+/* ---- requests ---- */
+
+enum serve_body {
+	BODY_NONE = 1u << 0, /* what came along is looked at later */
+	BODY_PATH = 1u << 1, /* one NUL, at its end */
+	BODY_OTHER = 1u << 2, /* checked there */
+};
+
+#define RW (OPENER_READ | OPENER_WRITE)
+
+/* What each kind may be asked for with. */
+static const struct serve_kind {
+	/* A descriptor, or -errno. */
+	int (*one)(struct opener_call *call);
+	/* Or 0, and any number is in call. */
+	int (*some)(struct opener_call *call);
+	uint32_t flags;
+	enum serve_body body;
+} serve_kinds[] = {
+	[OPENER_FILE] = { serve_path, NULL, OPENER_READ, BODY_PATH },
+	[OPENER_IMAGE] = { serve_path, NULL, RW | OPENER_DIRECT, BODY_PATH },
+	[OPENER_AGAIN] = { serve_again, NULL, RW | OPENER_DIRECT, BODY_NONE },
+	[OPENER_DIRECTORY] = { serve_path, NULL, OPENER_READ, BODY_PATH },
+	[OPENER_OUTPUT] = { serve_output, NULL, RW | OPENER_TRUNCATE,
+			    BODY_PATH },
+	[OPENER_PTY] = { serve_pty, NULL, 0, BODY_NONE },
+	[OPENER_LISTENER] = { serve_listener, NULL, OPENER_QUIET,
+			      BODY_PATH | BODY_NONE },
+	[OPENER_CONNECT] = { serve_connect, NULL, 0, BODY_OTHER },
+	[OPENER_HANDOVER] = { serve_handover, NULL, 0, BODY_PATH },
+	[OPENER_TAP] = { NULL, opener_serve_tap, 0, BODY_OTHER },
+	[OPENER_INTERFACE] = { NULL, opener_serve_interface, 0, BODY_OTHER },
+	[OPENER_VHOST] = { opener_serve_vhost, NULL, 0, BODY_NONE },
+};
+
+/* Nothing of it was looked at before. NULL: it cannot be asked for. */
+static const struct serve_kind *serve_check(const struct opener_request *req,
+					    size_t len)
 {
-	switch (call->request.kind) {
-	case OPENER_AGAIN:
-		return serve_again(call);
-	case OPENER_OUTPUT:
-		return serve_output(call);
-	case OPENER_PTY:
-		return serve_pty();
-	case OPENER_LISTENER:
-		return call->request.len ? serve_listener(call)
-					 : serve_inherited(call);
-	case OPENER_CONNECT:
-		return serve_connect(call);
-	default:
-		return serve_path(call);
-	}
+	const size_t head = offsetof(struct opener_request, body);
+	const struct serve_kind *kind;
+
+	if (len < head || req->len > sizeof(req->body) ||
+	    len != head + req->len || !req->kind ||
+	    req->kind >= ARRAY_SIZE(serve_kinds))
+		return NULL;
+	kind = &serve_kinds[req->kind];
+	if (req->flags & ~kind->flags)
+		return NULL;
+	if (kind->body == BODY_OTHER)
+		return kind;
+	if (!req->len)
+		return kind->body & BODY_NONE ? kind : NULL;
+	return kind->body & BODY_PATH && memchr(req->body, '\0', req->len) ==
+						 req->body + req->len - 1
+		       ? kind
+		       : NULL;
 }
 
 void opener_serve(struct opener_call *call, size_t len)
 {
-	int r = serve_check(&call->request, len);
+	const struct serve_kind *kind = serve_check(&call->request, len);
+	int r = -EBADMSG;
 
-	call->fd = -1;
 	memset(&call->reply, 0, sizeof(call->reply));
-	if (!r)
-		r = serve_kind(call);
-	if (r >= 0)
-		call->fd = r;
+	if (kind)
+		r = kind->one ? kind->one(call) : kind->some(call);
+	if (r >= 0 && kind->one)
+		call->fds[call->reply.nr++] = r;
 	call->reply.result = MIN(r, 0);
 }

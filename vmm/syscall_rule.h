@@ -13,11 +13,10 @@ enum syscall_thread {
 	ON_OWN = 1u << 3, /* loops that a device has to itself */
 	ON_POOL = 1u << 4,
 	ON_WORK = 1u << 5, /* that do one thing and end: memory, CPUID */
-	ON_NETNS = 1u << 6, /* a call in another network namespace */
-	ON_SPAWN = 1u << 7, /* that starts the others */
+	ON_SPAWN = 1u << 6, /* that starts the others */
 	ON_LOOP = ON_MAIN | ON_IO | ON_OWN,
-	ON_MONITOR = (1u << 8) - 1u,
-	ON_OPENER = 1u << 8, /* a process of its own (vmm/opener.h) */
+	ON_MONITOR = (1u << 7) - 1u,
+	ON_OPENER = 1u << 7, /* a process of its own (vmm/opener.h) */
 	ON_ALL = ON_MONITOR | ON_OPENER,
 };
 

@@ -11,9 +11,11 @@
 #include <asm/termbits.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/if_tun.h>
 #include <linux/kvm.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -21,11 +23,9 @@
 #include <sys/socket.h>
 
 const struct syscall_role syscall_roles[] = {
-	{ "main", ON_MAIN },	 { "vcpu", ON_VCPU },
-	{ "io", ON_IO },	 { "pool", ON_POOL },
-	{ "pages", ON_WORK },	 { "host", ON_WORK },
-	{ "netns", ON_NETNS },	 { "spawn", ON_MONITOR },
-	{ "opener", ON_OPENER }, { "", 0 },
+	{ "main", ON_MAIN },	 { "vcpu", ON_VCPU },	  { "io", ON_IO },
+	{ "pool", ON_POOL },	 { "pages", ON_WORK },	  { "host", ON_WORK },
+	{ "spawn", ON_MONITOR }, { "opener", ON_OPENER }, { "", 0 },
 };
 
 /* What pthread_create(3) asks of the kernel. */
@@ -205,10 +205,34 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("wait4", ON_OPENER),
 	MAY("getppid", ON_OPENER),
 	MAY("prctl", ON_OPENER, IF_ARG(0, PR_SET_PDEATHSIG)),
-	/* Not seen: what newer C libraries make of fstat(3), and paths that begin
-	 * where vmm was started. */
+	/* Who waits at the other end of a socket, and TAPs that others have. */
+	MAY("setsockopt", ON_OPENER),
+	MAY("sendto", ON_OPENER),
+	MAY("recvfrom", ON_OPENER),
+	/* TAPs, perhaps in another network namespace, and their interfaces. */
+	MAY("socket", ON_OPENER, IF_ARG(0, AF_INET)),
+	MAY("socket", ON_OPENER, IF_ARG(0, AF_NETLINK)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, TUNSETIFF)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, TUNGETIFF)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, TUNGETDEVNETNS)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCETHTOOL)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCGIFFLAGS)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCGIFHWADDR)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCGIFINDEX)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCGIFMTU)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCSIFFLAGS)),
+	/* Not seen: what a TAP's interface is given where its options ask. */
+	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCSIFADDR)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCSIFHWADDR)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCSIFMTU)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCSIFNETMASK)),
+	/* Not seen: what newer C libraries make of fstat(3), paths that begin
+	 * where vmm was started, TAPs of other network namespaces, and those
+	 * that another process has open or that are no longer there. */
 	MAY("fstat", ON_OPENER),
 	MAY("getcwd", ON_OPENER),
+	MAY("setns", ON_OPENER, IF_ARG(1, CLONE_NEWNET)),
+	MAY("clock_nanosleep", ON_OPENER),
 	{ .name = "" },
 };
 

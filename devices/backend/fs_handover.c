@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 
 #include "vmm/util.h"
@@ -44,31 +43,6 @@ int fs_handover_parse(const uint8_t *msg, size_t len, char *words)
 }
 
 /* ---- the socket ---- */
-
-static int handover_connect(struct fs_handover *h, const char *path,
-			    struct error *err)
-{
-	const struct timeval wait = { .tv_sec = HANDOVER_WAIT_MS / 1000 };
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return error_set(
-			err, ENAMETOOLONG,
-			"socket: the path is too long; a socket's has at most %zu bytes",
-			sizeof(addr.sun_path) - 1);
-	memcpy(addr.sun_path, path, strlen(path) + 1);
-	h->connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (h->connection < 0)
-		return error_set(err, errno, "socket: %s", error_text(errno));
-	/* A full queue of clients holds up connect(2), too. */
-	setsockopt(h->connection, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-	if (connect(h->connection, (const void *)&addr, sizeof(addr)) ||
-	    send(h->connection, FS_HANDOVER_HELLO, sizeof(FS_HANDOVER_HELLO),
-		 MSG_NOSIGNAL) != (ssize_t)sizeof(FS_HANDOVER_HELLO))
-		return error_set(err, errno, "socket=%s: %s; " HANDOVER_INSTEAD,
-				 error_value(path).text, error_text(errno));
-	return 0;
-}
 
 /* Keep the first descriptor that ever comes, and close all others. */
 static void handover_take_fds(struct fs_handover *h, struct msghdr *msg)
@@ -138,25 +112,45 @@ static int handover_hear(struct fs_handover *h)
 	return r || h->dir >= 0 ? r : -EPROTO;
 }
 
+/* Why there is none; what was wrong is the host's, or the peer's. */
+static int handover_refused(const char *path, int r, struct error *err)
+{
+	const struct error_value value = error_value(path);
+
+	/* It was not even tried. */
+	if (r == -ENOANO || r == -ENOLINK || r == -EXDEV)
+		return error_set(err, r, "socket=%s: %s", value.text,
+				 error_text(-r));
+	if (r != -ETIMEDOUT && r != -EPROTO)
+		return error_set(err, r, "socket=%s: %s; " HANDOVER_INSTEAD,
+				 value.text, error_text(-r));
+	return error_set(
+		err, r,
+		"socket=%s: what listens there gives %s; is it a virtiofsd? This monitor shares directories itself: " HANDOVER_INSTEAD,
+		value.text,
+		r == -ETIMEDOUT ? "no answer within a second"
+				: "another answer");
+}
+
 int fs_handover_get(struct fs_handover *h, const char *path, struct error *err)
 {
+	const size_t room = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 	int r;
 
 	h->dir = h->connection = -1;
-	r = handover_connect(h, path, err);
-	if (!r) {
+	if (strlen(path) > room)
+		return error_set(
+			err, ENAMETOOLONG,
+			"socket: the path is too long; a socket's has at most %zu bytes",
+			room);
+	r = opener_open(OPENER_HANDOVER, path, 0, NULL);
+	h->connection = MAX(r, -1);
+	if (r >= 0)
 		r = handover_hear(h);
-		if (r)
-			error_set(
-				err, r,
-				"socket=%s: what listens there gives %s; is it a virtiofsd? This monitor shares directories itself: " HANDOVER_INSTEAD,
-				error_value(path).text,
-				r == -ETIMEDOUT ? "no answer within a second"
-						: "another answer");
-	}
-	if (r)
-		fs_handover_close(h);
-	return r;
+	if (!r)
+		return 0;
+	fs_handover_close(h);
+	return handover_refused(path, r, err);
 }
 
 void fs_handover_close(struct fs_handover *h)

@@ -6,12 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vmm/error.h"
+#include "vmm/opener.h"
 
 /*
  * A directory from a program that somebody else has started for it, where others
- * expect a file system server. We connect to the socket that it listens on, and
- * send FS_HANDOVER_HELLO. It answers with one message: struct fs_handover_head,
+ * expect a file system server. The opener connects to the socket that it listens
+ * on, and sends FS_HANDOVER_HELLO. It answers with one message: struct fs_handover_head,
  * words of --fs, and along with its first byte a descriptor of the directory.
  * Nothing more is said. Either side is done when the other one hangs up.
  */
@@ -19,7 +19,7 @@
 /* Eight bytes with the NUL. Servers of vhost-user take them for the beginning of
  * a header whose version, the low two bits of byte 4, is none that there is, and
  * wait for the rest. */
-#define FS_HANDOVER_HELLO "vmm-fs1"
+#define FS_HANDOVER_HELLO OPENER_HELLO
 
 struct fs_handover_head {
 	char hello[sizeof(FS_HANDOVER_HELLO)];
@@ -41,7 +41,7 @@ struct fs_handover {
  */
 int fs_handover_parse(const uint8_t *msg, size_t len, char *words);
 
-/* Get a directory from who listens at path. Takes two seconds at most; not for
+/* Get a directory from who listens at path. Takes three seconds at most; not for
  * the main thread. h: caller's storage. -errno with a message that says what to
  * start instead, and nothing is left open. */
 int fs_handover_get(struct fs_handover *h, const char *path, struct error *err);

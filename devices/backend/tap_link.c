@@ -2,14 +2,10 @@
 /* Copyright (c) The vmm authors */
 #include "devices/backend/tap_link.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -26,24 +22,6 @@ struct link_message {
 	struct nlmsghdr header;
 	struct ifinfomsg info;
 };
-
-/* No message about another interface wakes us, be there thousands. */
-static int link_attach_filter(const struct tap_link *link)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct link_message, info.ifi_index)),
-		/* Numbers are in the host's order, and loads are not. */
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-			 htonl((uint32_t)link->ifindex), 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-	};
-	const struct sock_fprog prog = { ARRAY_SIZE(code), code };
-
-	return setsockopt(link->fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog,
-			  sizeof(prog));
-}
 
 /* The answer comes as a message like all others. */
 static int link_ask(const struct tap_link *link)
@@ -87,25 +65,14 @@ static bool link_read(struct tap_link *link)
 	return true;
 }
 
-void tap_link_open(struct tap_link *link, const char *name)
+void tap_link_open(struct tap_link *link, int fd, int ifindex)
 {
-	const struct sockaddr_nl groups = { .nl_family = AF_NETLINK,
-					    .nl_groups = RTMGRP_LINK };
-
-	*link = (struct tap_link){ .fd = -1, .up = true };
-	link->ifindex = (int)if_nametoindex(name);
-	if (!link->ifindex)
+	*link = (struct tap_link){ .fd = fd, .ifindex = ifindex, .up = true };
+	if (fd < 0)
 		return;
-	link->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC,
-			  NETLINK_ROUTE);
-	if (link->fd < 0)
-		return;
-	/* Bound last, so that nothing comes that the filter has not seen. */
-	if (link_attach_filter(link) ||
-	    bind(link->fd, (const struct sockaddr *)&groups, sizeof(groups)) ||
-	    link_ask(link))
-		close_fd(&link->fd);
 	/* The kernel has answered when the question is sent. */
+	if (link_ask(link))
+		close_fd(&link->fd);
 	else
 		link_read(link);
 }

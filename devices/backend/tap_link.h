@@ -22,9 +22,9 @@ struct tap_link {
 	void *opaque;
 };
 
-/* Look at the interface of that name in the calling thread's network namespace;
- * link is good everywhere. Where that cannot be, fd is -1. Any thread. */
-void tap_link_open(struct tap_link *link, const char *name);
+/* Look at the interface of that number; fd: a socket that hears of it
+ * (opener_interface()), whose owner link is now, or -1. Any thread. */
+void tap_link_open(struct tap_link *link, int fd, int ifindex);
 /* Nobody watches it. Accepts one whose fd is -1. Any thread. */
 void tap_link_close(struct tap_link *link);
 

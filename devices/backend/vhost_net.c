@@ -3,7 +3,6 @@
 #include "devices/backend/vhost_net.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/vhost.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
@@ -12,6 +11,7 @@
 #include <sys/ioctl.h>
 
 #include "vmm/log.h"
+#include "vmm/opener.h"
 #include "vmm/util.h"
 
 #define VHOST_DEVICE "/dev/vhost-net"
@@ -23,25 +23,29 @@
 	 1ull << VIRTIO_RING_F_INDIRECT_DESC |                         \
 	 1ull << VIRTIO_RING_F_EVENT_IDX)
 
-static int vhost_no_device(struct error *err)
+static int vhost_no_device(int code, struct error *err)
 {
-	switch (errno) {
+	switch (code) {
 	case ENOENT:
 	case ENODEV:
 	case ENXIO:
 		return error_set(
-			err, errno,
+			err, code,
 			"vhost=on: there is no " VHOST_DEVICE
 			" on this host; load its module: modprobe vhost_net, or use vhost=off");
 	case EACCES:
 	case EPERM:
-		return error_set(err, errno,
+		return error_set(err, code,
 				 "vhost=on: no permission to open " VHOST_DEVICE
 				 "; run as a user who may, or use vhost=off");
+	case ENOANO:
+		return error_set(
+			err, code,
+			"vhost=on: nothing is opened by its name with --no-opener; use vhost=off");
 	default:
-		return error_set(err, errno,
+		return error_set(err, code,
 				 "vhost=on: cannot open " VHOST_DEVICE ": %s",
-				 error_text(errno));
+				 error_text(code));
 	}
 }
 
@@ -49,9 +53,9 @@ static int vhost_open_pair(int *fd, struct error *err)
 {
 	uint64_t features = 0;
 
-	*fd = open(VHOST_DEVICE, O_RDWR | O_CLOEXEC);
+	*fd = opener_vhost();
 	if (*fd < 0)
-		return vhost_no_device(err);
+		return vhost_no_device(-*fd, err);
 	if (ioctl(*fd, VHOST_SET_OWNER) ||
 	    ioctl(*fd, VHOST_GET_FEATURES, &features))
 		return error_set(err, errno, "vhost=on: %s; use vhost=off",

@@ -10,8 +10,6 @@
  */
 #include <fcntl.h>
 #include <linux/if_tun.h>
-#include <linux/nsfs.h>
-#include <linux/sockios.h>
 #include <linux/vhost.h>
 #include <stdlib.h>
 #include <string.h>
@@ -475,38 +473,17 @@ static int net_create(struct board *board, const void *config, void *opened,
 }
 
 /* Threads that see a network in use. */
-#define NET_HOST (ON_MAIN | ON_IO | ON_POOL | ON_NETNS)
+#define NET_HOST (ON_MAIN | ON_IO | ON_POOL)
 
 static const struct syscall_rule net_syscalls[] = {
-	/* Not seen: opening a TAP in another network namespace, and all that its
-	 * options can give it. */
-	MAY("bind", ON_POOL | ON_NETNS),
-	MAY("clock_nanosleep", ON_POOL | ON_NETNS),
-	MAY("fcntl", ON_POOL | ON_NETNS, IF_ARG(1, F_DUPFD_CLOEXEC)),
-	MAY("newfstatat", ON_POOL | ON_NETNS),
-	MAY("openat", ON_POOL | ON_NETNS),
-	MAY("sendto", ON_POOL | ON_NETNS),
-	MAY("setsockopt", ON_POOL | ON_NETNS),
-	MAY("socket", ON_POOL | ON_NETNS),
-	MAY("setns", ON_NETNS),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, NS_GET_NSTYPE)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCETHTOOL)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCGIFFLAGS)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCGIFHWADDR)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCGIFINDEX)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCGIFMTU)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCSIFADDR)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCSIFFLAGS)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCSIFHWADDR)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCSIFMTU)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, SIOCSIFNETMASK)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNGETDEVNETNS)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNGETIFF)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNGETVNETHDRSZ)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNGETVNETLE)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNSETIFF)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNSETVNETHDRSZ)),
-	MAY("ioctl", ON_POOL | ON_NETNS, IF_ARG(1, TUNSETVNETLE)),
+	/* A TAP that the opener has opened, or somebody else, and its link. */
+	MAY("fcntl", ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
+	MAY("sendto", ON_MAIN | ON_POOL),
+	MAY("ioctl", ON_POOL, IF_ARG(1, TUNGETIFF)),
+	MAY("ioctl", ON_POOL, IF_ARG(1, TUNGETVNETHDRSZ)),
+	MAY("ioctl", ON_POOL, IF_ARG(1, TUNGETVNETLE)),
+	MAY("ioctl", ON_POOL, IF_ARG(1, TUNSETVNETHDRSZ)),
+	MAY("ioctl", ON_POOL, IF_ARG(1, TUNSETVNETLE)),
 	/* Not seen: on each of these threads. What the driver wants of it is
 	 * done on its loop, what a client does on the main thread, and what
 	 * comes with opening and closing by the pool; vhost-net as well. */
@@ -527,14 +504,14 @@ static const struct syscall_rule net_syscalls[] = {
 	MAY("ioctl", NET_HOST, IF_ARG(1, VHOST_SET_VRING_NUM)),
 	MAY("fcntl", NET_HOST, IF_ARG(1, F_SETFL)),
 	MAY("read", NET_HOST),
-	MAY("write", NET_HOST),
 	/* Frames, and addresses that are made up. */
 	MAY("close", NET_HOST),
 	MAY("getrandom", ON_MAIN),
 	MAY("readv", ON_IO),
+	MAY("write", NET_HOST),
 	MAY("writev", ON_IO),
 	/* Its link, as the host tells. */
-	MAY("recvfrom", ON_MAIN | ON_POOL | ON_NETNS),
+	MAY("recvfrom", ON_MAIN | ON_POOL),
 	{ .name = "" },
 };
 

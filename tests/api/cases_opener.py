@@ -3,8 +3,10 @@
 
 import os
 import signal
+import subprocess
 import tempfile
 
+import network
 from cases import MIB, check
 
 
@@ -18,10 +20,15 @@ def name_of(pid):
         return f.read().strip()
 
 
-def refused(client, path, text):
-    reply = client.request("PUT", "vm.add-disk", {"path": path})
+def refused_by(client, verb, body, *texts):
+    reply = client.request("PUT", verb, body)
     check(reply, 500)
-    assert text in reply.body.decode(), reply.body
+    for text in texts:
+        assert text in reply.body.decode(), reply.body
+
+
+def refused(client, path, text):
+    refused_by(client, "vm.add-disk", {"path": path}, text)
 
 
 def boot(context, client, **more):
@@ -47,16 +54,92 @@ def test_allow(context):
             refused(client, link, "--allow")
             refused(client, monitor.file("outside"), "--allow")
             refused(client, folder + "/../" + os.path.basename(folder) + "/inside", "--allow")
-            reply = client.request("PUT", "vm.add-vsock",
-                                   {"cid": 3, "socket": monitor.file("vsock")})
-            check(reply, 500)
-            assert "--allow" in reply.body.decode(), reply.body
+            refused_by(client, "vm.add-vsock", {"cid": 3, "socket": monitor.file("vsock")},
+                       "--allow")
             socket = os.path.join(folder, "vsock")
             check(client.request("PUT", "vm.add-vsock", {"cid": 3, "socket": socket}), 200)
             assert os.path.exists(socket)
             check(client.request("PUT", "vmm.shutdown"), 200)
             assert monitor.process.wait(20) == 0
             assert not os.path.exists(socket) and not os.path.exists(path)
+
+
+def test_allow_bounds_networks_and_shares(context):
+    """A namespace's file, and the socket of vmm-virtiofsd; a TAP's name is no path."""
+    with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder, \
+            network.namespace() as good:
+        if not good:
+            return
+        path, box = os.path.join(folder, "api.sock"), os.path.join(folder, "box")
+        before = network.links()
+        with context.monitor("--api-socket", path, "--allow", folder,
+                             os.path.dirname(context.guest),
+                             os.path.dirname(context.disk.name), path=path) as monitor, \
+                context.client(monitor) as client:
+            boot(context, client)
+            with open(box, "wb"):
+                pass
+            for netns in ("/proc/self/ns/net", "/etc/hostname", folder + "/../box"):
+                refused_by(client, "vm.add-net", {"tap": "out0", "netns": netns},
+                           f"netns={netns}", "--allow")
+            refused_by(client, "vm.add-net", {"tap": "out0", "netns": box},
+                       "is not a network namespace")
+            assert network.links() == before
+            subprocess.run(["mount", "--bind", "/proc/self/ns/net", box], check=True)
+            try:
+                check(client.request("PUT", "vm.add-net", {"tap": "in0", "netns": box}), 200)
+                check(client.request("PUT", "vm.add-net", {"tap": "in1"}), 200)
+            finally:
+                subprocess.run(["umount", box], check=True)
+            assert network.links() == before | {"in0", "in1"}
+            refused_by(client, "vm.add-fs", {"tag": "t", "socket": "/run/fs.sock"},
+                       "socket=", "--allow")
+            check(client.request("PUT", "vmm.shutdown"), 200)
+            assert monitor.process.wait(20) == 0
+            assert network.links() == before
+
+
+def test_no_opener_networks(context):
+    with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder, \
+            network.namespace() as good:
+        if not good:
+            return
+        path = os.path.join(folder, "api.sock")
+        before = network.links()
+        with context.monitor("--kernel", context.guest, "--memory", "64M", "--disk",
+                             f"path={context.disk.name}", "--api-socket", path, "--no-opener",
+                             path=path) as monitor, context.client(monitor) as client:
+            monitor.wait_for(lambda: not children(monitor.process.pid))
+            refused_by(client, "vm.add-net", {"tap": "x0"}, "tap=x0", "--no-opener")
+            refused_by(client, "vm.add-net", {}, "--no-opener")
+            refused_by(client, "vm.add-fs", {"tag": "t", "socket": "/x"}, "socket=/x",
+                       "--no-opener")
+            assert network.links() == before
+            fds = network.tap("given0")
+            reply = client.request("PUT", "vm.add-net", {"fd": 0, "vhost": True}, fds)
+            check(reply, 500)
+            assert "vhost=on" in reply.body.decode(), reply.body
+            check(client.request("PUT", "vm.add-net", {"fd": 0}, fds), 200)
+            network.close(fds)
+
+
+def test_opener_opens_networks(context):
+    """It has them made, not the monitor; they go with the machine, whatever ends it."""
+    with network.namespace() as good:
+        if not good:
+            return
+        before = network.links()
+        for kill in (False, True):
+            with context.monitor() as monitor, context.client(monitor) as client:
+                boot(context, client)
+                check(client.request("PUT", "vm.add-net", {"tap": "made0", "mtu": 1400}), 200)
+                assert network.links() == before | {"made0"}
+                if kill:
+                    monitor.process.kill()
+                else:
+                    check(client.request("PUT", "vmm.shutdown"), 200)
+                monitor.process.wait(20)
+                monitor.wait_for(lambda: network.links() == before)
 
 
 def test_no_opener(context):

@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "vmm/opener.h"
 #include "vmm/util.h"
 
 /* Real TAPs, in a network namespace of the test's own. Included behind
@@ -79,10 +80,25 @@ static inline void set_up(const char *name, bool up)
 	assert_int_equal(name_ioctl(SIOCSIFFLAGS, &ifr), 0);
 }
 
-/* Enter an own namespace. False: the host refuses that, or TAPs in it. */
+/* TAPs are opened by an opener, as whom become() makes it. */
+static inline void start_opener(int (*become)(const void *arg))
+{
+	const struct opener_config oc = { .become = become };
+	struct error err;
+
+	opener_end();
+	if (opener_start(&oc, &err))
+		fail_msg("%s", err.msg);
+}
+
+/* Enter an own namespace, and start an opener there. False: the host refuses
+ * that, or TAPs in it. */
 static inline bool enter_namespace(void)
 {
 	cleanup_fd int fd = unshare(CLONE_NEWNET) ? -1 : attach("", FLAGS);
+
+	if (fd >= 0)
+		start_opener(NULL);
 
 	if (fd < 0)
 		print_message("no network namespace, or no TAP in it: %s\n",

@@ -145,6 +145,16 @@ static long call_uring_update(void)
 		       IORING_REGISTER_FILES_UPDATE, NULL, 0);
 }
 
+static long call_socket(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+
+static long call_setns(void)
+{
+	return syscall(SYS_setns, -1, 0);
+}
+
 static long call_acct(void)
 {
 	return syscall(SYS_acct, NULL);
@@ -208,7 +218,6 @@ static void test_forbidden_call_ends_the_process(void **state unused_param)
 	ends("vsock0", call_acct, "acct");
 	ends("pool3", call_acct, "acct");
 	ends("pages", call_acct, "acct");
-	ends("netns", call_acct, "acct");
 }
 
 static void test_arguments_count(void **state unused_param)
@@ -365,6 +374,26 @@ static void test_guest_facing_threads_make_few(void **state unused_param)
 	}
 }
 
+/* The opener has them. */
+static void test_no_sockets(void **state unused_param)
+{
+	static const char *const none[] = {
+		"socket", "connect", "bind", "listen", "setns",
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(none); i++) {
+		assert_true(allowed(ON_OPENER, none[i]));
+		if (allowed(ON_MONITOR, none[i]))
+			fail_msg("%s is listed", none[i]);
+	}
+	ends("main", call_connect, "connect");
+	ends("pool3", call_connect, "connect");
+	ends("fs0", call_connect, "connect");
+	ends("vsock0", call_socket, "socket");
+	ends("pool0", call_socket, "socket");
+	ends("pool0", call_setns, "setns");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +408,7 @@ int main(void)
 		cmocka_unit_test(test_only_spawn),
 		cmocka_unit_test(test_guest_facing_threads),
 		cmocka_unit_test(test_guest_facing_threads_make_few),
+		cmocka_unit_test(test_no_sockets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -179,11 +179,12 @@ static void test_taken(void **state unused_param)
 	assert_string_equal(h.words, "");
 }
 
-/* A stream may come in pieces; the descriptor is with the first of them. */
+/* A stream may come in pieces; the descriptor is with the first of them, and so
+ * is FS_HANDOVER_HELLO. */
 static void test_pieces(void **state unused_param)
 {
 	answer("readonly=on");
-	peer.cuts[0] = 3;
+	peer.cuts[0] = sizeof(FS_HANDOVER_HELLO);
 	peer.cuts[1] = HEAD - 1;
 	peer.cuts[2] = HEAD + 4;
 	peer.pause_us = 20000;
@@ -253,9 +254,9 @@ static void test_slow(void **state unused_param)
 	uint64_t begun = monotonic_ns();
 
 	answer("cache=auto");
-	peer.cuts[0] = 1;
-	peer.cuts[1] = 2;
-	peer.cuts[2] = 3;
+	peer.cuts[0] = sizeof(FS_HANDOVER_HELLO);
+	peer.cuts[1] = peer.cuts[0] + 1;
+	peer.cuts[2] = peer.cuts[0] + 2;
 	peer.pause_us = 400000;
 	refused(-ETIMEDOUT, "no answer within a second");
 	assert_true(monotonic_ns() - begun < 5000000000);

@@ -15,7 +15,6 @@
 
 #include <cmocka.h>
 
-#include "devices/backend/netns.h"
 #include "devices/backend/tap_filter.h"
 #include "tests/unit/tap_fixture.h"
 
@@ -79,11 +78,14 @@ static void expect_open(const struct tap_config *config)
 static void expect_refusal(const struct tap_config *config, int r,
 			   const char *word1, const char *word2)
 {
-	int fd = open("/", O_PATH), after, got;
+	int fd, after, got;
 
+	opener_leave();
+	fd = open("/", O_PATH);
 	close(fd);
 	err = (struct error){ "" };
 	got = tap_open(&tap, config, &err);
+	opener_leave();
 	if (got != r || !strstr(err.msg, word1) || !strstr(err.msg, word2))
 		fail_msg("%d, '%s' lacks '%s' or '%s'", got, err.msg, word1,
 			 word2);
@@ -382,6 +384,11 @@ static void test_refused_names(void **state unused_param)
 	close(fd);
 }
 
+static int become_nobody(const void *arg unused_param)
+{
+	return seteuid(65534) ? -errno : 0;
+}
+
 static void test_no_permission(void **state unused_param)
 {
 	struct tap_config config = by_name("mine0");
@@ -389,7 +396,7 @@ static void test_no_permission(void **state unused_param)
 
 	assert_int_equal(stat("/dev/net/tun", &st), 0);
 	persist("mine0", FLAGS, true);
-	assert_int_equal(seteuid(65534), 0);
+	start_opener(become_nobody);
 	if (st.st_mode & S_IWOTH) {
 		expect_refusal(&config, -EPERM, "tap=mine0", "another user");
 		config = by_name("new0");
@@ -397,7 +404,7 @@ static void test_no_permission(void **state unused_param)
 	} else {
 		expect_refusal(&config, -EACCES, "/dev/net/tun", "fd=[N]");
 	}
-	assert_int_equal(seteuid(0), 0);
+	start_opener(NULL);
 	persist("mine0", FLAGS, false);
 }
 
@@ -440,6 +447,28 @@ static void test_given(void **state unused_param)
 	close(fds[0]);
 	close(fds[1]);
 	expect_header("given0", FLAGS, 10, 0); /* a new one */
+}
+
+/* Nobody looks at its interface then, or sets it. */
+static void test_given_without_opener(void **state unused_param)
+{
+	int fd = attach("given1", FLAGS);
+	struct tap_config config = by_fds(&fd, 1);
+	struct tap_config named = by_name("new1");
+
+	set_up("given1", true);
+	opener_end();
+	expect_open(&config);
+	assert_int_equal(tap.link.fd, -1);
+	assert_true(tap.link.up);
+	expect_frames();
+	tap_close(&tap);
+	config.mtu = 1400;
+	expect_refusal(&config, -ENOLINK, "mtu", "ip link set dev given1");
+	expect_refusal(&named, -ENOLINK, "tap=new1", "has ended");
+	assert_false(is_there("new1"));
+	close(fd);
+	start_opener(NULL);
 }
 
 static void test_refused_fds(void **state unused_param)
@@ -514,7 +543,6 @@ static void test_namespace(void **state unused_param)
 	assert_false(is_there("far0"));
 	assert_int_equal(tap.mtu, 1500);
 	expect_same_namespace(&before);
-	assert_int_equal(netns_of_tap(tap.fds[0]) >= 0, true);
 	tap_close(&tap);
 
 	/* One that was opened there; here is another one of its name. */
@@ -540,9 +568,9 @@ static void test_refused_namespaces(void **state unused_param)
 	config.netns = "/proc/self/ns/pid";
 	expect_refusal(&config, -EINVAL, "/ns/pid", "not a network");
 	config.netns = "/proc/self/ns/net";
-	assert_int_equal(seteuid(65534), 0);
+	start_opener(become_nobody);
 	expect_refusal(&config, -EPERM, "netns", "CAP_SYS_ADMIN");
-	assert_int_equal(seteuid(0), 0);
+	start_opener(NULL);
 }
 
 int main(void)
@@ -558,6 +586,7 @@ int main(void)
 		cmocka_unit_test_setup(test_refused_names, setup),
 		cmocka_unit_test_setup(test_no_permission, setup),
 		cmocka_unit_test_setup(test_given, setup),
+		cmocka_unit_test_setup(test_given_without_opener, setup),
 		cmocka_unit_test_setup(test_refused_fds, setup),
 		cmocka_unit_test_setup(test_namespace, setup),
 		cmocka_unit_test_setup(test_refused_namespaces, setup),

@@ -58,6 +58,19 @@ static int teardown(void **state unused_param)
 	return 0;
 }
 
+/* The link of a TAP that somebody else has. */
+static void open_link(int tap)
+{
+	const struct opener_interface ask = { .mtu = 0 };
+	struct opener_found_interface found;
+	struct error err;
+	int fd;
+
+	if (opener_interface(tap, &ask, &fd, &found, &err))
+		fail_msg("%s", err.msg);
+	tap_link_open(&ln, fd, found.index);
+}
+
 static void watch(void)
 {
 	assert_int_equal(tap_link_watch(&ln, loop, on_changed, &nr_changes), 0);
@@ -68,7 +81,7 @@ static void test_up_and_down(void **state unused_param)
 	cleanup_fd int fd = attach("l0", FLAGS), beside = attach("l1", FLAGS);
 
 	assert_int_not_equal(fd, beside);
-	tap_link_open(&ln, "l0");
+	open_link(fd);
 	assert_true(ln.fd >= 0);
 	assert_false(ln.up);
 	watch();
@@ -91,7 +104,7 @@ static void test_up_and_down(void **state unused_param)
 		;
 	tap_link_unwatch(&ln);
 	tap_link_close(&ln);
-	tap_link_open(&ln, "l0");
+	open_link(fd);
 	assert_true(ln.up);
 	set_up("l0", false);
 	watch(); /* what was before is told */
@@ -106,7 +119,7 @@ static void test_removed(void **state unused_param)
 	cleanup_fd int fd = attach("l0", FLAGS);
 
 	set_up("l0", true);
-	tap_link_open(&ln, "l0");
+	open_link(fd);
 	assert_true(ln.up);
 	watch();
 	close_fd(&fd);
@@ -123,7 +136,7 @@ static void expect_overrun(bool end)
 	int small = 1;
 
 	assert_true(fd >= 0);
-	tap_link_open(&ln, "l0");
+	open_link(fd);
 	assert_int_equal(
 		setsockopt(ln.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)),
 		0);
@@ -146,7 +159,7 @@ static void test_overrun(void **state unused_param)
 
 static void test_none(void **state unused_param)
 {
-	tap_link_open(&ln, "no-such");
+	tap_link_open(&ln, -1, 0);
 	assert_int_equal(ln.fd, -1);
 	assert_true(ln.up);
 	watch();
