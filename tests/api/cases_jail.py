@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 
+import network
 from cases import MIB, check, check_chain
 
 # One who may use /dev/kvm, without a group here that owns it: a node of its own,
@@ -338,6 +339,25 @@ def test_jail_with_spaces(context):
 
 
 @jails
+def test_jail_has_networks_made(context):
+    """Where vmm was started, and the opener still is; they go with the machine."""
+    with network.namespace() as good:
+        if not good:
+            return
+        before = network.links()
+        for kill in (False, True):
+            with Jailed(context, "newnet=on") as jailed:
+                jailed.boot()
+                check(jailed.client.request("PUT", "vm.add-net", {"tap": "jail0"}), 200)
+                assert network.links() == before | {"jail0"}
+                if kill:
+                    jailed.monitor.process.kill()
+                else:
+                    check(jailed.client.request("PUT", "vmm.shutdown"), 200)
+                assert jailed.monitor.process.wait(20) == (-signal.SIGKILL if kill else 0)
+                jailed.monitor.wait_for(lambda: network.links() == before)
+
+
 def test_jail_ends_as_it_was_told(context):
     """The process outside says how the one inside has ended, and does not outlive it."""
     with Jailed(context, "pid=on") as jailed:
