@@ -292,6 +292,8 @@ static const struct syscall_rule blk_syscalls[] = {
 	/* Engines. */
 	MAY("io_destroy", ON_IO),
 	MAY("io_getevents", ON_IO),
+	/* Not seen: the same, as newer libaio makes it (Debian 13). */
+	MAY("io_pgetevents", ON_IO),
 	MAY("io_setup", ON_IO),
 	MAY("io_submit", ON_IO),
 	MAY("io_uring_enter", ON_IO),
