@@ -19,6 +19,7 @@ ROUNDS = 5              # between two looks
 GROWS, GROWS_LATE = 2 * MIB, MIB
 GROWS_SANITIZED, GROWS_LATE_SANITIZED = 112 * MIB, 32 * MIB
 LINES_A_SECOND = 20     # of the log
+EVENT_BYTES_A_SECOND = 20_000  # of a dozen devices with ten events each
 LINES_OF_DEVICE = 6     # in a second, of all its queues
 EVENTS_OF_DEVICE = 33   # ten a second, which may be two of its seconds, and what was left out;
                         # a network's link may have changed ten times as well
@@ -145,7 +146,8 @@ class Attack:
         check(events, "no device has told of anything")
         now = self.m.weight()
         check(now["log"] <= 100 + LINES_A_SECOND * seconds + chaos.nr, "lines in the log:", now)
-        check(now["events"] <= 100_000 + 1000 * (chaos.nr + self.nr_rounds), "events:", now)
+        check(now["events"] <= 100_000 + 1000 * (chaos.nr + self.nr_rounds) +
+              EVENT_BYTES_A_SECOND * seconds, "events:", now)
 
     def hold_locks(self):
         """Whatever the guest has moved on the bus, and how often, others get on."""
