@@ -192,14 +192,15 @@ class Monitor:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def _threads_have_begun(self):
-        """All but the pool's keep a file of their own open."""
+        """All but the pool's, and the kernel's, keep a file of their own open."""
         base = f"/proc/{self.process.pid}/fd"
         links = []
         for fd in os.listdir(base):
             with contextlib.suppress(FileNotFoundError):
                 links.append(os.readlink(f"{base}/{fd}"))
         return (sum(link.endswith("/schedstat") for link in links) ==
-                sum(not name.startswith("pool") for name in self.threads()))
+                sum(not name.startswith(("pool", "iou-", "kvm-", "vhost-"))
+                    for name in self.threads()))
 
     def settled_fds(self):
         """Without connections that were closed, but not yet on the other side, and
