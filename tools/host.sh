@@ -169,8 +169,21 @@ need_build_packages() {
 		libjansson-dev libcmocka-dev libaio-dev libseccomp-dev
 }
 
-need_lab_packages() {
-	local names=(qemu-system-x86 qemu-system-common cpio busybox-static util-linux)
+# need_cross_packages ARCH: what builds for another architecture, and runs what the
+# build itself has to run.
+need_cross_packages() {
+	case $1 in
+	aarch64) need_packages 'cross build' gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user ;;
+	*) die "--arch $1: there is a cross build for aarch64 only" ;;
+	esac
+}
+
+need_lab_packages() { # ARCH
+	local names=(qemu-system-common cpio busybox-static util-linux)
+	case $1 in
+	x86_64) names+=(qemu-system-x86) ;;
+	aarch64) names+=(qemu-system-arm) ;;
+	esac
 	[ "$(host_debian)" -eq 12 ] || names+=(virtiofsd)
 	need_packages lab "${names[@]}"
 }
