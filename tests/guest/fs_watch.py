@@ -193,8 +193,9 @@ def whole_calls(text):
 
 
 FD = re.compile(r"\b(\d+|AT_FDCWD)<(/[^>]*)>")
-# Of the program itself: names of its threads; a descriptor it has.
-ITS_OWN = re.compile(r"/proc/(self|thread-self|\d+)/(task/\d+/comm|fd(/\d+)?)$")
+# Of the program itself: names and figures of its threads; a descriptor it has.
+ITS_OWN = re.compile(r"/proc/(self|thread-self|\d+)/(task/\d+/comm|(task/\d+/)?schedstat|"
+                     r"fd(/\d+)?)$")
 # The first of these has words of its own in front of its path.
 PATHS_OF = {"symlinkat": 1, "symlink": 1}
 
