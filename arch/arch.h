@@ -92,7 +92,8 @@ int arch_irqchip_create(struct arch_vm *vm, struct error *err);
 /* The vCPUs that the VM starts with are made, and have not run: the rest of its
  * interrupt controllers, where that has to know them. Main thread. -errno with a
  * message. */
-int arch_irqchip_finish(struct arch_vm *vm, struct error *err);
+int arch_irqchip_finish(struct arch_vm *vm, struct vcpu *const *vcpus,
+			unsigned int nr, struct error *err);
 /* What KVM_IRQ_LINE calls the interrupt line `gsi`. Any thread. */
 uint32_t arch_irq_line(uint32_t gsi);
 
@@ -113,6 +114,7 @@ struct arch_boot {
 	unsigned int nr_cpus; /* there at the start */
 	unsigned int max_cpus; /* that there may be */
 	bool has_serial; /* there is a serial port */
+	const struct arch_host *host; /* whose vCPUs they are */
 };
 
 /* Put kernel, initramfs, command line and tables into memory, which nobody else
@@ -148,6 +150,15 @@ int arch_kernel_speed(int kvm_fd);
 /* System calls that the port's files make, beside those of vmm/syscalls.h; ends
  * with an empty name. Not part of the program. */
 extern const struct syscall_rule arch_syscalls[];
+
+/* A system call that this port's kernel does not have, and the one that the C
+ * library makes instead. */
+struct arch_renamed {
+	const char *name; /* NULL: the end of the table */
+	const char *instead;
+};
+/* Not part of the program. */
+extern const struct arch_renamed arch_renamed[];
 
 /* What to do when there is no /dev/kvm. */
 extern const char arch_kvm_advice[];

@@ -98,13 +98,17 @@ static int boot_load_cmdline(struct boot_job *job, struct error *err)
 {
 	const char *line = job->req->cmdline ? job->req->cmdline : "";
 	const struct boot_machine *machine = job->req->machine;
-	uint64_t max = MIN(job->cmdline_max, machine->cmdline_room - 1);
+	uint64_t max = job->cmdline_max;
 
+	if (machine->cmdline)
+		max = MIN(max, machine->cmdline_room - 1);
 	if (job->cmdline_len > max)
 		return error_set(
 			err, E2BIG,
 			"--cmdline: %zu bytes with what other options add, the limit of this kernel is %llu; shorten it",
 			job->cmdline_len, llu(max));
+	if (!machine->cmdline)
+		return 0;
 	if (gmem_write(job->req->gm, machine->cmdline, line,
 		       job->cmdline_len + 1))
 		return error_set(

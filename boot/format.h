@@ -58,7 +58,7 @@ struct boot_machine {
 	uint16_t elf_machine; /* EM_X86_64 */
 	const struct boot_format *const *formats; /* ends with NULL */
 	const struct boot_keepout *keepouts; /* ends with len 0 */
-	gpa_t cmdline; /* where the command line goes */
+	gpa_t cmdline; /* where the command line goes; 0: into the tables */
 	uint64_t cmdline_room; /* bytes there, with the NUL */
 };
 

@@ -46,8 +46,14 @@ __attribute__((noreturn)) static void die(const char *what, int r)
 
 static int filters_resolve(const char *name)
 {
-	int nr = seccomp_syscall_resolve_name(name);
+	const struct arch_renamed *other = arch_renamed;
+	int nr;
 
+	while (other->name && strcmp(other->name, name) != 0)
+		other++;
+	if (other->name)
+		name = other->instead;
+	nr = seccomp_syscall_resolve_name(name);
 	for (unsigned int i = 0; nr < 0 && i < ARRAY_SIZE(young_calls); i++)
 		if (strcmp(young_calls[i].name, name) == 0)
 			nr = young_calls[i].nr;

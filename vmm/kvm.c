@@ -326,7 +326,7 @@ int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err)
 	while (!r && kvm->nr_vcpus < nr)
 		r = kvm_add_vcpu(kvm, kvm->nr_vcpus, err);
 	if (!r)
-		r = arch_irqchip_finish(kvm->arch, err);
+		r = arch_irqchip_finish(kvm->arch, kvm->vcpus, nr, err);
 	if (r)
 		kvm_unbuild(kvm);
 	return r;

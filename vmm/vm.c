@@ -398,6 +398,7 @@ static int vm_load_begin(struct vm *vm, bool clear, struct error *err)
 		.nr_cpus = vm->board.nr_cpus,
 		.max_cpus = vm->kvm.max_vcpus,
 		.has_serial = vc->serial.mode != SERIAL_OFF,
+		.host = vm->kvm.host,
 	};
 	load->owner.name = "loading the kernel";
 	load->job.run = vm_load_run;

@@ -173,6 +173,8 @@ int arch_irqchip_create(struct arch_vm *vm, struct error *err)
 
 /* A local APIC is complete with its vCPU. */
 int arch_irqchip_finish(struct arch_vm *vm unused_param,
+			struct vcpu *const *vcpus unused_param,
+			unsigned int nr unused_param,
 			struct error *err unused_param)
 {
 	return 0;

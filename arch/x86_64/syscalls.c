@@ -31,3 +31,5 @@ const struct syscall_rule arch_syscalls[] = {
 	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_SET_REGS)),
 	{ .name = "" },
 };
+
+const struct arch_renamed arch_renamed[] = { { 0 } };
