@@ -11,6 +11,8 @@ extern const struct device_class acpi_hotplug_class;
 extern const struct device_class acpi_power_class;
 extern const struct device_class debug_port_class;
 extern const struct device_class ioapic_class;
+extern const struct device_class pl011_class;
+extern const struct device_class pl031_class;
 extern const struct device_class serial_8250_class;
 
 /* Of devices/pci, which all ports have. */
