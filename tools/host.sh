@@ -166,7 +166,8 @@ need_packages() {
 
 need_build_packages() {
 	need_packages build meson ninja-build gcc libc6-dev pkg-config liburing-dev \
-		libjansson-dev libcmocka-dev libaio-dev libseccomp-dev
+		libjansson-dev libcmocka-dev libaio-dev libseccomp-dev \
+		libfdt-dev device-tree-compiler
 }
 
 # need_cross_packages ARCH: what builds for another architecture, and runs what the
