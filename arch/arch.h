@@ -99,6 +99,10 @@ uint32_t arch_irq_line(uint32_t gsi);
 
 /* ---- vCPUs ---- */
 
+/* Are all vCPUs that there may be made before the first one runs? Else those that
+ * come later are made then. */
+extern const bool arch_vcpus_at_once;
+
 /* Set features and registers of a vCPU that KVM has just made. Main thread.
  * -errno with a message. */
 int arch_vcpu_init(struct vcpu *vcpu, struct error *err);
@@ -131,6 +135,10 @@ int arch_enter(struct vcpu *first, const struct boot_result *entry,
 /* Handle an exit reason that vmm/vcpu.c does not know. vCPU thread.
  * Returns true when it was one of this arch's. */
 bool arch_vcpu_exit(struct vcpu *vcpu);
+
+/* The guest did something to this vCPU from another one, which has asked it to
+ * attend (VCPU_ATTEND). Its own thread. */
+void arch_vcpu_attend(struct vcpu *vcpu);
 
 /* Is there a non-maskable interrupt? Else arch_vcpu_nmi() is not called. */
 extern const bool arch_has_nmi;

@@ -290,6 +290,7 @@ static int kvm_add_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
 		.vm_fd = kvm->vm_fd,
 		.mmap_size = kvm->vcpu_mmap_size,
 		.host = kvm->host,
+		.arch = kvm->arch,
 		.index = index,
 		.nr_max = kvm->max_vcpus,
 		.nested = kvm->nested,
@@ -323,6 +324,8 @@ int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err)
 		if (!kvm->vcpus)
 			r = error_set(err, ENOMEM, "out of memory");
 	}
+	if (arch_vcpus_at_once)
+		nr = kvm->max_vcpus;
 	while (!r && kvm->nr_vcpus < nr)
 		r = kvm_add_vcpu(kvm, kvm->nr_vcpus, err);
 	if (!r)

@@ -28,6 +28,9 @@
 
 #define VCPU_KICK_SIGNAL SIGUSR1
 
+/* Wishes that are done once. */
+#define VCPU_ONCE (unsigned int)(VCPU_NMI | VCPU_ATTEND)
+
 /* ---- exits ---- */
 
 /* KVM gave up on the guest: log what, registers, instruction bytes and the kind
@@ -179,11 +182,16 @@ static void vcpu_park(struct vcpu *vcpu)
  */
 static bool vcpu_attend(struct vcpu *vcpu)
 {
+	unsigned int once;
+
 	__atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	if (atomic_load(&vcpu->asked) & VCPU_PAUSE)
 		vcpu_park(vcpu);
-	if (atomic_fetch_and(&vcpu->asked, ~(unsigned int)VCPU_NMI) & VCPU_NMI)
+	once = atomic_fetch_and(&vcpu->asked, ~VCPU_ONCE) & VCPU_ONCE;
+	if (once & VCPU_NMI)
 		arch_vcpu_nmi(vcpu);
+	if (once & VCPU_ATTEND)
+		arch_vcpu_attend(vcpu);
 	return !(atomic_load(&vcpu->asked) & VCPU_STOP);
 }
 
@@ -305,6 +313,13 @@ static void vcpu_on_signal(int sig unused_param)
 	/* Its arrival is all: KVM_RUN returns EINTR. */
 }
 
+static void vcpu_set_thread(struct vcpu *vcpu, bool has)
+{
+	mutex_guard(&vcpu->lock);
+
+	vcpu->has_thread = has;
+}
+
 int vcpu_start(struct vcpu *vcpu, bool paused, struct error *err)
 {
 	struct sigaction sa = { .sa_handler = vcpu_on_signal };
@@ -320,30 +335,32 @@ int vcpu_start(struct vcpu *vcpu, bool paused, struct error *err)
 	if (r)
 		return error_set(err, r, "cannot start vCPU %u: %s",
 				 vcpu->config.index, strerror(r));
-	vcpu->has_thread = true;
+	vcpu_set_thread(vcpu, true);
 	return 0;
 }
 
 /* KVM_RUN returns, or does not start, and vcpu_attend() looks why; one that is
  * held looks, too. */
-void vcpu_ask(struct vcpu *vcpu, enum vcpu_wish wish)
+bool vcpu_ask(struct vcpu *vcpu, enum vcpu_wish wish)
 {
+	mutex_guard(&vcpu->lock);
+
 	if (!vcpu->has_thread)
-		return;
+		return false;
 	atomic_fetch_or(&vcpu->asked, (unsigned int)wish);
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_kill(vcpu->thread, VCPU_KICK_SIGNAL);
-	pthread_mutex_lock(&vcpu->lock);
 	pthread_cond_broadcast(&vcpu->changed);
-	pthread_mutex_unlock(&vcpu->lock);
+	return true;
 }
 
 void vcpu_join(struct vcpu *vcpu)
 {
 	if (!vcpu->has_thread)
 		return;
+	/* Nobody asks it from here on. */
+	vcpu_set_thread(vcpu, false);
 	pthread_join(vcpu->thread, NULL);
-	vcpu->has_thread = false;
 }
 
 void vcpu_wait_paused(struct vcpu *vcpu)

@@ -13,6 +13,7 @@
 #include "vmm/error.h"
 
 struct arch_host;
+struct arch_vm;
 struct board;
 
 #define VCPU_NR_EXITS 64
@@ -24,6 +25,7 @@ enum vcpu_wish {
 	 * out until vcpu_resume(). */
 	VCPU_PAUSE = 2,
 	VCPU_NMI = 4, /* inject a non-maskable interrupt */
+	VCPU_ATTEND = 8, /* another vCPU did something to it */
 };
 
 struct vcpu_config {
@@ -32,6 +34,7 @@ struct vcpu_config {
 	int vm_fd;
 	unsigned int mmap_size; /* bytes of struct kvm_run and what follows */
 	struct arch_host *host;
+	struct arch_vm *arch;
 	unsigned int index; /* also the APIC id / MPIDR affinity */
 	unsigned int nr_max; /* vCPUs that the machine may have */
 	bool nested; /* the guest may run machines of its own */
@@ -45,14 +48,14 @@ struct vcpu {
 	int stats_fd; /* KVM's counters; -1: this host has none */
 	struct kvm_run *run;
 	pthread_t thread;
-	bool has_thread;
 
 	/* any thread: enum vcpu_wish, bits */
 	atomic_uint asked;
 
-	/* own and main thread, under lock (a leaf) */
+	/* any thread, under lock (a leaf) */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
+	bool has_thread; /* changed by the main thread alone */
 	bool parked; /* by pause, or the thread has ended */
 
 	/* own thread */
@@ -72,8 +75,9 @@ void vcpu_destroy(struct vcpu *vcpu);
  * until vcpu_resume(). Main thread. -errno with a message. */
 int vcpu_start(struct vcpu *vcpu, bool paused, struct error *err);
 
-/* Ask its thread, if there is one, for something. Main thread. */
-void vcpu_ask(struct vcpu *vcpu, enum vcpu_wish wish);
+/* Ask its thread, if there is one, for something; false: there is none. Any
+ * thread. */
+bool vcpu_ask(struct vcpu *vcpu, enum vcpu_wish wish);
 /* Wait until the thread has ended, if there is one. Main thread. */
 void vcpu_join(struct vcpu *vcpu);
 

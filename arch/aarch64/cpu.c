@@ -11,9 +11,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "arch/aarch64/host.h"
 #include "arch/aarch64/layout.h"
 #include "arch/aarch64/reg.h"
+#include "arch/aarch64/vm.h"
 #include "arch/arch.h"
 #include "arch/host.h"
 #include "vmm/board.h"
@@ -57,23 +57,30 @@ void arch_host_free(struct arch_host *host)
 
 /* ---- life of a vCPU ---- */
 
-/* All but the first wait for PSCI's CPU_ON. */
-int arch_vcpu_init(struct vcpu *vcpu, struct error *err)
+int cpu_reset(struct vcpu *vcpu, bool on)
 {
-	const struct arch_host *host = vcpu->config.host;
-	int sve = KVM_ARM_VCPU_SVE;
 	struct kvm_vcpu_init init;
 
 	if (ioctl(vcpu->config.vm_fd, KVM_ARM_PREFERRED_TARGET, &init))
-		return error_set(err, errno, "KVM_ARM_PREFERRED_TARGET: %s",
-				 strerror(errno));
-	init.features[0] = host->features;
-	if (vcpu->config.index)
+		return -errno;
+	init.features[0] = vcpu->config.host->features;
+	if (!on)
 		init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
-	if (ioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init) ||
-	    (host->has_sve && ioctl(vcpu->fd, KVM_ARM_VCPU_FINALIZE, &sve)))
-		return error_set(err, errno, "KVM cannot set up vCPU %u: %s",
-				 vcpu->config.index, strerror(errno));
+	return ioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init) ? -errno : 0;
+}
+
+/* All but the first wait for PSCI's CPU_ON. */
+int arch_vcpu_init(struct vcpu *vcpu, struct error *err)
+{
+	int sve = KVM_ARM_VCPU_SVE;
+	int r = cpu_reset(vcpu, vcpu->config.index == 0);
+
+	if (!r && vcpu->config.host->has_sve &&
+	    ioctl(vcpu->fd, KVM_ARM_VCPU_FINALIZE, &sve))
+		r = -errno;
+	if (r)
+		return error_set(err, r, "KVM cannot set up vCPU %u: %s",
+				 vcpu->config.index, strerror(-r));
 	return 0;
 }
 
@@ -103,7 +110,13 @@ int cpu_finish(struct vcpu *vcpu, struct error *err)
 
 int arch_vcpu_rest(struct vcpu *vcpu, struct error *err)
 {
-	return arch_vcpu_init(vcpu, err);
+	int r = cpu_reset(vcpu, false);
+
+	if (r)
+		return error_set(err, r, "vCPU %u: %s", vcpu->config.index,
+				 strerror(-r));
+	psci_rest(vcpu->config.arch, vcpu->config.index);
+	return 0;
 }
 
 /* Linux, Documentation/arch/arm64/booting.rst: the device tree in x0, and 0 in
@@ -121,10 +134,18 @@ int arch_enter(struct vcpu *first, const struct boot_result *entry,
 	return 0;
 }
 
-/* All exits are those of vmm/vcpu.c. */
-bool arch_vcpu_exit(struct vcpu *vcpu unused_param)
+/* Calls that KVM was told to leave to us. */
+bool arch_vcpu_exit(struct vcpu *vcpu)
 {
-	return false;
+	if (vcpu->run->exit_reason != KVM_EXIT_HYPERCALL)
+		return false;
+	psci_call(vcpu);
+	return true;
+}
+
+void arch_vcpu_attend(struct vcpu *vcpu)
+{
+	psci_attend(vcpu);
 }
 
 void arch_vcpu_nmi(struct vcpu *vcpu unused_param)

@@ -11,17 +11,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "arch/aarch64/host.h"
 #include "arch/aarch64/layout.h"
+#include "arch/aarch64/vm.h"
 #include "arch/arch.h"
 #include "vmm/util.h"
+#include "vmm/vcpu.h"
 
 const bool arch_msi_has_devid = true;
-
-struct arch_vm {
-	int vm_fd; /* borrowed */
-	int gic_fd, its_fd; /* -1: not made yet */
-};
 
 int arch_vm_create(struct arch_vm **out, int vm_fd, struct error *err)
 {
@@ -30,6 +26,7 @@ int arch_vm_create(struct arch_vm **out, int vm_fd, struct error *err)
 	if (!vm)
 		return error_set(err, ENOMEM, "out of memory");
 	*vm = (struct arch_vm){ .vm_fd = vm_fd, .gic_fd = -1, .its_fd = -1 };
+	pthread_mutex_init(&vm->lock, NULL);
 	*out = vm;
 	return 0;
 }
@@ -38,6 +35,8 @@ void arch_vm_destroy(struct arch_vm *vm)
 {
 	if (!vm)
 		return;
+	psci_fini(vm);
+	pthread_mutex_destroy(&vm->lock);
 	close_fd(&vm->its_fd);
 	close_fd(&vm->gic_fd);
 	free(vm);
@@ -109,9 +108,12 @@ int arch_irqchip_finish(struct arch_vm *vm, struct vcpu *const *vcpus,
 	if (r)
 		return error_set(err, r, "KVM cannot finish a GICv3: %s",
 				 strerror(-r));
+	vm->vcpus = vcpus;
+	vm->nr_vcpus = nr;
+	vm->board = vcpus[0]->config.board;
 	for (unsigned int i = 0; i < nr && !r; i++)
 		r = cpu_finish(vcpus[i], err);
-	return r;
+	return r ? r : psci_init(vm, err);
 }
 
 /* A shared peripheral interrupt: INTID 32 and up. */

@@ -6,12 +6,14 @@
  */
 #include <errno.h>
 #include <linux/kvm.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 
-#include "arch/aarch64/host.h"
 #include "arch/aarch64/layout.h"
+#include "arch/aarch64/vm.h"
 #include "arch/arch.h"
 #include "boot/aarch64/device_tree.h"
 #include "boot/aarch64/machine.h"
@@ -21,6 +23,7 @@
 
 const char arch_console[] = "ttyAMA0";
 const bool arch_has_nmi = false;
+const bool arch_vcpus_at_once = true;
 
 /* ---- what is asked of a host ---- */
 
@@ -125,11 +128,11 @@ static struct dt_window machine_chip(enum a64_chip chip)
 	return (struct dt_window){ arch_chips[chip].base, A64_CHIP_LEN };
 }
 
-static int machine_describe(const struct arch_boot *boot,
+static int machine_describe(const struct arch_boot *boot, const char *cmdline,
 			    const struct boot_result *res, struct error *err)
 {
 	struct dt_machine m = {
-		.nr_cpus = boot->nr_cpus,
+		.nr_cpus = boot->max_cpus,
 		.has_pmu = boot->host->has_pmu,
 		.pmu_ppi = A64_PPI_PMU,
 		.gic_distributor = { A64_GICD_BASE, A64_GICD_LEN },
@@ -141,7 +144,7 @@ static int machine_describe(const struct arch_boot *boot,
 		.mmio32 = { arch_pci.mmio32_base, arch_pci.mmio32_len },
 		.serial_spi = arch_chips[CHIP_PL011].gsi,
 		.rtc = machine_chip(CHIP_PL031),
-		.cmdline = boot->req.cmdline,
+		.cmdline = cmdline,
 		.initrd = res->initrd,
 	};
 
@@ -153,14 +156,33 @@ static int machine_describe(const struct arch_boot *boot,
 	return dt_build(boot->req.gm, BOOT_A64_FDT, BOOT_A64_FDT_ROOM, &m, err);
 }
 
+/* A kernel tries to start all processors there are, and complains of each that is
+ * not granted yet. */
+static char *machine_cmdline(const struct arch_boot *boot)
+{
+	const char *line = boot->req.cmdline ? boot->req.cmdline : "";
+	char *all;
+
+	if (asprintf(&all, "%s maxcpus=%u", line, boot->nr_cpus) < 0)
+		return NULL;
+	return all;
+}
+
 int arch_load(const struct arch_boot *boot, struct boot_result *entry,
 	      struct error *err)
 {
 	struct boot_request req = boot->req;
 	struct boot_range map[2];
 	struct arch_ram ram[2];
+	char *more = NULL;
 	int r;
 
+	if (boot->max_cpus > boot->nr_cpus) {
+		more = machine_cmdline(boot);
+		if (!more)
+			return error_set(err, ENOMEM, "out of memory");
+		req.cmdline = more;
+	}
 	arch_ram_layout(req.gm->config.size, ram);
 	map[0] = (struct boot_range){ ram[0].gpa, ram[0].len, BOOT_RANGE_RAM };
 	req.machine = &boot_machine_aarch64;
@@ -168,5 +190,8 @@ int arch_load(const struct arch_boot *boot, struct boot_result *entry,
 	req.map = map;
 	req.nr_map = 1;
 	r = boot_load(&req, entry, err);
-	return r ? r : machine_describe(boot, entry, err);
+	if (!r)
+		r = machine_describe(boot, req.cmdline, entry, err);
+	free(more);
+	return r;
 }

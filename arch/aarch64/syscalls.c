@@ -2,6 +2,7 @@
 /* Copyright (c) The vmm authors */
 /* The system calls of this port; as vmm/syscalls.c, not part of the program. */
 #include <linux/kvm.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 
 #include "arch/arch.h"
@@ -12,6 +13,9 @@ const struct syscall_rule arch_syscalls[] = {
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_CREATE_DEVICE)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_DEVICE_ATTR)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_ARM_VCPU_FINALIZE)),
+	/* vCPUs that come and go: one starts another, and turns itself off. */
+	MAY("ioctl", ON_VCPU, IF_ARG(1, KVM_SET_MP_STATE)),
+	MAY("tgkill", ON_VCPU, IF_ARG(2, SIGUSR1)),
 	/* The seed of the guest's random numbers. */
 	MAY("getrandom", ON_MAIN | ON_POOL),
 	/* A guest that KVM gives up on is shown; and how fast a machine runs

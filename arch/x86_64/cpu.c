@@ -217,6 +217,11 @@ bool arch_vcpu_exit(struct vcpu *vcpu)
 	return true;
 }
 
+/* KVM does what vCPUs do to each other. */
+void arch_vcpu_attend(struct vcpu *vcpu unused_param)
+{
+}
+
 /* One that the guest has not started would not take it, and not sleep. */
 void arch_vcpu_nmi(struct vcpu *vcpu)
 {

@@ -23,6 +23,7 @@
 const char arch_console[] = "ttyS0";
 const bool arch_msi_has_devid = false;
 const bool arch_has_nmi = true;
+const bool arch_vcpus_at_once = false;
 
 /* ---- what is asked of a host ---- */
 

@@ -17,8 +17,8 @@
 
 #include <cmocka.h>
 
-#include "arch/aarch64/host.h"
 #include "arch/aarch64/layout.h"
+#include "arch/aarch64/vm.h"
 #include "arch/arch.h"
 #include "boot/aarch64/device_tree.h"
 #include "boot/aarch64/machine.h"
