@@ -72,9 +72,13 @@ int cpu_reset(struct vcpu *vcpu, bool on)
 /* All but the first wait for PSCI's CPU_ON. */
 int arch_vcpu_init(struct vcpu *vcpu, struct error *err)
 {
-	int sve = KVM_ARM_VCPU_SVE;
-	int r = cpu_reset(vcpu, vcpu->config.index == 0);
+	int sve = KVM_ARM_VCPU_SVE, r;
 
+	if (vcpu->config.nested)
+		return error_set(
+			err, ENOTSUP,
+			"--cpus nested=on: guests on aarch64 cannot run machines of their own; leave it out");
+	r = cpu_reset(vcpu, vcpu->config.index == 0);
 	if (!r && vcpu->config.host->has_sve &&
 	    ioctl(vcpu->fd, KVM_ARM_VCPU_FINALIZE, &sve))
 		r = -errno;

@@ -37,6 +37,7 @@
 /* Shared peripheral interrupts (INTID 32 and up), of 32 that the GIC has. */
 #define A64_NR_SPIS 32u
 #define A64_PL011_SPI 1u
+#define A64_POWER_KEY_SPI 2u
 
 /* Private peripheral interrupts, as KVM has them. */
 #define A64_PPI_PMU 7u

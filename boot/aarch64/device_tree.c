@@ -25,8 +25,11 @@ enum dt_phandle {
 /* Interrupts of a GIC: arm,gic-v3.yaml. */
 #define GIC_SPI 0
 #define GIC_PPI 1
+#define GIC_EDGE_RISING 1
 #define GIC_LEVEL_HIGH 4
 #define GIC_LEVEL_LOW 8
+
+#define LINUX_KEY_POWER 116 /* linux/input-event-codes.h */
 
 /* Of a PCI address: pci-bus.yaml, "ranges". */
 #define PCI_SPACE_MEM32 0x02000000u
@@ -235,7 +238,8 @@ static void dt_pcie(struct dt_tree *t, const struct dt_machine *m)
 	dt_end(t);
 }
 
-/* ARM's PrimeCells; each wants a clock, which does not matter here. */
+/* ARM's PrimeCells, each of which wants a clock, which does not matter here; and
+ * the power button. */
 static void dt_chips(struct dt_tree *t, const struct dt_machine *m)
 {
 	dt_node(t, "apb-pclk");
@@ -259,6 +263,15 @@ static void dt_chips(struct dt_tree *t, const struct dt_machine *m)
 	dt_cells(t, "reg", CELLS_RANGE(&m->rtc));
 	dt_cells(t, "clocks", PHANDLE_CLOCK);
 	dt_text(t, "clock-names", "apb_pclk");
+	dt_end(t);
+
+	dt_node(t, "gpio-keys");
+	dt_text(t, "compatible", "gpio-keys");
+	dt_node(t, "power");
+	dt_text(t, "label", "power");
+	dt_number(t, "linux,code", LINUX_KEY_POWER);
+	dt_cells(t, "interrupts", GIC_SPI, m->power_spi, GIC_EDGE_RISING);
+	dt_end(t);
 	dt_end(t);
 }
 

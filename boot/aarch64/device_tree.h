@@ -35,6 +35,7 @@ struct dt_machine {
 
 	struct dt_window serial; /* PL011; len 0: there is none */
 	uint32_t serial_spi;
+	uint32_t power_spi; /* power button: edge, high */
 	struct dt_window rtc; /* PL031, which rings no alarm */
 
 	const char *cmdline; /* NULL counts as empty */

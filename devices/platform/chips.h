@@ -13,6 +13,7 @@ extern const struct device_class debug_port_class;
 extern const struct device_class ioapic_class;
 extern const struct device_class pl011_class;
 extern const struct device_class pl031_class;
+extern const struct device_class power_key_class;
 extern const struct device_class serial_8250_class;
 
 /* Of devices/pci, which all ports have. */

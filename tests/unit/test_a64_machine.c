@@ -242,6 +242,7 @@ static void test_tree(void **state unused_param)
 	assert_true(node("/cpus/cpu@1") > 0);
 	assert_true(node("/cpus/cpu@2") < 0);
 	assert_true(node("/pmu") > 0);
+	property("/gpio-keys/power", "interrupts", 12);
 	assert_true(node("/chosen/linux,initrd-start") < 0);
 	assert_int_equal(cells64("/interrupt-controller", "reg", 3, 32),
 			 2 * A64_GICR_LEN);

@@ -250,14 +250,28 @@ static void test_clock(void **state unused_param)
 	assert_int_equal(fake_mmio_read(&fv, CLOCK + 0xc, 4), 1);
 }
 
+/* One press is one interrupt. */
+static void test_power_key(void **state unused_param)
+{
+	static const struct chip_place place = { .class = &power_key_class,
+						 .gsi = GSI + 1 };
+	struct device *key = fake_vm_add(&fv, &power_key_class, &place);
+	unsigned int before = fv.line_changes;
+
+	assert_non_null(key);
+	key->ops->power_button(key);
+	assert_int_equal(fv.line_changes, before + 2);
+	assert_int_equal(fv.lines, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		T(test_power_on), T(test_ids),	 T(test_output),
-		T(test_input),	  T(test_full),	 T(test_loopback),
-		T(test_bits),	  T(test_reset), T(test_pause),
-		T(test_clock),
+		T(test_power_on), T(test_ids),	     T(test_output),
+		T(test_input),	  T(test_full),	     T(test_loopback),
+		T(test_bits),	  T(test_reset),     T(test_pause),
+		T(test_clock),	  T(test_power_key),
 #undef T
 	};
 
