@@ -177,7 +177,14 @@ struct arch_cap {
 	const char *name; /* NULL: the end of the table */
 	bool required; /* no guest runs without it */
 	const char *meaning; /* of its lack */
+	/* What no KVM_CAP_* says: looks for it itself. NULL: cap says it. */
+	bool (*has)(int kvm_fd);
 };
+#define ARCH_CAP(its_cap, its_name, is_required, its_meaning)              \
+	{                                                                  \
+		.cap = its_cap, .name = its_name, .required = is_required, \
+		.meaning = its_meaning                                     \
+	}
 /* What this port needs, beside what all do. */
 extern const struct arch_cap arch_caps[];
 

@@ -47,17 +47,17 @@ __attribute__((format(printf, 5, 6))) static void row(FILE *out,
 
 /* What all ports need. */
 static const struct arch_cap wanted_caps[] = {
-	{ KVM_CAP_USER_MEMORY, "guest memory", true, "no guest can run" },
-	{ KVM_CAP_SIGNAL_MSI, "message interrupts", true,
-	  "no device can interrupt" },
-	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, "ioeventfd", true,
-	  "every request of a device would leave the guest" },
-	{ KVM_CAP_IMMEDIATE_EXIT, "immediate exit", true,
-	  "a vCPU cannot be stopped safely" },
-	{ KVM_CAP_NR_MEMSLOTS, "memory slots", true, "no memory" },
-	{ KVM_CAP_MAX_VCPUS, "vCPUs", true, "no vCPU" },
-	{ KVM_CAP_BINARY_STATS_FD, "statistics", false,
-	  "no counters of exits and page tables" },
+	ARCH_CAP(KVM_CAP_USER_MEMORY, "guest memory", true, "no guest can run"),
+	ARCH_CAP(KVM_CAP_SIGNAL_MSI, "message interrupts", true,
+		 "no device can interrupt"),
+	ARCH_CAP(KVM_CAP_IOEVENTFD_ANY_LENGTH, "ioeventfd", true,
+		 "every request of a device would leave the guest"),
+	ARCH_CAP(KVM_CAP_IMMEDIATE_EXIT, "immediate exit", true,
+		 "a vCPU cannot be stopped safely"),
+	ARCH_CAP(KVM_CAP_NR_MEMSLOTS, "memory slots", true, "no memory"),
+	ARCH_CAP(KVM_CAP_MAX_VCPUS, "vCPUs", true, "no vCPU"),
+	ARCH_CAP(KVM_CAP_BINARY_STATS_FD, "statistics", false,
+		 "no counters of exits and page tables"),
 	{ 0 },
 };
 
@@ -66,7 +66,9 @@ static bool check_caps(FILE *out, int kvm, const struct arch_cap *wanted)
 	bool all = true;
 
 	for (; wanted->name; wanted++) {
-		int v = ioctl(kvm, KVM_CHECK_EXTENSION, wanted->cap);
+		int v = wanted->has
+				? wanted->has(kvm)
+				: ioctl(kvm, KVM_CHECK_EXTENSION, wanted->cap);
 
 		row(out, wanted->name, v > 0, wanted->meaning,
 		    v > 1   ? "%d"

@@ -42,6 +42,15 @@ void arch_vm_destroy(struct arch_vm *vm)
 	free(vm);
 }
 
+bool gic_is_there(int kvm_fd)
+{
+	struct kvm_create_device make = { .type = KVM_DEV_TYPE_ARM_VGIC_V3,
+					  .flags = KVM_CREATE_DEVICE_TEST };
+	cleanup_fd int vm_fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+
+	return vm_fd >= 0 && !ioctl(vm_fd, KVM_CREATE_DEVICE, &make);
+}
+
 static int gic_make(const struct arch_vm *vm, uint32_t type, int *fd)
 {
 	struct kvm_create_device make = { .type = type };

@@ -37,6 +37,11 @@ struct arch_vm {
 	} * cpus; /* NULL: KVM does all of PSCI */
 };
 
+/* ---- gic.c ---- */
+
+/* Has this host a GICv3 for guests? Any thread. */
+bool gic_is_there(int kvm_fd);
+
 /* ---- cpu.c ---- */
 
 /* Registers as after a reset, on or off. Its own thread, or the main thread while

@@ -30,8 +30,8 @@ const bool arch_vcpus_at_once = false;
 const char arch_kvm_advice[] = "load the module kvm-intel or kvm-amd";
 
 const struct arch_cap arch_caps[] = {
-	{ KVM_CAP_SPLIT_IRQCHIP, "local APIC alone", true,
-	  "no guest can run; Linux 4.5 is needed" },
+	ARCH_CAP(KVM_CAP_SPLIT_IRQCHIP, "local APIC alone", true,
+		 "no guest can run; Linux 4.5 is needed"),
 	{ 0 },
 };
 
