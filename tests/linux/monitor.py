@@ -58,6 +58,7 @@ done
 
 # What a kernel says when it breaks before its first userspace ran.
 CRASH = re.compile(r"Oops|BUG: |Kernel panic")
+INIT_KILLED = re.compile(r"Attempted to kill init! exitcode=0x0000000[4578b]")
 USERSPACE = "vmm-guest: userspace"
 
 
@@ -349,6 +350,8 @@ class Guest:
         self.findings = autopsy.bounded(lines)
 
     def broke_early(self):
-        """The guest's kernel crashed before it had any userspace."""
+        """The guest's kernel crashed before it had any userspace, or its init, which
+        is as well tried, got a signal as for an instruction that cannot be."""
         text = self.text()[:self.said]
-        return USERSPACE not in text and bool(CRASH.search(text))
+        return bool(USERSPACE not in text and CRASH.search(text) or
+                    INIT_KILLED.search(text))
