@@ -179,6 +179,17 @@ need_cross_packages() {
 	esac
 }
 
+# drop_stale_build DIR CROSS_FILE: remove DIR if it was made for another one.
+drop_stale_build() {
+	local log=$1/meson-private/cmd_line.txt
+	[ ! -e "$1" ] || grep -qsF "$2" "$log" || rm -rf -- "$1"
+}
+
+# The emulator and the compiler for another architecture are here by themselves.
+have_cross_lab() { # ARCH
+	command -v "qemu-system-$1" "$1-linux-gnu-gcc" >/dev/null
+}
+
 need_lab_packages() { # ARCH
 	local names=(qemu-system-common cpio busybox-static util-linux)
 	case $1 in

@@ -17,11 +17,14 @@ import monitor
 ALL = []        # (name, function, options), in the order of running
 
 MIB = 1 << 20
+# Devices and vCPUs come and go while the guest runs.
+HAS_PLUG = monitor.IS_X86
 
 # Kernel messages of level warning and above that are about the machine.
 TROUBLE = (r"\bACPI|\bPCI\b|\bpci\b|virtio|\bAPIC|ioapic|IOAPIC|\bIO-APIC|"
            r"\bMSI\b|\bBAR\b|Firmware|topology|CPU topo|e820|MADT|ttyS|"
-           r"irq \d+: nobody cared|unchecked MSR|blk_update|I/O error")
+           r"irq \d+: nobody cared|unchecked MSR|\bGIC|\bITS\b|\bOF: |"
+           r"device tree|psci|PSCI|arch_timer|ttyAMA|pl011|pl031|armv8-pmu|blk_update|I/O error")
 
 # What every guest says that has no trouble:
 # - AMD's frequency driver, of a machine that leaves frequencies to its host;
@@ -31,7 +34,9 @@ NO_TROUBLE = (r"amd_pstate: the _CPC object is not present|"
 
 
 def case(name, **options):
-    """options: anywhere=True for a test without a guest, long=True for one
+    """options: x86=True for what only x86_64 has, plug=True for
+    what needs HAS_PLUG, smoke=True for one of the few
+    that tools/test runs on another architecture than this machine's, anywhere=True for a test without a guest, long=True for one
     that only --long runs (a number there is how many seconds it may take),
     crates=True for one that asks for crates()."""
     def add(function):

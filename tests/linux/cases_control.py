@@ -32,7 +32,7 @@ def control_boot_again(t):
     t.check("reboot: Power down" in guest.text(), "no power down was seen")
 
 
-@case("control-nmi")
+@case("control-nmi", x86=True)
 def control_nmi(t):
     """The guest is told to panic on an NMI, and does."""
     guest, vm = t.shell()

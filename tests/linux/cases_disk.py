@@ -48,7 +48,7 @@ umount /mnt
     t.log_is_clean(guest)
 
 
-@case("ext4-uring")
+@case("ext4-uring", smoke=True)
 def ext4_uring(t):
     ext4_with(t, engine="uring")
 

@@ -59,7 +59,7 @@ fi
 """
 
 
-@case("fs-root")
+@case("fs-root", smoke=True)
 def fs_root(t):
     """A kernel boots from a directory, with nothing else; it resets with all
     that it has open, and boots again."""
@@ -414,17 +414,17 @@ def cycles(t, nr):
     t.end_shell(guest, r"virtio_fs_enqueue_req\(\) failed -107")
 
 
-@case("fs-hotplug")
+@case("fs-hotplug", plug=True)
 def fs_hotplug(t):
     cycles(t, 4)
 
 
-@case("fs-hotplug-long", long=True)
+@case("fs-hotplug-long", long=True, plug=True)
 def fs_hotplug_long(t):
     cycles(t, 50)
 
 
-@case("fs-reboot")
+@case("fs-reboot", plug=True)
 def fs_reboot(t):
     """A share that was added stays over resets, and holds nothing of before; one
     comes from a shim's program, by a socket."""

@@ -179,7 +179,7 @@ def fs_uses_long(t):
 
 # ---- an older kernel ----
 
-@case("fs-old-kernel")
+@case("fs-old-kernel", x86=True)
 def fs_old_kernel(t):
     """Linux 6.1 boots from a directory, and has the others as 6.12 has them."""
     if not os.path.exists(t.kit("old/vmlinux")):

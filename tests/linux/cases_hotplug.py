@@ -86,18 +86,18 @@ def cycles(t, nr):
     t.end_shell(guest)
 
 
-@case("hotplug-cycles")
+@case("hotplug-cycles", plug=True)
 def hotplug_cycles(t):
     """The same image, over and over, while another disk is busy."""
     cycles(t, 12)
 
 
-@case("hotplug-cycles-long", long=True)
+@case("hotplug-cycles-long", long=True, plug=True)
 def hotplug_cycles_long(t):
     cycles(t, 200)
 
 
-@case("hotplug-burst")
+@case("hotplug-burst", plug=True)
 def hotplug_burst(t):
     """Twice as many requests at once as the server has places, to add and then
     to remove, and all are served; the guest's uevents have the paths that
@@ -125,7 +125,7 @@ def hotplug_burst(t):
     t.end_shell(guest)
 
 
-@case("hotplug-busy")
+@case("hotplug-busy", plug=True)
 def hotplug_busy(t):
     """A disk goes from under a mounted file system: what it was asked for is
     done, the guest and the other disks live, and the image can come back."""
@@ -149,7 +149,7 @@ def hotplug_busy(t):
     t.fsck(disk)
 
 
-@case("hotplug-all-slots")
+@case("hotplug-all-slots", plug=True)
 def hotplug_all_slots(t):
     """Every slot is good for a disk, and one more is refused."""
     disks = [t.disk(f"disk{n}", 1) for n in range(SLOTS - 1)]
@@ -168,7 +168,7 @@ def hotplug_all_slots(t):
     t.end_shell(guest)
 
 
-@case("hotplug-force")
+@case("hotplug-force", plug=True)
 def hotplug_force(t):
     """A disk is taken away without asking: the guest notices, and its slot can
     be used again."""
@@ -185,7 +185,7 @@ def hotplug_force(t):
     t.end(guest)
 
 
-@case("hotplug-paused")
+@case("hotplug-paused", plug=True)
 def hotplug_paused(t):
     """A disk comes while the machine stands still for 5 s, under I/O."""
     busy, disk = t.disk("busy", 8), t.disk("disk", 4)
@@ -209,7 +209,7 @@ def hotplug_paused(t):
     t.end_shell(guest)
 
 
-@case("hotplug-reboot")
+@case("hotplug-reboot", plug=True)
 def hotplug_reboot(t):
     """What was plugged stays over a reboot, in its slot, and what was removed
     stays away."""
@@ -238,7 +238,7 @@ def hotplug_reboot(t):
 REBOOTS = int(os.environ.get("VMM_TEST_REBOOTS", "20"))
 
 
-@case("hotplug-reboots-long", long=60 * REBOOTS)
+@case("hotplug-reboots-long", long=60 * REBOOTS, plug=True)
 def hotplug_reboots_long(t):
     """One reboot is one reset: with a plugged disk that is busy, over and over,
     VMM_TEST_REBOOTS times (20)."""

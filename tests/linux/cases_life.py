@@ -57,7 +57,7 @@ def reset_exit(t):
     t.check("reboot: Restarting system" in guest.text(), "no restart was seen")
 
 
-@case("panic-reboot")
+@case("panic-reboot", smoke=True)
 def panic_reboot(t):
     guest = restarts(t, "[ $count -eq 2 ] || sysrq c\n", 2, words="panic=1")
     t.check("Kernel panic - not syncing: sysrq triggered crash" in guest.text(),
@@ -72,7 +72,7 @@ def panic_exit(t):
             "no panic was seen")
 
 
-@case("power-button")
+@case("power-button", x86=True)
 def power_button(t):
     """SIGPWR presses it; the guest's acpid powers off."""
     guest = t.guest("""

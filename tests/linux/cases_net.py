@@ -6,7 +6,8 @@ import re
 import time
 
 import network
-from cases import case, Skip
+import monitor
+from cases import case, HAS_PLUG, Skip
 from network import TEST_ROOT, interface_of, iperf, ping, set_up
 
 # Seconds of a measurement whose figure nobody looks at.
@@ -162,7 +163,7 @@ def hotplug(t, ns, guest, vm, cycles):
     ns.stop()
 
 
-@case("net-hotplug-long", long=True)
+@case("net-hotplug-long", long=True, plug=True)
 def net_hotplug_long(t):
     ns = network.Namespace(t)
     guest, vm = start(t, [net(ns, id="net")])
@@ -291,7 +292,8 @@ def net_life(t):
                       on_reset="reboot")
     set_up(guest)
     link(t, ns, guest, vm)
-    hotplug(t, ns, guest, vm, 2)
+    if HAS_PLUG:
+        hotplug(t, ns, guest, vm, 2)
     limits(t, ns, guest, vm, (2,), 4)
     reboot(t, ns, guest)
     pause(t, ns, guest, vm)
@@ -321,7 +323,8 @@ def net_vhost(t):
         raise Skip("this machine has no vhost-net (modprobe vhost_net)")
     ns = network.Namespace(t)
     guest, vm = start(t, [net(ns, id="net", vhost="on", num_queues=4)], cpus=2,
-                      memory="size=256M,hotplug_size=256M", on_reset="reboot")
+                      memory="size=256M" + (",hotplug_size=256M" if monitor.IS_X86 else ""),
+                      on_reset="reboot")
     refused(t, ns, vm)
     set_up(guest)
     ns.serve_iperf()
@@ -336,13 +339,14 @@ def net_vhost(t):
     def grow():
         vm.put("resize", {"desired_ram": 384 << 20})
         vm.wait_event("resize-done", what="memory")
-    pause(t, ns, guest, vm, grow)
+    pause(t, ns, guest, vm, grow if monitor.IS_X86 else lambda: None)
     # Buffers that lie in the new memory.
     guest.do("head -c 200M /dev/zero >/tmp/fill; rm /tmp/fill")
     ns.serve_iperf()
     both_ways(t, guest, "vhost with more memory")
     guest.do(FLOOD.format(address=network.address(0, 1)))
-    vm.put("remove-device", {"id": "net"})
-    vm.wait_event("device-removed", id="net")
+    if HAS_PLUG:
+        vm.put("remove-device", {"id": "net"})
+        vm.wait_event("device-removed", id="net")
     guest.do("killall ping")
     t.end_shell(guest)

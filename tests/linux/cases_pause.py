@@ -24,7 +24,7 @@ def unread(guest):
     return count[0]
 
 
-@case("pause-console")
+@case("pause-console", smoke=True)
 def pause_console(t):
     """What is typed meanwhile waits, for the most part in the terminal; the guest
     has all of it afterwards."""
@@ -46,7 +46,7 @@ def pause_console(t):
     t.end_shell(guest)
 
 
-@case("pause-button")
+@case("pause-button", x86=True)
 def pause_button(t):
     """The power button is pressed meanwhile, by each of its ways; the guest
     notices when it runs on."""

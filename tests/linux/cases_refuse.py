@@ -6,6 +6,7 @@ import struct
 import subprocess
 
 from cases import case, Skip, MIB
+import monitor
 
 
 def refused(t, option, argv, says=(), first=None):
@@ -55,10 +56,15 @@ def first_bytes(t, item, size):
         return f.read(size)
 
 
+def image():
+    """The header of an arm64 Image of 4096 bytes."""
+    return struct.pack("<IIQQQQQQ4sI", 0x14000000, 0, 0, 4096, 0xa, 0, 0, 0, b"ARM\x64", 0)
+
+
 def small_kernel(t):
     path = t.path("kernel")
     with open(path, "wb") as f:
-        f.write(elf(load_bytes=4096))
+        f.write(elf(load_bytes=4096) if monitor.IS_X86 else image())
         f.truncate(MIB)
     return path
 
@@ -69,12 +75,12 @@ def refused_disks(t, option, *disks, says=(), first=None):
             says, first)
 
 
-@case("refuse-truncated-vmlinux", anywhere=True)
+@case("refuse-truncated-vmlinux", anywhere=True, x86=True)
 def refuse_truncated_vmlinux(t):
     refused_kernel(t, first_bytes(t, "vmlinux", 8 * MIB))
 
 
-@case("refuse-truncated-bzimage", anywhere=True)
+@case("refuse-truncated-bzimage", anywhere=True, x86=True)
 def refuse_truncated_bzimage(t):
     refused_kernel(t, first_bytes(t, "vmlinuz", MIB))
 
@@ -89,12 +95,12 @@ def refuse_empty(t):
     refused_kernel(t, b"")
 
 
-@case("refuse-aarch64", anywhere=True)
+@case("refuse-aarch64", anywhere=True, x86=True)
 def refuse_aarch64(t):
     refused_kernel(t, elf(machine=183), ["aarch64"], size=MIB)
 
 
-@case("refuse-larger-than-memory", anywhere=True)
+@case("refuse-larger-than-memory", anywhere=True, x86=True)
 def refuse_larger_than_memory(t):
     refused_kernel(t, elf(load_bytes=96 * MIB), size=128 * MIB, memory="64M")
 

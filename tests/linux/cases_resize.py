@@ -24,7 +24,7 @@ def resize_vcpus(t, vm, nr):
     t.equal("boot_vcpus", vm.get("info")["config"]["cpus"]["boot_vcpus"], nr)
 
 
-@case("resize-vcpus")
+@case("resize-vcpus", plug=True)
 def resize_vcpus_up_and_down(t):
     """1 to 4 to 1, twice, with more work than there are processors."""
     guest, vm = t.shell(cpus="boot=1,max=4")
@@ -74,14 +74,14 @@ def walk_vcpus(t, start, steps):
     t.end_shell(guest)
 
 
-@case("resize-vcpus-steps")
+@case("resize-vcpus-steps", plug=True)
 def resize_vcpus_steps(t):
     """The one that was added last starts, with nothing else that would make
     KVM look at its map of the guest's APICs anew."""
     walk_vcpus(t, 2, (3, 2, 3, 4, 3))
 
 
-@case("resize-vcpus-steps-long", long=True)
+@case("resize-vcpus-steps-long", long=True, plug=True)
 def resize_vcpus_steps_long(t):
     """Up and down by one, between 1 and 4, from every start."""
     for start in range(1, 5):
@@ -89,7 +89,7 @@ def resize_vcpus_steps_long(t):
         walk_vcpus(t, start, up[start - 1:] + down + up + down)
 
 
-@case("resize-vcpus-queued")
+@case("resize-vcpus-queued", plug=True)
 def resize_vcpus_queued(t):
     """Requests that come while one is under way wait for it; the latest is what
     the guest ends with. Those that it replaced say so."""
@@ -134,7 +134,7 @@ def fill(guest, mib):
     return guest.fact("filled") == str(mib)
 
 
-@case("resize-memory")
+@case("resize-memory", x86=True)
 def resize_memory_up_and_down(t):
     """256 MiB to 2 GiB and back; the host gives what is used, and has it back
     at once."""
@@ -164,7 +164,7 @@ def resize_memory_up_and_down(t):
     t.end_shell(guest)
 
 
-@case("resize-memory-partly")
+@case("resize-memory-partly", x86=True)
 def resize_memory_partly(t):
     """Memory that the guest cannot empty stays, and how much came is said. The
     guest's next start has nothing in it, and gives it."""
@@ -190,7 +190,7 @@ def resize_memory_partly(t):
     t.end_shell(guest)
 
 
-@case("resize-memory-io")
+@case("resize-memory-io", x86=True)
 def resize_memory_io(t):
     """New memory is good for disks, with buffers that io_uring was told of."""
     disk = t.disk("disk", 64, engine="uring", direct=True)

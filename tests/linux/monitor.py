@@ -8,6 +8,7 @@ over the console, as lines "T: KEY VALUE", which facts() collects.
 
 import fcntl
 import os
+import platform
 import pty
 import re
 import shlex
@@ -24,9 +25,12 @@ import control
 
 LOG_OFFSET = 64 << 10
 JOB_BYTES = 1 << 20
-CONSOLE = "console=ttyS0"
+IS_X86 = platform.machine() == "x86_64"
+CONSOLE = "console=ttyS0" if IS_X86 else "console=ttyAMA0"
+WORDS = CONSOLE + " quiet panic=-1"
 # An NMI makes a silent guest tell where it was: an autopsy sends one.
-WORDS = CONSOLE + " quiet panic=-1 sysctl.kernel.panic_on_unrecovered_nmi=1"
+if IS_X86:
+    WORDS += " sysctl.kernel.panic_on_unrecovered_nmi=1"
 
 PREAMBLE = """\
 JOB=/dev/{job}
