@@ -48,6 +48,31 @@ def resize_vcpus_up_and_down(t):
         "PUT", "resize", {"desired_vcpus": 1}).status, 204)
     t.end_shell(guest)
 
+# A guest on a device tree is told of nothing: it turns them on and off.
+TURN = ("for cpu in {cpus}; do echo {on} >/sys/devices/system/cpu/cpu$cpu/online; done; "
+        "say cpus $(nproc)")
+
+
+@case("resize-vcpus-psci", aarch64=True)
+def resize_vcpus_psci(t):
+    """1 to 3 to 1, twice: on when granted, gone when the guest has turned them off."""
+    guest, vm = t.shell(cpus="boot=1,max=3")
+    for _ in range(2):
+        guest.do(TURN.format(cpus="1 2", on=1))
+        t.equal("CPUs, when no more are granted", guest.fact("cpus"), "1")
+        resize_vcpus(t, vm, 3)
+        guest.do(TURN.format(cpus="1 2", on=1))
+        t.equal("CPUs", guest.fact("cpus"), "3")
+        guest.do("for cpu in 0 1 2; do taskset $((1 << cpu)) true || "
+                 "say no work on $cpu; done")
+        t.equal("CPUs that do not work", guest.facts("no"), [])
+        t.equal("threads", guest.vcpu_threads(), [f"vcpu{n}" for n in range(3)])
+        guest.do(TURN.format(cpus="2 1", on=0))
+        t.equal("CPUs", guest.fact("cpus"), "1")
+        resize_vcpus(t, vm, 1)
+        t.equal("threads", guest.vcpu_threads(), ["vcpu0"])
+    t.end_shell(guest)
+
 
 def step_vcpus(t, guest, vm, nr):
     """One step, after which each of nr CPUs works and there is no other."""
