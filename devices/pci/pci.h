@@ -14,13 +14,16 @@
 #include "vmm/window.h"
 
 /*
- * PCI functions on the one root bus (PCI Local Bus 3.0, PCIe base). Every
- * device is function 0 of its own slot; its BARs are memory. Configuration
+ * PCI functions on the root bus and behind its root ports (PCI Local Bus 3.0,
+ * PCIe base). Every device is function 0 of its own slot, the only one behind a
+ * port; its BARs are memory. Ports are functions of few slots. Configuration
  * accesses are serialised by the root's lock, which is held while a function
  * looks at one; it may take its own lock then, so nobody may take the root's
  * with that of a device held. MSI-X tables have their own locks, inside both.
  */
 #define PCI_SLOTS 32
+#define PCI_PORTS 31
+#define PCI_PLACES (PCI_SLOTS + PCI_PORTS)
 #define PCI_CONFIG_SIZE 256
 
 struct board;
@@ -68,10 +71,38 @@ struct pci_dev {
 	/* under the root's lock once plugged */
 	uint8_t config[PCI_CONFIG_SIZE]; /* the state: all else follows */
 	struct pci_root *root; /* NULL: off the bus */
-	unsigned int bus; /* place; 0 is the root bus */
+	unsigned int bus; /* place as at power-on; 0 is the root bus */
 	unsigned int slot;
+	unsigned int function; /* of a root port, else 0 */
+	unsigned int
+		behind; /* of a root port: its other side, as at power-on */
+	struct pci_dev *port; /* the one in front, or NULL */
 	struct pci_bar bars[PCI_STD_NUM_BARS];
 };
+
+static inline bool pci_bar_is_64(const struct pci_bar *bar)
+{
+	return bar->type & PCI_BASE_ADDRESS_MEM_TYPE_64;
+}
+
+/* Bytes of its register, or of both. */
+static inline unsigned int pci_bar_width(const struct pci_bar *bar)
+{
+	return pci_bar_is_64(bar) ? 8 : 4;
+}
+
+static inline unsigned int pci_bar_register(unsigned int i)
+{
+	return PCI_BASE_ADDRESS_0 + 4 * i;
+}
+
+/* What is behind a root port. A register of one byte, which senders of interrupts
+ * look at without the lock; 0: the guest has not said yet. */
+static inline unsigned int pci_port_bus(const struct pci_dev *port)
+{
+	return __atomic_load_n(&port->config[PCI_SECONDARY_BUS],
+			       __ATOMIC_RELAXED);
+}
 
 struct pci_ids {
 	uint16_t vendor;
@@ -124,7 +155,9 @@ int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
 
 /*
  * Put dev on the machine's bus, with its BARs assigned. slot: 1 to 31, or 0 for
- * the lowest free one. The guest may use dev before this returns. Main thread.
+ * the lowest free one. While there is a guest, and there are root ports, it goes
+ * behind one of these; the guest assigns its BARs, and slot has to be 0.
+ * The guest may use dev before this returns. Main thread.
  * With a message: -EEXIST when the slot is taken, -ENOSPC when all are or there
  * are no addresses for a BAR, -EINVAL when there is no such slot; dev is as
  * before then.
@@ -142,6 +175,20 @@ void pci_detach(struct pci_dev *dev, bool forced);
  * made; dev may be freed then. Main thread, no vCPU inside an access. */
 void pci_unplug(struct pci_dev *dev);
 
+/*
+ * Put a root port, which has no BARs, on bus 0; function 0 of a slot comes first,
+ * and has to say that there are others. Devices behind it are called by the next
+ * bus number from 1 on, which is what a guest writes into its register that
+ * numbers buses in this order; it answers to what is in there. It stays until
+ * pci_unplug_port(), before which what is behind it is gone. At most PCI_PORTS.
+ * Main thread. -EEXIST or -EINVAL with a message, as pci_plug().
+ */
+int pci_plug_port(struct pci_dev *port, unsigned int slot,
+		  unsigned int function, struct error *err);
+/* Nothing for one that is off. Main thread. */
+void pci_unplug_port(struct pci_dev *port);
+/* Is there something behind it? The root's lock held. */
+bool pci_port_has_device_locked(const struct pci_dev *port);
 /* Who it is to an ITS: bus, slot and function (PCIe base section 2.2.4). Once
  * plugged, any thread. */
 uint32_t pci_requester_id(const struct pci_dev *dev);

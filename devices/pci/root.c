@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /*
- * The root bus: 32 slots behind an ECAM window (PCIe base section 7.2.2).
+ * The root bus: 32 slots behind an ECAM window (PCIe base section 7.2.2), and a
+ * bus with one place behind each root port that stands on it.
  * There is no firmware, so BARs are assigned at plug time, prefetchable ones
  * from the 64-bit PCI window, others from the 32-bit one; the guest may move
  * them.
@@ -31,152 +32,22 @@ struct pci_grave {
 	gpa_t gpa;
 	uint64_t len; /* bytes, 0: none */
 };
-#define PCI_GRAVES (PCI_SLOTS * PCI_STD_NUM_BARS)
+#define PCI_GRAVES (PCI_PLACES * PCI_STD_NUM_BARS)
 
 /* The chip's lock guards all but the bridge, and every configuration space. */
 struct pci_root {
 	struct chip chip;
 	struct pci_dev bridge; /* slot 0 */
-	struct pci_dev *slots[PCI_SLOTS];
-	uint32_t stale; /* free, but the guest may not know: bit per slot */
-	struct pci_grave graves[PCI_GRAVES]; /* one a BAR, by slot */
+	/* by hotplug_pci_index(): slots of bus 0, then what is behind ports */
+	struct pci_dev *places[PCI_PLACES];
+	struct pci_dev *ports[PCI_PORTS + 1]; /* by bus; 0 has none */
+	uint64_t stale; /* free, but the guest may not know: bit per place */
+	struct pci_grave graves[PCI_GRAVES]; /* one a BAR, by place */
 };
 
-/* ---- capabilities and MSI-X ---- */
-
-void pci_dev_init(struct pci_dev *dev, struct board *board,
-		  const struct pci_dev_ops *ops, const struct pci_ids *ids)
+static unsigned int pci_place(const struct pci_dev *dev)
 {
-	uint8_t *c = dev->config, *w = dev->writable;
-
-	dev->board = board;
-	dev->ops = ops;
-	dev->next_cap = PCI_STD_HEADER_SIZEOF;
-	le_store(c + PCI_VENDOR_ID, ids->vendor, 2);
-	le_store(c + PCI_DEVICE_ID, ids->device, 2);
-	c[PCI_REVISION_ID] = ids->revision;
-	le_store(c + PCI_CLASS_PROG, ids->class_code, 3);
-	le_store(c + PCI_SUBSYSTEM_VENDOR_ID, ids->subsystem_vendor, 2);
-	le_store(c + PCI_SUBSYSTEM_ID, ids->subsystem, 2);
-	le_store(w + PCI_COMMAND,
-		 PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
-			 PCI_COMMAND_INTX_DISABLE,
-		 2);
-	w[0x3c] = 0xff; /* interrupt line: a scratch byte for the guest */
-}
-
-static bool pci_bar_is_64(const struct pci_bar *bar)
-{
-	return bar->type & PCI_BASE_ADDRESS_MEM_TYPE_64;
-}
-
-/* Bytes of its register, or of both. */
-static unsigned int pci_bar_width(const struct pci_bar *bar)
-{
-	return pci_bar_is_64(bar) ? 8 : 4;
-}
-
-static unsigned int pci_bar_register(unsigned int i)
-{
-	return PCI_BASE_ADDRESS_0 + 4 * i;
-}
-
-void pci_add_bar(struct pci_dev *dev, unsigned int bar, uint64_t size,
-		 uint8_t type, const struct bus_ops *ops)
-{
-	struct pci_bar *b = &dev->bars[bar];
-
-	b->size = size;
-	b->type = type;
-	b->ops = ops;
-	b->opaque = dev;
-	assert(IS_POW2(size) && size >= 16 && !(bar && pci_bar_is_64(b - 1)));
-	assert(pci_bar_is_64(b) ? bar + 1 < PCI_STD_NUM_BARS && !b[1].size
-				: size <= 2 * GIB);
-	dev->config[pci_bar_register(bar)] = type;
-	le_store(dev->writable + pci_bar_register(bar), ~(size - 1),
-		 pci_bar_width(b));
-}
-
-uint8_t pci_add_capability(struct pci_dev *dev, uint8_t id, const void *body,
-			   uint8_t len)
-{
-	uint8_t off = dev->next_cap;
-
-	assert(len >= 2 && (unsigned int)off + len <= PCI_CONFIG_SIZE);
-	memcpy(dev->config + off, body, len);
-	dev->config[off] = id;
-	dev->config[off + 1] = 0;
-	dev->config[dev->last_cap ? dev->last_cap + 1 : PCI_CAPABILITY_LIST] =
-		off;
-	dev->config[PCI_STATUS] |= PCI_STATUS_CAP_LIST;
-	dev->last_cap = off;
-	dev->next_cap = (uint8_t)ALIGN_UP(off + len, 4);
-	return off;
-}
-
-uint32_t pci_requester_id(const struct pci_dev *dev)
-{
-	return dev->bus << 8 | dev->slot << 3;
-}
-
-static bool pci_msix_send(void *opaque, uint64_t addr, uint32_t data)
-{
-	struct pci_dev *dev = opaque;
-
-	return board_msi(dev->board, pci_requester_id(dev), addr, data);
-}
-
-int pci_add_msix(struct pci_dev *dev, unsigned int nr_vectors,
-		 uint32_t table_off, uint32_t pba_off)
-{
-	uint8_t body[12] = { 0 };
-
-	assert(nr_vectors >= 1 && nr_vectors <= MSIX_MAX_VECTORS);
-	if (msix_init(&dev->msix, nr_vectors, pci_msix_send, dev))
-		return -ENOMEM;
-	le_store(body + 2, nr_vectors - 1, 2);
-	le_store(body + 4, table_off, 4); /* BAR indicator 0 */
-	le_store(body + 8, pba_off, 4);
-	dev->msix_cap =
-		pci_add_capability(dev, PCI_CAP_ID_MSIX, body, sizeof(body));
-	/* message control: function mask and enable */
-	dev->writable[dev->msix_cap + 3] = 0xc0;
-	return 0;
-}
-
-/*
- * A guest whose accesses KVM emulates comes here where it cannot have what is in
- * the window, and finds zeroes the next time.
- */
-static void pci_window_read(void *opaque, uint64_t off, void *data,
-			    unsigned int len)
-{
-	memset(data, 0, len);
-	if (off < window_len(opaque))
-		window_mend(opaque, off);
-}
-
-static void pci_window_write(void *opaque, uint64_t off,
-			     const void *data unused_param,
-			     unsigned int len unused_param)
-{
-	if (off < window_len(opaque))
-		window_mend(opaque, off);
-}
-
-void pci_add_window(struct pci_dev *dev, unsigned int bar, struct window *w)
-{
-	static const struct bus_ops ops = { .read = pci_window_read,
-					    .write = pci_window_write };
-
-	uint64_t size = 1ull << (64 - __builtin_clzll(window_len(w) - 1));
-
-	pci_add_bar(dev, bar, size,
-		    PCI_BASE_ADDRESS_MEM_TYPE_64 |
-			    PCI_BASE_ADDRESS_MEM_PREFETCH,
-		    &ops);
-	dev->bars[bar].opaque = dev->bars[bar].window = w;
+	return hotplug_pci_index(dev->bus, dev->slot);
 }
 
 /* ---- BARs ---- */
@@ -239,8 +110,8 @@ static void root_clear_graves_locked(struct pci_root *root, gpa_t gpa,
 static void root_clear_windows_locked(struct pci_root *root, gpa_t gpa,
 				      const struct pci_bar *comes)
 {
-	for (unsigned int i = 0; i < PCI_SLOTS * PCI_STD_NUM_BARS; i++) {
-		struct pci_dev *dev = root->slots[i / PCI_STD_NUM_BARS];
+	for (unsigned int i = 0; i < PCI_GRAVES; i++) {
+		struct pci_dev *dev = root->places[i / PCI_STD_NUM_BARS];
 		struct pci_bar *bar = dev ? &dev->bars[i % PCI_STD_NUM_BARS]
 					  : NULL;
 
@@ -321,12 +192,12 @@ static void pci_bars_map(struct pci_dev *dev)
  * wait for. */
 static void pci_bars_update(struct pci_dev *dev)
 {
-	struct pci_dev *const *slot = dev->root->slots;
+	struct pci_dev *const *place = dev->root->places;
 
 	pci_bars_unmap(dev);
-	for (; slot < dev->root->slots + PCI_SLOTS; slot++)
-		if (*slot)
-			pci_bars_map(*slot);
+	for (; place < dev->root->places + PCI_PLACES; place++)
+		if (*place)
+			pci_bars_map(*place);
 }
 
 /* ---- configuration space ---- */
@@ -344,7 +215,8 @@ static void pci_config_write(struct pci_dev *dev, unsigned int off,
 		uint8_t *c = &dev->config[off + i];
 		uint8_t w = dev->writable[off + i];
 
-		*c = (uint8_t)((*c & ~w) | (value >> 8 * i & w));
+		__atomic_store_n(c, (uint8_t)((*c & ~w) | (value >> 8 * i & w)),
+				 __ATOMIC_RELAXED);
 	}
 	if (pci_touches(off, len, PCI_COMMAND, 1) ||
 	    pci_touches(off, len, PCI_BASE_ADDRESS_0, 4 * PCI_STD_NUM_BARS))
@@ -358,20 +230,41 @@ static void pci_config_write(struct pci_dev *dev, unsigned int off,
 		dev->ops->config_written(dev, off, len);
 }
 
+/* Who answers there. Of ports, the lowest one that has the bus. */
+static struct pci_dev *root_find_locked(struct pci_root *root, unsigned int bus,
+					unsigned int slot,
+					unsigned int function)
+{
+	if (!bus && !function)
+		return root->places[slot];
+	for (unsigned int i = 1; i <= PCI_PORTS; i++) {
+		struct pci_dev *port = root->ports[i];
+
+		if (!port)
+			continue;
+		if (!bus && port->slot == slot && port->function == function)
+			return port;
+		if (bus && pci_port_bus(port) == bus)
+			return slot || function
+				       ? NULL
+				       : root->places[hotplug_pci_index(i, 0)];
+	}
+	return NULL;
+}
+
 /*
  * ECAM: bus in bits 20 up, device 19..15, function 14..12, register 11..0. No
- * function here is a PCI Express one, so none has the extended registers from
- * 0x100 up; a kernel that sees so does not look for capabilities there.
+ * function here has the extended registers from 0x100 up; a kernel that sees so
+ * does not look for capabilities there.
  */
 static struct pci_dev *root_decode_locked(struct pci_root *root, uint64_t off,
 					  unsigned int len, unsigned int *reg)
 {
-	unsigned int function = off >> 12 & 7;
-
 	*reg = off & 0xfff;
-	if (off >> 20 || function || *reg + len > PCI_CONFIG_SIZE)
+	if (off >> 28 || *reg + len > PCI_CONFIG_SIZE)
 		return NULL;
-	return root->slots[off >> 15 & 31];
+	return root_find_locked(root, off >> 20 & 255, off >> 15 & 31,
+				off >> 12 & 7);
 }
 
 static uint64_t root_ecam_read(struct chip *chip, uint64_t off,
@@ -429,9 +322,9 @@ static gpa_t root_taken_end_locked(const struct pci_root *root,
 	const struct pci_grave *g = root->graves;
 	gpa_t end = pci_bars_end(dev, gpa, len);
 
-	for (unsigned int i = 0; i < PCI_SLOTS && !end; i++)
-		if (root->slots[i])
-			end = pci_bars_end(root->slots[i], gpa, len);
+	for (unsigned int i = 0; i < PCI_PLACES && !end; i++)
+		if (root->places[i])
+			end = pci_bars_end(root->places[i], gpa, len);
 	for (; g < root->graves + PCI_GRAVES && !end; g++)
 		if (g->len && ranges_overlap(gpa, len, g->gpa, g->len))
 			end = g->gpa + g->len;
@@ -482,7 +375,8 @@ static int root_give_homes_locked(const struct pci_root *root,
 	for (; bar < dev->bars + PCI_STD_NUM_BARS; bar++)
 		bar->home = 0;
 	for (bar = dev->bars; bar < dev->bars + PCI_STD_NUM_BARS; bar++)
-		if (bar->size && !root_give_home_locked(root, dev, bar))
+		if (bar->size && !dev->port &&
+		    !root_give_home_locked(root, dev, bar))
 			return error_set(
 				err, ENOSPC,
 				"the guest has no addresses left for %llu MiB of a device; make it smaller, or remove another",
@@ -505,39 +399,63 @@ static void pci_power_on(struct pci_dev *dev)
 				 pci_bar_width(&dev->bars[i]));
 }
 
-/* The lowest free slot that the guest knows to be free, else the lowest free
- * one; PCI_SLOTS when all are taken. */
-static unsigned int root_free_slot_locked(const struct pci_root *root)
+/* The lowest free place of [from, to) that the guest knows to be free, else the
+ * lowest free one; PCI_PLACES when all are taken. */
+static unsigned int root_free_place_locked(const struct pci_root *root,
+					   unsigned int from, unsigned int to)
 {
-	unsigned int slot, stale = PCI_SLOTS, known = PCI_SLOTS;
+	unsigned int stale = PCI_PLACES, known = PCI_PLACES;
 
-	for (slot = PCI_SLOTS - 1; slot > 0; slot--) {
-		if (root->slots[slot])
+	for (unsigned int i = to; i-- > from;) {
+		if (root->places[i])
 			continue;
-		if (root->stale >> slot & 1)
-			stale = slot;
+		if (root->stale >> i & 1)
+			stale = i;
 		else
-			known = slot;
+			known = i;
 	}
-	return known < PCI_SLOTS ? known : stale;
+	return known < PCI_PLACES ? known : stale;
+}
+
+/* The place behind a root port for a device that comes while the guest is there;
+ * -errno. Ports are numbered from bus 1, without gaps. */
+static int root_choose_port_locked(const struct pci_root *root,
+				   unsigned int wanted, struct error *err)
+{
+	unsigned int nr = 0, i;
+
+	if (wanted)
+		return error_set(
+			err, EINVAL,
+			"PCI slot %u: a device that is plugged goes behind a root port; choose none",
+			wanted);
+	while (nr < PCI_PORTS && root->ports[nr + 1])
+		nr++;
+	i = root_free_place_locked(root, PCI_SLOTS, PCI_SLOTS + nr);
+	if (i == PCI_PLACES)
+		return error_set(err, ENOSPC,
+				 "all %u root ports have a device; remove one",
+				 nr);
+	return (int)i;
 }
 
 /* The slot for a device that wants this one, or any (0). -errno. */
 static int root_choose_slot_locked(const struct pci_root *root,
 				   unsigned int wanted, struct error *err)
 {
-	unsigned int slot = wanted ? wanted : root_free_slot_locked(root);
+	unsigned int slot = wanted ? wanted
+				   : root_free_place_locked(root, 1, PCI_SLOTS);
 
 	if (wanted >= PCI_SLOTS)
 		return error_set(err, EINVAL,
 				 "PCI slot %u: there are 1 to %d; choose one",
 				 wanted, PCI_SLOTS - 1);
-	if (slot == PCI_SLOTS)
+	if (slot == PCI_PLACES)
 		return error_set(
 			err, ENOSPC,
 			"the PCI bus is full: %d devices at most; remove one",
 			PCI_SLOTS - 1);
-	if (root->slots[slot])
+	if (root->places[slot])
 		return error_set(
 			err, EEXIST,
 			"PCI slot %u: another device is there; choose another",
@@ -546,44 +464,98 @@ static int root_choose_slot_locked(const struct pci_root *root,
 }
 
 static int root_plug_locked(struct pci_root *root, struct pci_dev *dev,
-			    unsigned int slot, struct error *err)
+			    unsigned int place, struct error *err)
 {
 	int r;
 
 	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++)
 		root_clear_grave_locked(
-			root, &root->graves[slot * PCI_STD_NUM_BARS + i]);
+			root, &root->graves[place * PCI_STD_NUM_BARS + i]);
+	dev->bus = place < PCI_SLOTS ? 0 : place - PCI_SLOTS + 1;
+	dev->slot = place < PCI_SLOTS ? place : 0;
+	dev->port = root->ports[dev->bus];
 	r = root_give_homes_locked(root, dev, err);
 	if (r)
 		return r;
 	dev->root = root;
-	dev->slot = slot;
 	pci_power_on(dev);
-	root->slots[slot] = dev;
-	root->stale &= ~(1u << slot);
+	root->places[place] = dev;
+	root->stale &= ~(1ull << place);
 	return 0;
+}
+
+static struct pci_root *root_find(struct board *board)
+{
+	struct device *found = board_find_class(board, "pci_root");
+
+	return container_of(found, struct pci_root, chip.device);
 }
 
 int pci_plug(struct pci_dev *dev, unsigned int slot, struct error *err)
 {
-	struct device *found = board_find_class(dev->board, "pci_root");
-	struct pci_root *root =
-		container_of(found, struct pci_root, chip.device);
+	struct pci_root *root = root_find(dev->board);
 	int r;
 
 	pthread_mutex_lock(&root->chip.lock);
-	r = root_choose_slot_locked(root, slot, err);
+	if (root->ports[1] && dev->board->run != BOARD_STOPPED)
+		r = root_choose_port_locked(root, slot, err);
+	else
+		r = root_choose_slot_locked(root, slot, err);
 	if (r > 0)
 		r = root_plug_locked(root, dev, (unsigned int)r, err);
 	pthread_mutex_unlock(&root->chip.lock);
 	return r;
 }
 
+int pci_plug_port(struct pci_dev *port, unsigned int slot,
+		  unsigned int function, struct error *err)
+{
+	struct pci_root *root = root_find(port->board);
+	unsigned int bus = 1;
+	int r = 0;
+
+	mutex_guard(&root->chip.lock);
+	while (bus <= PCI_PORTS && root->ports[bus])
+		bus++;
+	assert(bus <= PCI_PORTS && function < 8);
+	if (!function)
+		r = root_choose_slot_locked(root, slot, err);
+	if (r < 0)
+		return r;
+	port->root = root;
+	port->slot = slot;
+	port->function = function;
+	port->behind = bus;
+	pci_power_on(port);
+	root->ports[bus] = port;
+	if (!function)
+		root->places[slot] = port;
+	return 0;
+}
+
+void pci_unplug_port(struct pci_dev *port)
+{
+	struct pci_root *root = port->root;
+
+	if (!root)
+		return;
+	mutex_guard(&root->chip.lock);
+	root->ports[port->behind] = NULL;
+	if (!port->function)
+		root->places[port->slot] = NULL;
+	port->root = NULL;
+}
+
+bool pci_port_has_device_locked(const struct pci_dev *port)
+{
+	return port->root->places[hotplug_pci_index(port->behind, 0)];
+}
+
 /* A BAR that the guest may believe in leaves a grave. */
 static void pci_bury_locked(struct pci_dev *dev, unsigned int i, bool forced)
 {
 	struct pci_grave *g =
-		&dev->root->graves[dev->slot * PCI_STD_NUM_BARS + i];
+		&dev->root->graves[pci_place(dev) * PCI_STD_NUM_BARS + i];
 	bool dig = forced && dev->bars[i].mapped;
 
 	pci_bar_off(dev, i);
@@ -605,9 +577,9 @@ void pci_detach(struct pci_dev *dev, bool forced)
 		pci_bury_locked(dev, i, forced);
 	if (dev->msix_cap)
 		msix_set_control(&dev->msix, false, true);
-	root->slots[dev->slot] = NULL;
+	root->places[pci_place(dev)] = NULL;
 	if (forced)
-		root->stale |= 1u << dev->slot;
+		root->stale |= 1ull << pci_place(dev);
 	dev->root = NULL;
 	pthread_mutex_unlock(&root->chip.lock);
 }
@@ -648,9 +620,9 @@ static void root_resume(struct device *device)
 		container_of(device, struct pci_root, chip.device);
 
 	pthread_mutex_lock(&root->chip.lock);
-	for (unsigned int i = 0; i < PCI_SLOTS; i++)
-		if (root->slots[i] && root->slots[i]->msix_cap)
-			msix_flush(&root->slots[i]->msix);
+	for (unsigned int i = 0; i < PCI_PLACES; i++)
+		if (root->places[i] && root->places[i]->msix_cap)
+			msix_flush(&root->places[i]->msix);
 	pthread_mutex_unlock(&root->chip.lock);
 }
 
@@ -675,7 +647,7 @@ static int root_init(struct chip *chip, struct error *err unused_param)
 
 	pci_dev_init(&root->bridge, chip->board, &bridge_ops, &ids);
 	root->bridge.root = root;
-	root->slots[0] = &root->bridge;
+	root->places[0] = &root->bridge;
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /* The bus, and a function with one BAR. */
+#include "devices/chip.h"
 #include "tests/unit/pci_fixture.h"
 
 static gpa_t home(unsigned int slot)
@@ -339,6 +340,117 @@ static void test_forced(void **state unused_param)
 	forget(-(uint64_t)BAR_SIZE, 0x10000);
 }
 
+/* Two root ports, functions of slot 28. */
+static struct pci_dev ports[2];
+
+static void ports_plug(void)
+{
+	static const struct pci_dev_ops ops = { 0 };
+	static const struct pci_ids ids = { .vendor = 0x4321,
+					    .class_code = 0x060400 };
+	for (unsigned int i = 0; i < 2; i++) {
+		memset(&ports[i], 0, sizeof(ports[i]));
+		pci_dev_init(&ports[i], &fv.board, &ops, &ids);
+		ports[i].writable[PCI_SECONDARY_BUS] = 0xff;
+		assert_int_equal(pci_plug_port(&ports[i], 28, i, NULL), 0);
+	}
+}
+
+static gpa_t port_config(unsigned int i, unsigned int reg)
+{
+	return arch_pci.ecam_base + (28u << 15 | i << 12 | reg);
+}
+
+static void port_number(unsigned int i, unsigned int bus)
+{
+	fake_mmio_write(&fv, port_config(i, PCI_SECONDARY_BUS), bus, 1);
+}
+
+/* Who answers on that bus, as far as the window goes; 0xffff: nobody. */
+static unsigned int vendor_behind(unsigned int bus, unsigned int slot,
+				  unsigned int function)
+{
+	struct device *root = board_find_class(&fv.board, "pci_root");
+	struct chip *chip = container_of(root, struct chip, device);
+
+	return root->class->chip->read(
+		       chip, bus << 20 | slot << 15 | function << 12, 2) &
+	       0xffff;
+}
+
+static void test_ports(void **state unused_param)
+{
+	struct error err = { "" };
+	struct card extra;
+
+	ports_plug();
+	assert_int_equal(fake_mmio_read(&fv, port_config(0, 0), 2), 0x4321);
+	assert_int_equal(fake_mmio_read(&fv, port_config(1, 0), 2), 0x4321);
+	assert_int_equal(fake_mmio_read(&fv, port_config(2, 0), 2), 0xffff);
+	assert_int_equal(pci_requester_id(&ports[1]), 28 << 3 | 1);
+	assert_int_equal(card_plug_at(&extra, 28, &err), -EEXIST);
+	pci_unplug(&extra.pci);
+	/* Until there is a guest, devices come on bus 0. */
+	assert_int_equal(card_plug(&cards[2], &err), 0);
+	assert_int_equal(cards[2].pci.bus, 0);
+	pci_unplug(&cards[2].pci);
+
+	fv.board.run = BOARD_RUNNING;
+	assert_int_equal(card_plug_at(&extra, 5, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "slot 5"));
+	pci_unplug(&extra.pci);
+	assert_int_equal(card_plug(&cards[2], &err), 0);
+	assert_int_equal(card_plug(&cards[3], &err), 0);
+	assert_int_equal(cards[2].pci.bus, 1);
+	assert_int_equal(cards[3].pci.bus, 2);
+	assert_int_equal(cards[3].pci.slot, 0);
+	assert_int_equal(card_plug(&extra, &err), -ENOSPC);
+	assert_non_null(strstr(err.msg, "all 2 root ports"));
+	pci_unplug(&extra.pci);
+	pci_unplug(&cards[2].pci);
+	/* What was forced away has its place used again last. */
+	pci_detach(&cards[3].pci, true);
+	pci_unplug(&cards[3].pci);
+	assert_int_equal(card_plug(&cards[2], &err), 0);
+	assert_int_equal(cards[2].pci.bus, 1);
+	pci_unplug(&cards[2].pci);
+	pci_unplug_port(&ports[1]);
+	pci_unplug_port(&ports[0]);
+	assert_int_equal(fake_mmio_read(&fv, port_config(0, 0), 2), 0xffff);
+}
+
+/* What is behind a port answers on the bus that the guest gave that. */
+static void test_bus_numbers(void **state unused_param)
+{
+	ports_plug();
+	fv.board.run = BOARD_RUNNING;
+	assert_int_equal(card_plug(&cards[2], NULL), 0);
+	assert_true(pci_port_has_device_locked(&ports[0]));
+	assert_false(pci_port_has_device_locked(&ports[1]));
+	assert_int_equal(vendor_behind(1, 0, 0), 0xffff);
+	port_number(0, 1);
+	assert_int_equal(vendor_behind(1, 0, 0), 0x1234);
+	assert_int_equal(vendor_behind(1, 1, 0), 0xffff);
+	assert_int_equal(vendor_behind(1, 0, 1), 0xffff);
+	assert_int_equal(pci_requester_id(&cards[2].pci), 1 << 8);
+	port_number(0, 200);
+	assert_int_equal(vendor_behind(1, 0, 0), 0xffff);
+	assert_int_equal(vendor_behind(200, 0, 0), 0x1234);
+	assert_int_equal(pci_requester_id(&cards[2].pci), 200 << 8);
+	/* Two of one number: the first one has it. */
+	port_number(1, 200);
+	assert_int_equal(vendor_behind(200, 0, 0), 0x1234);
+	/* Bus 0 stays what it is. */
+	port_number(0, 0);
+	assert_int_equal(vendor_behind(0, 0, 0), 0x1b36);
+	/* The guest gives it addresses, of which it has none of its own. */
+	assert_int_equal(le_load(cards[2].pci.config + PCI_BASE_ADDRESS_0, 8),
+			 PCI_BASE_ADDRESS_MEM_TYPE_64);
+	pci_unplug(&cards[2].pci);
+	pci_unplug_port(&ports[0]);
+	pci_unplug_port(&ports[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +459,7 @@ int main(void)
 		UNIT(test_capabilities), UNIT(test_bar_sizing),
 		UNIT(test_bar_access),	 UNIT(test_bar_relocation),
 		UNIT(test_bar_overlap),	 UNIT(test_slots),
+		UNIT(test_ports),	 UNIT(test_bus_numbers),
 		UNIT(test_msix_control), UNIT(test_reset),
 		UNIT(test_unplug),	 UNIT(test_forced),
 	};
