@@ -41,6 +41,9 @@ struct pci_dev_ops {
 			    unsigned int len);
 	void (*config_written)(struct pci_dev *dev, unsigned int off,
 			       unsigned int len);
+	/* Of a root port: what was behind it is there no more. Main thread, the
+	 * root's lock held. NULL: nothing to do. */
+	void (*left)(struct pci_dev *port);
 };
 
 struct pci_bar {
@@ -189,6 +192,12 @@ int pci_plug_port(struct pci_dev *port, unsigned int slot,
 void pci_unplug_port(struct pci_dev *port);
 /* Is there something behind it? The root's lock held. */
 bool pci_port_has_device_locked(const struct pci_dev *port);
+/* Take the root's lock, for what is done to a function that is on the bus beside
+ * its ops. No lock of a device held. */
+void pci_lock(struct pci_dev *dev);
+/* Give it back. */
+void pci_unlock(struct pci_dev *dev);
+
 /* Who it is to an ITS: bus, slot and function (PCIe base section 2.2.4). Once
  * plugged, any thread. */
 uint32_t pci_requester_id(const struct pci_dev *dev);

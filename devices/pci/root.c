@@ -551,6 +551,16 @@ bool pci_port_has_device_locked(const struct pci_dev *port)
 	return port->root->places[hotplug_pci_index(port->behind, 0)];
 }
 
+void pci_lock(struct pci_dev *dev)
+{
+	pthread_mutex_lock(&dev->root->chip.lock);
+}
+
+void pci_unlock(struct pci_dev *dev)
+{
+	pthread_mutex_unlock(&dev->root->chip.lock);
+}
+
 /* A BAR that the guest may believe in leaves a grave. */
 static void pci_bury_locked(struct pci_dev *dev, unsigned int i, bool forced)
 {
@@ -580,6 +590,8 @@ void pci_detach(struct pci_dev *dev, bool forced)
 	root->places[pci_place(dev)] = NULL;
 	if (forced)
 		root->stale |= 1ull << pci_place(dev);
+	if (dev->port && dev->port->ops->left)
+		dev->port->ops->left(dev->port);
 	dev->root = NULL;
 	pthread_mutex_unlock(&root->chip.lock);
 }

@@ -16,7 +16,9 @@ extern const struct device_class pl031_class;
 extern const struct device_class power_key_class;
 extern const struct device_class serial_8250_class;
 
-/* Of devices/pci, which all ports have. */
+/* Of devices/pci: where hot-plug is that of PCI Express. */
+extern const struct device_class root_ports_class;
+/* Which all ports have. */
 extern const struct device_class pci_root_class;
 
 #endif
