@@ -27,7 +27,7 @@
 #define A64_PCI_MMIO32_BASE 0x10000000ull
 #define A64_PCI_MMIO32_LEN (512 * MIB)
 #define A64_ECAM_BASE 0x30000000ull
-#define A64_ECAM_BUSES 1u /* 1 MiB each */
+#define A64_ECAM_BUSES 32u /* 1 MiB each: bus 0, and one behind each port */
 
 #define A64_RAM_BASE BOOT_A64_RAM
 

@@ -59,6 +59,7 @@ enum a64_chip {
 	CHIP_PL031,
 	CHIP_POWER_KEY,
 	CHIP_PCI_ROOT,
+	CHIP_ROOT_PORTS,
 	NR_CHIPS,
 };
 
@@ -72,6 +73,7 @@ const struct chip_place arch_chips[NR_CHIPS + 1] = {
 	[CHIP_PCI_ROOT] = { .class = &pci_root_class,
 			    .base = A64_ECAM_BASE,
 			    .len = A64_ECAM_BUSES * MIB },
+	[CHIP_ROOT_PORTS] = { .class = &root_ports_class },
 };
 
 const struct arch_pci_layout arch_pci = {
