@@ -17,7 +17,8 @@ import monitor
 ALL = []        # (name, function, options), in the order of running
 
 MIB = 1 << 20
-# Devices and vCPUs come and go while the guest runs.
+# Devices come and go in slots of bus 0, vCPUs by themselves: what most tests of
+# that suppose.
 HAS_PLUG = monitor.IS_X86
 
 # Kernel messages of level warning and above that are about the machine.
