@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-/*
- * A PL011 UART (ARM DDI 0183) with FIFOs of 16 bytes. Bytes leave at once, so the
- * transmitter is always empty; the receiver's FIFO is filled from the host as
- * the guest reads it.
- */
-#include "devices/backend/console.h"
-#include "devices/chip.h"
+/* A PL011 UART (ARM DDI 0183) with FIFOs of 16 bytes. */
 #include "devices/platform/chips.h"
 #include "devices/platform/primecell.h"
-#include "vmm/config.h"
+#include "devices/platform/uart.h"
 #include "vmm/util.h"
-
-#define PL011_FIFO 16u
 
 /* Registers, 32 bits each. */
 enum {
@@ -50,70 +42,59 @@ struct pl011_state {
 	/* as they were written */
 	uint32_t ilpr, ibrd, fbrd, lcrh, cr, ifls, imsc, dmacr;
 	uint32_t ris; /* INT_TX: not acknowledged; the others follow the FIFO */
-	uint8_t fifo[PL011_FIFO]; /* received: count bytes from head on */
-	uint32_t head, count;
 };
 
 struct pl011 {
-	struct chip chip;
-	struct console *con;
-	bool paused; /* main thread: the host's bytes wait */
+	struct uart uart;
 
 	/* vCPU and main threads, under the chip's lock */
 	struct pl011_state state;
-	bool line; /* level of the interrupt line, which follows the state */
 };
 
-static void pl011_update_irq_locked(struct pl011 *p)
+static struct pl011 *pl011_of(struct chip *chip)
 {
-	bool line = p->state.ris & p->state.imsc;
+	return container_of(chip, struct pl011, uart.chip);
+}
 
-	if (line == p->line)
-		return;
-	p->line = line;
-	board_set_line(p->chip.board, p->chip.place.gsi, line);
+static bool pl011_interrupts(struct uart *uart)
+{
+	const struct pl011 *p = pl011_of(&uart->chip);
+
+	return p->state.ris & p->state.imsc;
 }
 
 /* Bytes that the receiver holds: without FIFOs, one. */
-static uint32_t pl011_room(const struct pl011_state *s)
+static uint32_t pl011_room(struct uart *uart)
 {
-	uint32_t depth = s->lcrh & LCRH_FEN ? PL011_FIFO : 1;
+	const struct pl011 *p = pl011_of(&uart->chip);
+	uint32_t depth = p->state.lcrh & LCRH_FEN ? UART_FIFO : 1;
 
-	return depth > s->count ? depth - s->count : 0;
+	return depth > uart->count ? depth - uart->count : 0;
 }
 
 /* A byte that waits is told of at once, and not after a while as by a real one:
  * nobody knows whether more will come. */
-static void pl011_receive_locked(struct pl011 *p, uint8_t byte)
+static void pl011_receive(struct uart *uart, uint8_t byte)
 {
-	struct pl011_state *s = &p->state;
-
-	if (!pl011_room(s))
+	if (!pl011_room(uart))
 		return;
-	s->fifo[(s->head + s->count++) % PL011_FIFO] = byte;
-	s->ris |= INT_RX | INT_RT;
+	uart_put_locked(uart, byte);
+	pl011_of(&uart->chip)->state.ris |= INT_RX | INT_RT;
 }
 
 static uint8_t pl011_take_locked(struct pl011 *p)
 {
-	struct pl011_state *s = &p->state;
-	uint8_t byte;
+	uint8_t byte = uart_take_locked(&p->uart);
 
-	if (!s->count)
-		return 0;
-	byte = s->fifo[s->head];
-	s->head = (s->head + 1) % PL011_FIFO;
-	if (!--s->count) {
-		s->ris &= ~(INT_RX | INT_RT);
-		console_input_wanted(p->con);
-	}
+	if (!p->uart.count)
+		p->state.ris &= ~(INT_RX | INT_RT);
 	return byte;
 }
 
-static uint32_t pl011_flags_locked(const struct pl011_state *s)
+static uint32_t pl011_flags_locked(struct uart *uart)
 {
-	return FR_CTS | FR_DSR | FR_DCD | FR_TXFE | (s->count ? 0 : FR_RXFE) |
-	       (pl011_room(s) ? 0 : FR_RXFF);
+	return FR_CTS | FR_DSR | FR_DCD | FR_TXFE |
+	       (uart->count ? 0 : FR_RXFE) | (pl011_room(uart) ? 0 : FR_RXFF);
 }
 
 /* A register that reads as what was written, and the bits it has; NULL: there is
@@ -154,7 +135,7 @@ static uint64_t pl011_read(struct chip *chip, uint64_t off,
 			   unsigned int len unused_param)
 {
 	static const uint8_t id[4] = { 0x11, 0x10, 0x34, 0x00 };
-	struct pl011 *p = container_of(chip, struct pl011, chip);
+	struct pl011 *p = pl011_of(chip);
 	struct pl011_state *s = &p->state;
 	uint32_t v = 0, bits;
 	const uint32_t *plain = pl011_plain(s, off, &bits);
@@ -164,10 +145,10 @@ static uint64_t pl011_read(struct chip *chip, uint64_t off,
 	switch (off) {
 	case UART_DR:
 		v = pl011_take_locked(p);
-		pl011_update_irq_locked(p);
+		uart_update_irq_locked(&p->uart);
 		return v;
 	case UART_FR:
-		return pl011_flags_locked(s);
+		return pl011_flags_locked(&p->uart);
 	case UART_RIS:
 		return s->ris;
 	case UART_MIS:
@@ -180,7 +161,7 @@ static uint64_t pl011_read(struct chip *chip, uint64_t off,
 static void pl011_write(struct chip *chip, uint64_t off, uint64_t value,
 			unsigned int len unused_param)
 {
-	struct pl011 *p = container_of(chip, struct pl011, chip);
+	struct pl011 *p = pl011_of(chip);
 	struct pl011_state *s = &p->state;
 	uint32_t v = (uint32_t)value, bits;
 	uint32_t *plain = pl011_plain(s, off, &bits);
@@ -189,99 +170,34 @@ static void pl011_write(struct chip *chip, uint64_t off, uint64_t value,
 		*plain = v & bits;
 	} else if (off == UART_DR) {
 		if (s->cr & CR_LBE)
-			pl011_receive_locked(p, (uint8_t)v);
+			pl011_receive(&p->uart, (uint8_t)v);
 		else
-			console_write(p->con, (uint8_t)v);
+			console_write(p->uart.con, (uint8_t)v);
 		s->ris |= INT_TX;
 	} else if (off == UART_ICR) {
 		s->ris &= ~v;
 	}
-	pl011_update_irq_locked(p);
-}
-
-/* ---- from the host ---- */
-
-static size_t pl011_wants(void *opaque)
-{
-	struct pl011 *p = opaque;
-	mutex_guard(&p->chip.lock);
-
-	return p->paused ? 0 : pl011_room(&p->state);
-}
-
-static void pl011_input(void *opaque, const uint8_t *data, size_t len)
-{
-	struct pl011 *p = opaque;
-
-	mutex_guard(&p->chip.lock);
-	for (size_t i = 0; i < len; i++)
-		pl011_receive_locked(p, data[i]);
-	pl011_update_irq_locked(p);
-}
-
-static void pl011_quit(void *opaque)
-{
-	struct pl011 *p = opaque;
-
-	board_raise(p->chip.board, VM_EVENT_STOP);
+	uart_update_irq_locked(&p->uart);
 }
 
 /* ---- life ---- */
 
-static void pl011_reset(struct device *device)
+static void pl011_clear(struct uart *uart)
 {
-	struct pl011 *p = container_of(device, struct pl011, chip.device);
-
-	pthread_mutex_lock(&p->chip.lock);
-	p->state = (struct pl011_state){ .cr = CR_RESET, .ifls = IFLS_RESET };
-	p->line = false;
-	p->paused = false;
-	pthread_mutex_unlock(&p->chip.lock);
-	console_input_wanted(p->con);
-}
-
-static void pl011_quiesce(struct device *device)
-{
-	container_of(device, struct pl011, chip.device)->paused = true;
-}
-
-static void pl011_resume(struct device *device)
-{
-	struct pl011 *p = container_of(device, struct pl011, chip.device);
-
-	p->paused = false;
-	console_input_wanted(p->con);
-}
-
-static void pl011_destroy(struct device *device)
-{
-	console_close(container_of(device, struct pl011, chip.device)->con);
-	chip_destroy(device);
+	pl011_of(&uart->chip)->state =
+		(struct pl011_state){ .cr = CR_RESET, .ifls = IFLS_RESET };
 }
 
 static int pl011_init(struct chip *chip, struct error *err)
 {
-	static const enum console_mode modes[] = {
-		[SERIAL_TTY] = CONSOLE_TTY,  [SERIAL_NULL] = CONSOLE_NULL,
-		[SERIAL_OFF] = CONSOLE_NULL, [SERIAL_FILE] = CONSOLE_FILE,
-		[SERIAL_PTY] = CONSOLE_PTY,
-	};
-	struct pl011 *p = container_of(chip, struct pl011, chip);
-	const struct serial_config *sc = chip->board->serial;
-	const struct console_config cc = {
-		.mode = modes[sc->mode],
-		.fd = sc->fd,
-		.loop = chip->board->main_loop,
-		.room = pl011_wants,
-		.input = pl011_input,
-		.quit = pl011_quit,
-		.opaque = p,
+	static const struct uart_ops ops = {
+		.room = pl011_room,
+		.receive = pl011_receive,
+		.interrupts = pl011_interrupts,
+		.clear = pl011_clear,
 	};
 
-	/* No port at all, not even one that leads nowhere. */
-	if (sc->mode == SERIAL_OFF)
-		bus_remove(&chip->board->mmio, chip->place.base);
-	return console_open(&p->con, &cc, err);
+	return uart_init(&pl011_of(chip)->uart, &ops, err);
 }
 
 static const struct chip_kind pl011 = {
@@ -290,12 +206,7 @@ static const struct chip_kind pl011 = {
 	.read = pl011_read,
 	.write = pl011_write,
 	.init = pl011_init,
-	.ops = {
-		.reset = pl011_reset,
-		.quiesce = pl011_quiesce,
-		.resume = pl011_resume,
-		.destroy = pl011_destroy,
-	},
+	.ops = UART_DEVICE_OPS,
 };
 
 const struct device_class pl011_class =

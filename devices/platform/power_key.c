@@ -13,7 +13,6 @@
 
 struct power_key {
 	struct device device;
-	struct board *board;
 	uint32_t gsi;
 };
 
@@ -21,7 +20,7 @@ static void power_key_press(struct device *device)
 {
 	struct power_key *key = container_of(device, struct power_key, device);
 
-	board_pulse_line(key->board, key->gsi);
+	board_pulse_line(device->board, key->gsi);
 }
 
 static void power_key_destroy(struct device *device)
@@ -29,9 +28,9 @@ static void power_key_destroy(struct device *device)
 	free(container_of(device, struct power_key, device));
 }
 
-static int power_key_create(struct board *board, const void *config,
-			    void *opened unused_param, struct device **out,
-			    struct error *err)
+static int power_key_create(struct board *board unused_param,
+			    const void *config, void *opened unused_param,
+			    struct device **out, struct error *err)
 {
 	static const struct device_ops ops = {
 		.power_button = power_key_press,
@@ -44,7 +43,6 @@ static int power_key_create(struct board *board, const void *config,
 		return error_set(err, ENOMEM, "out of memory");
 	key->device.class = place->class;
 	key->device.ops = &ops;
-	key->board = board;
 	key->gsi = place->gsi;
 	*out = &key->device;
 	return 0;

@@ -2,19 +2,15 @@
 /* Copyright (c) The vmm authors */
 /*
  * A 16550A UART (National Semiconductor PC16550D data sheet) with 16-byte
- * FIFOs. Bytes leave at once, so the transmitter is always empty; the
- * receiver's FIFO is filled from the host as the guest reads it.
+ * FIFOs.
  */
 #include <linux/serial_reg.h>
 
-#include "devices/backend/console.h"
-#include "devices/chip.h"
 #include "devices/platform/chips.h"
-#include "vmm/config.h"
+#include "devices/platform/uart.h"
 #include "vmm/util.h"
 
 #define UART_PORTS 8
-#define UART_FIFO 16u
 #define IIR_FIFO 0xc0 /* FIFOs are enabled */
 #define LSR_EMPTY (UART_LSR_THRE | UART_LSR_TEMT)
 #define MSR_CONNECTED (UART_MSR_CTS | UART_MSR_DSR | UART_MSR_DCD)
@@ -22,59 +18,47 @@
 struct serial_state {
 	uint8_t ier, fcr, lcr, mcr, scr, dll, dlm;
 	bool tx_pending; /* "transmitter empty" not yet acknowledged */
-	uint8_t fifo[UART_FIFO]; /* received: count bytes from head on */
-	uint32_t head, count;
 };
 
 struct serial {
-	struct chip chip;
-	struct console *con;
-	bool paused; /* main thread: the host's bytes wait */
+	struct uart uart;
 
 	/* vCPU and main threads, under the chip's lock */
 	struct serial_state state;
-	bool line; /* level of the interrupt line, which follows the state */
 };
+
+static struct serial *serial_of(struct chip *chip)
+{
+	return container_of(chip, struct serial, uart.chip);
+}
 
 static uint8_t serial_iir_locked(const struct serial *s)
 {
 	uint8_t fifo = s->state.fcr & UART_FCR_ENABLE_FIFO ? IIR_FIFO : 0;
 
-	if (s->state.ier & UART_IER_RDI && s->state.count)
+	if (s->state.ier & UART_IER_RDI && s->uart.count)
 		return fifo | UART_IIR_RDI;
 	if (s->state.ier & UART_IER_THRI && s->state.tx_pending)
 		return fifo | UART_IIR_THRI;
 	return fifo | UART_IIR_NO_INT;
 }
 
-static void serial_update_irq_locked(struct serial *s)
+static bool serial_interrupts(struct uart *uart)
 {
-	bool line = !(serial_iir_locked(s) & UART_IIR_NO_INT);
+	const struct serial *s = serial_of(&uart->chip);
 
-	if (line == s->line)
-		return;
-	s->line = line;
-	board_set_line(s->chip.board, s->chip.place.gsi, line);
+	return !(serial_iir_locked(s) & UART_IIR_NO_INT);
 }
 
-static void serial_receive_locked(struct serial *s, uint8_t byte)
+static uint32_t serial_room(struct uart *uart)
 {
-	if (s->state.count < UART_FIFO)
-		s->state.fifo[(s->state.head + s->state.count++) % UART_FIFO] =
-			byte;
+	return UART_FIFO - uart->count;
 }
 
-static uint8_t serial_take_locked(struct serial *s)
+static void serial_receive(struct uart *uart, uint8_t byte)
 {
-	uint8_t byte;
-
-	if (!s->state.count)
-		return 0;
-	byte = s->state.fifo[s->state.head];
-	s->state.head = (s->state.head + 1) % UART_FIFO;
-	if (!--s->state.count)
-		console_input_wanted(s->con);
-	return byte;
+	if (serial_room(uart))
+		uart_put_locked(uart, byte);
 }
 
 /* Loopback: outputs RTS, DTR, OUT1, OUT2 come back as CTS, DSR, RI, DCD. */
@@ -117,14 +101,14 @@ static uint8_t serial_read_locked(struct serial *s, uint64_t off)
 		return *plain;
 	switch (off) {
 	case UART_RX:
-		return serial_take_locked(s);
+		return uart_take_locked(&s->uart);
 	case UART_IIR:
 		v = serial_iir_locked(s);
 		if ((v & 0x0f) == UART_IIR_THRI)
 			s->state.tx_pending = false;
 		return v;
 	case UART_LSR:
-		return LSR_EMPTY | (s->state.count ? UART_LSR_DR : 0);
+		return LSR_EMPTY | (s->uart.count ? UART_LSR_DR : 0);
 	default:
 		return serial_msr_locked(s);
 	}
@@ -145,14 +129,14 @@ static void serial_write_locked(struct serial *s, uint64_t off, uint8_t v)
 		*plain = v;
 	} else if (off == UART_TX) {
 		if (s->state.mcr & UART_MCR_LOOP)
-			serial_receive_locked(s, v);
+			serial_receive(&s->uart, v);
 		else
-			console_write(s->con, v);
+			console_write(s->uart.con, v);
 		s->state.tx_pending = true;
 	} else if (off == UART_FCR) {
 		if (v & UART_FCR_CLEAR_RCVR) {
-			s->state.count = 0;
-			console_input_wanted(s->con);
+			s->uart.count = 0;
+			console_input_wanted(s->uart.con);
 		}
 		s->state.fcr = v & UART_FCR_ENABLE_FIFO;
 	}
@@ -163,105 +147,39 @@ static void serial_write_locked(struct serial *s, uint64_t off, uint8_t v)
 static uint64_t serial_read(struct chip *chip, uint64_t off,
 			    unsigned int len unused_param)
 {
-	struct serial *s = container_of(chip, struct serial, chip);
+	struct serial *s = serial_of(chip);
 	uint64_t v = serial_read_locked(s, off);
 
-	serial_update_irq_locked(s);
+	uart_update_irq_locked(&s->uart);
 	return ~0xffull | v;
 }
 
 static void serial_write(struct chip *chip, uint64_t off, uint64_t v,
 			 unsigned int len unused_param)
 {
-	struct serial *s = container_of(chip, struct serial, chip);
+	struct serial *s = serial_of(chip);
 
 	serial_write_locked(s, off, (uint8_t)v);
-	serial_update_irq_locked(s);
-}
-
-/* ---- from the host ---- */
-
-static size_t serial_room(void *opaque)
-{
-	struct serial *s = opaque;
-	mutex_guard(&s->chip.lock);
-
-	return s->paused ? 0 : UART_FIFO - s->state.count;
-}
-
-static void serial_input(void *opaque, const uint8_t *data, size_t len)
-{
-	struct serial *s = opaque;
-
-	mutex_guard(&s->chip.lock);
-	for (size_t i = 0; i < len; i++)
-		serial_receive_locked(s, data[i]);
-	serial_update_irq_locked(s);
-}
-
-static void serial_quit(void *opaque)
-{
-	struct serial *s = opaque;
-
-	board_raise(s->chip.board, VM_EVENT_STOP);
+	uart_update_irq_locked(&s->uart);
 }
 
 /* ---- life ---- */
 
-static void serial_reset(struct device *device)
+static void serial_clear(struct uart *uart)
 {
-	struct serial *s = container_of(device, struct serial, chip.device);
-
-	pthread_mutex_lock(&s->chip.lock);
-	s->state = (struct serial_state){ 0 };
-	s->line = false;
-	s->paused = false;
-	pthread_mutex_unlock(&s->chip.lock);
-	console_input_wanted(s->con);
-}
-
-static void serial_quiesce(struct device *device)
-{
-	container_of(device, struct serial, chip.device)->paused = true;
-}
-
-static void serial_resume(struct device *device)
-{
-	struct serial *s = container_of(device, struct serial, chip.device);
-
-	s->paused = false;
-	console_input_wanted(s->con);
-}
-
-static void serial_destroy(struct device *device)
-{
-	console_close(container_of(device, struct serial, chip.device)->con);
-	chip_destroy(device);
+	serial_of(&uart->chip)->state = (struct serial_state){ 0 };
 }
 
 static int serial_init(struct chip *chip, struct error *err)
 {
-	static const enum console_mode modes[] = {
-		[SERIAL_TTY] = CONSOLE_TTY,  [SERIAL_NULL] = CONSOLE_NULL,
-		[SERIAL_OFF] = CONSOLE_NULL, [SERIAL_FILE] = CONSOLE_FILE,
-		[SERIAL_PTY] = CONSOLE_PTY,
-	};
-	struct serial *s = container_of(chip, struct serial, chip);
-	const struct serial_config *sc = chip->board->serial;
-	const struct console_config cc = {
-		.mode = modes[sc->mode],
-		.fd = sc->fd,
-		.loop = chip->board->main_loop,
+	static const struct uart_ops ops = {
 		.room = serial_room,
-		.input = serial_input,
-		.quit = serial_quit,
-		.opaque = s,
+		.receive = serial_receive,
+		.interrupts = serial_interrupts,
+		.clear = serial_clear,
 	};
 
-	/* No port at all, not even one that leads nowhere. */
-	if (sc->mode == SERIAL_OFF)
-		bus_remove(&chip->board->pio, chip->place.base);
-	return console_open(&s->con, &cc, err);
+	return uart_init(&serial_of(chip)->uart, &ops, err);
 }
 
 static const struct chip_kind serial_8250 = {
@@ -270,12 +188,7 @@ static const struct chip_kind serial_8250 = {
 	.read = serial_read,
 	.write = serial_write,
 	.init = serial_init,
-	.ops = {
-		.reset = serial_reset,
-		.quiesce = serial_quiesce,
-		.resume = serial_resume,
-		.destroy = serial_destroy,
-	},
+	.ops = UART_DEVICE_OPS,
 };
 
 const struct device_class serial_8250_class =
