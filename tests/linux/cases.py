@@ -35,11 +35,12 @@ NO_TROUBLE = (r"amd_pstate: the _CPC object is not present|"
 
 
 def case(name, **options):
-    """options: x86=True for what only x86_64 has, aarch64=True as well, plug=True for
-    what needs HAS_PLUG, smoke=True for one of the few
-    that tools/test runs on another architecture than this machine's, anywhere=True for a test without a guest, long=True for one
-    that only --long runs (a number there is how many seconds it may take),
-    crates=True for one that asks for crates()."""
+    """options: x86=True or aarch64=True for what only that architecture has,
+    plug=True for what needs HAS_PLUG, smoke=True for one of the few that
+    tools/test runs on another architecture than this machine's, anywhere=True
+    for a test without a guest, long=True for one that only --long runs (a number
+    there is how many seconds it may take), crates=True for one that asks for
+    crates()."""
     def add(function):
         ALL.append((name, function, options))
         return function
