@@ -7,15 +7,12 @@
  */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "boot/aarch64/layout.h"
 #include "boot/aarch64/machine.h"
 #include "boot/boot.h"
-#include "vmm/gmem.h"
+#include "tests/fuzz/boot_input.h"
 #include "vmm/util.h"
 
 #define RAM (16 * MIB)
@@ -23,33 +20,14 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct boot_range map = { BOOT_A64_RAM, RAM, BOOT_RANGE_RAM };
-static struct gmem gm;
-static int fd = -1;
-
-static void require(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
-static void prepare(void)
-{
-	const struct gmem_config config = { .size = RAM };
-
-	if (fd >= 0)
-		return;
-	fd = memfd_create("fuzz", MFD_CLOEXEC);
-	require(fd >= 0);
-	gmem_init(&gm, &config);
-	require(!gmem_add(&gm, BOOT_A64_RAM, RAM, NULL));
-}
+static struct boot_input in;
 
 static void boot(int initramfs_fd, const uint8_t *data, size_t size)
 {
 	const struct boot_request req = {
 		.machine = &boot_machine_aarch64,
-		.gm = &gm,
-		.kernel_fd = fd,
+		.gm = &in.gm,
+		.kernel_fd = in.fd,
 		.kernel_name = "K",
 		.initramfs_fd = initramfs_fd,
 		.initramfs_name = "I",
@@ -66,21 +44,16 @@ static void boot(int initramfs_fd, const uint8_t *data, size_t size)
 		return;
 	}
 	require(res.entry >= BOOT_A64_KERNEL_MIN && res.params == BOOT_A64_FDT);
-	require(!memcmp(gmem_ptr(&gm, res.entry, size), data, size));
+	require(!memcmp(gmem_ptr(&in.gm, res.entry, size), data, size));
 	if (initramfs_fd >= 0)
-		require(!memcmp(gmem_ptr(&gm, res.initrd.gpa, size), data,
+		require(!memcmp(gmem_ptr(&in.gm, res.initrd.gpa, size), data,
 				size));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct pages_job none = { 0 };
-
-	prepare();
-	require(!gmem_clear(&gm, &none));
-	require(!ftruncate(fd, 0));
-	require(pwrite(fd, data, size, 0) == (ssize_t)size);
+	boot_input_set(&in, BOOT_A64_RAM, RAM, data, size);
 	boot(-1, data, size);
-	boot(fd, data, size);
+	boot(in.fd, data, size);
 	return 0;
 }

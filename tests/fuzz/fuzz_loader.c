@@ -6,16 +6,14 @@
  */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "boot/boot.h"
 #include "boot/x86/formats.h"
 #include "boot/x86/machine.h"
 #include "boot/x86/layout.h"
-#include "vmm/gmem.h"
+#include "tests/fuzz/boot_input.h"
 #include "vmm/util.h"
 
 #define RAM (32 * MIB)
@@ -29,34 +27,14 @@ static const struct boot_range map[] = {
 	{ BOOT_HIGH_MEMORY, RAM - BOOT_HIGH_MEMORY, BOOT_RANGE_RAM },
 };
 
-static struct gmem gm;
-static struct pages_job pages; /* nothing: no page is prefaulted */
-static int fd = -1;
-
-static void require(bool ok)
-{
-	if (!ok)
-		abort();
-}
-
-static void prepare(void)
-{
-	const struct gmem_config config = { .size = RAM };
-
-	if (fd >= 0)
-		return;
-	fd = memfd_create("fuzz", MFD_CLOEXEC);
-	require(fd >= 0);
-	gmem_init(&gm, &config);
-	require(!gmem_add(&gm, 0, RAM, NULL));
-}
+static struct boot_input in;
 
 static void boot(int initramfs_fd)
 {
 	const struct boot_request req = {
 		.machine = &boot_machine_x86,
-		.gm = &gm,
-		.kernel_fd = fd,
+		.gm = &in.gm,
+		.kernel_fd = in.fd,
 		.kernel_name = "K",
 		.initramfs_fd = initramfs_fd,
 		.initramfs_name = "I",
@@ -68,27 +46,24 @@ static void boot(int initramfs_fd)
 	struct error err = { "" };
 
 	/* Before the file changes below a mapping of it. */
-	require(!gmem_clear(&gm, &pages));
+	boot_input_clear(&in);
 	if (boot_load(&req, &res, &err)) {
 		require(!strncmp(err.msg, "--", 2));
 		return;
 	}
-	require(gmem_ptr(&gm, res.entry, 1) && res.entry >= BOOT_LOW_END);
+	require(gmem_ptr(&in.gm, res.entry, 1) && res.entry >= BOOT_LOW_END);
 	require(res.params == (res.kind == X86_ENTRY_PVH32 ? BOOT_START_INFO
 							   : BOOT_ZERO_PAGE));
-	require(!memcmp(gmem_ptr(&gm, BOOT_CMDLINE, 6), "quiet", 6));
+	require(!memcmp(gmem_ptr(&in.gm, BOOT_CMDLINE, 6), "quiet", 6));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	prepare();
-	require(!gmem_clear(&gm, &pages));
-	require(!ftruncate(fd, 0));
-	require(pwrite(fd, data, size, 0) == (ssize_t)size);
+	boot_input_set(&in, 0, RAM, data, size);
 	/* With an odd length: a hole, so that segments can have huge pages. */
 	if (size % 2)
-		require(!ftruncate(fd, LARGE));
+		require(!ftruncate(in.fd, LARGE));
 	boot(-1);
-	boot(fd);
+	boot(in.fd);
 	return 0;
 }

@@ -12,9 +12,9 @@
 
 #include <cmocka.h>
 
-#include "devices/backend/console.h"
 #include "devices/platform/chips.h"
 #include "tests/lib/fake_vm.h"
+#include "tests/unit/console_fixture.h"
 #include "vmm/util.h"
 
 #define UART 0x9000000ull
@@ -33,40 +33,7 @@
 #define RX 0x50u /* there is something, and it waits */
 #define TX 0x20u
 
-/* ---- double of the console ---- */
-
-struct console {
-	struct console_config config;
-	char out[64];
-	size_t nr_out;
-	bool wanted;
-};
-
-static struct console con;
-
-int console_open(struct console **out, const struct console_config *config,
-		 struct error *err unused_param)
-{
-	memset(&con, 0, sizeof(con));
-	con.config = *config;
-	*out = &con;
-	return 0;
-}
-
-void console_close(struct console *c unused_param)
-{
-}
-
-void console_write(struct console *c, uint8_t byte)
-{
-	if (c->nr_out < sizeof(c->out))
-		c->out[c->nr_out++] = (char)byte;
-}
-
-void console_input_wanted(struct console *c)
-{
-	c->wanted = true;
-}
+/* ---- the host ---- */
 
 static size_t room(void)
 {
@@ -173,9 +140,9 @@ static void test_input(void **state unused_param)
 	assert_int_equal(in(DR), 'a');
 	assert_int_equal(in(DR), 'b');
 	assert_true(line());
-	con.wanted = false;
+	con.watched = false;
 	assert_int_equal(in(DR), 'c');
-	assert_true(con.wanted);
+	assert_true(con.watched);
 	assert_false(line());
 	assert_int_equal(in(FR)&0x10, 0x10);
 }

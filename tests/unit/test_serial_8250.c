@@ -11,9 +11,9 @@
 
 #include <cmocka.h>
 
-#include "devices/backend/console.h"
 #include "devices/platform/chips.h"
 #include "tests/lib/fake_vm.h"
+#include "tests/unit/console_fixture.h"
 #include "vmm/util.h"
 
 #define PORT 0x3f8
@@ -31,64 +31,30 @@
 
 #define FIFO 16u
 
-/* ---- double of the console ---- */
+/* ---- the host ---- */
 
-struct console {
-	struct console_config config;
-	char out[256];
-	size_t nr_out;
-	const char *typed; /* not yet taken by the port */
-	bool watched;
-};
-
-static struct console con;
-
-int console_open(struct console **out, const struct console_config *config,
-		 struct error *err unused_param)
-{
-	memset(&con, 0, sizeof(con));
-	con.config = *config;
-	con.watched = true;
-	con.typed = "";
-	*out = &con;
-	return 0;
-}
-
-void console_close(struct console *c unused_param)
-{
-}
-
-void console_write(struct console *c, uint8_t byte)
-{
-	if (c->nr_out < sizeof(c->out))
-		c->out[c->nr_out++] = (char)byte;
-}
-
-void console_input_wanted(struct console *c)
-{
-	c->watched = true;
-}
+static const char *typed = ""; /* not yet taken by the port */
 
 /* The loop: type as much as the port takes; stop watching when it is full. */
 static void feed(void)
 {
-	while (con.watched && *con.typed) {
+	while (con.watched && *typed) {
 		size_t room = con.config.room(con.config.opaque);
-		size_t len = MIN(room, strlen(con.typed));
+		size_t len = MIN(room, strlen(typed));
 
 		if (!room) {
 			con.watched = false;
 			return;
 		}
-		con.config.input(con.config.opaque, (const uint8_t *)con.typed,
+		con.config.input(con.config.opaque, (const uint8_t *)typed,
 				 len);
-		con.typed += len;
+		typed += len;
 	}
 }
 
 static void type(const char *text)
 {
-	con.typed = text;
+	typed = text;
 	feed();
 }
 
@@ -104,6 +70,7 @@ static int setup(void **state unused_param)
 {
 	fake_vm_init(&fv);
 	fv.config.serial.mode = SERIAL_NULL;
+	typed = "";
 	dev = fake_vm_add(&fv, &serial_8250_class, &place);
 	assert_non_null(dev);
 	return 0;
@@ -267,7 +234,7 @@ static void test_flow(void **state unused_param)
 	unsigned int i;
 
 	type(text);
-	assert_int_equal(con.typed - text, FIFO);
+	assert_int_equal(typed - text, FIFO);
 	for (i = 0; text[i]; i++) {
 		assert_int_equal(in(LSR)&1, 1);
 		assert_int_equal(in(DATA), (uint8_t)text[i]);
