@@ -367,15 +367,17 @@ static bool root_give_home_locked(const struct pci_root *root,
 	return is_64 && root_find_room_locked(root, dev, base64, len64, bar);
 }
 
+/* behind: a root port, where BARs have none, for the guest assigns them. */
 static int root_give_homes_locked(const struct pci_root *root,
-				  struct pci_dev *dev, struct error *err)
+				  struct pci_dev *dev, bool behind,
+				  struct error *err)
 {
 	struct pci_bar *bar = dev->bars;
 
 	for (; bar < dev->bars + PCI_STD_NUM_BARS; bar++)
 		bar->home = 0;
 	for (bar = dev->bars; bar < dev->bars + PCI_STD_NUM_BARS; bar++)
-		if (bar->size && !dev->port &&
+		if (bar->size && !behind &&
 		    !root_give_home_locked(root, dev, bar))
 			return error_set(
 				err, ENOSPC,
@@ -471,13 +473,13 @@ static int root_plug_locked(struct pci_root *root, struct pci_dev *dev,
 	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++)
 		root_clear_grave_locked(
 			root, &root->graves[place * PCI_STD_NUM_BARS + i]);
-	dev->bus = place < PCI_SLOTS ? 0 : place - PCI_SLOTS + 1;
-	dev->slot = place < PCI_SLOTS ? place : 0;
-	dev->port = root->ports[dev->bus];
-	r = root_give_homes_locked(root, dev, err);
+	r = root_give_homes_locked(root, dev, place >= PCI_SLOTS, err);
 	if (r)
 		return r;
 	dev->root = root;
+	dev->bus = place < PCI_SLOTS ? 0 : place - PCI_SLOTS + 1;
+	dev->slot = place < PCI_SLOTS ? place : 0;
+	dev->port = root->ports[dev->bus];
 	pci_power_on(dev);
 	root->places[place] = dev;
 	root->stale &= ~(1ull << place);

@@ -115,6 +115,7 @@ static void test_bars_room(void **state unused_param)
 	assert_int_equal(pci_plug(&extra.pci, 0, &err), -ENOSPC);
 	assert_non_null(strstr(err.msg, "16384 MiB"));
 	assert_null(extra.pci.root);
+	assert_int_equal(extra.pci.slot, 0);
 	pci_unplug(&extra.pci);
 	assert_int_equal(cfg(5, PCI_VENDOR_ID, 2), 0xffff);
 	pci_unplug(&cards[3].pci);
