@@ -17,9 +17,12 @@ import monitor
 ALL = []        # (name, function, options), in the order of running
 
 MIB = 1 << 20
-# Devices come and go in slots of bus 0, vCPUs by themselves: what most tests of
-# that suppose.
-HAS_PLUG = monitor.IS_X86
+# Where devices are that come while the guest runs: in slots of bus 0, or behind
+# root ports, of which each is a bus.
+HOT_BDF = {
+    "x86_64": r"0000:00:[0-9a-f]{2}\.0",
+    "aarch64": r"0000:(0[1-9a-f]|1[0-9a-f]):00\.0",
+}
 
 # Kernel messages of level warning and above that are about the machine.
 TROUBLE = (r"\bACPI|\bPCI\b|\bpci\b|virtio|\bAPIC|ioapic|IOAPIC|\bIO-APIC|"
@@ -36,9 +39,8 @@ NO_TROUBLE = (r"amd_pstate: the _CPC object is not present|"
 
 def case(name, **options):
     """options: x86=True or aarch64=True for what only that architecture has,
-    plug=True for what needs HAS_PLUG, smoke=True for one of the few that
-    tools/test runs on another architecture than this machine's, anywhere=True
-    for a test without a guest, long=True for one that only --long runs (a number
+    smoke=True for one of the few that tools/test runs on another architecture
+    than this machine's, anywhere=True for a test without a guest, long=True for one that only --long runs (a number
     there is how many seconds it may take), crates=True for one that asks for
     crates()."""
     def add(function):
@@ -56,7 +58,9 @@ class Case:
 
     def __init__(self, name, settings):
         self.name = name
-        self.settings = settings    # vmm, kit, directory, logs, seconds
+        self.settings = settings    # vmm, arch, kit, directory, logs, seconds
+        self.is_x86 = settings.arch == "x86_64"
+        self.words = monitor.WORDS[settings.arch]
         self.failures = []
         self.broke_off = False      # by silence or a crash, nothing else wrong
         self.guests = []
@@ -70,6 +74,10 @@ class Case:
 
     def equal(self, what, have, want):
         return self.check(have == want, f"{what} is {have!r}, not {want!r}")
+
+    def check_bdf(self, bdf):
+        """Is it one that a device has that came while the guest ran?"""
+        self.check(re.fullmatch(HOT_BDF[self.settings.arch], bdf), f"bdf is {bdf}")
 
     # -- things ----------------------------------------------------------
     def kit(self, item):
@@ -134,11 +142,11 @@ class Case:
     # -- guests ----------------------------------------------------------
     def guest(self, script=None, *, root=None, cpus=1, memory="256M",
               kernel="vmlinux", disks=(), words="", on_reset="exit",
-              console=monitor.WORDS, serial=None, initramfs="initramfs.cpio",
+              console=None, serial=None, initramfs="initramfs.cpio",
               options=()):
         """script is what the guest's shell runs; None: a shell on the console.
         kernel and initramfs are items of the kit; words is added to the kernel's command line, and options to vmm's. Not
-        started yet."""
+        started yet. console: words that say where it is, and what is usual."""
         number = len(self.guests) + 1
         base = os.path.join(self.settings.logs, f"{self.name}.{number}")
         guest = monitor.Guest(self.settings.vmm, base, self.settings.seconds)
@@ -150,7 +158,7 @@ class Case:
             guest.add("--initramfs", self.kit(initramfs))
         for disk in disks:
             guest.add("--disk", disk.argument())
-        line = console
+        line = self.words if console is None else console
         if script is not None:
             letters = "abcdefghi" if os.path.isdir(root.split(",")[0]) else "bcdefghij"
             line += " " + guest.add_job(script, letters[len(disks)])

@@ -377,7 +377,7 @@ def fs_overlay(t):
 def add(t, vm, guest, path, number, **options):
     tag = f"hot{number}"
     at = vm.put("add-fs", {"tag": tag, "path": path, **options})
-    t.check(re.fullmatch(r"0000:00:[0-9a-f]{2}\.0", at["bdf"]), f"bdf is {at['bdf']}")
+    t.check_bdf(at["bdf"])
     mount(guest, tag)
     return at, tag
 
@@ -414,17 +414,17 @@ def cycles(t, nr):
     t.end_shell(guest, r"virtio_fs_enqueue_req\(\) failed -107")
 
 
-@case("fs-hotplug", plug=True)
+@case("fs-hotplug")
 def fs_hotplug(t):
     cycles(t, 4)
 
 
-@case("fs-hotplug-long", long=True, plug=True)
+@case("fs-hotplug-long", long=True)
 def fs_hotplug_long(t):
     cycles(t, 50)
 
 
-@case("fs-reboot", plug=True)
+@case("fs-reboot")
 def fs_reboot(t):
     """A share that was added stays over resets, and holds nothing of before; one
     comes from a shim's program, by a socket."""

@@ -6,7 +6,6 @@ import os
 import subprocess
 
 from cases import case, Skip
-import monitor
 
 MACHINE = """
 say release $(uname -r)
@@ -25,16 +24,18 @@ cd /
 """
 
 
-CLOCK_AND_TIMER = ("kvm-clock", "lapic-deadline") if monitor.IS_X86 else \
-    ("arch_sys_counter", "arch_sys_timer")
+CLOCK_AND_TIMER = {
+    "x86_64": ("kvm-clock", "lapic-deadline"),
+    "aarch64": ("arch_sys_counter", "arch_sys_timer"),
+}
 
 
 def check_machine(t, guest, cpus, mib):
     t.equal("nproc", guest.fact("cpus"), str(cpus))
-    clock, timer = CLOCK_AND_TIMER
+    clock, timer = CLOCK_AND_TIMER[t.settings.arch]
     t.equal("the clock source", guest.fact("clock"), clock)
     t.equal("the timer", guest.fact("timer"), timer)
-    t.check(guest.facts("x2apic") or not monitor.IS_X86, "no x2apic in /proc/cpuinfo")
+    t.check(guest.facts("x2apic") or not t.is_x86, "no x2apic in /proc/cpuinfo")
     t.equal("package, core and siblings of each CPU",
             sorted(guest.facts("topology")), [f"0 {n} {n}" for n in range(cpus)])
     total = int(guest.fact("memory") or 0) >> 10
@@ -70,7 +71,7 @@ def boot_vmlinux(t):
 @case("boot-bzimage", x86=True)
 def boot_bzimage(t):
     """The kernel that unpacks itself, with a command line of 2000 bytes."""
-    begin = len("root=/dev/vda ro " + monitor.WORDS +
+    begin = len("root=/dev/vda ro " + t.words +
                 ' vmm.exec="sh /dev/vdb" vmm.pad=')
     digits = "".join(f"{n:04}," for n in range(500))[:2000 - begin]
     guest = t.run(MACHINE, kernel="vmlinuz", words="vmm.pad=" + digits)
@@ -116,7 +117,7 @@ def memory_4g(t):
     check_machine(t, guest, 1, 4096)
     ranges = [line.split()[0].split("-") for line in guest.facts("iomem")]
     # x86_64 has a hole below; RAM of aarch64 goes on and on.
-    t.check(any(start == "100000000" or not monitor.IS_X86 and
+    t.check(any(start == "100000000" or not t.is_x86 and
                 int(start, 16) <= 4 << 30 < int(end, 16) for start, end in ranges),
             f"no RAM at 4 GiB: {guest.facts('iomem')}")
 

@@ -6,8 +6,7 @@ import re
 import time
 
 import network
-import monitor
-from cases import case, HAS_PLUG, Skip
+from cases import case, Skip
 from network import TEST_ROOT, interface_of, iperf, ping, set_up
 
 # Seconds of a measurement whose figure nobody looks at.
@@ -126,7 +125,7 @@ def net_iperf_long(t):
 FLOOD = f"{network.PING} -f -w 60 {{address}} >/dev/null 2>&1 &"
 
 
-def hotplug(t, ns, guest, vm, cycles):
+def hotplug(t, ns, guest, vm, cycles, **options):
     """An interface comes and goes under a flood, while TCP runs over eth0."""
     ns.serve_iperf()
     guest.do(f"(while iperf3 -c {network.address(0, 1)} -t 2 >/tmp/iperf 2>&1; do "
@@ -136,7 +135,7 @@ def hotplug(t, ns, guest, vm, cycles):
     for cycle in range(cycles):
         at = vm.put("add-net", {"tap": "tap1", "netns": ns.path,
                                 "ip": network.address(1, 1),
-                                "mask": "255.255.255.0", "id": "goes"})
+                                "mask": "255.255.255.0", "id": "goes", **options})
         name = interface_of(guest, at["bdf"])
         if not t.check(name, f"no interface at {at['bdf']} in cycle {cycle}"):
             break
@@ -163,7 +162,7 @@ def hotplug(t, ns, guest, vm, cycles):
     ns.stop()
 
 
-@case("net-hotplug-long", long=True, plug=True)
+@case("net-hotplug-long", long=True)
 def net_hotplug_long(t):
     ns = network.Namespace(t)
     guest, vm = start(t, [net(ns, id="net")])
@@ -292,8 +291,7 @@ def net_life(t):
                       on_reset="reboot")
     set_up(guest)
     link(t, ns, guest, vm)
-    if HAS_PLUG:
-        hotplug(t, ns, guest, vm, 2)
+    hotplug(t, ns, guest, vm, 2)
     limits(t, ns, guest, vm, (2,), 4)
     reboot(t, ns, guest)
     pause(t, ns, guest, vm)
@@ -323,7 +321,7 @@ def net_vhost(t):
         raise Skip("this machine has no vhost-net (modprobe vhost_net)")
     ns = network.Namespace(t)
     guest, vm = start(t, [net(ns, id="net", vhost="on", num_queues=4)], cpus=2,
-                      memory="size=256M" + (",hotplug_size=256M" if monitor.IS_X86 else ""),
+                      memory="size=256M" + (",hotplug_size=256M" if t.is_x86 else ""),
                       on_reset="reboot")
     refused(t, ns, vm)
     set_up(guest)
@@ -339,13 +337,15 @@ def net_vhost(t):
     def grow():
         vm.put("resize", {"desired_ram": 384 << 20})
         vm.wait_event("resize-done", what="memory")
-    pause(t, ns, guest, vm, grow if monitor.IS_X86 else lambda: None)
+    pause(t, ns, guest, vm, grow if t.is_x86 else lambda: None)
     # Buffers that lie in the new memory.
     guest.do("head -c 200M /dev/zero >/tmp/fill; rm /tmp/fill")
     ns.serve_iperf()
     both_ways(t, guest, "vhost with more memory")
+    ns.stop()
+    hotplug(t, ns, guest, vm, 1, vhost=True)
     guest.do(FLOOD.format(address=network.address(0, 1)))
-    if HAS_PLUG:
+    if t.is_x86:    # nothing lets go of a slot of bus 0 elsewhere
         vm.put("remove-device", {"id": "net"})
         vm.wait_event("device-removed", id="net")
     guest.do("killall ping")

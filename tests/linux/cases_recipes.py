@@ -119,8 +119,8 @@ class Host:
         t.at_end(self.close)
         if self.keeper.stdout.readline() != b"made\n":
             raise Wrong("there are no namespaces to be had")
-        # What every shell of the recipe begins with.
-        self.prelude = prelude
+        # What every shell of the recipe begins with, on the console that there is.
+        self.prelude = prelude.replace("console=ttyS0", t.words.split()[0])
         self.said = ""
         for name, target in (("build/vmm", t.settings.vmm),
                              ("build/tools/vmmctl", t.settings.vmmctl),

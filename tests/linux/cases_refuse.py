@@ -64,7 +64,7 @@ def image():
 def small_kernel(t):
     path = t.path("kernel")
     with open(path, "wb") as f:
-        f.write(elf(load_bytes=4096) if monitor.IS_X86 else image())
+        f.write(elf(load_bytes=4096) if t.is_x86 else image())
         f.truncate(MIB)
     return path
 

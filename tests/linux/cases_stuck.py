@@ -184,7 +184,7 @@ def sigterm(t, **options):
         until(t, "the image is free", lambda: not it.disk.is_locked())
 
 
-@case("stuck-force", plug=True)
+@case("stuck-force")
 def stuck_force(t):
     """A disk is taken away while the host holds what was asked of it."""
     force(t, engine="uring", direct=True)
@@ -199,7 +199,7 @@ ENGINES = [{"engine": engine, "direct": direct}
            for engine in ("uring", "aio", "sync") for direct in (True, False)]
 
 
-@case("stuck-engines-long", long=True, plug=True)
+@case("stuck-engines-long", long=True)
 def stuck_engines_long(t):
     """The same for every other way to the host's disk."""
     for options in ENGINES[1:]:

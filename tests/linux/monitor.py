@@ -8,7 +8,6 @@ over the console, as lines "T: KEY VALUE", which facts() collects.
 
 import fcntl
 import os
-import platform
 import pty
 import re
 import shlex
@@ -25,12 +24,12 @@ import control
 
 LOG_OFFSET = 64 << 10
 JOB_BYTES = 1 << 20
-IS_X86 = platform.machine() == "x86_64"
-CONSOLE = "console=ttyS0" if IS_X86 else "console=ttyAMA0"
-WORDS = CONSOLE + " quiet panic=-1"
-# An NMI makes a silent guest tell where it was: an autopsy sends one.
-if IS_X86:
-    WORDS += " sysctl.kernel.panic_on_unrecovered_nmi=1"
+# The command line's, by architecture. An NMI makes a silent guest tell where it was:
+# an autopsy sends one, where there is one.
+WORDS = {
+    "x86_64": "console=ttyS0 quiet panic=-1 sysctl.kernel.panic_on_unrecovered_nmi=1",
+    "aarch64": "console=ttyAMA0 quiet panic=-1",
+}
 
 PREAMBLE = """\
 JOB=/dev/{job}

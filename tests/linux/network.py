@@ -134,8 +134,8 @@ def rates(ns, interface, seconds):
 
 def interface_of(guest, bdf, tries=100):
     """What the guest calls the network device at this address; None: none."""
-    text = guest.do(f"for try in $(seq {tries}); do name=$(ls /sys/devices/"
-                    f"pci0000:00/{bdf}/virtio*/net 2>/dev/null); "
+    text = guest.do(f"for try in $(seq {tries}); do name=$(ls /sys/bus/pci/"
+                    f"devices/{bdf}/virtio*/net 2>/dev/null); "
                     "[ -z \"$name\" ] || break; usleep 20000; done; "
                     "say at $name")
     return re.search(r"^T: at ?(\S*)$", text, re.M)[1] or None
