@@ -90,7 +90,7 @@ int jail_own_users(struct error *err)
 	if (unshare(CLONE_NEWUSER))
 		return error_set(
 			err, errno,
-			"--jail: user %u can make no user namespace: %s; allow it with sysctl (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), or start as root",
+			"--jail: user %u can make no user namespace: %s; allow it with sysctl (user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns), leave a chroot, in which nobody can, or start as root",
 			uid, strerror(errno));
 	jail_has_users = true;
 	/* Kernels before 3.19 have no such file. */
