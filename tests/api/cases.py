@@ -32,6 +32,11 @@ class Context:
         self.disk.truncate(MIB)
         self.profile = name.partition("/")[2]
 
+    def other_guest(self, name):
+        """One that lies beside the guest."""
+        folder, own = os.path.split(self.guest)
+        return os.path.join(folder, name + os.path.splitext(own)[1])
+
     @contextlib.contextmanager
     def monitor(self, *arguments, **popen):
         monitor = Monitor(self.program, *arguments, **popen)
@@ -270,7 +275,7 @@ def test_file_size_limit(context):
 
 def test_reset_loop(context):
     """Verbs and signals are not lost on a guest that resets all the time."""
-    startup = os.path.join(os.path.dirname(context.guest), "startup.elf")
+    startup = context.other_guest("startup")
     for _ in range(5):
         with context.session() as (monitor, client):
             config = context.config(payload={"kernel": startup})
@@ -541,7 +546,7 @@ def test_disk_under_load(context):
         with context.session() as (monitor, client):
             config = context.config(disks=[{"path": monitor.file("d", 16 * MIB), "id": "d"}])
             config["payload"] = {
-                "kernel": os.path.join(os.path.dirname(context.guest), "blkbench.elf"),
+                "kernel": context.other_guest("blkbench"),
                 "cmdline": "rw=randread bs=4K qd=128 warm_ms=20 run_ms=20000"}
             put(client, "create", config)
             put(client, "boot")

@@ -14,7 +14,7 @@ def disk_of(client, name="d"):
 
 def busy_disk(context, monitor, client):
     """A guest that reads 4096 bytes a time, as fast as it can."""
-    bench = os.path.join(os.path.dirname(context.guest), "blkbench.elf")
+    bench = context.other_guest("blkbench")
     config = context.config(
         payload={"kernel": bench, "cmdline": "run_ms=600000 warm_ms=0 qd=4"},
         disks=[{"path": monitor.file("d", MIB), "id": "d"}])

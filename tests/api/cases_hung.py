@@ -100,7 +100,7 @@ def check_ends(monitor):
 
 def reader(context, mount, **more):
     """A guest that reads the disk all the time."""
-    guest = os.path.join(os.path.dirname(context.guest), "blkbench.elf")
+    guest = context.other_guest("blkbench")
     # It gives up 10 s after the first of its two runs should have ended.
     line = "rw=randread bs=4K qd=16 warm_ms=600000"
     disk = {"path": mount.disk, "id": "slow", "direct": True}

@@ -295,7 +295,7 @@ def folder_of_guest():
 
 @jails
 def test_jail_with_share(context):
-    user = os.path.join(os.path.dirname(context.guest), "fsbench.elf")
+    user = context.other_guest("fsbench")
     for words, caps in (("", CAPS_TO_WRITE), (",readonly=on", CAPS_TO_READ),
                         (",xattr=map", CAPS_TO_WRITE & ~bits(31))):
         with folder_of_guest() as base, \

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of shared directories with share.elf: what it reports, and that nothing
+"""Tests of shared directories with share: what it reports, and that nothing
 beside the directory was read or changed meanwhile; a device that is paused, limited
 and removed while it has much to do."""
 
@@ -12,6 +12,7 @@ import threading
 import time
 from unittest import mock
 
+import arch
 import fs_watch
 from net_cases import check
 from net_life import Api, wait_for
@@ -22,7 +23,7 @@ SECRET = "nobody of the guest's business"
 
 
 class Share:
-    """A directory as share.elf wants it, and one beside it."""
+    """A directory as share wants it, and one beside it."""
 
     def __init__(self, run):
         self.base = os.path.join(run.tmp, "fs")
@@ -177,11 +178,11 @@ def test_single_user(run):
         private = os.path.join(base, "private")
         os.mkdir(private)
         make_many(many)
-        for path in (run.monitor.path, os.path.join(run.guests, "walk.elf")):
+        for path in (run.monitor.path, arch.guest(run.guests, "walk")):
             shutil.copy(path, base)
         node = os.stat("/dev/kvm").st_rdev
         argv = [os.path.join(base, os.path.basename(run.monitor.path)),
-                "--kernel", os.path.join(base, "walk.elf"), "--memory", "256M",
+                "--kernel", arch.guest(base, "walk"), "--memory", "256M",
                 "--serial", "tty", "--on-reset", "exit",
                 "--cmdline", f"tag=share files={WALK_FOLDERS * WALK_FILES + 200}",
                 "--fs", f"tag=share,path={many},num_queues=1"]
@@ -206,7 +207,7 @@ DAX = 64 << 20
 
 def boot_dax(run, share, words="", cmdline=""):
     """The guest's tests of a window; the host cuts a file when it is told to."""
-    argv = run.monitor.argv(os.path.join(run.guests, "share.elf"),
+    argv = run.monitor.argv(arch.guest(run.guests, "share"),
                             f"tag=share seed={run.args.seed} dax={DAX} {cmdline}", [],
                             options=["--fs", f"tag=share,id=shared,path={share.path},num_queues=2,"
                                              f"dax={DAX}{words}"])
@@ -247,13 +248,13 @@ def test_dax_end(run):
 
 
 class Load(Running):
-    """share.elf that never has enough, and the control socket."""
+    """share that never has enough, and the control socket."""
 
     def __init__(self, run, words=""):
         super().__init__()
         self.share = Share(run)
         self.api_path = os.path.join(run.tmp, "fs.api")
-        self.argv = [run.monitor.path, "--kernel", os.path.join(run.guests, "share.elf"),
+        self.argv = [run.monitor.path, "--kernel", arch.guest(run.guests, "share"),
                      "--cmdline", "load=1", "--memory", "256M", "--serial", "tty",
                      "--api-socket", self.api_path, "--fs",
                      f"tag=share,id=fs,path={self.share.path},num_queues=2{words}"]

@@ -5,6 +5,7 @@
  * READY, then halts for good; idle=spin keeps the CPU busy instead.
  */
 #include "blk.h"
+#include "cpu.h"
 #include "irq.h"
 #include "memory.h"
 #include "param.h"
@@ -27,10 +28,10 @@ void guest_main(const struct guest_info *info)
 	status = blk_read(&blk, 0, sector, sizeof(sector));
 	if (status != BLK_OK)
 		power_off_failed("cannot read the disk");
-	irq_start(false);
+	irq_start();
 	say("READY");
 	while (param_is("idle", "spin"))
 		cpu_relax();
 	for (;;)
-		ring0_call(RING0_HALT, 0, 0);
+		cpu_halt();
 }

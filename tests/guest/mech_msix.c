@@ -29,19 +29,24 @@ static struct pci_dev *disk(void)
  */
 #define MSIX_FEATURES (BLK_F_ALL & ~VIRTIO_F_EVENT_IDX)
 
-static const char *msix_start(bool x2apic)
+static const char *msix_start_by(void (*start)(void))
 {
 	const char *why;
 
 	if (disk()->nr_vectors <= QUEUE_ENTRY)
 		return failed("%u vectors", disk()->nr_vectors);
-	irq_start(x2apic);
-	msix_set(disk(), QUEUE_ENTRY, irq_msi_addr(), QUEUE_VECTOR);
+	start();
+	irq_aim(disk(), QUEUE_ENTRY, QUEUE_VECTOR);
 	msix_enable(disk());
 	mech_blk.dev.queue_vector[0] = QUEUE_ENTRY;
 	why = mech_start_disk(MSIX_FEATURES);
 	vq_set_interrupts(&mech_blk.dev.vq[0], true);
 	return why;
+}
+
+static const char *msix_start(void)
+{
+	return msix_start_by(irq_start);
 }
 
 static const char *msix_stop(const char *why)
@@ -106,10 +111,10 @@ const char *mech_msix_reset_state(void)
 	return NULL;
 }
 
-static const char *deliver(bool x2apic)
+const char *mech_msix_deliver_by(void (*start)(void))
 {
 	uint32_t before;
-	const char *why = msix_start(x2apic);
+	const char *why = msix_start_by(start);
 
 	before = irq_counts[QUEUE_VECTOR];
 	for (int i = 0; !why && i < 100; i++)
@@ -122,17 +127,7 @@ static const char *deliver(bool x2apic)
 
 const char *mech_msix_deliver(void)
 {
-	return deliver(false);
-}
-
-const char *mech_msix_x2apic(void)
-{
-	uint32_t regs[4];
-
-	ring0_call(RING0_CPUID, 1, (uint64_t)regs);
-	if (!(regs[2] >> 21 & 1))
-		return skipped("no x2APIC");
-	return deliver(true);
+	return mech_msix_deliver_by(irq_start);
 }
 
 /* Masked: kept in the pending bit. Unmasked: delivered, once. */
@@ -170,7 +165,7 @@ static void mask_function(bool on)
 
 const char *mech_msix_masked_entry(void)
 {
-	const char *why = msix_start(false);
+	const char *why = msix_start();
 
 	for (int i = 0; !why && i < 3; i++)
 		why = masked(mask_entry);
@@ -179,7 +174,7 @@ const char *mech_msix_masked_entry(void)
 
 const char *mech_msix_masked_function(void)
 {
-	const char *why = msix_start(false);
+	const char *why = msix_start();
 
 	for (int i = 0; !why && i < 3; i++)
 		why = masked(mask_function);
@@ -189,7 +184,7 @@ const char *mech_msix_masked_function(void)
 /* A new message written while masked is the one that is sent. */
 const char *mech_msix_retarget(void)
 {
-	const char *why = msix_start(false);
+	const char *why = msix_start();
 	uint32_t before;
 
 	if (!why)
@@ -198,7 +193,7 @@ const char *mech_msix_retarget(void)
 	if (!why)
 		why = read_and_expect_none();
 	before = irq_counts[OTHER_VECTOR];
-	msix_set(disk(), QUEUE_ENTRY, irq_msi_addr(), OTHER_VECTOR);
+	irq_aim(disk(), QUEUE_ENTRY, OTHER_VECTOR);
 	if (!why && !irq_wait(OTHER_VECTOR, before + 1, COMES_MS))
 		why = failed("what was pending is not sent to the new vector");
 	if (!why)
@@ -208,7 +203,7 @@ const char *mech_msix_retarget(void)
 
 const char *mech_msix_no_vector(void)
 {
-	const char *why = msix_start(false);
+	const char *why = msix_start();
 
 	mech_blk.dev.queue_vector[0] = VDEV_NO_VECTOR;
 	if (!why)
@@ -225,7 +220,7 @@ const char *mech_msix_no_vector(void)
 const char *mech_msix_event_idx(void)
 {
 	struct vq *q = &mech_blk.dev.vq[0];
-	const char *why = msix_start(false);
+	const char *why = msix_start();
 
 	if (!why)
 		why = mech_start_disk(BLK_F_ALL);

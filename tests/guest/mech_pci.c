@@ -76,8 +76,8 @@ const char *mech_pci_widths(void)
 				      bytes);
 	}
 	mmio_read64(config());
-	mmio_read32(config() + 2); /* crosses a register */
-	mmio_read64(config() + 0xffc); /* crosses a function */
+	for (unsigned i = 0; i < 8; i += MMIO_ALIGN32)
+		mmio_read32(config() + i); /* crosses a register, mostly */
 	mmio_write8(config() + 0xfff, 0xff);
 	return NULL;
 }

@@ -133,6 +133,7 @@ const char *mech_queue_select_bad(void)
 const char *mech_queue_size_bad(void)
 {
 	static const uint16_t sizes[] = { 0, 3, 100, 0x8001, 0xffff };
+	static uint8_t rings[3][4096] __attribute__((aligned(4096)));
 	const char *why;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -142,9 +143,9 @@ const char *mech_queue_size_bad(void)
 			return why;
 		vpci_select_queue(dev(), 0);
 		mmio_write16(common() + VPCI_QUEUE_SIZE, sizes[i]);
-		mmio_write64(common() + VPCI_QUEUE_DESC, 0x1000000);
-		mmio_write64(common() + VPCI_QUEUE_DRIVER, 0x1100000);
-		mmio_write64(common() + VPCI_QUEUE_DEVICE, 0x1200000);
+		mmio_write64(common() + VPCI_QUEUE_DESC, (uint64_t)rings[0]);
+		mmio_write64(common() + VPCI_QUEUE_DRIVER, (uint64_t)rings[1]);
+		mmio_write64(common() + VPCI_QUEUE_DEVICE, (uint64_t)rings[2]);
 		mmio_write16(common() + VPCI_QUEUE_ENABLE, 1);
 		vdev_driver_ok(dev());
 		mmio_write16(dev()->notify, 0);
@@ -254,7 +255,7 @@ const char *mech_config_widths(void)
 			return failed("at %u: %x, %x, %x", i, whole, halves,
 				      bytes);
 	}
-	for (unsigned i = 56; i < 256; i++)
+	for (unsigned i = 56; i < 256; i += MMIO_ALIGN32)
 		mmio_read32(config + i);
 	return NULL;
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tests of the network device against a real TAP, in a namespace of their own:
-nic.elf does what it is told, and the wire tells what came of it."""
+nic does what it is told, and the wire tells what came of it."""
 
 import contextlib
 import os
@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 
+import arch
 import wire
 from wire import ETH_8021AD, Lost, Nic, Wire, crc, frame, mac, tag
 
@@ -49,7 +50,7 @@ class Bench:
         self.mtu = mtu
         self.socket = os.path.join(run.tmp, "net.api")
         self.argv = run.monitor.net_argv(
-            os.path.join(run.guests, "nic.elf"), tap, words, cpus, self.socket)
+            arch.guest(run.guests, "nic"), tap, words, cpus, self.socket)
         self.nic = self.wire = None
 
     def __enter__(self):

@@ -20,6 +20,7 @@
 #include "nic.h"
 
 #include "clock.h"
+#include "cpu.h"
 #include "io.h"
 #include "irq.h"
 #include "memory.h"
@@ -312,7 +313,7 @@ static const char *nic_receive(enum nic_do what)
 		if (got < 0)
 			why = failed("the device breaks the rules");
 		if (!got && how.irq && what == NIC_ECHO)
-			ring0_call(RING0_HALT, 0, 0);
+			cpu_halt();
 		if (got <= 0)
 			continue;
 		now = clock_cycles();
@@ -359,7 +360,7 @@ static void nic_set_vectors(void)
 
 	msix_find(&dev->pci);
 	for (uint16_t i = 0; i <= 2 * how.nr_pairs; i++)
-		msix_set(&dev->pci, i, irq_msi_addr(), NIC_VECTOR + i);
+		irq_aim(&dev->pci, i, (uint8_t)(NIC_VECTOR + i));
 	msix_enable(&dev->pci);
 	dev->config_vector = 0;
 	for (uint16_t i = 0; i < 2 * how.nr_pairs; i++)
@@ -412,7 +413,7 @@ static const char *nic_do_start(void)
 			return why;
 	}
 	if (how.irq) {
-		irq_start(false);
+		irq_start();
 		nic_set_vectors();
 	}
 	why = nic_start();
@@ -456,7 +457,7 @@ static const char *nic_halt(void)
 {
 	say("OK halt");
 	while (true)
-		ring0_call(RING0_HALT, 0, 0);
+		cpu_halt();
 	return NULL;
 }
 

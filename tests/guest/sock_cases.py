@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of vsock with sock.elf, which gives back what it gets, and the host's Unix
+"""Tests of vsock with sock, which gives back what it gets, and the host's Unix
 sockets: streams compared by their hashes, many connections, and what happens to
 them when the guest resets the device or it is removed."""
 
@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 
+import arch
 from net_cases import Wrong, check
 from net_life import Api, wait_for
 from running import Running
@@ -22,13 +23,13 @@ STREAM_MIB = 16
 
 
 class Sockets(Running):
-    """sock.elf on a monitor, and clients of it."""
+    """sock on a monitor, and clients of it."""
 
     def __init__(self, run, cmdline="", words=""):
         super().__init__()
         self.path = os.path.join(run.tmp, "sock")
         self.api_path = os.path.join(run.tmp, "sock.api")
-        self.argv = [run.monitor.path, "--kernel", os.path.join(run.guests, "sock.elf"),
+        self.argv = [run.monitor.path, "--kernel", arch.guest(run.guests, "sock"),
                      "--cmdline", cmdline, "--memory", "256M", "--serial", "tty",
                      "--api-socket", self.api_path,
                      "--vsock", f"cid=3,id=v,socket={self.path}{words}"]

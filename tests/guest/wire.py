@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The other end of a guest's network: a namespace of our own, the host's side of
-a TAP, and the remote control of nic.elf."""
+a TAP, and the remote control of nic."""
 
 import ctypes
 import errno
@@ -62,7 +62,7 @@ def tag(vid, pcp=0, tpid=ETH_8021Q):
 
 
 def frame(head, length, seed=0, number=0):
-    """What nic.elf sends as this number of such frames."""
+    """What nic sends as this number of such frames."""
     shift = bytes((i + seed + number) & 255 for i in range(256))
     return head + _PATTERN[len(head):length].translate(shift)
 
@@ -150,7 +150,7 @@ class Lost(Exception):
 
 
 class Nic:
-    """nic.elf on a monitor."""
+    """nic on a monitor."""
 
     def __init__(self, argv, verbose=False):
         self.verbose = verbose

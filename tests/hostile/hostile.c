@@ -19,6 +19,7 @@
  */
 #include "hostile.h"
 
+#include "apic.h"
 #include "clock.h"
 #include "cpu.h"
 #include "io.h"
@@ -196,7 +197,7 @@ static void rest(void)
 		stop_cpu1();
 	mmio_write32(XAPIC_TPR, 0xff);
 	for (;;)
-		ring0_call(RING0_HALT, 0, 0);
+		cpu_halt();
 }
 
 static void both(void (*work)(struct attacker *a), void (*work_cpu1)(void))

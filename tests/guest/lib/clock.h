@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
-/* Time from the TSC. Its rate is tsc_khz=, else what kvmclock says. */
+/* Time from the processor's counter, which clock_cycles() reads. */
 #ifndef GUEST_CLOCK_H
 #define GUEST_CLOCK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-static inline uint64_t clock_cycles(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return (uint64_t)high << 32 | low;
-}
+#include "insn.h"
 
 uint64_t clock_khz(void);
 void clock_wait_us(uint64_t us);

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "insn.h"
+
 void *memcpy(void *dst, const void *src, size_t len);
 void *memmove(void *dst, const void *src, size_t len);
 void *memset(void *dst, int value, size_t len);
@@ -18,11 +20,10 @@ void arena_init(uint64_t start, uint64_t end);
 /* Zeroed; align is a power of two. Out of memory ends the guest. */
 void *arena_alloc(size_t len, size_t align);
 
-/* Makes [addr, addr + len) above 4 GiB usable, one to one. */
+/* Makes [addr, addr + len) usable, one to one: as memory, though it may be a
+ * device's, or as registers, which addresses below 4 GiB are by themselves where
+ * no RAM can be. */
 void memory_map(uint64_t addr, uint64_t len);
-
-#define barrier() __asm__ volatile("" : : : "memory")
-#define full_fence() __asm__ volatile("mfence" : : : "memory")
-#define cpu_relax() __asm__ volatile("pause" : : : "memory")
+void memory_map_registers(uint64_t addr, uint64_t len);
 
 #endif

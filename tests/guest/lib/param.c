@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-static const char *param_cmdline;
+static const char *param_cmdline = "";
 
 void param_init(const char *cmdline)
 {

@@ -2,14 +2,9 @@
 /* Copyright (c) The vmm authors */
 #include "pci.h"
 
-#include "acpi.h"
 #include "io.h"
 #include "memory.h"
-#include "param.h"
 
-/* The middle of the 32-bit window: monitors and firmware fill it from either
- * end. */
-#define PCI_ALLOC_START 0xd0000000
 #define PCI_ALLOC_ALIGN 0x10000
 
 #define BAR_IO 1u
@@ -18,32 +13,31 @@
 
 #define MSIX_ENTRY_SIZE 16
 
-static struct acpi_ecam ecam;
+static struct pci_host host;
 
 bool pci_init(void)
 {
-	ecam.base = param_number("ecam", 0);
-	if (!ecam.base && !acpi_find_ecam(&ecam))
+	if (host.ecam)
+		return true;
+	if (!pci_find_host(&host))
 		return false;
-	if (ecam.base >> 32)
-		memory_map(ecam.base, 1 << 20);
+	memory_map_registers(host.ecam, 1 << 20);
 	return true;
 }
 
 uint64_t pci_config(uint8_t slot, uint8_t function)
 {
-	return ecam.base + ((uint64_t)slot << 15) + ((uint64_t)function << 12);
+	return host.ecam + ((uint64_t)slot << 15) + ((uint64_t)function << 12);
 }
 
 uint64_t pci_alloc(uint64_t size)
 {
-	static uint64_t next = PCI_ALLOC_START;
 	uint64_t addr;
 
 	if (size < PCI_ALLOC_ALIGN)
 		size = PCI_ALLOC_ALIGN;
-	addr = (next + size - 1) & ~(size - 1);
-	next = addr + size;
+	addr = (host.next + size - 1) & ~(size - 1);
+	host.next = addr + size;
 	return addr;
 }
 
@@ -54,8 +48,7 @@ void pci_set_bar(struct pci_dev *dev, unsigned bar, uint64_t addr)
 	mmio_write32(reg, (uint32_t)addr);
 	if (dev->bar[bar].is_64)
 		mmio_write32(reg + 4, (uint32_t)(addr >> 32));
-	if (addr >> 32)
-		memory_map(addr, dev->bar[bar].size);
+	memory_map_registers(addr, dev->bar[bar].size);
 	dev->bar[bar].addr = addr;
 }
 
@@ -108,8 +101,8 @@ static void pci_place_bars(struct pci_dev *dev)
 			continue;
 		if (!b->addr)
 			pci_set_bar(dev, i, pci_alloc(b->size));
-		else if (b->addr >> 32)
-			memory_map(b->addr, b->size);
+		else
+			memory_map_registers(b->addr, b->size);
 	}
 }
 

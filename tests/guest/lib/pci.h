@@ -47,7 +47,18 @@ struct pci_dev {
 	uint16_t nr_vectors;
 };
 
-/* Finds the ECAM: ecam=address, else the MCFG's; false when there is none. */
+/* Where the machine has PCI. */
+struct pci_host {
+	uint64_t ecam;
+	/* The middle of the 32-bit window: monitors and firmware fill it from either
+	 * end. */
+	uint64_t next;
+};
+
+/* The machine's; false when it has none. */
+bool pci_find_host(struct pci_host *host);
+
+/* Finds it. */
 bool pci_init(void);
 
 /* Address of this function's configuration space. */

@@ -6,9 +6,16 @@
 
 __attribute__((noreturn)) void power_off(void);
 __attribute__((noreturn)) void power_reset(void);
-__attribute__((noreturn)) void power_triple_fault(void);
 
-/* As the parameter end=off|reset|triple|stay says; off by default. */
+/* By name: "off", "reset", and what else the machine has. */
+struct power_way {
+	const char *name;
+	void (*go)(void);
+};
+extern const struct power_way power_ways[]; /* the last has no name */
+__attribute__((noreturn)) void power_by(const char *name);
+
+/* As the parameter end= says; off by default. end=stay: not at all. */
 __attribute__((noreturn)) void power_end(void);
 
 /* Says "FATAL: why", then power_off(). */

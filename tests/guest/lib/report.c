@@ -56,23 +56,32 @@ static bool is_selected(const char *name)
 	       list_has(param_text("test", ""), name);
 }
 
+void report_one(const struct test *test, const char *(*prepare)(void))
+{
+	const char *why;
+
+	if (!is_selected(test->name))
+		return;
+	reason_is_skip = false;
+	why = prepare ? prepare() : NULL;
+	if (!why)
+		why = test->run();
+	if (!why)
+		say("PASS %s", test->name);
+	else
+		say("%s %s: %s", reason_is_skip ? "SKIP" : "FAIL", test->name,
+		    why);
+}
+
+void report_done(void)
+{
+	say("DONE");
+}
+
 void report_run(const struct test *tests, size_t nr_tests,
 		const char *(*prepare)(void))
 {
-	for (size_t i = 0; i < nr_tests; i++) {
-		const char *why;
-
-		if (!is_selected(tests[i].name))
-			continue;
-		reason_is_skip = false;
-		why = prepare ? prepare() : NULL;
-		if (!why)
-			why = tests[i].run();
-		if (!why)
-			say("PASS %s", tests[i].name);
-		else
-			say("%s %s: %s", reason_is_skip ? "SKIP" : "FAIL",
-			    tests[i].name, why);
-	}
-	say("DONE");
+	for (size_t i = 0; i < nr_tests; i++)
+		report_one(&tests[i], prepare);
+	report_done();
 }

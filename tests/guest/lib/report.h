@@ -25,4 +25,8 @@ __attribute__((format(printf, 1, 2))) const char *skipped(const char *fmt, ...);
 void report_run(const struct test *tests, size_t nr_tests,
 		const char *(*prepare)(void));
 
+/* The same in steps. */
+void report_one(const struct test *test, const char *(*prepare)(void));
+void report_done(void);
+
 #endif

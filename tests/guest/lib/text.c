@@ -2,17 +2,10 @@
 /* Copyright (c) The vmm authors */
 #include "text.h"
 
-#include "io.h"
+#include "uart.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-#define UART_THR 0x3f8
-#define UART_RBR 0x3f8
-#define UART_LSR 0x3fd
-#define UART_LSR_DATA 0x01
-#define UART_LSR_THRE 0x20
-#define UART_SPINS 1000000
 
 struct text_out {
 	char *buf;
@@ -101,15 +94,6 @@ size_t text_format(char *buf, size_t size, const char *fmt, ...)
 	return len;
 }
 
-static void text_send(char c)
-{
-	for (int i = 0; i < UART_SPINS; i++) {
-		if (in8(UART_LSR) & UART_LSR_THRE)
-			break;
-	}
-	out8(UART_THR, (uint8_t)c);
-}
-
 void say(const char *fmt, ...)
 {
 	char line[512];
@@ -119,8 +103,8 @@ void say(const char *fmt, ...)
 	text_vformat(line, sizeof(line), fmt, args);
 	va_end(args);
 	for (const char *s = line; *s; s++)
-		text_send(*s);
-	text_send('\n');
+		uart_send((uint8_t)*s);
+	uart_send('\n');
 }
 
 void hear(char *line, size_t size)
@@ -128,13 +112,7 @@ void hear(char *line, size_t size)
 	struct text_out out = { line, size, 0 };
 	char c;
 
-	for (;;) {
-		if (!(in8(UART_LSR) & UART_LSR_DATA))
-			continue;
-		c = (char)in8(UART_RBR);
-		if (c == '\n')
-			break;
+	while ((c = (char)uart_receive()) != '\n')
 		text_put(&out, c);
-	}
 	line[out.len] = '\0';
 }

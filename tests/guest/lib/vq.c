@@ -100,7 +100,7 @@ bool vq_publish(struct vq *q)
 {
 	uint16_t old = q->kicked_idx, now = q->avail_idx;
 
-	barrier();
+	write_fence();
 	q->avail[1] = now;
 	q->kicked_idx = now;
 	full_fence();
@@ -132,7 +132,7 @@ int vq_pop(struct vq *q, uint32_t *len)
 
 	if (q->used[1] == q->used_idx)
 		return -1;
-	barrier();
+	read_fence();
 	elem = &vq_used_ring(q)[q->used_idx & (q->size - 1)];
 	head = (uint16_t)elem->id;
 	if (len)

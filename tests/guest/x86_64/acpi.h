@@ -47,14 +47,8 @@ struct acpi_fadt {
 	struct acpi_gas sleep_status;
 } __attribute__((packed));
 
-/* PCI segment group 0 as the MCFG has it; false when there is none. */
-struct acpi_ecam {
-	uint64_t base;
-	uint8_t first_bus;
-	uint8_t last_bus;
-};
-
-void acpi_init(const struct guest_info *info);
+/* addr: the RSDP's, 0: look for it where a BIOS has it. */
+void acpi_init(uint64_t addr);
 
 /* The RSDP's address, 0 when the machine has none. */
 uint64_t acpi_rsdp(void);
@@ -69,7 +63,9 @@ const struct acpi_table *acpi_find(const char *signature);
 const struct acpi_table *acpi_nth(unsigned n);
 
 bool acpi_sum_is_zero(const void *data, size_t len);
-bool acpi_find_ecam(struct acpi_ecam *ecam);
+
+/* Where the MCFG has the ECAM, 0 when there is none. */
+uint64_t acpi_ecam(void);
 
 /* SLP_TYP of \_S5 as the DSDT gives it, fallback when it does not. */
 uint8_t acpi_s5_type(uint8_t fallback);

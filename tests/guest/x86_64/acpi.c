@@ -49,10 +49,8 @@ static bool rsdp_is_at(uint64_t addr)
 	       acpi_sum_is_zero((const void *)addr, 20);
 }
 
-void acpi_init(const struct guest_info *info)
+void acpi_init(uint64_t addr)
 {
-	uint64_t addr = info->rsdp;
-
 	if (!addr) {
 		for (addr = BIOS_AREA_START; addr < BIOS_AREA_END; addr += 16) {
 			if (rsdp_is_at(addr))
@@ -115,16 +113,13 @@ const struct acpi_table *acpi_find(const char *signature)
 	return NULL;
 }
 
-bool acpi_find_ecam(struct acpi_ecam *ecam)
+uint64_t acpi_ecam(void)
 {
 	const struct acpi_mcfg *mcfg = (const void *)acpi_find("MCFG");
 
 	if (!mcfg || mcfg->header.len < sizeof(*mcfg) + sizeof(mcfg->entry[0]))
-		return false;
-	ecam->base = mcfg->entry[0].base;
-	ecam->first_bus = mcfg->entry[0].first_bus;
-	ecam->last_bus = mcfg->entry[0].last_bus;
-	return true;
+		return 0;
+	return mcfg->entry[0].base;
 }
 
 /* Name (_S5, Package { type, ... }): 08 _S5_ 12 length count type. */

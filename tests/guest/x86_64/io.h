@@ -6,6 +6,9 @@
 
 #include <stdint.h>
 
+/* 32 bits can be read at any address. */
+#define MMIO_ALIGN32 1
+
 static inline void out8(uint16_t port, uint8_t value)
 {
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
