@@ -12,6 +12,9 @@ SUFFIX = {"x86_64": ".elf", "aarch64": ".image"}[ARCH]
 # The ways in which a guest starts again.
 RESETS = {"x86_64": ("reset", "triple"), "aarch64": ("reset", "reset2")}[ARCH]
 
+# Whether devices on bus 0 come and go.
+HAS_SLOTS = ARCH == "x86_64"
+
 HAS_PORTS = ARCH == "x86_64"
 
 # Free for a device's registers, whatever the memory.

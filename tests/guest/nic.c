@@ -21,6 +21,7 @@
 
 #include "clock.h"
 #include "cpu.h"
+#include "hotplug.h"
 #include "io.h"
 #include "irq.h"
 #include "memory.h"
@@ -32,8 +33,6 @@
 #define LINE_MAX 1024
 #define SILENCE_MS 10000
 #define HEAD_SHOWN 32u
-#define HOTPLUG_EVENT 0x620
-#define HOTPLUG_EJECT 0x624
 
 struct net nic;
 uint64_t nic_ram_end;
@@ -440,7 +439,7 @@ static const char *nic_events(void)
 {
 	uint32_t word;
 
-	while ((word = in32(HOTPLUG_EVENT)))
+	while ((word = hotplug_event()))
 		say("EVENT kind=%u index=%u value=%u", word >> 24,
 		    word >> 8 & 0xffff, word & 0xff);
 	return NULL;
@@ -448,7 +447,7 @@ static const char *nic_events(void)
 
 static const char *nic_eject(void)
 {
-	out32(HOTPLUG_EJECT, (uint32_t)param_number("slot", 0) << 8);
+	hotplug_eject((uint32_t)param_number("slot", 0) << 8);
 	return NULL;
 }
 

@@ -34,6 +34,7 @@ static const char *dax_begin(void)
 	shm_bar = region.bar;
 	shm = (volatile uint8_t *)region.addr;
 	shm_len = region.len;
+	memory_map(region.addr, region.len);
 	REQUIRE(shm_len == param_number("dax", 0));
 	REQUIRE(pci->bar[shm_bar].is_64);
 	REQUIRE(pci->bar[shm_bar].size >= shm_len);

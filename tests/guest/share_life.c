@@ -4,7 +4,7 @@
 #include "share.h"
 
 #include "clock.h"
-#include "io.h"
+#include "hotplug.h"
 #include "memory.h"
 #include "param.h"
 #include "text.h"
@@ -13,10 +13,6 @@
 #define LOAD_BYTES 16384u
 #define RESETS 30
 
-#define HOTPLUG_EVENT 0x620
-#define HOTPLUG_EJECT 0x624
-#define DEVICE_CHECK 1
-#define EJECT_REQUEST 3
 #define LOOKS_EACH 500 /* turns */
 
 /* What is known and open does not survive a session. */
@@ -179,8 +175,8 @@ static bool load_turn(struct vq *q, uint64_t nodeid, uint64_t fh,
 static const char *load_eject(uint32_t word)
 {
 	say("EJECT");
-	out32(HOTPLUG_EJECT, word & 0xffff00);
-	while ((in32(HOTPLUG_EVENT) & 0xff) != DEVICE_CHECK)
+	hotplug_eject(word);
+	while ((hotplug_event() & 0xff) != HOTPLUG_DEVICE_CHECK)
 		cpu_relax();
 	return fuse_open_device(&share, "");
 }
@@ -215,11 +211,11 @@ const char *share_load(void)
 		if (why)
 			return why;
 		say("LOAD");
-		while ((word & 0xff) != EJECT_REQUEST) {
+		while ((word & 0xff) != HOTPLUG_EJECT_REQUEST) {
 			if (!load_turn(&share.dev.vq[FUSE_QUEUE], nodeid, fh,
 				       slot_of_head))
 				return "a request fails";
-			word = ++turns % LOOKS_EACH ? 0 : in32(HOTPLUG_EVENT);
+			word = ++turns % LOOKS_EACH ? 0 : hotplug_event();
 		}
 		why = load_eject(word);
 		if (why)

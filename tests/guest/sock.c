@@ -8,7 +8,7 @@
  * 5000 of the host, and serve that; one to port 1027 ends it.
  */
 #include "clock.h"
-#include "io.h"
+#include "hotplug.h"
 #include "memory.h"
 #include "param.h"
 #include "power.h"
@@ -26,10 +26,6 @@
 #define PIECE 4096u
 #define ANSWER_MS 200
 
-#define HOTPLUG_EVENT 0x620
-#define HOTPLUG_EJECT 0x624
-#define DEVICE_CHECK 1
-#define EJECT_REQUEST 3
 #define LOOKS_EACH 500 /* turns of the server */
 #define PACKETS_EACH 64 /* of one turn */
 
@@ -344,14 +340,14 @@ static void serve(struct peer *p)
  * of all, and another one comes. */
 static const char *look_at_slots(void)
 {
-	uint32_t word = in32(HOTPLUG_EVENT);
+	uint32_t word = hotplug_event();
 	const char *why;
 
-	if ((word & 0xff) != EJECT_REQUEST)
+	if ((word & 0xff) != HOTPLUG_EJECT_REQUEST)
 		return NULL;
 	say("EJECT");
-	out32(HOTPLUG_EJECT, word & 0xffff00);
-	while ((in32(HOTPLUG_EVENT) & 0xff) != DEVICE_CHECK)
+	hotplug_eject(word);
+	while ((hotplug_event() & 0xff) != HOTPLUG_DEVICE_CHECK)
 		cpu_relax();
 	why = vsock_open(&vs);
 	if (!why)
