@@ -99,6 +99,9 @@ uint32_t arch_irq_line(uint32_t gsi);
 
 /* ---- vCPUs ---- */
 
+/* More than these a machine cannot have; KVM may have fewer. */
+extern const uint64_t arch_max_vcpus;
+
 /* Are all vCPUs that there may be made before the first one runs? Else those that
  * come later are made then. */
 extern const bool arch_vcpus_at_once;

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "vmm/core_sched.h"
 #include "vmm/param_text.h"
 #include "vmm/util.h"
@@ -96,10 +97,11 @@ static const struct param_choice core_sched_choices[] = {
 
 static const struct param cpus_table[] = {
 	PARAM("boot", UINT, struct cpus_config, boot, "virtual CPUs at start",
-	      .json = "boot_vcpus", .def = 1, .min = 1, .max = 254),
+	      .json = "boot_vcpus", .def = 1, .min = 1,
+	      .port_max = &arch_max_vcpus),
 	PARAM("max", UINT, struct cpus_config, max,
 	      "virtual CPUs it can grow to (default: boot)",
-	      .json = "max_vcpus", .min = 1, .max = 254),
+	      .json = "max_vcpus", .min = 1, .port_max = &arch_max_vcpus),
 	PARAM("nested", BOOL, struct cpus_config, nested,
 	      "the guest may run virtual machines of its own"),
 	PARAM("core_scheduling", ENUM, struct cpus_config, core_sched,

@@ -19,7 +19,7 @@
  */
 
 struct cpus_config {
-	uint64_t boot; /* vCPUs at start, 1..254 */
+	uint64_t boot; /* vCPUs at start, 1..arch_max_vcpus */
 	uint64_t max; /* 0: boot */
 	bool nested;
 	int core_sched; /* enum core_sched */

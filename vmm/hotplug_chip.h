@@ -21,7 +21,8 @@ enum hotplug_kind {
 	HOTPLUG_KINDS,
 };
 
-#define HOTPLUG_MAX_INDEX 256u
+/* Indices are below it; of vCPUs there are most: arch_max_vcpus. */
+#define HOTPLUG_MAX_INDEX 512u
 
 /* On bus 0 a place is a slot; the other buses have one place each. */
 static inline unsigned int hotplug_pci_index(unsigned int bus,

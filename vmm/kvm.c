@@ -302,11 +302,25 @@ static int kvm_add_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
 	return r;
 }
 
+static int kvm_check_vcpus(const struct kvm *kvm, struct error *err)
+{
+	int most = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+
+	if (most > 0 && kvm->max_vcpus > (unsigned int)most)
+		return error_set(
+			err, EINVAL,
+			"--cpus: %u vCPUs, but KVM on this host gives a machine %d at most; ask for fewer",
+			kvm->max_vcpus, most);
+	return 0;
+}
+
 /* The order is worth milliseconds: slots before interrupt controllers. */
 int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err)
 {
-	int r = arch_vm_type(kvm->fd, &kvm->board->gmem, err);
+	int r = kvm_check_vcpus(kvm, err);
 
+	if (!r)
+		r = arch_vm_type(kvm->fd, &kvm->board->gmem, err);
 	if (r < 0)
 		return r;
 	kvm->vm_fd = ioctl(kvm->fd, KVM_CREATE_VM, (long)r);

@@ -237,7 +237,7 @@ static int param_store_number(const struct param *p, void *cfg, uint64_t v,
 			return r;
 	}
 	if (p->type == PARAM_UINT || p->type == PARAM_SIZE) {
-		if (v < p->min || (p->max && v > p->max) ||
+		if (v < p->min || (param_max(p) && v > param_max(p)) ||
 		    (p->pow2 && !IS_POW2(v)))
 			return param_out_of_range(p, err);
 	}
@@ -508,7 +508,7 @@ bool param_is_unset(const struct param *p, const void *cfg)
 	if (p->type != PARAM_UINT && p->type != PARAM_SIZE)
 		return false;
 	memcpy(&v, field, sizeof(v));
-	return v < p->min || (p->max && v > p->max);
+	return v < p->min || (param_max(p) && v > param_max(p));
 }
 
 int param_check(const struct param_set *set, void *cfg, struct error *err)

@@ -74,6 +74,8 @@ struct param {
 	 * PARAM_FDS */
 	uint64_t min;
 	uint64_t max; /* 0: no bound; of a text: longest length, bytes */
+	/* In place of max, where ports differ; NULL: max it is. */
+	const uint64_t *port_max;
 	bool pow2; /* must be a power of two */
 	bool required; /* must be given */
 	const struct param_choice *choices; /* PARAM_ENUM; ends with {0} */
@@ -127,6 +129,12 @@ static inline unsigned int param_fds(const struct param *p, void *config,
 	if (p->type == PARAM_FDS)
 		return list->nr;
 	return p->type == PARAM_FD && **fds >= 0;
+}
+
+/* The largest of its numbers, or its text's longest length; 0: no bound. */
+static inline uint64_t param_max(const struct param *p)
+{
+	return p->port_max ? *p->port_max : p->max;
 }
 
 /* Is it a char *, owned by the struct? */

@@ -107,21 +107,23 @@ void param_value_text(const struct param *p, char *buf, size_t len)
 
 void param_range_text(const struct param *p, char *buf, size_t len)
 {
+	uint64_t max = param_max(p);
+
 	buf[0] = '\0';
 	if (p->type != PARAM_UINT && p->type != PARAM_SIZE)
 		return;
 	if (p->pow2)
 		text_add(buf, len, "a power of two%s",
-			 p->min || p->max ? " " : "");
-	if (p->min && p->max) {
+			 p->min || max ? " " : "");
+	if (p->min && max) {
 		text_add(buf, len, "between ");
 		text_add_number(buf, len, p, p->min);
 		text_add(buf, len, " and ");
-		text_add_number(buf, len, p, p->max);
-	} else if (p->min || p->max) {
+		text_add_number(buf, len, p, max);
+	} else if (p->min || max) {
 		text_add(buf, len, "%s%s ", p->pow2 ? "of " : "",
 			 p->min ? "at least" : "at most");
-		text_add_number(buf, len, p, p->min ? p->min : p->max);
+		text_add_number(buf, len, p, p->min ? p->min : max);
 	}
 	if (*buf && p->type == PARAM_UINT && p->unit)
 		text_add(buf, len, " %s", p->unit);
@@ -139,7 +141,8 @@ void param_default_text(const struct param *p, char *buf, size_t len)
 		break;
 	case PARAM_UINT:
 	case PARAM_SIZE:
-		if (p->def >= p->min && (!p->max || p->def <= p->max))
+		if (p->def >= p->min &&
+		    (!param_max(p) || p->def <= param_max(p)))
 			text_add_number(buf, len, p, p->def);
 		break;
 	default:

@@ -111,6 +111,7 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("ioctl", ON_MAIN | ON_VCPU, IF_ARG(1, KVM_GET_VCPU_MMAP_SIZE)),
 	/* A machine, and vCPUs that come while it runs. */
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_GET_API_VERSION)),
+	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_CHECK_EXTENSION)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_GET_STATS_FD)),
 	MAY("tgkill", ON_MAIN, IF_ARG(2, SIGUSR1)),
 

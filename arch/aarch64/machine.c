@@ -24,6 +24,7 @@
 const char arch_console[] = "ttyAMA0";
 const bool arch_has_nmi = false;
 const bool arch_vcpus_at_once = true;
+const uint64_t arch_max_vcpus = A64_MAX_CPUS;
 
 /* ---- what is asked of a host ---- */
 

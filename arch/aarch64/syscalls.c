@@ -9,7 +9,6 @@
 
 const struct syscall_rule arch_syscalls[] = {
 	/* A machine. */
-	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_CHECK_EXTENSION)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_CREATE_DEVICE)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_SET_DEVICE_ATTR)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, KVM_ARM_VCPU_FINALIZE)),

@@ -24,6 +24,8 @@ const char arch_console[] = "ttyS0";
 const bool arch_msi_has_devid = false;
 const bool arch_has_nmi = true;
 const bool arch_vcpus_at_once = false;
+/* What APIC ids of a byte have room for, beside the broadcast. */
+const uint64_t arch_max_vcpus = 254;
 
 /* ---- what is asked of a host ---- */
 

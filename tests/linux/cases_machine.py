@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import resource
 import subprocess
 
 from cases import case, Skip
@@ -103,6 +104,27 @@ say interrupts $(grep -c 'virtio.-req' /proc/interrupts)
 @case("cpus-4", smoke=True)
 def cpus_4(t):
     check_machine(t, t.run(MACHINE, cpus=4), 4, 256)
+
+
+@case("cpus-512", aarch64=True)
+def cpus_512(t):
+    """As many as there can be, the last of which comes while the guest runs."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))    # two a vCPU
+    guest, vm = t.shell(cpus="boot=1,max=512", memory="1G")
+    guest.do("say cpus $(nproc) $(cat /sys/devices/system/cpu/present)")
+    t.equal("CPUs, and those present", guest.fact("cpus"), "1 0-511")
+    vm.put("resize", {"desired_vcpus": 512})
+    vm.wait_event("resize-done", what="vcpus", wanted="512")
+    guest.do("echo 1 >/sys/devices/system/cpu/cpu511/online; say online $(nproc); "
+             "cd /sys/devices/system/cpu/cpu511/topology; say core $(cat core_id)")
+    t.equal("CPUs", guest.fact("online"), "2")
+    t.equal("the last one's core", guest.fact("core"), "511")
+    guest.do("echo 0 >/sys/devices/system/cpu/cpu511/online")
+    vm.put("resize", {"desired_vcpus": 1})
+    event = vm.wait_event("resize-done", "resize-failed", what="vcpus", wanted="1",
+                          seconds=t.settings.seconds)
+    t.equal("how it ended", event["event"], "resize-done")
+    t.end_shell(guest)
 
 
 @case("memory-4g")

@@ -263,8 +263,7 @@ static void test_bad_values(void **state)
 		  "--memory size=12Q: not a size; use a number with K, M "
 		  "or G, such as 512M",
 		  "--memory", "size=12Q");
-	parse_bad(fx, "--cpus boot=0: must be between 1 and 254", "--cpus",
-		  "0");
+	parse_bad(fx, "--cpus boot=0: must be between 1 and ", "--cpus", "0");
 	parse_bad(fx, "--disk: unknown key 'foo'; known keys: path", "--disk",
 		  "path=x,foo=1");
 	parse_bad(fx, "--disk queue_size=3: must be a power of two", "--disk",

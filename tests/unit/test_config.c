@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "arch/arch.h"
 #include "vmm/util.h"
 
 /*
@@ -144,13 +145,18 @@ static void test_cpus(void **state)
 {
 	struct fixture *fx = *state;
 	struct cpus_config *cpus = &fx->vc.cpus;
+	char most[64], more[64], range[64];
 
+	snprintf(most, sizeof(most), "boot=2,max=%llu", llu(arch_max_vcpus));
+	snprintf(more, sizeof(more), "max=%llu", llu(arch_max_vcpus + 1));
+	snprintf(range, sizeof(range),
+		 "--cpus boot=0: must be between 1 and %llu",
+		 llu(arch_max_vcpus));
 	assert_int_equal(param_parse(&cpus_params, cpus, "4", NULL), 0);
 	assert_int_equal(cpus->boot, 4);
-	assert_int_equal(
-		param_parse(&cpus_params, cpus, "boot=2,max=254", NULL), 0);
+	assert_int_equal(param_parse(&cpus_params, cpus, most, NULL), 0);
 	assert_int_equal(cpus->boot, 2);
-	assert_int_equal(cpus->max, 254);
+	assert_int_equal(cpus->max, arch_max_vcpus);
 	assert_int_equal(
 		param_parse(&cpus_params, cpus, "boot=4,max=2", &fx->err),
 		-EINVAL);
@@ -159,10 +165,10 @@ static void test_cpus(void **state)
 	assert_message(fx, "boot=4");
 	assert_int_equal(param_parse(&cpus_params, cpus, "0", &fx->err),
 			 -EINVAL);
-	assert_message(fx, "--cpus boot=0: must be between 1 and 254");
-	assert_int_equal(param_parse(&cpus_params, cpus, "255", &fx->err),
+	assert_message(fx, range);
+	assert_int_equal(param_parse(&cpus_params, cpus, more + 4, &fx->err),
 			 -EINVAL);
-	assert_int_equal(param_parse(&cpus_params, cpus, "max=255", &fx->err),
+	assert_int_equal(param_parse(&cpus_params, cpus, more, &fx->err),
 			 -EINVAL);
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arch/arch.h"
 #include "devices/virtio/limit.h"
 #include "tools/vmmctl/follow.h"
 #include "tools/vmmctl/table.h"
@@ -20,7 +21,7 @@ static const struct param resize_table[] = {
 	  .json = "desired_vcpus",
 	  .type = PARAM_UINT,
 	  .min = 1,
-	  .max = 254,
+	  .port_max = &arch_max_vcpus,
 	  .help = "how many vCPUs there are to be" },
 	{ .name = "memory",
 	  .json = "desired_ram",
