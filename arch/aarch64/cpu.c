@@ -57,7 +57,7 @@ void arch_host_free(struct arch_host *host)
 
 /* ---- life of a vCPU ---- */
 
-int cpu_reset(struct vcpu *vcpu, bool on)
+static int cpu_reset(struct vcpu *vcpu, bool on)
 {
 	struct kvm_vcpu_init init;
 
@@ -67,6 +67,32 @@ int cpu_reset(struct vcpu *vcpu, bool on)
 	if (!on)
 		init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
 	return ioctl(vcpu->fd, KVM_ARM_VCPU_INIT, &init) ? -errno : 0;
+}
+
+int cpu_start(struct vcpu *vcpu, uint64_t entry, uint64_t context)
+{
+	int r = cpu_reset(vcpu, true);
+
+	if (!r)
+		r = reg_set(vcpu->fd, REG_X(0), context);
+	return r ? r : reg_set(vcpu->fd, REG_PC, entry);
+}
+
+int cpu_stop(struct vcpu *vcpu)
+{
+	struct kvm_mp_state off = { .mp_state = KVM_MP_STATE_STOPPED };
+
+	return ioctl(vcpu->fd, KVM_SET_MP_STATE, &off) ? -errno : 0;
+}
+
+uint64_t cpu_argument(const struct vcpu *vcpu, unsigned int n)
+{
+	return reg_get(vcpu->fd, REG_X(n));
+}
+
+void cpu_answer(const struct vcpu *vcpu, int64_t answer)
+{
+	reg_set(vcpu->fd, REG_X(0), (uint64_t)answer);
 }
 
 /* All but the first wait for PSCI's CPU_ON. */

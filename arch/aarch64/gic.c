@@ -61,8 +61,7 @@ static int gic_make(const struct arch_vm *vm, uint32_t type, int *fd)
 	return 0;
 }
 
-/* value: what the attribute is set to; NULL: it is a command. */
-static int gic_set(int fd, uint32_t group, uint64_t attr, const void *value)
+int kvm_attr_set(int fd, uint32_t group, uint64_t attr, const void *value)
 {
 	const struct kvm_device_attr set = {
 		.group = group,
@@ -85,14 +84,14 @@ int arch_irqchip_create(struct arch_vm *vm, struct error *err)
 			err, r,
 			"this host has no GICv3 for guests (a GICv2 is not enough); use a host that has one");
 	if (!r)
-		r = gic_set(vm->gic_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0,
-			    &nr_irqs);
+		r = kvm_attr_set(vm->gic_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0,
+				 &nr_irqs);
 	if (!r)
-		r = gic_set(vm->gic_fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
-			    KVM_VGIC_V3_ADDR_TYPE_DIST, &distributor);
+		r = kvm_attr_set(vm->gic_fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+				 KVM_VGIC_V3_ADDR_TYPE_DIST, &distributor);
 	if (!r)
-		r = gic_set(vm->gic_fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
-			    KVM_VGIC_V3_ADDR_TYPE_REDIST, &redistributors);
+		r = kvm_attr_set(vm->gic_fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+				 KVM_VGIC_V3_ADDR_TYPE_REDIST, &redistributors);
 	if (r)
 		return error_set(err, r, "KVM cannot make a GICv3: %s",
 				 strerror(-r));
@@ -103,17 +102,17 @@ int arch_irqchip_finish(struct arch_vm *vm, struct vcpu *const *vcpus,
 			unsigned int nr, struct error *err)
 {
 	const uint64_t its = A64_ITS_BASE;
-	int r = gic_set(vm->gic_fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
-			KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
+	int r = kvm_attr_set(vm->gic_fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
+			     KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
 
 	if (!r)
 		r = gic_make(vm, KVM_DEV_TYPE_ARM_VGIC_ITS, &vm->its_fd);
 	if (!r)
-		r = gic_set(vm->its_fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
-			    KVM_VGIC_ITS_ADDR_TYPE, &its);
+		r = kvm_attr_set(vm->its_fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+				 KVM_VGIC_ITS_ADDR_TYPE, &its);
 	if (!r)
-		r = gic_set(vm->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
-			    KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
+		r = kvm_attr_set(vm->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL,
+				 KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
 	if (r)
 		return error_set(err, r, "KVM cannot finish a GICv3: %s",
 				 strerror(-r));

@@ -13,13 +13,11 @@
  * with a signal.
  */
 #include <errno.h>
-#include <linux/kvm.h>
 #include <linux/psci.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
-#include "arch/aarch64/reg.h"
+#include "arch/aarch64/layout.h"
 #include "arch/aarch64/vm.h"
 #include "arch/arch.h"
 #include "boot/aarch64/device_tree.h"
@@ -40,18 +38,16 @@ struct psci_filter {
 #define PSCI_FILTER_ATTR 0
 #define PSCI_FORWARD 2
 
+_Static_assert(A64_MAX_CPUS <= HOTPLUG_MAX_INDEX, "vCPUs that come and go");
+
 static int psci_forward(const struct arch_vm *vm, uint32_t function)
 {
 	const struct psci_filter filter = { .base = function,
 					    .nr_functions = 1,
 					    .action = PSCI_FORWARD };
-	const struct kvm_device_attr attr = {
-		.group = PSCI_FILTER_GROUP,
-		.attr = PSCI_FILTER_ATTR,
-		.addr = (uintptr_t)&filter,
-	};
 
-	return ioctl(vm->vm_fd, KVM_SET_DEVICE_ATTR, &attr) ? -errno : 0;
+	return kvm_attr_set(vm->vm_fd, PSCI_FILTER_GROUP, PSCI_FILTER_ATTR,
+			    &filter);
 }
 
 /* ---- the guest: vCPU threads ---- */
@@ -68,7 +64,7 @@ static unsigned int psci_find(const struct arch_vm *vm, uint64_t affinity)
 
 static int psci_cpu_on(struct arch_vm *vm, struct vcpu *caller)
 {
-	unsigned int i = psci_find(vm, reg_get(caller->fd, REG_X(1)));
+	unsigned int i = psci_find(vm, cpu_argument(caller, 1));
 	struct psci_cpu *cpu = &vm->cpus[i];
 
 	mutex_guard(&vm->lock);
@@ -76,17 +72,17 @@ static int psci_cpu_on(struct arch_vm *vm, struct vcpu *caller)
 		return PSCI_RET_INVALID_PARAMS;
 	if (cpu->on)
 		return PSCI_RET_ALREADY_ON;
-	cpu->entry = reg_get(caller->fd, REG_X(2));
-	cpu->context = reg_get(caller->fd, REG_X(3));
+	cpu->entry = cpu_argument(caller, 2);
+	cpu->context = cpu_argument(caller, 3);
 	cpu->on = cpu->starting = vcpu_ask(vm->vcpus[i], VCPU_ATTEND);
 	return cpu->on ? PSCI_RET_SUCCESS : PSCI_RET_DENIED;
 }
 
 static void psci_cpu_off(struct arch_vm *vm, struct vcpu *vcpu)
 {
-	struct kvm_mp_state off = { .mp_state = KVM_MP_STATE_STOPPED };
 	struct psci_cpu *cpu = &vm->cpus[vcpu->config.index];
 	bool asked;
+	int r;
 
 	pthread_mutex_lock(&vm->lock);
 	cpu->on = false;
@@ -94,9 +90,10 @@ static void psci_cpu_off(struct arch_vm *vm, struct vcpu *vcpu)
 	cpu->asked = false;
 	pthread_mutex_unlock(&vm->lock);
 	/* After that: whoever hears from KVM that it is off can start it. */
-	if (ioctl(vcpu->fd, KVM_SET_MP_STATE, &off))
+	r = cpu_stop(vcpu);
+	if (r)
 		log_warn("vcpu%u: cannot be turned off: %s", vcpu->config.index,
-			 strerror(errno));
+			 strerror(-r));
 	if (asked)
 		board_eject_answer(vcpu->config.board, HOTPLUG_CPU,
 				   vcpu->config.index, true);
@@ -117,7 +114,7 @@ void psci_call(struct vcpu *vcpu)
 	default:
 		break;
 	}
-	reg_set(vcpu->fd, REG_X(0), (uint64_t)(int64_t)r);
+	cpu_answer(vcpu, r);
 }
 
 void psci_attend(struct vcpu *vcpu)
@@ -130,11 +127,7 @@ void psci_attend(struct vcpu *vcpu)
 	if (!cpu->starting)
 		return;
 	cpu->starting = false;
-	r = cpu_reset(vcpu, true);
-	if (!r)
-		r = reg_set(vcpu->fd, REG_X(0), cpu->context);
-	if (!r)
-		r = reg_set(vcpu->fd, REG_PC, cpu->entry);
+	r = cpu_start(vcpu, cpu->entry, cpu->context);
 	if (r)
 		log_warn("vcpu%u: does not start: %s", vcpu->config.index,
 			 strerror(-r));

@@ -41,15 +41,24 @@ struct arch_vm {
 
 /* Has this host a GICv3 for guests? Any thread. */
 bool gic_is_there(int kvm_fd);
+/* Set an attribute of one of KVM's devices, or of the VM. value: what it is set to;
+ * NULL: it is a command. Main thread. -errno. */
+int kvm_attr_set(int fd, uint32_t group, uint64_t attr, const void *value);
 
 /* ---- cpu.c ---- */
 
-/* Registers as after a reset, on or off. Its own thread, or the main thread while
- * it has none. -errno. */
-int cpu_reset(struct vcpu *vcpu, bool on);
 /* The rest of a vCPU, which waits for the interrupt controller. Main thread.
  * -errno with a message. */
 int cpu_finish(struct vcpu *vcpu, struct error *err);
+/* Registers as after a reset, and on: at entry, with context in x0. Its own thread.
+ * -errno. */
+int cpu_start(struct vcpu *vcpu, uint64_t entry, uint64_t context);
+/* Off, from its next entry on. Its own thread. -errno. */
+int cpu_stop(struct vcpu *vcpu);
+/* What is in x<n> of a call of the guest (SMCCC). Its own thread. */
+uint64_t cpu_argument(const struct vcpu *vcpu, unsigned int n);
+/* Answer the call, in x0. Its own thread. */
+void cpu_answer(const struct vcpu *vcpu, int64_t answer);
 
 /* ---- psci.c ---- */
 
