@@ -351,5 +351,6 @@ def vsock(t):
 @case("vsock-hotplug", aarch64=True)
 def vsock_hotplug(t):
     guest, vm = t.shell(root=t.root(TEST_ROOT))
+    guest.do("modprobe vmw_vsock_virtio_transport")
     plug(t, guest, vm, t.path("vsock"), False)
     t.end_shell(guest)
