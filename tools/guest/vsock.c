@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <linux/vm_sockets.h>
@@ -53,12 +54,18 @@ static struct sockaddr_vm address(unsigned cid, unsigned port)
 	};
 }
 
+/* To connect may take as long as all else: the kernel's own limit is 2 s, which
+ * hundreds at once need in an emulated host. */
 static int make_socket(void)
 {
+	const struct timeval patience = { .tv_sec = TIMEOUT_MS / 1000 };
 	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		die("socket");
+	if (setsockopt(fd, AF_VSOCK, SO_VM_SOCKETS_CONNECT_TIMEOUT, &patience,
+		       sizeof(patience)))
+		die("setsockopt");
 	return fd;
 }
 
