@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vmm/few.h"
 #include "vmm/util.h"
 
 int image_init(struct image *img, int fd, struct error *err)
@@ -13,7 +14,7 @@ int image_init(struct image *img, int fd, struct error *err)
 	struct stat st;
 
 	*img = (struct image){ .fd = -1 };
-	if (fstat(fd, &st))
+	if (few_fstat(fd, &st))
 		return error_set(err, errno, "cannot look at it: %s",
 				 strerror(errno));
 	if (!S_ISREG(st.st_mode))
@@ -52,7 +53,7 @@ int image_read(const struct image *img, uint64_t off, void *buf, size_t len,
 	if (r)
 		return r;
 	while (len) {
-		ssize_t n = pread(img->fd, p, len, (off_t)off);
+		ssize_t n = few_pread(img->fd, p, len, (off_t)off);
 
 		if (n < 0 && errno == EINTR)
 			continue;

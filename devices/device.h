@@ -86,6 +86,9 @@ struct device_class {
 	/* What its devices need on each of the machine's I/O threads, and at
 	 * most one class has (vmm/loop.h). NULL: nothing. */
 	const struct loop_local *io_local;
+	/* On which threads its files are opened and closed, and what else may
+	 * take for ever is done. */
+	enum pool_kind pool;
 	/* Capabilities that its loops need in a jail for a device that is
 	 * configured so, bits 1 << CAP_*; config NULL: for any. NULL: none. */
 	uint32_t (*capabilities)(const void *config);

@@ -6,7 +6,8 @@
  * libseccomp makes programs of them, and is not part of the monitor.
  *
  * filters --count: of each kind of thread, how many different calls it may make,
- * and how many of them whatever their arguments are, without shared directories.
+ * and how many of them whatever their arguments are, without shared directories
+ * and sanitizers.
  *
  * filters --list: what is in the lists, for tests/lint.
  */
@@ -103,9 +104,6 @@ static void filters_collect(struct filters_rules *fr, unsigned int on,
 	fr->nr = 0;
 	filters_add(fr, syscalls_base, on);
 	filters_add(fr, arch_syscalls, on);
-#ifdef VMM_SANITIZED
-	filters_add(fr, syscalls_sanitizers, on);
-#endif
 	if (class)
 		filters_add(fr, class->syscalls, on);
 	for (unsigned int i = 0; !class && device_classes[i]; i++)
@@ -149,6 +147,9 @@ static void filters_print(const char *name, unsigned int on,
 	if (seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0))
 		die("clone3", -EINVAL);
 	filters_collect(&fr, on, class, NULL);
+#ifdef VMM_SANITIZED
+	filters_add(&fr, syscalls_sanitizers, on);
+#endif
 	for (i = 0; i < fr.nr; i++)
 		filters_allow(ctx, fr.rules[i]);
 	nr = filters_export(ctx, insns);

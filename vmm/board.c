@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vmm/thread.h"
 #include "vmm/util.h"
 
 void board_init(struct board *board, struct loop *main_loop)
@@ -62,7 +63,7 @@ static const struct loop_local *board_io_local(void)
 
 struct loop *board_io_loop(struct board *board, struct error *err)
 {
-	unsigned int cpus = usable_cpus();
+	unsigned int cpus = thread_usable_cpus();
 	unsigned int most = MIN(cpus, (unsigned int)BOARD_MAX_IO_LOOPS);
 	unsigned int max = MIN(most, board->nr_cpus);
 	/* max follows the number of vCPUs: the next new one comes in order. */
@@ -106,6 +107,7 @@ int board_add_device(struct board *board, const struct device_class *class,
 	if (r)
 		return r;
 	dev->board = board;
+	dev->pool.kind = class->pool;
 	list_insert(&board->devices, &dev->node);
 	if (out)
 		*out = dev;

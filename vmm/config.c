@@ -15,6 +15,7 @@
 
 #include "arch/arch.h"
 #include "vmm/core_sched.h"
+#include "vmm/few.h"
 #include "vmm/param_text.h"
 #include "vmm/util.h"
 
@@ -596,7 +597,7 @@ int config_check_file(const char *option, const char *path, int fd,
 	struct stat st;
 	int r = 0;
 
-	if (fd < 0 ? stat(path, &st) || access(path, R_OK) : fstat(fd, &st))
+	if (fd < 0 ? stat(path, &st) || access(path, R_OK) : few_fstat(fd, &st))
 		r = errno;
 	if (!r && S_ISREG(st.st_mode))
 		return 0;

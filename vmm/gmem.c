@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "arch/host.h"
+#include "vmm/few.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -643,7 +644,7 @@ int gmem_write(const struct gmem *gm, gpa_t gpa, const void *buf, size_t len)
 static int gmem_pread(int fd, uint8_t *p, uint64_t len, uint64_t off)
 {
 	while (len) {
-		ssize_t n = pread(fd, p, len, (off_t)off);
+		ssize_t n = few_pread(fd, p, len, (off_t)off);
 
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -5,8 +5,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "vmm/few.h"
+#include "vmm/util.h"
+
+/* Of one in /proc with the path of a file; what one read(2) of theirs gives. */
+#define KEPT_LINE_MAX 8192u
 
 static const struct {
 	const char *path;
@@ -40,19 +47,43 @@ int kept_open(enum kept which)
 	return fd < 0 ? -errno : fd;
 }
 
-FILE *kept_read(enum kept which)
+/* Call fn for the whole lines in text; returns how long they are. */
+static size_t kept_lines(char *text, size_t len,
+			 void (*fn)(void *arg, const char *line), void *arg)
 {
-	int fd = kept_open(which);
-	FILE *f;
+	char *line = text, *end;
 
-	if (fd < 0)
-		return NULL;
+	while ((end = memchr(line, '\n', len - (size_t)(line - text)))) {
+		*end = '\0';
+		fn(arg, line);
+		line = end + 1;
+	}
+	return (size_t)(line - text);
+}
+
+bool kept_read(enum kept which, void (*fn)(void *arg, const char *line),
+	       void *arg)
+{
+	cleanup_fd int fd = kept_open(which);
+	char text[KEPT_LINE_MAX];
+	size_t len = 0, done;
+	off_t off = 0;
+	ssize_t n;
+
 	/* Copies have one place in the file between them. */
-	lseek(fd, 0, SEEK_SET);
-	f = fdopen(fd, "r");
-	if (!f)
-		close(fd);
-	return f;
+	while ((n = fd < 0 ? -1
+			   : few_pread(fd, text + len, sizeof(text) - len,
+				       off)) > 0) {
+		off += n;
+		len += (size_t)n;
+		done = kept_lines(text, len, fn, arg);
+		len -= done;
+		memmove(text, text + done, len);
+		/* Longer than any that the kernel writes. */
+		if (len == sizeof(text))
+			len = 0;
+	}
+	return n == 0;
 }
 
 bool kept_is_there(enum kept which)

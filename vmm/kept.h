@@ -4,7 +4,6 @@
 #define VMM_KEPT_H
 
 #include <stdbool.h>
-#include <stdio.h>
 
 /*
  * Files of the kernel that are needed again and again. A process that goes where
@@ -24,9 +23,10 @@ enum kept {
  * -errno: it could not be opened. Any thread. */
 int kept_open(enum kept which);
 
-/* One that is text, from its beginning, for fclose(3); NULL: it could not be
- * opened. One thread at a time. */
-FILE *kept_read(enum kept which);
+/* Call fn with each line, without its end, of one that is text. False: not all of
+ * it could be read. Any thread. */
+bool kept_read(enum kept which, void (*fn)(void *arg, const char *line),
+	       void *arg);
 
 /* Is it kept, so that its name may say nothing here? Any thread. */
 bool kept_is_there(enum kept which);

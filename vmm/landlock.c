@@ -61,7 +61,7 @@ int landlock_prepare(void)
 
 int landlock_thread(const char *name)
 {
-	static const char *const open[] = { "fs", "pool", "spawn" };
+	static const char *const open[] = { "fs", "share", "spawn" };
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(open); i++)
 		if (thread_is_kind(name, open[i]))

@@ -16,8 +16,8 @@
 int landlock_prepare(void);
 
 /* The calling thread goes into the domain, if there is one and its kind, told by
- * its name, opens nothing: not those of shared directories, not the pool, and not
- * the one that makes others. -errno. */
+ * its name, opens nothing: not those of shared directories, and not the one that
+ * makes others. -errno. */
 int landlock_thread(const char *name);
 
 #endif

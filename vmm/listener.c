@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "vmm/few.h"
 #include "vmm/util.h"
 
 #define LISTENER_BACKLOG 128
@@ -25,7 +26,7 @@ static bool listener_is_same(int fd, const char *name)
 {
 	struct stat mine, there;
 
-	return !fstat(fd, &mine) && !stat(name, &there) &&
+	return !few_fstat(fd, &mine) && !stat(name, &there) &&
 	       mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 
@@ -49,9 +50,8 @@ static int listener_lock(struct listener *l, struct error *err)
 
 	do {
 		close_fd(&l->lock_fd);
-		l->lock_fd = open(l->lock_path,
-				  O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-				  0600);
+		l->lock_fd = few_open(l->lock_path,
+				      O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 		if (l->lock_fd < 0)
 			r = error_set(
 				err, errno,
@@ -179,8 +179,8 @@ static int listener_find(char *path, size_t len, int *fd)
 {
 	struct stat st;
 
-	*fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (*fd < 0 || fstat(*fd, &st))
+	*fd = few_open(path, O_PATH | O_NOFOLLOW, 0);
+	if (*fd < 0 || few_fstat(*fd, &st))
 		return -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -ECONNREFUSED;

@@ -265,12 +265,13 @@ static int process_confine(const struct process *p, struct error *err)
 }
 
 /* Nothing is opened by this thread from now on, neither by the JSON library for
- * the secret of its tables. */
+ * the secret of its tables, nor is it asked on what CPUs it may run. */
 static void process_keep(const struct process *p)
 {
 	if (!p->rc->jail.on)
 		kept_take_files();
 	json_object_seed(0);
+	thread_usable_cpus();
 }
 
 static int process_run_vm(struct process *p, struct error *err)

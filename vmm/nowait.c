@@ -4,13 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "vmm/few.h"
 
 /* Two writers to one description: the second must find the flags as they were. */
 static pthread_mutex_t nowait_flags = PTHREAD_MUTEX_INITIALIZER;
@@ -22,7 +23,7 @@ static int nowait_open_again(int fd, int access)
 	struct stat st;
 
 	/* To open the main side of a pseudo-terminal makes another pair. */
-	if (fstat(fd, &st) || !(S_ISFIFO(st.st_mode) || isatty(fd)) ||
+	if (few_fstat(fd, &st) || !(S_ISFIFO(st.st_mode) || isatty(fd)) ||
 	    !ioctl(fd, TIOCGPTN, &number))
 		return -1;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -33,6 +34,7 @@ static int nowait_open_again(int fd, int access)
 static struct {
 	bool taken;
 	int fds[STDERR_FILENO + 1]; /* -1: none */
+	pid_t group; /* of this process */
 } kept;
 
 int nowait_reopen(int fd, int access)
@@ -49,7 +51,16 @@ void nowait_keep(void)
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		kept.fds[fd] = nowait_open_again(
 			fd, fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+	kept.group = getpgrp();
 	kept.taken = true;
+}
+
+int nowait_has_terminal(int fd)
+{
+	pid_t owner = tcgetpgrp(fd);
+
+	return owner < 0 ? -errno
+			 : owner == (kept.taken ? kept.group : getpgrp());
 }
 
 int nowait_create(const char *path, int flags)
@@ -102,7 +113,7 @@ ssize_t nowait_write(const struct nowait *nw, const void *data, size_t len)
 
 	if (nw->own >= 0)
 		return write(nw->own, data, len);
-	if (poll(&p, 1, 0) != 1) {
+	if (few_poll(&p, 1, 0) != 1) {
 		errno = EAGAIN;
 		return -1;
 	}

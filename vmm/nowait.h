@@ -37,6 +37,10 @@ void nowait_open(struct nowait *nw, int fd);
 /* Leaves fd open. Any thread, nobody else uses nw. */
 void nowait_close(struct nowait *nw);
 
+/* Is the terminal fd that of this process's job, which may then read and set it up?
+ * 1, 0, or -errno: it hung up, or is no terminal that controls us. Any thread. */
+int nowait_has_terminal(int fd);
+
 /* What poll(2) and epoll(7) can watch for nw; -1: none. Any thread. */
 int nowait_fd(const struct nowait *nw);
 

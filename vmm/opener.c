@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "vmm/few.h"
 #include "vmm/opener_allow.h"
 #include "vmm/opener_serve.h"
 #include "vmm/pages.h"
@@ -145,14 +146,16 @@ static void opener_close_all(int *fds, unsigned int nr)
 }
 
 /* A child: until the session is closed. */
-__attribute__((noreturn)) static void opener_run_session(int session)
+__attribute__((noreturn)) static void opener_run_session(int session,
+							 int socket)
 {
 	static struct opener_call call;
 	pid_t parent = getppid();
 	ssize_t n;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	opener_keep_only(session);
+	/* All else that the opener has is for its sessions. */
+	close(socket);
 	while (getppid() == parent &&
 	       (n = opener_receive_one(session, &call.request,
 				       sizeof(call.request), &call.given)) >
@@ -196,7 +199,7 @@ static bool opener_turn(int socket, unsigned int *nr_sessions, pid_t monitor)
 		pid_t child = fork();
 
 		if (!child)
-			opener_run_session(session);
+			opener_run_session(session, socket);
 		*nr_sessions += child > 0;
 	}
 	close_fd(&session);
@@ -553,6 +556,6 @@ void opener_unlisten(int session)
 	if (session < 0)
 		return;
 	shutdown(session, SHUT_WR);
-	while (recv(session, &byte, sizeof(byte), 0) > 0)
+	while (few_recv(session, &byte, sizeof(byte), 0) > 0)
 		;
 }

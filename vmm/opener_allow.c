@@ -21,6 +21,7 @@ static struct {
 		int fd;
 	} dirs[OPENER_ALLOW_MAX];
 	unsigned int nr;
+	char *cwd; /* where paths begin that are not absolute; NULL: nowhere */
 } allowed;
 
 /* Take out "." and what slashes are too many. */
@@ -46,11 +47,11 @@ static void allow_tidy(char *path)
 /* path from the root on, to be freed; NULL: no memory, or no such place. */
 static char *allow_absolute(const char *path)
 {
-	char *cwd = *path == '/' ? strdup("") : getcwd(NULL, 0), *out = NULL;
+	const char *from = *path == '/' ? "" : allowed.cwd;
+	char *out = NULL;
 
-	if (cwd && asprintf(&out, "%s/%s", cwd, path) < 0)
+	if (from && asprintf(&out, "%s/%s", from, path) < 0)
 		out = NULL;
-	free(cwd);
 	if (out)
 		allow_tidy(out);
 	return out;
@@ -64,6 +65,8 @@ int opener_allow(const char *const *dirs, unsigned int nr, struct error *err)
 		close_fd(&a->fd);
 		free(a->path);
 	}
+	free(allowed.cwd);
+	allowed.cwd = nr ? getcwd(NULL, 0) : NULL;
 	for (unsigned int i = 0; i < nr; i++) {
 		struct allowed *a = &allowed.dirs[i];
 

@@ -23,6 +23,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "vmm/few.h"
 #include "vmm/listener.h"
 #include "vmm/opener_allow.h"
 #include "vmm/opener_serve_net.h"
@@ -103,7 +104,7 @@ static uint64_t serve_queue_limit(dev_t dev, const char *limit)
 	for (unsigned int i = 0; fd < 0 && i < ARRAY_SIZE(dirs); i++) {
 		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%squeue/%s",
 			 major(dev), minor(dev), dirs[i], limit);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
+		fd = few_open(path, O_RDONLY, 0);
 	}
 	if (fd >= 0)
 		n = read(fd, text, sizeof(text) - 1);
@@ -118,7 +119,7 @@ static int serve_look(struct opener_call *call, int fd)
 	struct opener_found *found = &call->reply.found;
 	struct stat st;
 
-	if (fstat(fd, &st))
+	if (few_fstat(fd, &st))
 		return -errno;
 	found->mode = st.st_mode;
 	if (!serve_is_kind(call->request.kind, st.st_mode))
@@ -164,7 +165,7 @@ static int serve_open_found(const struct opener_call *call, int fd)
 	if (flags < 0)
 		return -EBADMSG;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	r = open(path, flags);
+	r = few_open(path, flags, 0);
 	return r < 0 ? -errno : r;
 }
 
@@ -312,9 +313,9 @@ static int serve_hear_hello(int fd)
 	char answer[sizeof(OPENER_HELLO)];
 	ssize_t n;
 
-	if (poll(&pfd, 1, SERVE_WAIT_S * 1000) != 1)
+	if (few_poll(&pfd, 1, SERVE_WAIT_S * 1000) != 1)
 		return -ETIMEDOUT;
-	n = recv(fd, answer, sizeof(answer), MSG_PEEK | MSG_DONTWAIT);
+	n = few_recv(fd, answer, sizeof(answer), MSG_PEEK | MSG_DONTWAIT);
 	if (n < 0)
 		return -errno;
 	return n == sizeof(answer) &&
@@ -341,7 +342,7 @@ static int serve_handover(struct opener_call *call)
 	/* A full queue of clients holds up connect(2), too. */
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
 	if (connect(fd, (const void *)&addr, sizeof(addr)) ||
-	    send(fd, OPENER_HELLO, sizeof(OPENER_HELLO), MSG_NOSIGNAL) !=
+	    few_send(fd, OPENER_HELLO, sizeof(OPENER_HELLO), MSG_NOSIGNAL) !=
 		    (ssize_t)sizeof(OPENER_HELLO))
 		return -errno;
 	r = serve_hear_hello(fd);
@@ -350,7 +351,7 @@ static int serve_handover(struct opener_call *call)
 
 static int serve_pty(struct opener_call *call unused_param)
 {
-	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	int fd = few_open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK, 0);
 
 	return fd < 0 ? -errno : fd;
 }

@@ -28,6 +28,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "vmm/few.h"
 #include "vmm/opener_allow.h"
 #include "vmm/util.h"
 
@@ -81,7 +82,7 @@ static int serve_open_namespace(const char *path, int *fd, struct error *err)
 	if (fstatfs(at, &fs) || fs.f_type != NSFS_MAGIC)
 		return serve_no_namespace(path, err);
 	snprintf(again, sizeof(again), "/proc/self/fd/%d", at);
-	*fd = open(again, O_RDONLY | O_CLOEXEC);
+	*fd = few_open(again, O_RDONLY, 0);
 	return *fd < 0 ? error_set(err, errno, "netns=%s: %s",
 				   error_value(path).text, error_text(errno))
 		       : 0;
@@ -226,7 +227,7 @@ static bool serve_is_shared(void)
 /* One more; -errno. */
 static int serve_open_tun(struct opener_call *call)
 {
-	int fd = open(TAP_DEVICE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	int fd = few_open(TAP_DEVICE, O_RDWR | O_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
@@ -272,7 +273,7 @@ static int serve_find_or_make(struct opener_call *call, const char *name,
 	}
 	while ((r = serve_attach_first(call, name, one, flags)) == -EBUSY &&
 	       ++tries < TAP_TRIES)
-		usleep(TAP_WAIT_US);
+		few_sleep_us(TAP_WAIT_US);
 	errno = -r;
 	return r ? serve_not_attached(name, true, &call->reply.err) : 0;
 }
@@ -537,7 +538,7 @@ int opener_serve_interface(struct opener_call *call)
 
 int opener_serve_vhost(struct opener_call *call unused_param)
 {
-	int fd = open(VHOST_DEVICE, O_RDWR | O_CLOEXEC);
+	int fd = few_open(VHOST_DEVICE, O_RDWR, 0);
 
 	return fd < 0 ? -errno : fd;
 }

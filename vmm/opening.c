@@ -209,6 +209,9 @@ int opening_add_device(struct opening *o, const char *option,
 	struct opening_item *it = &o->items[o->nr++];
 
 	*it = (struct opening_item){ .option = option, .fd = -1 };
+	/* Threads of shared directories may all that others may. */
+	if (dc->class->pool == POOL_SHARES)
+		o->owner.kind = POOL_SHARES;
 	return device_config_copy(&it->config, dc, err);
 }
 

@@ -36,19 +36,21 @@ void pages_forget_program(void)
 		MADV_DONTNEED);
 }
 
+static void pages_on_meminfo(void *arg, const char *line)
+{
+	unsigned long long kib;
+	uint64_t *sum = arg;
+
+	if (sscanf(line, "MemAvailable: %llu", &kib) == 1 ||
+	    sscanf(line, "SwapFree: %llu", &kib) == 1)
+		*sum += kib;
+}
+
 uint64_t pages_host_left(void)
 {
-	unsigned long long kib, sum = 0;
-	FILE *f = kept_read(KEPT_MEMINFO);
-	char line[128];
+	uint64_t sum = 0;
 
-	if (!f)
-		return UINT64_MAX;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %llu", &kib) == 1 ||
-		    sscanf(line, "SwapFree: %llu", &kib) == 1)
-			sum += kib;
-	fclose(f);
+	kept_read(KEPT_MEMINFO, pages_on_meminfo, &sum);
 	return sum ? sum * KIB : UINT64_MAX;
 }
 
@@ -172,7 +174,7 @@ static void *pages_thread(void *arg)
 
 void pages_start(struct pages_job *job)
 {
-	unsigned int i, nr = MIN(usable_cpus(), PAGES_MAX_THREADS);
+	unsigned int i, nr = MIN(thread_usable_cpus(), PAGES_MAX_THREADS);
 
 	if (!job->nr_pieces)
 		return;

@@ -11,21 +11,29 @@
 
 /*
  * Threads for calls of the host that may take for ever: opening, closing and
- * resizing files, reads and writes that cannot be asked for otherwise. One pool
- * a process. Its threads, "pool0" and up, start when there is work, block all
- * signals, and end after a second without. There are POOL_MAX at most. Files that
- * hang cannot hold them all: each owner has a maximum of its own, and beyond the
- * first job of each, all owners together have POOL_SHARED.
+ * resizing files, reads and writes that cannot be asked for otherwise. Each kind of
+ * owners has threads of its own, whose names tell what they may do (confine.h).
+ * They start when there is work, block all signals, and end after a second without.
+ * There are POOL_MAX of a kind at most. Files that hang cannot hold them all: each
+ * owner has a maximum of its own, and beyond the first job of each, all owners of a
+ * kind together have POOL_SHARED.
  */
 
 #define POOL_MAX 128u
 #define POOL_SHARED 64u
 
+enum pool_kind {
+	POOL_DEVICES, /* "pool0" and up: they open nothing by themselves */
+	POOL_SHARES, /* "share0" and up: what shared directories take as well */
+	POOL_KINDS
+};
+
 /* On whose behalf jobs run: a disk, or a device that is being added. All zero
- * but for the first two fields; it must stay while it has jobs. */
+ * but for the first three fields; it must stay while it has jobs. */
 struct pool_owner {
 	const char *name; /* in the log; borrowed while there are jobs */
 	unsigned int max; /* jobs on threads at the same time; 0 is 1 */
+	enum pool_kind kind;
 	/* pool's own */
 	unsigned int nr_jobs;
 	unsigned int nr_admitted; /* in the pool's queue or on a thread */

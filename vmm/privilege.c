@@ -49,7 +49,7 @@ int privilege_thread(const char *name)
 		return 0;
 	if (thread_is_kind(name, privilege.name))
 		return privilege_set(privilege.mask, privilege.mask);
-	if (thread_is_kind(name, "pool") || thread_is_kind(name, "spawn"))
+	if (thread_is_kind(name, "share") || thread_is_kind(name, "spawn"))
 		return privilege_set(0, privilege.mask);
 	return privilege_set(0, 0);
 }

@@ -10,8 +10,8 @@
  * Capabilities (capabilities(7)), by thread: bits 1 << CAP_*. Nothing is done, and
  * threads have what the process has, before privilege_keep().
  *
- * The loops of one kind of device have them in force. Threads of the pool may put
- * them in force for a request of such a device, and the thread that makes the
+ * The loops of one kind of device have them in force. The pool's for such devices may put
+ * them in force for a request, and the thread that makes the
  * others hands them on; all others have none.
  */
 
@@ -32,7 +32,7 @@ int privilege_thread(const char *name);
 /* ... of these, only those in mask. A loop of such a device. */
 void privilege_narrow(uint32_t mask);
 
-/* For a request of such a device, on a thread of the pool: those in mask are in
+/* For a request of such a device, on such a thread of the pool: those in mask are in
  * force until privilege_lower(). */
 void privilege_raise(uint32_t mask);
 /* None are in force on this thread of the pool any more. */

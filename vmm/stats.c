@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "vmm/few.h"
 #include "vmm/kept.h"
 #include "vmm/thread.h"
 #include "vmm/util.h"
@@ -101,30 +102,41 @@ static void stats_mapping_line(struct stats_mapping *map, const char *line)
 	}
 }
 
+struct stats_memory {
+	const struct vm *vm;
+	json_t *out;
+	struct stats_mapping map;
+};
+
+static void stats_on_smaps(void *arg, const char *line)
+{
+	struct stats_memory *sm = arg;
+	unsigned long long start, end;
+
+	if (sscanf(line, "%llx-%llx ", &start, &end) == 2) {
+		stats_end_mapping(sm->out, &sm->map);
+		sm->map.guest = stats_is_guest(sm->vm, start);
+	} else {
+		stats_mapping_line(&sm->map, line);
+	}
+}
+
+static void stats_on_status(void *arg, const char *line)
+{
+	const struct stats_memory *sm = arg;
+	unsigned long long kib;
+
+	if (sscanf(line, "VmPTE: %llu", &kib) == 1)
+		stats_add(sm->out, "page_table_bytes", kib * KIB);
+}
+
 static void stats_memory(const struct vm *vm, json_t *out)
 {
-	FILE *f = kept_read(KEPT_SMAPS);
-	struct stats_mapping map = { 0 };
-	unsigned long long start, end;
-	char line[512];
+	struct stats_memory sm = { .vm = vm, .out = out };
 
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%llx-%llx ", &start, &end) == 2) {
-			stats_end_mapping(out, &map);
-			map.guest = stats_is_guest(vm, start);
-		} else {
-			stats_mapping_line(&map, line);
-		}
-	}
-	stats_end_mapping(out, &map);
-	if (f)
-		fclose(f);
-	f = kept_read(KEPT_STATUS);
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "VmPTE: %llu", &start) == 1)
-			stats_add(out, "page_table_bytes", start * KIB);
-	if (f)
-		fclose(f);
+	kept_read(KEPT_SMAPS, stats_on_smaps, &sm);
+	stats_end_mapping(out, &sm.map);
+	kept_read(KEPT_STATUS, stats_on_status, &sm);
 }
 
 /* ---- threads ---- */
@@ -147,7 +159,8 @@ static void stats_kvm_values(int fd, const struct kvm_stats_header *h,
 	char *table = malloc(size * h->num_desc);
 	uint64_t v;
 
-	if (!table || pread(fd, table, size * h->num_desc, h->desc_offset) < 0)
+	if (!table ||
+	    few_pread(fd, table, size * h->num_desc, h->desc_offset) < 0)
 		goto out;
 	for (uint32_t i = 0; i < h->num_desc; i++) {
 		const struct kvm_stats_desc *d =
@@ -155,7 +168,7 @@ static void stats_kvm_values(int fd, const struct kvm_stats_header *h,
 
 		/* Histograms have more than one value. */
 		if (d->size == 1 &&
-		    pread(fd, &v, sizeof(v), h->data_offset + d->offset) ==
+		    few_pread(fd, &v, sizeof(v), h->data_offset + d->offset) ==
 			    sizeof(v))
 			stats_add(out, d->name, v);
 	}
@@ -168,7 +181,7 @@ static void stats_kvm(int fd, json_t *out)
 {
 	struct kvm_stats_header h;
 
-	if (fd >= 0 && pread(fd, &h, sizeof(h), 0) == sizeof(h) &&
+	if (fd >= 0 && few_pread(fd, &h, sizeof(h), 0) == sizeof(h) &&
 	    h.num_desc < 4096 && h.name_size < 4096)
 		stats_kvm_values(fd, &h, out);
 }

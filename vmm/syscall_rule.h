@@ -14,9 +14,10 @@ enum syscall_thread {
 	ON_POOL = 1u << 4,
 	ON_WORK = 1u << 5, /* that do one thing and end: memory, CPUID */
 	ON_SPAWN = 1u << 6, /* that starts the others */
+	ON_SHARE = 1u << 7, /* of the pool: those of shared directories */
 	ON_LOOP = ON_MAIN | ON_IO | ON_OWN,
-	ON_MONITOR = (1u << 7) - 1u,
-	ON_OPENER = 1u << 7, /* a process of its own (vmm/opener.h) */
+	ON_MONITOR = (1u << 8) - 1u,
+	ON_OPENER = 1u << 8, /* a process of its own (vmm/opener.h) */
 	ON_ALL = ON_MONITOR | ON_OPENER,
 };
 

@@ -23,9 +23,16 @@
 #include <sys/socket.h>
 
 const struct syscall_role syscall_roles[] = {
-	{ "main", ON_MAIN },	 { "vcpu", ON_VCPU },	  { "io", ON_IO },
-	{ "pool", ON_POOL },	 { "pages", ON_WORK },	  { "host", ON_WORK },
-	{ "spawn", ON_MONITOR }, { "opener", ON_OPENER }, { "", 0 },
+	{ "main", ON_MAIN },
+	{ "vcpu", ON_VCPU },
+	{ "io", ON_IO },
+	{ "pool", ON_POOL },
+	{ "share", ON_POOL | ON_SHARE },
+	{ "pages", ON_WORK },
+	{ "host", ON_WORK },
+	{ "spawn", ON_MONITOR },
+	{ "opener", ON_OPENER },
+	{ "", 0 },
 };
 
 /* What pthread_create(3) asks of the kernel. */
@@ -47,18 +54,18 @@ const struct syscall_rule syscalls_base[] = {
 	/* Not seen: on the I/O threads, large blocks that grow. */
 	MAY("mremap", ON_DEVICE | ON_POOL),
 
-	MAY("munmap", ON_ALL),
+	MAY("munmap", ON_MONITOR),
 	/* The C library gives stacks and freed memory back. */
 	MAY("madvise", ON_ALL),
-	MAY("futex", ON_ALL),
+	MAY("futex", ON_MONITOR),
 	MAY("read", ON_ALL),
 	MAY("write", ON_ALL),
 	MAY("close", ON_ALL),
 	/* Where the host's clock source is not one that can be read without. */
-	MAY("clock_gettime", ON_ALL),
+	MAY("clock_gettime", ON_MONITOR),
 	/* The log: who writes, and output that does not wait. */
 	MAY("prctl", ON_ALL, IF_ARG(0, PR_GET_NAME)),
-	MAY("poll", ON_ALL),
+	MAY("ppoll", ON_ALL),
 	MAY("ioctl", ON_ALL, IF_ARG(1, TCGETS)),
 	MAY("fcntl", ON_ALL, IF_ARG(1, F_GETFL)),
 	MAY("fcntl", ON_ALL, IF_ARG(1, F_SETFL)),
@@ -86,7 +93,6 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("epoll_ctl", ON_LOOP),
 	MAY("epoll_pwait2", ON_LOOP),
 	MAY("sched_yield", ON_IO | ON_OWN),
-	MAY("sched_getaffinity", ON_MAIN | ON_POOL),
 	MAY("eventfd2", ON_MAIN),
 
 	/* ---- KVM ---- */
@@ -119,21 +125,19 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("ftruncate", ON_MAIN | ON_VCPU | ON_OWN | ON_POOL),
 	/* Not seen: which of them is the first to need pages that stand for
 	 * those of a file that is gone. */
-	MAY("memfd_create", ON_MAIN | ON_VCPU | ON_OWN | ON_POOL),
+	MAY("memfd_create", ON_MAIN | ON_VCPU | ON_OWN | ON_SHARE),
 	/* Windows: which files are behind them, and how long they are. */
 	MAY("fcntl", ON_OWN, IF_ARG(1, F_DUPFD_CLOEXEC)),
 	MAY("dup3", ON_OWN),
 	MAY("newfstatat", ON_VCPU | ON_OWN),
 	MAY("mincore", ON_WORK | ON_POOL),
-	MAY("cachestat", ON_POOL),
-	MAY("pread64", ON_MAIN | ON_POOL),
+	MAY("cachestat", ON_SHARE),
+	MAY("preadv", ON_MAIN | ON_POOL),
 
 	/* ---- the control socket, events, the console ---- */
 	MAY("accept4", ON_MAIN),
 	MAY("recvmsg", ON_MAIN),
-	MAY("recvfrom", ON_MAIN),
 	MAY("sendmsg", ON_MAIN),
-	MAY("sendto", ON_MAIN),
 	MAY("shutdown", ON_MAIN),
 	MAY("unlink", ON_MAIN),
 	MAY("fcntl", ON_MAIN | ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
@@ -147,16 +151,12 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCSPTLCK)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCGPGRP)),
 	MAY("signalfd4", ON_MAIN),
-	MAY("getpgrp", ON_MAIN),
 
 	/* ---- opening, looking at and reading files ---- */
 	/* The figures of a thread that begins; of all that come later, those of
 	 * shared directories and networks have it in lists of their own. */
 	MAY("openat", ON_SPAWN),
 	MAY("newfstatat", ON_MAIN | ON_POOL),
-	MAY("lseek", ON_MAIN | ON_POOL),
-	/* Not seen: what newer C libraries make of fstat(3). */
-	MAY("fstat", ON_MONITOR & ~(ON_IO | ON_WORK)),
 	/* Not seen: root file systems on block devices. */
 	MAY("ioctl", ON_MAIN, IF_ARG(1, BLKROGET)),
 	/* A socket that is passed on. */
@@ -177,20 +177,16 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("socketpair", ON_MAIN | ON_POOL, IF_ARG(0, AF_UNIX)),
 	MAY("sendmsg", ON_POOL),
 	MAY("recvmsg", ON_POOL),
-	MAY("recvfrom", ON_POOL),
 	MAY("shutdown", ON_POOL),
 	MAY("wait4", ON_MAIN),
 
 	/* ---- the opener ---- */
 	MAY("openat2", ON_OPENER),
-	MAY("openat", ON_OPENER),
 	MAY("newfstatat", ON_OPENER),
 	MAY("fstatfs", ON_OPENER),
 	MAY("fcntl", ON_OPENER, IF_ARG(1, F_DUPFD_CLOEXEC)),
-	MAY("close_range", ON_OPENER),
 	MAY("recvmsg", ON_OPENER),
 	MAY("sendmsg", ON_OPENER),
-	MAY("ppoll", ON_OPENER),
 	MAY("fchdir", ON_OPENER),
 	MAY("socket", ON_OPENER, IF_ARG(0, AF_UNIX)),
 	MAY("connect", ON_OPENER),
@@ -208,8 +204,6 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("prctl", ON_OPENER, IF_ARG(0, PR_SET_PDEATHSIG)),
 	/* Who waits at the other end of a socket, and TAPs that others have. */
 	MAY("setsockopt", ON_OPENER),
-	MAY("sendto", ON_OPENER),
-	MAY("recvfrom", ON_OPENER),
 	/* TAPs, perhaps in another network namespace, and their interfaces. */
 	MAY("socket", ON_OPENER, IF_ARG(0, AF_INET)),
 	MAY("socket", ON_OPENER, IF_ARG(0, AF_NETLINK)),
@@ -227,13 +221,7 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCSIFHWADDR)),
 	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCSIFMTU)),
 	MAY("ioctl", ON_OPENER, IF_ARG(1, SIOCSIFNETMASK)),
-	/* Not seen: what newer C libraries make of fstat(3), paths that begin
-	 * where vmm was started, TAPs of other network namespaces, and those
-	 * that another process has open or that are no longer there. */
-	MAY("fstat", ON_OPENER),
-	MAY("getcwd", ON_OPENER),
 	MAY("setns", ON_OPENER, IF_ARG(1, CLONE_NEWNET)),
-	MAY("clock_nanosleep", ON_OPENER),
 	{ .name = "" },
 };
 
@@ -241,6 +229,9 @@ const struct syscall_rule syscalls_base[] = {
  * process of its own, and what they need to show where it happened. */
 const struct syscall_rule syscalls_sanitizers[] = {
 	MAY("arch_prctl", ON_ALL),
+	MAY("clock_gettime", ON_ALL),
+	MAY("futex", ON_ALL),
+	MAY("munmap", ON_ALL),
 	MAY("clone", ON_ALL),
 	MAY("getrandom", ON_ALL),
 	MAY("mprotect", ON_ALL, IF_WITHOUT(2, PROT_EXEC)),

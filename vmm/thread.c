@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include "vmm/confine.h"
+#include "vmm/few.h"
 #include "vmm/landlock.h"
 #include "vmm/list.h"
 #include "vmm/log.h"
@@ -64,7 +67,8 @@ static void thread_enter(struct thread *t)
 
 	t->tid = gettid();
 	t->schedstat = -1;
-	if (!thread_is_kind(t->name, "pool"))
+	if (!thread_is_kind(t->name, "pool") &&
+	    !thread_is_kind(t->name, "share"))
 		t->schedstat = open("/proc/thread-self/schedstat",
 				    O_RDONLY | O_CLOEXEC);
 	list_insert(&threads.list, &t->node);
@@ -76,6 +80,22 @@ static void thread_leave(struct thread *t)
 
 	list_remove(&t->node);
 	close_fd(&t->schedstat);
+}
+
+unsigned int thread_usable_cpus(void)
+{
+	static atomic_uint known;
+	unsigned int nr = atomic_load(&known);
+	cpu_set_t set;
+
+	if (nr)
+		return nr;
+	/* It fails where there are more than the set has room for. */
+	nr = !sched_getaffinity(0, sizeof(set), &set)
+		     ? (unsigned int)CPU_COUNT(&set)
+		     : CPU_SETSIZE;
+	atomic_store(&known, nr);
+	return nr;
 }
 
 void thread_is_first(void)
@@ -106,8 +126,8 @@ void thread_visit(void (*fn)(void *arg, const char *name, uint64_t cpu_ns,
 		unsigned long long cpu, wait = 0;
 		char text[96];
 		ssize_t n = t->schedstat < 0 ? 0
-					     : pread(t->schedstat, text,
-						     sizeof(text) - 1, 0);
+					     : few_pread(t->schedstat, text,
+							 sizeof(text) - 1, 0);
 
 		text[MAX(n, 0)] = '\0';
 		if (sscanf(text, "%llu %llu", &cpu, &wait) != 2)

@@ -28,6 +28,10 @@ int thread_start_prepared(pthread_t *thread, const char *name,
  */
 int thread_spawn_start(void);
 
+/* CPUs that this process may run on, 1 or more, as they were when this was called
+ * first. Any thread. */
+unsigned int thread_usable_cpus(void);
+
 /* The calling thread is the process's first: thread_visit() knows it from now
  * on. Once. */
 void thread_is_first(void);

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,18 +45,6 @@ static inline uint64_t monotonic_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-/* CPUs that this process may run on, 1 or more. */
-static inline unsigned int usable_cpus(void)
-{
-	cpu_set_t set;
-	long nr;
-
-	if (!sched_getaffinity(0, sizeof(set), &set))
-		return (unsigned int)CPU_COUNT(&set);
-	nr = sysconf(_SC_NPROCESSORS_ONLN);
-	return nr > 0 ? (unsigned int)nr : 1;
 }
 
 /* Close a descriptor, if it is one, and forget it. */

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "arch/host.h"
+#include "vmm/few.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -297,7 +298,7 @@ int window_map(struct window *w, const struct window_map *map, int fd)
 
 	if (!window_fits(w, map))
 		return -EINVAL;
-	if (fstat(fd, &st))
+	if (few_fstat(fd, &st))
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "arch/host.h"
+#include "vmm/few.h"
 #include "vmm/log.h"
 #include "vmm/pages.h"
 #include "vmm/util.h"
@@ -94,7 +95,7 @@ static bool window_look_at_files(struct window *w, bool cut)
 		int r;
 
 		pthread_mutex_unlock(&w->lock);
-		r = fstat(f->fd, &st);
+		r = few_fstat(f->fd, &st);
 		pthread_mutex_lock(&w->lock);
 		/* What was seen before it grew is no news. */
 		if (!r && w->growths == growths)
@@ -132,7 +133,7 @@ void window_grew(struct window *w, uint64_t file)
 		return;
 	f->users++;
 	pthread_mutex_unlock(&w->lock);
-	r = fstat(f->fd, &st);
+	r = few_fstat(f->fd, &st);
 	pthread_mutex_lock(&w->lock);
 	if (!r && (uint64_t)st.st_size > f->size)
 		window_follow_size_locked(w, f, (uint64_t)st.st_size, true);

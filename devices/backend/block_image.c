@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
+#include "vmm/few.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -220,7 +221,7 @@ static int image_lock(const struct block_image *img, struct error *err)
 			log_warn("disk image %s is in use: waiting up to 4 s "
 				 "for its end",
 				 img->name);
-		usleep(LOCK_WAIT_US);
+		few_sleep_us(LOCK_WAIT_US);
 	}
 	if (errno != EAGAIN && errno != EACCES) {
 		/* Some network file systems have no locks. */
@@ -322,7 +323,7 @@ static int image_bytes(const struct block_image *img, uint64_t *bytes)
 
 	if (img->is_blockdev)
 		return ioctl(img->fd, BLKGETSIZE64, bytes) ? -errno : 0;
-	if (fstat(img->fd, &st))
+	if (few_fstat(img->fd, &st))
 		return -errno;
 	*bytes = (uint64_t)st.st_size;
 	return 0;
@@ -445,7 +446,7 @@ static int image_examine(struct block_image *img, struct error *err)
 	struct stat st;
 	int r;
 
-	if (fstat(img->fd, &st))
+	if (few_fstat(img->fd, &st))
 		return error_set(err, errno, "cannot examine disk image %s: %s",
 				 img->name, strerror(errno));
 	r = image_check_type(img, st.st_mode, err);

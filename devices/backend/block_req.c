@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "vmm/few.h"
 #include "vmm/iov.h"
 #include "vmm/util.h"
 
@@ -82,9 +83,9 @@ static ssize_t req_bounce(int fd, const struct block_req *req, off_t pos)
 	iov_skip(&cursor, req->progress);
 	if (req->op == BLOCK_WRITE) {
 		iov_read(&cursor, bounce, len);
-		return pwrite(fd, bounce, len, pos);
+		return few_pwrite(fd, bounce, len, pos);
 	}
-	n = pread(fd, bounce, len, pos);
+	n = few_pread(fd, bounce, len, pos);
 	iov_write(&cursor, bounce, n > 0 ? (size_t)n : 0);
 	return n;
 }

@@ -14,6 +14,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "vmm/few.h"
 #include "vmm/log.h"
 #include "vmm/nowait.h"
 #include "vmm/util.h"
@@ -80,7 +81,7 @@ static bool console_is_writable(const struct console *con, uint64_t end_ns)
 	uint64_t now = loop_now_ns();
 	int timeout_ms = end_ns > now ? (int)((end_ns - now) / 1000000) : 0;
 
-	return poll(&p, 1, timeout_ms) == 1;
+	return few_poll(&p, 1, timeout_ms) == 1;
 }
 
 static void console_watch_out(struct console *con, bool on)
@@ -229,13 +230,13 @@ static bool console_make_raw(struct console *con)
  */
 static bool console_take_terminal(struct console *con)
 {
-	pid_t owner = tcgetpgrp(con->in_fd);
+	int ours = nowait_has_terminal(con->in_fd);
 
-	if (owner == getpgrp() && console_make_raw(con))
+	if (ours > 0 && console_make_raw(con))
 		return true;
 	con->raw = false;
 	console_watch_in(con, false);
-	if (owner < 0) /* hung up, or not the one that controls us */
+	if (ours < 0) /* hung up, or not the one that controls us */
 		console_end_input(con);
 	else
 		loop_timer_set(con->config.loop, &con->look,
@@ -406,7 +407,7 @@ void console_close(struct console *con)
 	if (!console_drain(
 		    con, con->config.mode == CONSOLE_PTY ? 0 : CONSOLE_LAST_MS))
 		con->lost += con->head - con->tail;
-	if (con->raw && tcgetpgrp(con->in_fd) == getpgrp())
+	if (con->raw && nowait_has_terminal(con->in_fd) > 0)
 		tcsetattr(con->in_fd, TCSANOW, &con->saved);
 	if (con->lost)
 		log_warn(

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "vmm/few.h"
 #include "vmm/util.h"
 
 #define HANDOVER_WAIT_MS 1000
@@ -82,7 +83,7 @@ static ssize_t handover_receive(struct fs_handover *h, uint8_t *buf, size_t len,
 	ssize_t n;
 
 	if (now >= end_ns ||
-	    poll(&pfd, 1, (int)((end_ns - now) / 1000000) + 1) == 0)
+	    few_poll(&pfd, 1, (int)((end_ns - now) / 1000000) + 1) == 0)
 		return -ETIMEDOUT;
 	n = recvmsg(h->connection, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0)

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "vmm/few.h"
 #include "vmm/util.h"
 
 /* <linux/if.h>, which does not go with <net/if.h> */
@@ -33,7 +34,8 @@ static int link_ask(const struct tap_link *link)
 		.info = { .ifi_index = link->ifindex },
 	};
 
-	return send(link->fd, &ask, sizeof(ask), 0) == sizeof(ask) ? 0 : -errno;
+	return few_send(link->fd, &ask, sizeof(ask), 0) == sizeof(ask) ? 0
+								       : -errno;
 }
 
 /* Take one message. False: there is none. */
@@ -41,9 +43,12 @@ static bool link_read(struct tap_link *link)
 {
 	struct link_message m;
 	struct sockaddr_nl from = { .nl_pid = 0 };
-	socklen_t len = sizeof(from);
-	ssize_t n = recvfrom(link->fd, &m, sizeof(m), 0,
-			     (struct sockaddr *)&from, &len);
+	struct iovec iov = { &m, sizeof(m) };
+	struct msghdr msg = { .msg_name = &from,
+			      .msg_namelen = sizeof(from),
+			      .msg_iov = &iov,
+			      .msg_iovlen = 1 };
+	ssize_t n = recvmsg(link->fd, &msg, 0);
 
 	if (n < 0 && errno == EAGAIN && link->lost) {
 		/* Now there is room for the answer. */

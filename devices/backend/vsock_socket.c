@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "vmm/few.h"
 #include "vmm/log.h"
 #include "vmm/opener.h"
 #include "vmm/util.h"
@@ -144,7 +145,7 @@ int vsock_socket_read_connect(int fd, uint32_t *port)
 {
 	char line[VSOCK_LINE_MAX + 1] = "";
 	char *end;
-	ssize_t n = recv(fd, line, VSOCK_LINE_MAX, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n = few_recv(fd, line, VSOCK_LINE_MAX, MSG_PEEK | MSG_DONTWAIT);
 
 	if (n <= 0)
 		return n ? -errno : -EPIPE;
@@ -152,7 +153,7 @@ int vsock_socket_read_connect(int fd, uint32_t *port)
 	if (!end)
 		return n < VSOCK_LINE_MAX ? -EAGAIN : -EPROTO;
 	/* Take the line alone: the rest is the guest's. */
-	n = recv(fd, line, (size_t)(end + 1 - line), MSG_DONTWAIT);
+	n = few_recv(fd, line, (size_t)(end + 1 - line), MSG_DONTWAIT);
 	if (n != end + 1 - line)
 		return -EPROTO;
 	*end = '\0';
@@ -166,7 +167,7 @@ int vsock_socket_say_ok(int fd, uint32_t port)
 	char text[24];
 	int n = snprintf(text, sizeof(text), "OK %u\n", port);
 
-	return send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n
+	return few_send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n
 		       ? 0
 		       : -EPIPE;
 }

@@ -258,7 +258,6 @@ static int blk_create(struct board *board, const void *config, void *opened,
 
 static const struct syscall_rule blk_syscalls[] = {
 	/* Opening an image, and closing and resizing it. */
-	MAY("clock_nanosleep", ON_POOL),
 	MAY("close", ON_IO | ON_POOL),
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
 	/* Where no thread can be had, the main thread closes it. */
@@ -267,7 +266,6 @@ static const struct syscall_rule blk_syscalls[] = {
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_SETFL)),
 	MAY("fstatfs", ON_POOL),
 	MAY("ftruncate", ON_POOL),
-	MAY("newfstatat", ON_POOL),
 	MAY("readlink", ON_POOL),
 	MAY("statx", ON_POOL),
 	/* Not seen: block devices. */
@@ -279,16 +277,12 @@ static const struct syscall_rule blk_syscalls[] = {
 	/* Requests that may wait, and such as are made at once. */
 	MAY("fallocate", ON_POOL),
 	MAY("fdatasync", ON_POOL),
-	MAY("pread64", ON_POOL),
 	MAY("preadv", ON_POOL),
 	MAY("eventfd2", ON_IO),
 	MAY("getrusage", ON_IO),
 	MAY("preadv2", ON_IO),
 	MAY("pwritev", ON_IO | ON_POOL),
 	MAY("write", ON_IO | ON_POOL),
-	/* Not seen: zeroes on file systems that have no other way to write
-	 * them, and parts of blocks where O_DIRECT takes whole ones. */
-	MAY("pwrite64", ON_IO | ON_POOL),
 	/* Engines. */
 	MAY("io_destroy", ON_IO),
 	MAY("io_getevents", ON_IO),

@@ -478,7 +478,6 @@ static int net_create(struct board *board, const void *config, void *opened,
 static const struct syscall_rule net_syscalls[] = {
 	/* A TAP that the opener has opened, or somebody else, and its link. */
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
-	MAY("sendto", ON_MAIN | ON_POOL),
 	MAY("ioctl", ON_POOL, IF_ARG(1, TUNGETIFF)),
 	MAY("ioctl", ON_POOL, IF_ARG(1, TUNGETVNETHDRSZ)),
 	MAY("ioctl", ON_POOL, IF_ARG(1, TUNGETVNETLE)),
@@ -511,7 +510,7 @@ static const struct syscall_rule net_syscalls[] = {
 	MAY("write", NET_HOST),
 	MAY("writev", ON_IO),
 	/* Its link, as the host tells. */
-	MAY("recvfrom", ON_MAIN | ON_POOL),
+	MAY("recvmsg", ON_MAIN | ON_POOL),
 	{ .name = "" },
 };
 

@@ -553,10 +553,8 @@ static const struct syscall_rule vsock_syscalls[] = {
 	MAY("accept4", ON_OWN),
 	MAY("close", ON_OWN | ON_POOL),
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_DUPFD_CLOEXEC)),
-	MAY("recvfrom", ON_OWN),
 	MAY("recvmsg", ON_OWN),
 	MAY("sendmsg", ON_OWN),
-	MAY("sendto", ON_OWN),
 	MAY("shutdown", ON_OWN),
 	/* Not seen: payload in a window, where pages may be missing. */
 	MAY("getpid", ON_OWN),

@@ -271,7 +271,7 @@ def capabilities(jailed, of_fs):
         kind = task["Name"].rstrip("0123456789")
         seen.add(kind)
         has = {k: int(task["Cap" + k], 16) for k in ("Inh", "Prm", "Eff", "Bnd", "Amb")}
-        permitted = of_fs if kind in ("fs", "spawn", "pool") else 0
+        permitted = of_fs if kind in ("fs", "spawn", "share") else 0
         if has != {"Inh": 0, "Prm": permitted, "Eff": of_fs if kind == "fs" else 0,
                    "Bnd": 0, "Amb": 0}:
             wrong.append((task["Name"], has))

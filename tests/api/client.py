@@ -199,7 +199,7 @@ class Monitor:
             with contextlib.suppress(FileNotFoundError):
                 links.append(os.readlink(f"{base}/{fd}"))
         return (sum(link.endswith("/schedstat") for link in links) ==
-                sum(not name.startswith(("pool", "iou-", "kvm-", "vhost-"))
+                sum(not name.startswith(("pool", "share", "iou-", "kvm-", "vhost-"))
                     for name in self.threads()))
 
     def settled_fds(self):

@@ -412,7 +412,7 @@ class Machine:
         return {"fds": len(os.listdir(f"/proc/{pid}/fd")),
                 # The pool's, and the kernel's of io_uring, come and go.
                 "threads": len([t for t in self.threads()
-                                if not t.startswith(("pool", "iou-wrk"))]),
+                                if not t.startswith(("pool", "share", "iou-wrk"))]),
                 "memory": own,
                 "log": len(self.errors().splitlines()),
                 "events": os.path.getsize(self.events)}

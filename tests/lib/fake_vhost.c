@@ -280,15 +280,15 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 
 /* ---- life ---- */
 
-int __wrap_open64(const char *path, int flags, ...);
-int __real_open64(const char *path, int flags, ...);
+int __wrap_few_open(const char *path, int flags, mode_t mode);
+int __real_few_open(const char *path, int flags, mode_t mode);
 
-int __wrap_open64(const char *path, int flags, ...)
+int __wrap_few_open(const char *path, int flags, mode_t mode)
 {
 	unsigned int i = 0;
 
 	if (strcmp(path, "/dev/vhost-net") != 0)
-		return __real_open64(path, flags, 0600);
+		return __real_few_open(path, flags, mode);
 	if (fake_vhost_errno) {
 		errno = fake_vhost_errno;
 		return -1;

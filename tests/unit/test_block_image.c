@@ -3,6 +3,7 @@
 #include "devices/backend/block.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,9 +16,11 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -34,13 +37,18 @@ struct fixture {
 static bool sleeps; /* else a sleep takes no time */
 static unsigned int slept_us;
 
-/* In front of the C library's. */
-int usleep(useconds_t us)
+/* In front of the C library's: without descriptors it is a sleep. */
+int ppoll(struct pollfd *fds, nfds_t nr, const struct timespec *timeout,
+	  const sigset_t *mask)
 {
-	const struct timespec ts = { .tv_nsec = us * 1000 };
+	struct timespec ts = timeout ? *timeout : (struct timespec){ 0, 0 };
 
-	slept_us += us;
-	return sleeps ? nanosleep(&ts, NULL) : 0;
+	if (!nr)
+		slept_us += (unsigned int)(ts.tv_nsec / 1000);
+	if (!nr && !sleeps)
+		return 0;
+	return (int)syscall(SYS_ppoll, fds, nr, timeout ? &ts : NULL, mask,
+			    _NSIG / 8);
 }
 
 static void make_file(const char *path, off_t size)

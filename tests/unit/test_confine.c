@@ -145,6 +145,16 @@ static long call_uring_update(void)
 		       IORING_REGISTER_FILES_UPDATE, NULL, 0);
 }
 
+static long call_openat2(void)
+{
+	return syscall(SYS_openat2, -1, "", NULL, 0);
+}
+
+static long call_open_by_handle(void)
+{
+	return syscall(SYS_open_by_handle_at, -1, NULL, 0);
+}
+
 static long call_socket(void)
 {
 	return socket(AF_UNIX, SOCK_STREAM, 0);
@@ -320,7 +330,7 @@ static void test_never(void **state unused_param)
 	for (unsigned int i = 0; i < ARRAY_SIZE(never); i++)
 		if (allowed(ON_ALL, never[i]))
 			fail_msg("%s is listed", never[i]);
-	assert_true(allowed(ON_POOL, "openat"));
+	assert_true(allowed(ON_SHARE, "openat"));
 }
 
 /* Who runs for longer than it takes to become another. */
@@ -343,6 +353,27 @@ static void test_guest_facing_threads(void **state unused_param)
 			fail_msg("%s is listed", none[i]);
 }
 
+/* Files are opened by the opener, and of the monitor's threads by those of shared
+ * directories alone; spawn hands that on. */
+static void test_who_opens(void **state unused_param)
+{
+	static const char *const opens[] = { "openat", "openat2",
+					     "open_by_handle_at", "open_tree" };
+	const unsigned int none = ON_MAIN | ON_VCPU | ON_IO | ON_POOL | ON_WORK;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(opens); i++) {
+		assert_true(allowed(ON_SHARE, opens[i]));
+		if (allowed(none, opens[i]))
+			fail_msg("%s is listed", opens[i]);
+	}
+	ends("pool0", call_openat2, "openat2");
+	ends("pool0", call_open_by_handle, "open_by_handle_at");
+	ends("main", call_openat2, "openat2");
+	returns(CONFINE_END, "share0", call_openat2, REFUSED + EINVAL);
+	ends("share0", call_connect, "connect");
+	ends("share12", call_acct, "acct");
+}
+
 static unsigned int count_new(const struct syscall_rule *rules, unsigned int on,
 			      const char *seen[], unsigned int nr)
 {
@@ -357,21 +388,36 @@ static unsigned int count_new(const struct syscall_rule *rules, unsigned int on,
 	return nr;
 }
 
-/* Different calls: few enough to be read. */
-static void test_guest_facing_threads_make_few(void **state unused_param)
+static unsigned int count_role(unsigned int on, const struct device_class *only)
 {
-	static const unsigned int on[] = { ON_VCPU, ON_IO };
 	const char *seen[512];
+	unsigned int nr = count_new(syscalls_base, on, seen, 0);
 
-	for (unsigned int t = 0; t < ARRAY_SIZE(on); t++) {
-		unsigned int nr = count_new(syscalls_base, on[t], seen, 0);
-
-		nr = count_new(arch_syscalls, on[t], seen, nr);
-		for (unsigned int i = 0; device_classes[i]; i++)
-			nr = count_new(device_classes[i]->syscalls, on[t], seen,
+	nr = count_new(arch_syscalls, on, seen, nr);
+	for (unsigned int i = 0; device_classes[i]; i++)
+		if (device_classes[i]->pool != POOL_SHARES &&
+		    (!only || only == device_classes[i]))
+			nr = count_new(device_classes[i]->syscalls, on, seen,
 				       nr);
-		assert_in_range(nr, 20, 40);
+	return nr;
+}
+
+/* Different calls, without those of shared directories: few enough to be read. As
+ * `filters --count` has them, and tools/bench confine. */
+static void test_each_role_makes_few(void **state unused_param)
+{
+	const struct syscall_role *role;
+
+	for (role = syscall_roles; *role->name; role++) {
+		unsigned int nr = count_role(role->on, NULL);
+
+		/* Where there are no shared directories there is none of
+		 * theirs, and spawn's are all of them. */
+		if (!(role->on & ON_SHARE) && (nr < 20 || nr > 40))
+			fail_msg("%s makes %u", role->name, nr);
 	}
+	for (unsigned int i = 0; device_classes[i]; i++)
+		assert_in_range(count_role(ON_OWN, device_classes[i]), 20, 40);
 }
 
 /* The opener has them. */
@@ -389,6 +435,7 @@ static void test_no_sockets(void **state unused_param)
 	ends("main", call_connect, "connect");
 	ends("pool3", call_connect, "connect");
 	ends("fs0", call_connect, "connect");
+	ends("share3", call_connect, "connect");
 	ends("vsock0", call_socket, "socket");
 	ends("pool0", call_socket, "socket");
 	ends("pool0", call_setns, "setns");
@@ -407,7 +454,8 @@ int main(void)
 		cmocka_unit_test(test_never),
 		cmocka_unit_test(test_only_spawn),
 		cmocka_unit_test(test_guest_facing_threads),
-		cmocka_unit_test(test_guest_facing_threads_make_few),
+		cmocka_unit_test(test_each_role_makes_few),
+		cmocka_unit_test(test_who_opens),
 		cmocka_unit_test(test_no_sockets),
 	};
 

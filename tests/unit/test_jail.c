@@ -154,9 +154,9 @@ static int open_on(const char *name)
 
 static void test_landlock(void **state unused_param)
 {
-	static const char *const closed[] = { "main", "vcpu0", "io12", "pages",
-					      "vsock0" };
-	static const char *const open[] = { "fs3", "pool17", "spawn" };
+	static const char *const closed[] = { "main",  "vcpu0",	 "io12",
+					      "pages", "vsock0", "pool17" };
+	static const char *const open[] = { "fs3", "share17", "spawn" };
 
 	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 1)
 		skip();

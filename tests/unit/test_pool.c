@@ -269,6 +269,33 @@ static void again_done(struct pool_job *job)
 		assert_int_equal(pool_submit(job->owner, job), 0);
 }
 
+/* Each kind has threads of its own: those of the one are not the other's, and when
+ * they are all held, the other's are not. */
+static void test_kinds(void **state unused_param)
+{
+	static struct pool_owner owners[POOL_MAX];
+	static struct task held[POOL_MAX], t[2];
+	struct pool_owner share = { .name = "fs", .kind = POOL_SHARES };
+	atomic_bool gate = false;
+	unsigned int i;
+
+	for (i = 0; i < POOL_MAX; i++) {
+		owners[i] = (struct pool_owner){ .name = "disk" };
+		task_submit(&held[i], &owners[i], &gate);
+	}
+	for (i = 0; i < POOL_MAX; i++)
+		wait_begun(&held[i]);
+	for (i = 0; i < ARRAY_SIZE(t); i++)
+		task_submit(&t[i], &share, NULL);
+	wait_done(ARRAY_SIZE(t));
+	for (i = 0; i < ARRAY_SIZE(t); i++)
+		assert_int_equal(strncmp(t[i].thread, "share", 5), 0);
+	atomic_store(&gate, true);
+	wait_done(POOL_MAX + ARRAY_SIZE(t));
+	for (i = 0; i < POOL_MAX; i++)
+		assert_int_equal(strncmp(held[i].thread, "pool", 4), 0);
+}
+
 static void test_again_from_done(void **state unused_param)
 {
 	struct pool_owner owner = { .name = "disk" };
@@ -394,6 +421,7 @@ int main(void)
 		UNIT(test_hung_owner),
 		UNIT(test_hung_owners),
 		UNIT(test_pool_maximum),
+		UNIT(test_kinds),
 		UNIT(test_again_from_done),
 		UNIT(test_idle),
 	};

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "vmm/api/http.h"
+#include "vmm/few.h"
 #include "vmm/listener.h"
 #include "vmm/list.h"
 #include "vmm/log.h"
@@ -281,8 +282,8 @@ static bool conn_flush(struct server_conn *conn)
 	ssize_t n = 0;
 
 	while (done < conn->out_len) {
-		n = send(conn->lf.fd, conn->out + done, conn->out_len - done,
-			 MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = few_send(conn->lf.fd, conn->out + done,
+			     conn->out_len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
