@@ -59,6 +59,11 @@ struct device_root {
 	const char *cmdline; /* the kernel's words for it, without rw or ro */
 };
 
+/* One path that a configuration names, NULL for none, and how it is opened: flags
+ * as of OPENER_PLACE (vmm/opener_protocol.h). arg: the caller's. */
+typedef void (*device_place_fn)(void *arg, const char *path,
+				unsigned int flags);
+
 struct device_class {
 	const char *name; /* spec's short name: "blk"; or part number */
 	enum device_kind kind;
@@ -92,6 +97,9 @@ struct device_class {
 	/* Capabilities that its loops need in a jail for a device that is
 	 * configured so, bits 1 << CAP_*; config NULL: for any. NULL: none. */
 	uint32_t (*capabilities)(const void *config);
+	/* Call fn for each path that config has opened, now or later; NULL: there
+	 * are none. */
+	void (*places)(const void *config, device_place_fn fn, void *arg);
 	/* A required text of params that no two devices of this class have the
 	 * same value of; NULL: there is none. */
 	const char *unique;

@@ -94,6 +94,23 @@ static int cli_apply_no_opener(struct run_config *rc,
 	return 0;
 }
 
+static int cli_apply_landlock(struct run_config *rc,
+			      const struct cli_entry *e unused_param,
+			      const char *value unused_param,
+			      struct error *err unused_param)
+{
+	rc->vm.landlock = true;
+	return 0;
+}
+
+static int cli_apply_rule(struct run_config *rc, const struct cli_entry *e,
+			  const char *value, struct error *err)
+{
+	struct rule_config *rule = vm_config_add_rule(&rc->vm, err);
+
+	return rule ? param_parse(e->opt.set, rule, value, err) : -E2BIG;
+}
+
 static int cli_apply_device(struct run_config *rc, const struct cli_entry *e,
 			    const char *value, struct error *err)
 {
@@ -212,6 +229,17 @@ static const struct cli_entry cli_table[] = {
 	{ SET("serial", "Machine", serial_params, vm.serial),
 	  .apply = cli_apply_serial },
 	{ VM_PARAM("on-reset", "Machine") },
+	{ .opt.name = "landlock",
+	  .opt.group = "Machine",
+	  .opt.help = "open nothing but what this machine names (Landlock)",
+	  .apply = cli_apply_landlock,
+	  .opt.more = "What its devices and --landlock-rules name can be "
+		      "opened from then on, and nothing else. That is for "
+		      "good, and for machines that clients make later as well. "
+		      "Names of TAPs are not bounded, nor is what comes as an "
+		      "open descriptor." },
+	{ SET("landlock-rules", "Machine", rule_params, vm),
+	  .opt.repeats = true, .apply = cli_apply_rule },
 	{ .opt.group = "Devices" },
 	{ SET("api-socket", "Process", api_params, api_socket) },
 	{ SET("event-monitor", "Process", event_params, event_monitor) },

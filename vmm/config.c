@@ -51,6 +51,9 @@ static const struct param payload_table[] = {
 	      "when the guest resets: start it again in place, or exit",
 	      .json = "on_reset", .def = RESET_REBOOT,
 	      .choices = reset_choices),
+	PARAM("landlock", BOOL, struct vm_config, landlock,
+	      "open nothing but what this machine names (Landlock)",
+	      .json = "landlock_enable"),
 };
 
 static int payload_check(const void *config, struct error *err)
@@ -224,6 +227,27 @@ const struct param_set serial_params = {
 	.check = serial_check,
 };
 
+static const struct param_choice rule_choices[] = {
+	[RULE_READ] = { .name = "r" },
+	[RULE_WRITE] = { .name = "w" },
+	[RULE_READ_WRITE] = { .name = "rw" },
+	{ 0 },
+};
+
+static const struct param rule_table[] = {
+	PARAM("path", PATH, struct rule_config, path,
+	      "file, or directory with all that is below it", .required = true),
+	PARAM("access", ENUM, struct rule_config, access,
+	      "read, write (make and remove), or both", .required = true,
+	      .choices = rule_choices),
+};
+
+const struct param_set rule_params = {
+	.option = "landlock-rules",
+	.help = "with --landlock: what may be opened as well, of what comes later",
+	PARAM_TABLE(rule_table, struct rule_config),
+};
+
 /* ---- life ---- */
 
 void vm_config_init(struct vm_config *vc)
@@ -244,6 +268,9 @@ void vm_config_free(struct vm_config *vc)
 	param_free(&cpus_params, &vc->cpus);
 	param_free(&memory_params, &vc->memory);
 	param_free(&serial_params, &vc->serial);
+	for (unsigned int i = 0; i < vc->nr_rules; i++)
+		param_free(&rule_params, &vc->rules[i]);
+	vc->nr_rules = 0;
 	close_fd(&vc->serial.fd);
 	close_fd(&vc->serial.pty_fd);
 	for (unsigned int i = 0; i < vc->nr_devices; i++)
@@ -251,6 +278,22 @@ void vm_config_free(struct vm_config *vc)
 	vc->nr_devices = 0;
 	json_decref(vc->echo);
 	vc->echo = NULL;
+}
+
+struct rule_config *vm_config_add_rule(struct vm_config *vc, struct error *err)
+{
+	struct rule_config *rule = &vc->rules[vc->nr_rules];
+
+	if (vc->nr_rules == CONFIG_MAX_RULES) {
+		error_set(
+			err, E2BIG,
+			"landlock_rules: at most %d; give directories above them",
+			CONFIG_MAX_RULES);
+		return NULL;
+	}
+	param_defaults(&rule_params, rule);
+	vc->nr_rules++;
+	return rule;
 }
 
 /* ---- devices ---- */

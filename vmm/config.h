@@ -47,6 +47,18 @@ struct serial_config {
 	char pty[32]; /* the name of that, "/dev/pts/N"; "": none */
 };
 
+/* What may be opened beside what the configuration names (vmm/bounds.h). */
+struct rule_config {
+	char *path;
+	int access; /* enum rule_access */
+};
+
+enum rule_access {
+	RULE_READ,
+	RULE_WRITE,
+	RULE_READ_WRITE,
+};
+
 struct rootfs_config {
 	char *path;
 	bool readonly;
@@ -67,6 +79,8 @@ struct device_config {
 	struct json_t *echo;
 };
 
+#define CONFIG_MAX_RULES 32
+
 /* Slots of the root bus, less the host bridge. */
 #define CONFIG_MAX_DEVICES 31
 
@@ -83,6 +97,9 @@ struct vm_config {
 	struct serial_config serial;
 	struct device_config devices[CONFIG_MAX_DEVICES];
 	unsigned int nr_devices;
+	bool landlock; /* nothing else is opened, from creation on */
+	struct rule_config rules[CONFIG_MAX_RULES];
+	unsigned int nr_rules;
 	/* What vm.info shows beside parameters and devices; owned. NULL: none. */
 	struct json_t *echo;
 };
@@ -92,6 +109,7 @@ extern const struct param_set rootfs_params;
 extern const struct param_set cpus_params;
 extern const struct param_set memory_params;
 extern const struct param_set serial_params;
+extern const struct param_set rule_params;
 
 /* Everything at its default; no kernel, no device. vc: the caller's storage,
  * whose former content is not freed. Any thread. */
@@ -114,6 +132,9 @@ void device_config_free(struct device_config *dc);
 /* Where the id is kept: a malloc'd string of dc, or NULL when it has none yet.
  * NULL when the class has no parameter "id". */
 char **device_config_id(const struct device_config *dc);
+
+/* One more rule, with its defaults; its place in vc. NULL with a message. */
+struct rule_config *vm_config_add_rule(struct vm_config *vc, struct error *err);
 
 /* Another device of class may be added. -EEXIST with a message. */
 int vm_config_check_single(const struct vm_config *vc,

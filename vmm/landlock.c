@@ -30,33 +30,94 @@ struct landlock_rights {
 	uint64_t scoped;
 };
 
+/* Of plain files; the others are of directories. */
+#define FS_OF_FILES                                                     \
+	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | \
+	 FS_TRUNCATE)
+#define FS_TO_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+/* What nobody here needs is never allowed: to run what is there, to make device
+ * files, and to move between directories. */
+#define FS_TO_WRITE                                                       \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE |                    \
+	 LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
+	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |      \
+	 LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |    \
+	 LANDLOCK_ACCESS_FS_MAKE_SYM)
+
 /* Written by landlock_prepare(), before there are other threads. -1: none. */
 static int landlock_ruleset = -1;
 
-int landlock_prepare(void)
+/* What this kernel knows; *len: of it. 0 or -errno. */
+static int landlock_find_rights(struct landlock_rights *rights, size_t *len)
 {
-	struct landlock_rights rights = { .fs = FS_RIGHTS_1 };
-	size_t len = offsetof(struct landlock_rights, net);
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
 			   LANDLOCK_CREATE_RULESET_VERSION);
 
+	*rights = (struct landlock_rights){ .fs = FS_RIGHTS_1 };
+	*len = offsetof(struct landlock_rights, net);
 	if (abi < 1)
-		return 0;
+		return abi < 0 ? -errno : -ENOSYS;
 	if (abi >= 2)
-		rights.fs |= FS_REFER;
+		rights->fs |= FS_REFER;
 	if (abi >= 3)
-		rights.fs |= FS_TRUNCATE;
+		rights->fs |= FS_TRUNCATE;
 	if (abi >= 4) {
-		rights.net = NET_TCP;
-		len = offsetof(struct landlock_rights, scoped);
+		rights->net = NET_TCP;
+		*len = offsetof(struct landlock_rights, scoped);
 	}
 	if (abi >= 6) {
-		rights.scoped = SCOPES;
-		len = sizeof(rights);
+		rights->scoped = SCOPES;
+		*len = sizeof(*rights);
 	}
-	landlock_ruleset =
-		(int)syscall(SYS_landlock_create_ruleset, &rights, len, 0);
-	return landlock_ruleset < 0 ? -errno : 0;
+	return 0;
+}
+
+int landlock_create(void)
+{
+	struct landlock_rights rights;
+	size_t len;
+	int r = landlock_find_rights(&rights, &len);
+
+	if (r)
+		return r;
+	r = (int)syscall(SYS_landlock_create_ruleset, &rights, len, 0);
+	return r < 0 ? -errno : r;
+}
+
+int landlock_allow(int ruleset, const struct landlock_place *place)
+{
+	struct landlock_path_beneath_attr rule = { .parent_fd = place->fd };
+	struct landlock_rights rights;
+	size_t len;
+	int r = landlock_find_rights(&rights, &len);
+
+	if (r)
+		return r;
+	rule.allowed_access = (place->read ? FS_TO_READ : 0) |
+			      (place->write ? FS_TO_WRITE : 0);
+	rule.allowed_access &= rights.fs;
+	if (!place->is_dir)
+		rule.allowed_access &= FS_OF_FILES;
+	return syscall(SYS_landlock_add_rule, ruleset,
+		       LANDLOCK_RULE_PATH_BENEATH, &rule, 0)
+		       ? -errno
+		       : 0;
+}
+
+int landlock_enter(int ruleset)
+{
+	return syscall(SYS_landlock_restrict_self, ruleset, 0) ? -errno : 0;
+}
+
+int landlock_prepare(void)
+{
+	int r = landlock_create();
+
+	/* Not there, or not turned on. */
+	if (r == -ENOSYS || r == -EOPNOTSUPP)
+		return 0;
+	landlock_ruleset = r;
+	return r < 0 ? r : 0;
 }
 
 int landlock_thread(const char *name)
@@ -66,8 +127,5 @@ int landlock_thread(const char *name)
 	for (unsigned int i = 0; i < ARRAY_SIZE(open); i++)
 		if (thread_is_kind(name, open[i]))
 			return 0;
-	if (landlock_ruleset < 0)
-		return 0;
-	return syscall(SYS_landlock_restrict_self, landlock_ruleset, 0) ? -errno
-									: 0;
+	return landlock_ruleset < 0 ? 0 : landlock_enter(landlock_ruleset);
 }

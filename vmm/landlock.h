@@ -3,6 +3,8 @@
 #ifndef VMM_LANDLOCK_H
 #define VMM_LANDLOCK_H
 
+#include <stdbool.h>
+
 /*
  * Landlock (landlock(7)), the second line behind an empty root: a thread in its
  * domain opens nothing by a path, from whatever directory it has a descriptor of,
@@ -19,5 +21,24 @@ int landlock_prepare(void);
  * its name, opens nothing: not those of shared directories, and not the one that
  * makes others. -errno. */
 int landlock_thread(const char *name);
+
+/* ---- a domain with ways out ---- */
+
+/* A file, or a directory and all that is beneath it. */
+struct landlock_place {
+	int fd; /* O_PATH is enough; borrowed */
+	bool is_dir;
+	bool read;
+	bool write; /* also: make, truncate and remove */
+};
+
+/* A domain as strict as the one above, until landlock_allow(). A descriptor, the
+ * caller's; -errno: -ENOSYS and -EOPNOTSUPP where the kernel has no Landlock. */
+int landlock_create(void);
+/* What may be opened in it. -errno. */
+int landlock_allow(int ruleset, const struct landlock_place *place);
+/* The calling thread goes into it, and what that makes from now on. -errno: -E2BIG
+ * where it is in too many already. */
+int landlock_enter(int ruleset);
 
 #endif

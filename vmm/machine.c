@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vmm/bounds.h"
 #include "vmm/log.h"
 #include "vmm/serial.h"
 #include "vmm/util.h"
@@ -131,6 +132,8 @@ int machine_create(struct machine *m, struct vm_config *vc, struct error *err)
 	r = vm_config_assign_ids(vc, 0, &m->next_id, err);
 	if (!r && serial_open(&vc->serial, err))
 		r = -EIO;
+	if (!r)
+		r = bounds_apply(vc, err);
 	if (r) {
 		m->next_id = 0;
 		return r;

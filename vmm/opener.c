@@ -17,10 +17,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "vmm/few.h"
+#include "vmm/landlock.h"
 #include "vmm/opener_allow.h"
 #include "vmm/opener_serve.h"
 #include "vmm/pages.h"
@@ -32,6 +34,7 @@
 /* The monitor's: written before there are other threads. */
 static struct {
 	bool configured; /* else the process opens by itself */
+	bool monitor_opens; /* threads of the monitor, where they like to */
 	enum opener_mode mode;
 	int socket; /* -1: there is to be no opener */
 	pid_t pid; /* main thread; 0: it is not there */
@@ -116,8 +119,12 @@ static ssize_t opener_receive_one(int socket, void *data, size_t len, int *fd)
 
 /* ---- the opener ---- */
 
-static void opener_on_signal(int signo unused_param)
+static volatile sig_atomic_t
+	opener_is_orphan; /* who made this process is gone */
+
+static void opener_on_signal(int signo)
 {
+	opener_is_orphan |= signo == SIGUSR2;
 }
 
 /* What ends the monitor in order, or a whole group of processes, is no business
@@ -150,20 +157,23 @@ __attribute__((noreturn)) static void opener_run_session(int session,
 							 int socket)
 {
 	static struct opener_call call;
-	pid_t parent = getppid();
+	sigset_t set;
 	ssize_t n;
 
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* All else that the opener has is for its sessions. */
 	close(socket);
-	while (getppid() == parent &&
+	while (!opener_is_orphan &&
 	       (n = opener_receive_one(session, &call.request,
 				       sizeof(call.request), &call.given)) >
 		       0) {
 		opener_serve(&call, (size_t)n);
 		/* A TAP's last descriptor may be the monitor's to close. */
 		if (call.request.kind == OPENER_LISTENER && !call.reply.result)
-			prctl(PR_SET_PDEATHSIG, 0);
+			prctl(PR_SET_PDEATHSIG, SIGUSR2);
 		close_fd(&call.given);
 		n = opener_send(session, &call.reply, sizeof(call.reply),
 				call.fds, call.reply.nr);
@@ -175,34 +185,52 @@ __attribute__((noreturn)) static void opener_run_session(int session,
 	_exit(EXIT_SUCCESS);
 }
 
+/* fork(2) without what the C library does in a child for threads, of which there
+ * are none. */
+static pid_t opener_fork(void)
+{
+	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+/* From now on it, and each session that begins, opens only what bound has. */
+static void opener_enter(int bound, int answer)
+{
+	int32_t r = bound < 0 ? -EBADF : landlock_enter(bound);
+
+	opener_send(answer, &r, sizeof(r), NULL, 0);
+}
+
 /* Wait for a session, as long as there may be one more, or for the end of one.
  * False: the monitor is gone. */
-static bool opener_turn(int socket, unsigned int *nr_sessions, pid_t monitor)
+static bool opener_turn(int socket, unsigned int *nr_sessions)
 {
 	struct pollfd p = { .fd = *nr_sessions < SESSIONS_MAX ? socket : -1,
 			    .events = POLLIN };
-	int session, n;
+	int fds[2] = { -1, -1 }, n;
+	unsigned int nr = ARRAY_SIZE(fds);
 	sigset_t none;
-	char byte;
+	char word;
 
 	sigemptyset(&none);
 	n = ppoll(&p, 1, NULL, &none);
-	if (getppid() != monitor)
+	if (opener_is_orphan)
 		return false;
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		--*nr_sessions;
 	if (n <= 0)
 		return true;
-	if (opener_receive_one(socket, &byte, sizeof(byte), &session) <= 0)
+	if (opener_receive(socket, &word, sizeof(word), fds, &nr) <= 0)
 		return false;
-	if (session >= 0) {
-		pid_t child = fork();
+	if (word == OPENER_SESSION && nr == 1) {
+		pid_t child = opener_fork();
 
 		if (!child)
-			opener_run_session(session, socket);
+			opener_run_session(fds[0], socket);
 		*nr_sessions += child > 0;
+	} else if (word == OPENER_ENTER && nr == 2) {
+		opener_enter(fds[0], fds[1]);
 	}
-	close_fd(&session);
+	opener_close_all(fds, nr);
 	return true;
 }
 
@@ -215,8 +243,12 @@ opener_main(int socket, const struct opener_config *oc, pid_t monitor)
 	prctl(PR_SET_NAME, "opener");
 	/* The monitor's threads cannot read or write our memory. */
 	prctl(PR_SET_DUMPABLE, 0);
-	prctl(PR_SET_PDEATHSIG, SIGUSR2);
 	opener_set_signals();
+	prctl(PR_SET_PDEATHSIG, SIGUSR2);
+	if (getppid() != monitor)
+		_exit(EXIT_FAILURE);
+	/* For Landlock, also where there are no filters. */
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	/* Standard error stays, for a forbidden system call. */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	dup2(null, STDIN_FILENO);
@@ -229,7 +261,7 @@ opener_main(int socket, const struct opener_config *oc, pid_t monitor)
 	pages_forget_program();
 	if (r)
 		_exit(EXIT_FAILURE);
-	while (opener_turn(socket, &nr_sessions, monitor))
+	while (opener_turn(socket, &nr_sessions))
 		;
 	_exit(EXIT_SUCCESS);
 }
@@ -244,6 +276,8 @@ int opener_start(const struct opener_config *oc, struct error *err)
 
 	opener.configured = true;
 	opener.mode = oc->mode;
+	opener.monitor_opens = oc->confine == CONFINE_NOT ||
+			       oc->confine == CONFINE_LOG;
 	if (oc->mode == OPENER_OFF)
 		return 0;
 	r = opener_allow(oc->allow, oc->nr_allow, err);
@@ -294,6 +328,7 @@ static int opener_refusal(void)
 /* A new session; -errno. */
 static int opener_begin(void)
 {
+	const char word = OPENER_SESSION;
 	int pair[2];
 	ssize_t n;
 
@@ -301,7 +336,7 @@ static int opener_begin(void)
 		return opener_refusal();
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
-	n = opener_send(opener.socket, "", 1, &pair[1], 1);
+	n = opener_send(opener.socket, &word, sizeof(word), &pair[1], 1);
 	close(pair[1]);
 	if (n > 0)
 		return pair[0];
@@ -366,7 +401,7 @@ static int opener_ask_for(struct opener_call *call, enum opener_kind kind,
 	r = opener_ask_here(call);
 	if (found)
 		*found = call->reply.found;
-	return r ? r : call->fds[0];
+	return r ? r : call->reply.nr ? call->fds[0] : 0;
 }
 
 /* What a shell calls a descriptor that it hands over; -1: path is no such name.
@@ -421,6 +456,45 @@ int opener_open_again(int fd, unsigned int flags, struct opener_found *found)
 int opener_open_pty(void)
 {
 	return opener_ask_short(OPENER_PTY, -1, 0, NULL);
+}
+
+/* ---- bounds ---- */
+
+int opener_place(const char *path, unsigned int flags)
+{
+	int own = opener_own_fd(path);
+
+	return own < 0 ? opener_open(OPENER_PLACE, path, flags, NULL)
+		       : opener_ask_short(OPENER_PLACE, own, flags, NULL);
+}
+
+/* Have the opener go into it. */
+static int opener_send_bound(int bound)
+{
+	const char word = OPENER_ENTER;
+	int pair[2];
+	int32_t r;
+	ssize_t n;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	n = opener_send(opener.socket, &word, sizeof(word),
+			(const int[]){ bound, pair[1] }, 2);
+	close(pair[1]);
+	if (n > 0)
+		n = few_recv(pair[0], &r, sizeof(r), 0);
+	close(pair[0]);
+	return n == sizeof(r) ? r : opener_refusal();
+}
+
+int opener_bound(void)
+{
+	cleanup_fd int bound = -1;
+
+	if (!opener.configured || opener.monitor_opens)
+		return -EPERM;
+	bound = opener_ask_short(OPENER_BOUND, -1, 0, NULL);
+	return bound < 0 ? bound : opener_send_bound(bound);
 }
 
 /* ---- networks ---- */

@@ -71,6 +71,19 @@ int opener_open_pty(void);
 /* The calling thread will not ask soon: its session ends. */
 void opener_leave(void);
 
+/* ---- bounds ---- */
+
+/*
+ * The place is to stay open when the opener is bounded: flags as of OPENER_PLACE.
+ * By the calling thread, whose session has the others of the same bound. 0, or as
+ * opener_open(); -ENOSYS and -EOPNOTSUPP: the host's kernel has no Landlock.
+ */
+int opener_place(const char *path, unsigned int flags);
+/* From now on nothing is opened but what is at these places, for good; those who have
+ * a session keep what they have. 0, -EPERM: threads of the monitor may open files
+ * by themselves, as nothing filters their system calls; -errno. */
+int opener_bound(void);
+
 /* ---- networks ---- */
 
 /*

@@ -35,6 +35,11 @@ enum opener_kind {
 	 * that hears of its link. */
 	OPENER_INTERFACE,
 	OPENER_VHOST, /* /dev/vhost-net */
+	/* A place that stays open to the opener when it is bounded: to read, to
+	 * write, or both; of what is not there with OPENER_BESIDE. */
+	OPENER_PLACE,
+	/* The bound that the session's places are (Landlock), for opener_bound(). */
+	OPENER_BOUND,
 };
 
 #define OPENER_HELLO "vmm-fs1" /* devices/backend/fs_handover.h */
@@ -46,6 +51,8 @@ enum opener_flag {
 	OPENER_DIRECT = 1u << 2, /* O_DIRECT */
 	OPENER_TRUNCATE = 1u << 3,
 	OPENER_QUIET = 1u << 4, /* of a listener: no OPENER_CONNECT follows */
+	/* The directory that it is in is meant, for what is made there. */
+	OPENER_BESIDE = 1u << 5,
 };
 
 /* What is there, also where it was not opened for that. */
@@ -71,6 +78,13 @@ struct opener_interface {
 	uint32_t ip, mask;
 	uint16_t has_mac;
 	uint8_t mac[6];
+};
+
+/* What is sent to the opener itself: a new session, or a bound, which is answered
+ * with 0 or -errno on the socket that comes along. */
+enum opener_word {
+	OPENER_SESSION,
+	OPENER_ENTER,
 };
 
 #define OPENER_BODY_MAX PATH_MAX

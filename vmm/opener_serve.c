@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "vmm/few.h"
+#include "vmm/landlock.h"
 #include "vmm/listener.h"
 #include "vmm/opener_allow.h"
 #include "vmm/opener_serve_net.h"
@@ -356,6 +357,84 @@ static int serve_pty(struct opener_call *call unused_param)
 	return fd < 0 ? -errno : fd;
 }
 
+/* ---- bounds ---- */
+
+/* Of the session; -1: nothing was asked for yet. */
+static int serving_bound = -1;
+
+/* What the opener needs for what has no path of the monitor's. */
+static int serve_own_places(void)
+{
+	static const struct {
+		const char *path;
+		bool is_dir, write;
+	} places[] = { { "/dev/net/tun", false, true },
+		       { "/dev/vhost-net", false, true },
+		       { "/dev/ptmx", false, true },
+		       { "/dev/pts", true, true },
+		       { "/sys", true, false } };
+	int r = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(places) && !r; i++) {
+		cleanup_fd int fd = few_open(places[i].path, O_PATH, 0);
+		const struct landlock_place place = { fd, places[i].is_dir,
+						      true, places[i].write };
+
+		r = fd < 0 ? 0 : landlock_allow(serving_bound, &place);
+	}
+	return r;
+}
+
+static int serve_begin_bound(void)
+{
+	int r = 0;
+
+	if (serving_bound >= 0)
+		return 0;
+	serving_bound = landlock_create();
+	if (serving_bound < 0)
+		return serving_bound;
+	r = serve_own_places();
+	if (r)
+		close_fd(&serving_bound);
+	return r;
+}
+
+static int serve_place(struct opener_call *call)
+{
+	char *path = call->request.body, *slash = strrchr(path, '/');
+	struct landlock_place place = {
+		.read = call->request.flags & OPENER_READ,
+		.write = call->request.flags & OPENER_WRITE,
+	};
+	cleanup_fd int at = -1;
+	struct stat st;
+	int r = serve_begin_bound();
+
+	if (r)
+		return r;
+	if (call->request.flags & OPENER_BESIDE && slash)
+		slash[slash == path] = '\0';
+	else if (call->request.flags & OPENER_BESIDE)
+		strcpy(path, ".");
+	at = call->request.len ? serve_openat(path, O_PATH, 0)
+			       : fcntl(call->given, F_DUPFD_CLOEXEC, 0);
+	if (at < 0)
+		return call->request.len ? at : -errno;
+	if (few_fstat(at, &st))
+		return -errno;
+	place.fd = at;
+	place.is_dir = S_ISDIR(st.st_mode);
+	return landlock_allow(serving_bound, &place);
+}
+
+static int serve_bound(struct opener_call *call unused_param)
+{
+	int r = serve_begin_bound();
+
+	return r ? r : take_fd(&serving_bound);
+}
+
 /* ---- requests ---- */
 
 enum serve_body {
@@ -389,6 +468,9 @@ static const struct serve_kind {
 	[OPENER_TAP] = { NULL, opener_serve_tap, 0, BODY_OTHER },
 	[OPENER_INTERFACE] = { NULL, opener_serve_interface, 0, BODY_OTHER },
 	[OPENER_VHOST] = { opener_serve_vhost, NULL, 0, BODY_NONE },
+	[OPENER_PLACE] = { NULL, serve_place, RW | OPENER_BESIDE,
+			   BODY_PATH | BODY_NONE },
+	[OPENER_BOUND] = { serve_bound, NULL, 0, BODY_NONE },
 };
 
 /* Nothing of it was looked at before. NULL: it cannot be asked for. */

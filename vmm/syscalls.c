@@ -41,9 +41,6 @@ const struct syscall_role syscall_roles[] = {
 	 CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID |               \
 	 CLONE_CHILD_CLEARTID)
 
-/* What fork(2) asks of it. */
-#define CLONE_FORK (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD)
-
 /* Those that touch registers and queues: the guest's, and the devices'. */
 #define ON_DEVICE (ON_VCPU | ON_LOOP)
 
@@ -71,7 +68,7 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("fcntl", ON_ALL, IF_ARG(1, F_SETFL)),
 	/* After a signal, of which a debugger's is one. */
 	MAY("rt_sigreturn", ON_ALL),
-	MAY("restart_syscall", ON_ALL),
+	MAY("restart_syscall", ON_MONITOR),
 	MAY("rt_sigprocmask", ON_ALL),
 	/* A thread's end, and the process's: abort(3) and the message of an
 	 * assertion, and that of a forbidden call. */
@@ -197,13 +194,15 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("fchmod", ON_OPENER),
 	MAY("flock", ON_OPENER),
 	MAY("unlink", ON_OPENER),
-	MAY("clone", ON_OPENER, IF_ARG(0, CLONE_FORK)),
-	MAY("set_robust_list", ON_OPENER),
+	MAY("clone", ON_OPENER, IF_ARG(0, SIGCHLD)),
 	MAY("wait4", ON_OPENER),
-	MAY("getppid", ON_OPENER),
 	MAY("prctl", ON_OPENER, IF_ARG(0, PR_SET_PDEATHSIG)),
 	/* Who waits at the other end of a socket, and TAPs that others have. */
 	MAY("setsockopt", ON_OPENER),
+	/* What a client bounds it to. */
+	MAY("landlock_create_ruleset", ON_OPENER),
+	MAY("landlock_add_rule", ON_OPENER),
+	MAY("landlock_restrict_self", ON_OPENER),
 	/* TAPs, perhaps in another network namespace, and their interfaces. */
 	MAY("socket", ON_OPENER, IF_ARG(0, AF_INET)),
 	MAY("socket", ON_OPENER, IF_ARG(0, AF_NETLINK)),

@@ -15,8 +15,9 @@
 #include "devices/virtio/blk_queue.h"
 #include "devices/virtio/transport_pci.h"
 #include "devices/virtio/virtio_limit.h"
-#include "vmm/param.h"
 #include "vmm/board.h"
+#include "vmm/opener_protocol.h"
+#include "vmm/param.h"
 #include "vmm/syscall_rule.h"
 
 #define BLK_VIRTIO_ID 2
@@ -311,6 +312,14 @@ static const struct syscall_rule blk_syscalls[] = {
 
 static const struct device_root blk_root = { .cmdline = "root=/dev/vda" };
 
+static void blk_places(const void *config, device_place_fn fn, void *arg)
+{
+	const struct blk_config *c = config;
+
+	fn(arg, c->path,
+	   c->readonly ? OPENER_READ : OPENER_READ | OPENER_WRITE);
+}
+
 const struct device_class blk_class = {
 	.name = "blk",
 	.kind = DEVICE_VIRTIO,
@@ -318,6 +327,7 @@ const struct device_class blk_class = {
 	.json_list = "disks",
 	.params = &blk_param_set,
 	.set_params = &blk_set_param_set,
+	.places = blk_places,
 	.peer_keys = blk_peer_keys,
 	.syscalls = blk_syscalls,
 	.root = &blk_root,

@@ -22,6 +22,7 @@
 #include "devices/virtio/virtio_limit.h"
 #include "vmm/board.h"
 #include "vmm/kept.h"
+#include "vmm/opener_protocol.h"
 #include "vmm/param.h"
 #include "vmm/privilege.h"
 #include "vmm/syscall_rule.h"
@@ -337,6 +338,14 @@ static const struct syscall_rule fs_syscalls[] = {
 	{ .name = "" },
 };
 
+/* Its root: what is below it is opened by threads of its own. */
+static void fs_places(const void *config, device_place_fn fn, void *arg)
+{
+	const struct fs_config *c = config;
+
+	fn(arg, c->path, OPENER_READ);
+}
+
 const struct device_class fs_class = {
 	.name = "fs",
 	.kind = DEVICE_VIRTIO,
@@ -344,6 +353,7 @@ const struct device_class fs_class = {
 	.json_list = "fs",
 	.params = &fs_param_set,
 	.set_params = &fs_set_param_set,
+	.places = fs_places,
 	.peer_keys = fs_peer_keys,
 	.unique = "tag",
 	.root = &fs_root,

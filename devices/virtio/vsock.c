@@ -20,6 +20,7 @@
 #include "vmm/board.h"
 #include "vmm/iov.h"
 #include "vmm/log.h"
+#include "vmm/opener_protocol.h"
 #include "vmm/syscall_rule.h"
 
 #define VSOCK_F_STREAM 0
@@ -562,6 +563,14 @@ static const struct syscall_rule vsock_syscalls[] = {
 	{ .name = "" },
 };
 
+/* The socket is made there, and removed in the end. */
+static void vsock_places(const void *config, device_place_fn fn, void *arg)
+{
+	const struct vsock_config *c = config;
+
+	fn(arg, c->socket, OPENER_READ | OPENER_WRITE | OPENER_BESIDE);
+}
+
 const struct device_class vsock_class = {
 	.name = "vsock",
 	.kind = DEVICE_VIRTIO,
@@ -570,6 +579,7 @@ const struct device_class vsock_class = {
 	.single = true,
 	.params = &vsock_param_set,
 	.set_params = &vsock_set_param_set,
+	.places = vsock_places,
 	.peer_keys = vsock_peer_keys,
 	.syscalls = vsock_syscalls,
 	.open = vsock_open,

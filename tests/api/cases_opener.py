@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is opened for clients, and what is not."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -97,6 +98,84 @@ def test_allow_bounds_networks_and_shares(context):
             check(client.request("PUT", "vmm.shutdown"), 200)
             assert monitor.process.wait(20) == 0
             assert network.links() == before
+
+
+def has_landlock():
+    """landlock_create_ruleset(2) has the same number everywhere."""
+    return ctypes.CDLL(None).syscall(444, None, 0, 1) > 0
+
+
+NO_LANDLOCK = "this host's kernel has no Landlock"
+
+
+def not_created(client, config, *texts):
+    reply = client.request("PUT", "vm.create", config)
+    assert reply.status in (400, 500), reply.status_line
+    assert all(text in reply.body.decode() for text in texts), reply.body
+
+
+def test_landlock(context):
+    """What the machine names can be opened, and what its rules have, for good."""
+    with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder, \
+            network.namespace() as good:
+        hot, named = os.path.join(folder, "hot"), os.path.join(folder, "named")
+        os.mkdir(hot)
+        os.mkdir(named)
+        disk, inside = os.path.join(named, "disk"), os.path.join(hot, "inside")
+        outside = os.path.join(folder, "outside")
+        for name in (disk, inside, outside):
+            with open(name, "wb") as f:
+                f.truncate(MIB)
+        rules = [{"path": hot, "access": "r"}]
+        config = context.config(
+            disks=[{"path": disk}], vsock={"cid": 3, "socket": os.path.join(named, "vsock")},
+            landlock_enable=True, landlock_rules=rules)
+        with context.monitor() as monitor, context.client(monitor) as client:
+            if not has_landlock():
+                not_created(client, config, NO_LANDLOCK)
+                return
+            not_created(client,
+                        {**config, "landlock_rules": [{"path": "/no/such", "access": "rw"}]},
+                        "landlock_rules", "/no/such")
+            not_created(client, {**config, "landlock_enable": False}, "landlock_rules",
+                        "landlock_enable")
+            check(client.request("PUT", "vm.create", config), 204)
+            seen = check(client.request("GET", "vm.info"), 200).json()["config"]
+            assert seen["landlock_enable"] is True and seen["landlock_rules"] == rules, seen
+            check(client.request("PUT", "vm.boot"), 204)
+            assert os.path.exists(os.path.join(named, "vsock"))
+            check(client.request("PUT", "vm.add-disk", {"path": inside, "readonly": True}), 200)
+            refused(client, outside, "ermission")
+            refused_by(client, "vm.add-fs", {"tag": "t", "path": folder}, "ermission")
+            if good:
+                check(client.request("PUT", "vm.add-net", {"tap": "in0"}), 200)
+            # The next machine has no more, whatever it says.
+            check(client.request("PUT", "vm.delete"), 204)
+            check(client.request("PUT", "vm.create", context.config(disks=[{"path": outside}])),
+                  204)
+            refused_by(client, "vm.boot", None, "ermission")
+            check(client.request("PUT", "vmm.shutdown"), 200)
+            assert monitor.process.wait(20) == 0
+            assert not os.path.exists(os.path.join(named, "vsock"))
+
+
+def test_landlock_of_command_line(context):
+    done = subprocess.run([context.program, "--kernel", context.guest, "--serial", "off",
+                           "--landlock", "--landlock-rules", "path=/no/such,access=r"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20,
+                          check=False)
+    assert done.returncode == 1, done
+    assert ("/no/such" if has_landlock() else NO_LANDLOCK) in done.stderr, done.stderr
+
+
+def test_landlock_needs_filters(context):
+    """Threads that are not filtered open what they like."""
+    with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder:
+        path = os.path.join(folder, "api.sock")
+        with context.monitor("--api-socket", path, "--seccomp", "false", path=path) as monitor, \
+                context.client(monitor) as client:
+            not_created(client, context.config(landlock_enable=True),
+                        "--seccomp" if has_landlock() else NO_LANDLOCK)
 
 
 def test_no_opener_networks(context):

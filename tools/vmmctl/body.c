@@ -346,6 +346,24 @@ static int body_add_devices(struct body *b, const struct vm_config *vc,
 	return r;
 }
 
+static int body_add_rules(struct body *b, struct vm_config *vc,
+			  struct error *err)
+{
+	json_t *list = json_array();
+	int r = 0;
+
+	for (unsigned int i = 0; !r && i < vc->nr_rules; i++) {
+		json_t *obj = json_object();
+
+		r = body_add_set(b, &rule_params, &vc->rules[i], obj, err);
+		json_array_append_new(list, obj);
+	}
+	if (!r && vc->nr_rules)
+		json_object_set(b->json, "landlock_rules", list);
+	json_decref(list);
+	return r;
+}
+
 static int body_write_machine(struct body *b, struct vm_config *vc,
 			      bool has_serial, struct error *err)
 {
@@ -366,6 +384,8 @@ static int body_write_machine(struct body *b, struct vm_config *vc,
 				     err);
 	if (!r)
 		r = body_add_devices(b, vc, err);
+	if (!r)
+		r = body_add_rules(b, vc, err);
 	if (r || !has_serial)
 		return r;
 	json_object_set_new(b->json, "serial", json_object());

@@ -414,6 +414,45 @@ static int json_read_list(struct vm_config *vc,
 	return r;
 }
 
+/* Not a device, but a list of objects even so. */
+#define JSON_RULES "landlock_rules"
+
+static int json_read_rules(struct vm_config *vc, const json_t *root,
+			   struct error *err)
+{
+	json_t *list = json_object_get(root, JSON_RULES);
+	char where[40];
+	int r = 0;
+
+	if (!list || json_is_null(list))
+		return 0;
+	if (!json_is_array(list))
+		return error_set(err, EBADMSG, JSON_RULES ": must be a list");
+	for (size_t i = 0; !r && i < json_array_size(list); i++) {
+		struct rule_config *rule = vm_config_add_rule(vc, err);
+
+		if (!rule)
+			return -E2BIG;
+		snprintf(where, sizeof(where), JSON_RULES "[%zu].", i);
+		r = json_read_set(&rule_params, rule, json_array_get(list, i),
+				  where, NULL, err);
+	}
+	return r;
+}
+
+static void json_write_rules(const struct vm_config *vc, json_t *out)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < vc->nr_rules; i++) {
+		json_t *obj = json_object();
+
+		json_write_set(&rule_params, &vc->rules[i], obj, true);
+		json_array_append_new(list, obj);
+	}
+	json_object_set_new(out, JSON_RULES, list);
+}
+
 /* ---- whole configurations ---- */
 
 static const struct json_section {
@@ -475,6 +514,8 @@ int json_read_config(struct vm_config *vc, const json_t *root,
 		r = json_read_payload(vc, root, fds, err);
 	if (!r)
 		r = json_read_sections(vc, root, err);
+	if (!r)
+		r = json_read_rules(vc, root, err);
 	for (unsigned int i = 0; !r && device_classes[i]; i++)
 		if (device_classes[i]->json_list)
 			r = json_read_list(vc, device_classes[i], root, fds,
@@ -527,6 +568,8 @@ json_t *json_write_config(const struct vm_config *vc)
 			       json_object_get(out, s->name), true);
 	}
 	json_write_devices(vc, out);
+	if (vc->nr_rules)
+		json_write_rules(vc, out);
 	if (*vc->serial.pty)
 		json_path_set(out, "serial.file", json_string(vc->serial.pty));
 	json_peer_write(json_peer_config, out);

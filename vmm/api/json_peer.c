@@ -14,8 +14,6 @@
 /* ---- the keys ---- */
 
 #define NO_DEVICE "this monitor has no such device"
-#define NO_RULES \
-	"what may be opened is said when the monitor starts, by --allow"
 #define NO_SMBIOS "this monitor has no SMBIOS tables"
 #define NO_CONFIDENTIAL "confidential guests are not supported"
 
@@ -101,8 +99,6 @@ const struct peer_key json_peer_config[] = {
 	NONE("pci_segments", PEER_LIST, PEER_NO_SEGMENTS),
 	NONE("rate_limit_groups", PEER_LIST,
 	     "use rate_limiter_config of each device"),
-	NONE("landlock_enable", PEER_BOOL, NO_RULES),
-	NONE("landlock_rules", PEER_LIST, NO_RULES),
 	NONE("preserved_fds", PEER_LIST, "restoring is not supported yet"),
 	{ 0 },
 };
