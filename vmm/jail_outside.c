@@ -77,6 +77,8 @@ __attribute__((noreturn)) static void outside_run(pid_t child)
 	int status, sig;
 
 	outside_signals(&set);
+	/* Last, for it is what comes after it that stays. */
+	pages_forget_program();
 	for (;;) {
 		sig = sigwaitinfo(&set, NULL);
 		if (sig > 0 && sig != SIGCHLD)
@@ -93,7 +95,6 @@ __attribute__((noreturn)) static void outside_main(const struct jail_ids *ids,
 	struct error err;
 
 	close_range(0, UINT_MAX, 0);
-	pages_forget_program();
 	if (chdir("/") || jail_drop(ids, 0, &err))
 		_exit(EXIT_FAILURE);
 	outside_run(child);

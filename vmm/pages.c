@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <link.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,14 +27,23 @@
 
 void pages_forget_program(void)
 {
-	extern const char __ehdr_start[] __attribute__((visibility("hidden")));
-	extern const char etext[] __attribute__((visibility("hidden")));
-	uintptr_t start = (uintptr_t)__ehdr_start;
+	extern const ElfW(Ehdr) __ehdr_start
+		__attribute__((visibility("hidden")));
+	uintptr_t start = (uintptr_t)&__ehdr_start;
+	uintptr_t base = __ehdr_start.e_type == ET_DYN ? start : 0;
+	const ElfW(Phdr) *ph = (const void *)(start + __ehdr_start.e_phoff);
 
-	/* Read-only to its end. */
-	madvise((void *)start,
-		ALIGN_DOWN((uintptr_t)etext, arch_page_size()) - start,
-		MADV_DONTNEED);
+	/* What is written is the process's own. The headers come first in the
+	 * file, and are not needed any more when their turn is. */
+	for (unsigned int i = __ehdr_start.e_phnum; i-- > 0;) {
+		uintptr_t from =
+			ALIGN_DOWN(base + ph[i].p_vaddr, arch_page_size());
+
+		if (ph[i].p_type == PT_LOAD && !(ph[i].p_flags & PF_W))
+			madvise((void *)from,
+				base + ph[i].p_vaddr + ph[i].p_memsz - from,
+				MADV_DONTNEED);
+	}
 }
 
 static void pages_on_meminfo(void *arg, const char *line)

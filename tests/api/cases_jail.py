@@ -342,7 +342,7 @@ def check_outside(jailed):
     assert os.listdir(f"/proc/{jailed.outside}/fd") == []
     with open(f"/proc/{jailed.outside}/smaps_rollup", encoding="ascii") as f:
         kib = sum(int(line.split()[1]) for line in f if line.startswith("Private_"))
-    assert jailed.context.sanitized or kib <= 200, kib
+    assert jailed.context.sanitized or kib <= 64, kib
 
 
 @jails
