@@ -6,6 +6,9 @@ import os
 
 ARCH = os.uname().machine
 
+# How much longer than elsewhere to wait in an emulated host.
+SLOW = 10 if os.environ.get("VMM_LAB") else 1
+
 # A guest's file, in whatever form a monitor boots there.
 SUFFIX = {"x86_64": ".elf", "aarch64": ".image"}[ARCH]
 

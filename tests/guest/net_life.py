@@ -10,6 +10,7 @@ import struct
 import sys
 import time
 
+import arch
 import wire
 from net_cases import ALL, IN, OUT, Bench, Flood, check
 from wire import Wire, frame
@@ -51,7 +52,7 @@ class Api:
 
 
 def wait_for(condition, seconds=10):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * arch.SLOW
     while not condition():
         check(time.monotonic() < end, "not within", seconds, "s")
         time.sleep(0.01)

@@ -44,7 +44,7 @@ class Sockets(Running):
     def connect(self, port=ECHO):
         """A stream to the guest; None: it was refused."""
         client = socket.socket(socket.AF_UNIX)
-        client.settimeout(20)
+        client.settimeout(20 * arch.SLOW)
         client.connect(self.path)
         client.sendall(b"CONNECT %d\n" % port)
         answer = b""
@@ -113,14 +113,14 @@ def test_streams(run):
         s.until("READY")
         listener.bind(f"{s.path}_{HOST_PORT}")
         listener.listen(4)
-        listener.settimeout(20)
+        listener.settimeout(20 * arch.SLOW)
         try:
             s.tell(DIAL)
             dialled, _ = listener.accept()
         finally:
             listener.close()
             os.unlink(f"{s.path}_{HOST_PORT}")
-        dialled.settimeout(20)
+        dialled.settimeout(20 * arch.SLOW)
         in_parallel([lambda: echo(dialled, STREAM_MIB << 20, 1),
                      lambda: echo(s.connect(), STREAM_MIB << 20, 2),
                      lambda: echo(s.connect(), 1, 3)])
@@ -169,7 +169,7 @@ def flood(client, ended):
     """Bytes there and back until the other end is gone."""
     data = bytes(1 << 16)
     client.setblocking(False)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 20 * arch.SLOW
     try:
         while time.monotonic() < end:
             select.select([client], [], [], 0.01)

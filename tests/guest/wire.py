@@ -12,6 +12,8 @@ import subprocess
 import time
 import zlib
 
+import arch
+
 CLONE_NEWNET = 0x40000000
 
 # What the socket module does not name.
@@ -132,7 +134,7 @@ class Wire:
     def take(self, count, timeout=5.0):
         """So many frames, or those that came in time."""
         frames = []
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * arch.SLOW
         while len(frames) < count:
             got = self.receive(end - time.monotonic())
             if not got:
@@ -189,7 +191,7 @@ class Nic:
         return text
 
     def until(self, marker, timeout=20):
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * arch.SLOW
         while marker not in self.line(deadline):
             pass
 
@@ -205,7 +207,7 @@ class Nic:
 
     def answer(self, timeout=30):
         """What the guest says to the last command, up to OK; each line's words."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * arch.SLOW
         said = []
         while True:
             line = self.line(deadline)
