@@ -21,7 +21,7 @@ def control_boot_again(t):
     vm.put("boot")
     guest.restarted(start)
     if not t.is_x86:    # what is there from the start is on bus 0
-        guest.do("say disks $(ls -d /sys/devices/pci0000:00/0000:00:*/virtio*/block/*)")
+        guest.do("say disks $(ls -d /sys/bus/pci/devices/0000:00:*/virtio*/block/*)")
         t.equal("disks on bus 0 after the second boot", len(guest.fact("disks").split()), 3)
         t.end_shell(guest)
         return
