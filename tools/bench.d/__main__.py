@@ -4,6 +4,7 @@
 import argparse
 import fcntl
 import os
+import platform
 import sys
 import tempfile
 
@@ -54,7 +55,9 @@ class Context:
         return path
 
     def guest(self, name):
-        return self.built("tests", "guest", name + ".elf")
+        """A bare-metal one, as monitors boot it."""
+        suffix = ".elf" if platform.machine() == "x86_64" else ".image"
+        return self.built("tests", "guest", name + suffix)
 
     def program(self, name):
         return self.built("tools", name)
@@ -125,9 +128,11 @@ def be_undisturbed():
 
 
 def hold_kvm():
-    """A machine that is there from the first guest to the last. KVM patches the
+    """On x86_64, a machine that is there from the first guest to the last. KVM patches the
     kernel's code when the first machine comes and the last one goes, which the
     lab's emulated processors do not always survive."""
+    if platform.machine() != "x86_64":
+        return
     create_vm, create_irqchip, create_vcpu = 0xAE01, 0xAE60, 0xAE41
     kvm = os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC)
     machine = fcntl.ioctl(kvm, create_vm, 0)

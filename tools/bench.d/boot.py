@@ -3,7 +3,8 @@
 takes. It is seen from outside, the same for every monitor.
 
 The start is the first entry into guest memory where the kernel is loaded, by
-KVM's tracepoint kvm_entry; where there is firmware, that is after it. The end is
+KVM's tracepoint kvm_entry, on aarch64 together with the few instructions that QEMU
+has before it; where there is firmware, that is after it. The end is
 the first line of the guest kit's init on the serial console: its stamp on port
 0x80 would be finer, but in the lab a q35 guest's user space faults on that.
 The exits are the counters in KVM's debugfs from the machine's first instruction
@@ -12,6 +13,7 @@ on, firmware included; the monitor is stopped at that line, and then they are re
 
 import glob
 import os
+import platform
 import signal
 import subprocess
 import time
@@ -21,25 +23,28 @@ from process import Failed, Process
 from report import Row, rounds
 from tracing import Tracing
 
-PEERS = ["qemu", "qemu-q35"]
+IS_X86 = platform.machine() == "x86_64"
+PEERS = ["qemu", "qemu-q35"] if IS_X86 else ["qemu"]
 TIMEOUT_S = 180
 # x86_64 kernels are loaded at 16 MiB; firmware is below that, right below 4 GiB,
-# or at the end of guest memory.
-KERNEL_RIP = "rip >= 0x1000000 && rip < 0x2000000"
+# or at the end of guest memory. On aarch64 they are where RAM begins.
+IN_KERNEL = "rip >= 0x1000000 && rip < 0x2000000" if IS_X86 else \
+    "vcpu_pc >= 0x40000000 && vcpu_pc < 0x44000000"
 UP = b"vmm-guest: userspace"
-CMDLINE = "console=ttyS0 quiet panic=-1 root=/dev/vda rw"
+CMDLINE = ("console=ttyS0" if IS_X86 else "console=ttyAMA0") + " quiet panic=-1 root=/dev/vda rw"
 
-# Names in debugfs, by the names of the rows.
+# Names in debugfs, by the names of the rows; no architecture has all.
 COUNTERS = {
     "exits_total": "exits",
     "exits_io": "io_exits",
-    "exits_mmio": "mmio_exits",
+    "exits_mmio": "mmio_exits" if IS_X86 else "mmio_exit_user",
+    "exits_mmio_kernel": "mmio_exit_kernel",
     "exits_page_fault": "pf_taken",
-    "exits_halt": "halt_exits",
+    "exits_halt": "halt_exits" if IS_X86 else "wfi_exit_stat",
     "exits_irq": "irq_exits",
     "exits_irq_window": "irq_window_exits",
     "exits_signal": "signal_exits",
-    "exits_hypercall": "hypercalls",
+    "exits_hypercall": "hypercalls" if IS_X86 else "hvc_exit_stat",
 }
 DEBUGFS = "/sys/kernel/debug"
 
@@ -65,7 +70,7 @@ def open_tracing():
         subprocess.run(["mount", "-t", "debugfs", "debugfs", DEBUGFS],
                        stderr=subprocess.DEVNULL, check=False)
     try:
-        return Tracing({"kvm/kvm_entry": KERNEL_RIP})
+        return Tracing({"kvm/kvm_entry": IN_KERNEL})
     except OSError as e:
         raise SystemExit("bench: boot needs root, tracefs and KVM's "
                          f"tracepoints: {e}") from None

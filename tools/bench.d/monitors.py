@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import os
+import platform
 import shutil
 import sys
 import time
@@ -119,6 +120,8 @@ class Qemu(Monitor):
     the driver for its disk as a module, so Linux does not set it up at boot."""
 
     program = "qemu-system-x86_64"
+    # Without an MSR that some hosts list and then refuse.
+    cpu = "host,arch-capabilities=off"
     iothread = False
 
     def machine(self, guest):
@@ -159,8 +162,7 @@ class Qemu(Monitor):
 
     def argv(self, guest, tmp):
         argv = [self.path, *self.machine(guest),
-                # An MSR that some hosts list and then refuse.
-                "-cpu", "host,arch-capabilities=off",
+                "-cpu", self.cpu,
                 "-smp", str(guest.queue_pairs),
                 "-m", f"{guest.memory_mib}M",
                 "-nodefaults", "-no-user-config", "-display", "none",
@@ -189,6 +191,22 @@ class QemuQ35(Qemu):
 
     def machine(self, guest):
         return ["-M", "q35,accel=kvm,hpet=off,smbus=off,sata=off,usb=off"]
+
+    def disk_device(self, guest):
+        return "virtio-blk-pci,disable-legacy=on"
+
+    def net_device(self):
+        return "virtio-net-pci,disable-legacy=on"
+
+
+class QemuVirt(Qemu):
+    """QEMU's machine on aarch64, as it is told to Linux without firmware."""
+
+    program = "qemu-system-aarch64"
+    cpu = "host"
+
+    def machine(self, guest):
+        return ["-M", "virt,accel=kvm,gic-version=3,acpi=off"]
 
     def disk_device(self, guest):
         return "virtio-blk-pci,disable-legacy=on"
@@ -336,3 +354,5 @@ PEERS = {
     "cloud-hypervisor": CloudHypervisor,
     "firecracker": Firecracker,
 }
+if platform.machine() == "aarch64":
+    PEERS["qemu"] = QemuVirt
