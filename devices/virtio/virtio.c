@@ -205,15 +205,20 @@ static void virtio_queue_on_state(struct loop_call *lc)
 {
 	struct virtio_queue *q =
 		container_of(lc, struct virtio_queue, state_call);
-	bool runs;
+	enum virtio_queue_state state;
 
 	pthread_mutex_lock(&q->dev->lock);
-	runs = q->state == VIRTIO_QUEUE_RUNNING;
+	state = q->state;
 	pthread_mutex_unlock(&q->dev->lock);
-	if (runs)
+	/* A change that comes after this call has begun, and before it has seen
+	 * the state, is told once more. */
+	if (state == VIRTIO_QUEUE_RUNNING && !q->started) {
+		q->started = true;
 		virtio_queue_start(q);
-	else
+	} else if (state == VIRTIO_QUEUE_DRAINING && !q->stopped) {
+		q->stopped = true;
 		virtio_queue_stop(q);
+	}
 }
 
 static void virtio_interrupt(struct virtio_dev *dev, unsigned int isr,
@@ -378,6 +383,8 @@ void virtio_queue_idle(struct virtio_queue *q)
 		virtio_queue_publish(q);
 	}
 	virtqueue_stop(&q->vq);
+	q->started = false;
+	q->stopped = false;
 	pthread_mutex_lock(&dev->lock);
 	q->state = VIRTIO_QUEUE_OFF;
 	if (atomic_exchange(&q->settle, VIRTIO_SETTLED))

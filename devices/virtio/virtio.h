@@ -91,6 +91,8 @@ struct virtio_queue {
 	/* owner loop; configuration fields: see virtqueue.h */
 	struct virtqueue vq;
 	struct loop_poller poller;
+	bool started; /* it has followed `state` when that became RUNNING, */
+	bool stopped; /* ... and DRAINING: until it is idle */
 	bool draining;
 	/* It takes no chains before limit_timer: the next one is beyond the
 	 * rate limit, and was given back to the ring. */

@@ -74,6 +74,39 @@ static void test_quick_reset(void **state unused_param)
 	assert_int_equal(toy.stops, 0);
 }
 
+/* What a vCPU leaves behind that turns a queue on just when the loop has begun to
+ * see what the last change was: it is told twice of one. */
+static void test_told_twice(void **state unused_param)
+{
+	struct virtio_queue *q = &toy.dev.queues[0];
+
+	bring_up();
+	assert_int_equal(toy.starts, 2);
+	loop_post(q->loop, &q->state_call);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.starts, 2);
+	guest_ring_offer(&rings[0], 0);
+	virtio_notify_write(&toy.dev, 0);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.nr_held[0], 1);
+	/* While it drains. */
+	set_status(0);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.stops, 2);
+	loop_post(q->loop, &q->state_call);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.stops, 2);
+	finish_one(0);
+	assert_int_equal(status(), 0);
+	/* While it is off. */
+	loop_post(q->loop, &q->state_call);
+	fake_vm_turn(&fv);
+	assert_int_equal(toy.stops, 2);
+	assert_int_equal(toy.resets, 1);
+	bring_up();
+	assert_int_equal(toy.starts, 4);
+}
+
 static void test_queue_reset(void **state unused_param)
 {
 	struct virtio_queue *q = &toy.dev.queues[0];
@@ -404,6 +437,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		UNIT(test_reset_waits),
 		UNIT(test_quick_reset),
+		UNIT(test_told_twice),
 		UNIT(test_queue_reset),
 		UNIT(test_queue_reset_while_off),
 		UNIT(test_queue_reset_not_negotiated),
