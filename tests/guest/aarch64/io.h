@@ -13,73 +13,34 @@
 /* Registers of 32 bits are read where they are and not across. */
 #define MMIO_ALIGN32 4
 
-static inline uint8_t mmio_read8(uint64_t addr)
-{
-	uint32_t value;
+#define MMIO_READ(bits, load)                                       \
+	static inline uint##bits##_t mmio_read##bits(uint64_t addr) \
+	{                                                           \
+		uint64_t value;                                     \
+                                                                    \
+		__asm__ volatile(load "\n\tdmb oshld"               \
+				 : "=r"(value)                      \
+				 : "r"(addr)                        \
+				 : "memory");                       \
+		return (uint##bits##_t)value;                       \
+	}
+MMIO_READ(8, "ldrb %w0, [%1]")
+MMIO_READ(16, "ldrh %w0, [%1]")
+MMIO_READ(32, "ldr %w0, [%1]")
+MMIO_READ(64, "ldr %0, [%1]")
 
-	__asm__ volatile("ldrb %w0, [%1]\n\tdmb oshld"
-			 : "=r"(value)
-			 : "r"(addr)
-			 : "memory");
-	return (uint8_t)value;
-}
-
-static inline uint16_t mmio_read16(uint64_t addr)
-{
-	uint32_t value;
-
-	__asm__ volatile("ldrh %w0, [%1]\n\tdmb oshld"
-			 : "=r"(value)
-			 : "r"(addr)
-			 : "memory");
-	return (uint16_t)value;
-}
-
-static inline uint32_t mmio_read32(uint64_t addr)
-{
-	uint32_t value;
-
-	__asm__ volatile("ldr %w0, [%1]\n\tdmb oshld"
-			 : "=r"(value)
-			 : "r"(addr)
-			 : "memory");
-	return value;
-}
-
-static inline uint64_t mmio_read64(uint64_t addr)
-{
-	uint64_t value;
-
-	__asm__ volatile("ldr %0, [%1]\n\tdmb oshld"
-			 : "=r"(value)
-			 : "r"(addr)
-			 : "memory");
-	return value;
-}
-
-static inline void mmio_write8(uint64_t addr, uint8_t value)
-{
-	__asm__ volatile("dmb oshst\n\tstrb %w0, [%1]"
-			 :
-			 : "r"(value), "r"(addr)
-			 : "memory");
-}
-
-static inline void mmio_write16(uint64_t addr, uint16_t value)
-{
-	__asm__ volatile("dmb oshst\n\tstrh %w0, [%1]"
-			 :
-			 : "r"(value), "r"(addr)
-			 : "memory");
-}
-
-static inline void mmio_write32(uint64_t addr, uint32_t value)
-{
-	__asm__ volatile("dmb oshst\n\tstr %w0, [%1]"
-			 :
-			 : "r"(value), "r"(addr)
-			 : "memory");
-}
+#define MMIO_WRITE(bits, store)                                    \
+	static inline void mmio_write##bits(uint64_t addr,         \
+					    uint##bits##_t value)  \
+	{                                                          \
+		__asm__ volatile("dmb oshst\n\t" store             \
+				 :                                 \
+				 : "r"((uint64_t)value), "r"(addr) \
+				 : "memory");                      \
+	}
+MMIO_WRITE(8, "strb %w0, [%1]")
+MMIO_WRITE(16, "strh %w0, [%1]")
+MMIO_WRITE(32, "str %w0, [%1]")
 
 static inline void mmio_write64(uint64_t addr, uint64_t value)
 {

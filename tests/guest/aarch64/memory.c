@@ -6,8 +6,6 @@
 
 #include <stdbool.h>
 
-#include "power.h"
-
 #define PTE_TABLE 0x3
 #define PTE_KIND_MASK 0x3
 #define PTE_MEMORY 0x701 /* as in start.S */
@@ -16,25 +14,15 @@
 #define LARGE_PAGE (1ull << 21)
 #define ADDR_END (1ull << 39)
 
-#define NR_SPARE_TABLES 64
-
 extern uint64_t boot_level1[512];
-
-static uint64_t spare_tables[NR_SPARE_TABLES][512]
-	__attribute__((aligned(4096)));
-static unsigned nr_spare_tables_used;
 
 /* The entry of a large page; NULL: its whole GiB is memory already. */
 static uint64_t *entry_of(uint64_t addr)
 {
 	uint64_t *entry = &boot_level1[addr >> 30];
 
-	if (!*entry) {
-		if (nr_spare_tables_used == NR_SPARE_TABLES)
-			power_off_failed("out of page tables");
-		*entry = (uint64_t)spare_tables[nr_spare_tables_used++] |
-			 PTE_TABLE;
-	}
+	if (!*entry)
+		*entry = memory_table() | PTE_TABLE;
 	if ((*entry & PTE_KIND_MASK) != PTE_TABLE)
 		return NULL;
 	return (uint64_t *)(*entry & PTE_ADDR) + (addr >> 21 & 511);

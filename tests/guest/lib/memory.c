@@ -4,7 +4,11 @@
 
 #include "power.h"
 
+#define NR_TABLES 64
+
 static uint64_t arena_next, arena_end;
+static uint8_t tables[NR_TABLES][4096] __attribute__((aligned(4096)));
+static unsigned nr_tables_used;
 
 void *memmove(void *dst, const void *src, size_t len)
 {
@@ -54,4 +58,11 @@ void *arena_alloc(size_t len, size_t align)
 		power_off_failed("out of memory");
 	arena_next = addr + len;
 	return memset((void *)addr, 0, len);
+}
+
+uint64_t memory_table(void)
+{
+	if (nr_tables_used == NR_TABLES)
+		power_off_failed("out of page tables");
+	return (uint64_t)tables[nr_tables_used++];
 }

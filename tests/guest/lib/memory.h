@@ -26,4 +26,7 @@ void *arena_alloc(size_t len, size_t align);
 void memory_map(uint64_t addr, uint64_t len);
 void memory_map_registers(uint64_t addr, uint64_t len);
 
+/* For them: a page of zeroes that becomes a page table. */
+uint64_t memory_table(void);
+
 #endif

@@ -3,20 +3,12 @@
 /* What memory needs of the processor: instructions that copy, page tables. */
 #include "memory.h"
 
-#include "power.h"
-
 #define PTE_TABLE 0x67 /* present, writable, user, accessed, dirty */
 #define PTE_LARGE 0xe7
 #define PTE_ADDR 0x000ffffffffff000
 #define LARGE_PAGE (1ull << 21)
 
-#define NR_SPARE_TABLES 16
-
 extern uint64_t boot_pml4[512];
-
-static uint64_t spare_tables[NR_SPARE_TABLES][512]
-	__attribute__((aligned(4096)));
-static unsigned nr_spare_tables_used;
 
 void *memcpy(void *dst, const void *src, size_t len)
 {
@@ -42,12 +34,8 @@ void *memset(void *dst, int value, size_t len)
 
 static uint64_t *table_below(uint64_t *entry)
 {
-	if (!*entry) {
-		if (nr_spare_tables_used == NR_SPARE_TABLES)
-			power_off_failed("out of page tables");
-		*entry = (uint64_t)spare_tables[nr_spare_tables_used++] |
-			 PTE_TABLE;
-	}
+	if (!*entry)
+		*entry = memory_table() | PTE_TABLE;
 	return (uint64_t *)(*entry & PTE_ADDR);
 }
 
