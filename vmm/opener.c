@@ -212,6 +212,8 @@ static bool opener_turn(int socket, unsigned int *nr_sessions)
 	char word;
 
 	sigemptyset(&none);
+	/* What the last one took is not needed while there is none. */
+	pages_forget_program();
 	n = ppoll(&p, 1, NULL, &none);
 	if (opener_is_orphan)
 		return false;
@@ -258,7 +260,6 @@ opener_main(int socket, const struct opener_config *oc, pid_t monitor)
 		r = confine_start(oc->filters, oc->confine);
 	if (!r)
 		r = confine_thread("opener");
-	pages_forget_program();
 	if (r)
 		_exit(EXIT_FAILURE);
 	while (opener_turn(socket, &nr_sessions))
