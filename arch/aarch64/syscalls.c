@@ -30,9 +30,8 @@ const struct syscall_rule arch_syscalls[] = {
 const struct arch_renamed arch_renamed[] = {
 	{ "access", "faccessat" },    { "arch_prctl", "prctl" },
 	{ "dup2", "dup3" },	      { "fork", "clone" },
-	{ "getdents", "getdents64" }, { "getpgrp", "getpgid" },
-	{ "open", "openat" },	      { "pause", "ppoll" },
-	{ "pipe", "pipe2" },	      { "poll", "ppoll" },
+	{ "getdents", "getdents64" }, { "open", "openat" },
+	{ "pause", "ppoll" },	      { "pipe", "pipe2" },
 	{ "readlink", "readlinkat" }, { "stat", "newfstatat" },
 	{ "unlink", "unlinkat" },     { 0 },
 };

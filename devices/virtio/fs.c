@@ -318,10 +318,12 @@ static const struct syscall_rule fs_syscalls[] = {
 	MAY("unshare", ON_OWN | ON_SHARE, IF_ARG(0, CLONE_FS)),
 	MAY("utimensat", ON_OWN | ON_SHARE),
 	/* Not seen: callers of several groups or with fewer rights than their
-	 * user's, locks of whole files, and where there is no /proc. */
+	 * user's, locks of whole files, where there is no /proc, and what
+	 * newer C libraries make of fstat(3) when they read a file. */
 	MAY("fchmod", ON_OWN | ON_SHARE),
 	MAY("fchmodat2", ON_OWN | ON_SHARE),
 	MAY("flock", ON_OWN | ON_SHARE),
+	MAY("fstat", ON_OWN | ON_SHARE),
 	MAY("getegid", ON_OWN | ON_SHARE),
 	MAY("geteuid", ON_OWN | ON_SHARE),
 	MAY("prctl", ON_OWN | ON_SHARE, IF_ARG(0, PR_SET_SECUREBITS)),
