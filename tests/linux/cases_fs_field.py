@@ -5,6 +5,7 @@ cargo's registry: pjdfstest (what each call may do, to whom, and how it fails) a
 
 import os
 import re
+import shutil
 import subprocess
 
 from cases import case
@@ -80,12 +81,15 @@ def pjdfstest_here(t, runs):
 
 def pjdfstest(t, guest, path, patterns):
     """None fails that passes on the host. Those that remount come by themselves: others
-    leave files open. LINK_MAX is what the C library makes of a file system's name."""
+    leave files open. LINK_MAX is what the C library makes of a file system's name. A
+    copy of the guest's own sleep, which is busybox, ends under any other name."""
     runs = {"plain.toml": patterns, "remount.toml": ("::erofs",)}
     for config, remount in zip(runs, ("false", "true")):
         write(f"{path}/{config}", PJDFSTEST.format(remount=remount).encode())
+    os.mkdir(path + "/bin")
+    shutil.copy(shutil.which("sleep"), path + "/bin")
     for config, words in runs.items():
-        guest.do(f"/mnt/tools/pjdfstest -c /mnt/fs/{config} -p /mnt/fs -s /tmp {' '.join(words)} "
+        guest.do(f"PATH=/mnt/fs/bin:$PATH /mnt/tools/pjdfstest -c /mnt/fs/{config} -p /mnt/fs -s /tmp {' '.join(words)} "
                  ">>/tmp/pjd 2>&1; cp /tmp/pjd /mnt/fs/", 1200)
     text = read(path + "/pjd").decode(errors="replace")
     have, want = outcomes(text), outcomes(pjdfstest_here(t, runs))
