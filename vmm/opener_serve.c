@@ -296,16 +296,6 @@ static int serve_connect(struct opener_call *call)
 	return listener_connect(serving.name, port, opener_is_bounded());
 }
 
-void opener_serve_end(void)
-{
-	opener_serve_net_end();
-	if (!serving.name)
-		return;
-	listener_remove(&serving.listener);
-	free(serving.name);
-	serving.name = NULL;
-}
-
 /* Who answers with what it hears waits for us; others hear nothing more, and the
  * monitor nothing of them. The answer stays where it is. */
 static int serve_hear_hello(int fd)
@@ -436,6 +426,17 @@ static int serve_bound(struct opener_call *call unused_param)
 }
 
 /* ---- requests ---- */
+
+void opener_serve_end(void)
+{
+	opener_serve_net_end();
+	close_fd(&serving_bound);
+	if (!serving.name)
+		return;
+	listener_remove(&serving.listener);
+	free(serving.name);
+	serving.name = NULL;
+}
 
 enum serve_body {
 	BODY_NONE = 1u << 0, /* what came along is looked at later */

@@ -20,8 +20,8 @@
  * guest's hands; of an interface, with a TAP that it has. All that may be opened
  * is beneath one directory with two files, one of them a link that leads out, and
  * networks are those of a namespace of the test's. Checked: what is handed out is
- * a file, directory or socket in there, a terminal that nobody has, a TAP, or what
- * hears of one, and with an error nothing is.
+ * a file, directory or socket in there, a terminal that nobody has, a TAP, what
+ * hears of one, or a bound, and with an error nothing is.
  */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -72,6 +72,9 @@ static void fuzz_check(uint32_t kind, int fd)
 	case OPENER_VHOST:
 		assert(S_ISCHR(st.st_mode));
 		break;
+	case OPENER_BOUND:
+		assert(!(st.st_mode & S_IFMT)); /* no file at all */
+		break;
 	case OPENER_LISTENER:
 	case OPENER_INTERFACE:
 		assert(S_ISSOCK(st.st_mode));
@@ -102,7 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	opener_serve_end();
 	assert(!fchdir(home));
 	assert(!call.reply.result || !call.reply.nr);
-	assert(call.reply.result || call.reply.nr || kind == OPENER_INTERFACE);
+	assert(call.reply.result || call.reply.nr || kind == OPENER_INTERFACE ||
+	       kind == OPENER_PLACE);
 	while (call.reply.nr) {
 		int fd = call.fds[--call.reply.nr];
 
