@@ -119,12 +119,16 @@ static ssize_t opener_receive_one(int socket, void *data, size_t len, int *fd)
 
 /* ---- the opener ---- */
 
-static volatile sig_atomic_t
-	opener_is_orphan; /* who made this process is gone */
+static pid_t opener_self; /* the opener; its children have it from there */
+static pid_t opener_parent; /* who made this process */
+static volatile sig_atomic_t opener_is_orphan; /* who is gone */
 
-static void opener_on_signal(int signo)
+/* The death of a parent comes as a signal of its own; others may send the same, to
+ * a group, say. */
+static void opener_on_signal(int signo, siginfo_t *info,
+			     void *context unused_param)
 {
-	opener_is_orphan |= signo == SIGUSR2;
+	opener_is_orphan |= signo == SIGUSR2 && info->si_pid == opener_parent;
 }
 
 /* What ends the monitor in order, or a whole group of processes, is no business
@@ -133,7 +137,8 @@ static void opener_set_signals(void)
 {
 	static const int ignored[] = { SIGINT,	SIGTERM, SIGHUP,  SIGPIPE,
 				       SIGUSR1, SIGPWR,	 SIGQUIT, SIGALRM };
-	const struct sigaction wakes = { .sa_handler = opener_on_signal };
+	const struct sigaction wakes = { .sa_sigaction = opener_on_signal,
+					 .sa_flags = SA_SIGINFO };
 	sigset_t set;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(ignored); i++)
@@ -160,6 +165,7 @@ __attribute__((noreturn)) static void opener_run_session(int session,
 	sigset_t set;
 	ssize_t n;
 
+	opener_parent = opener_self;
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
@@ -242,6 +248,8 @@ opener_main(int socket, const struct opener_config *oc, pid_t monitor)
 	unsigned int nr_sessions = 0;
 	int null, r = oc->become ? oc->become(oc->arg) : 0;
 
+	opener_parent = monitor;
+	opener_self = getpid();
 	prctl(PR_SET_NAME, "opener");
 	/* The monitor's threads cannot read or write our memory. */
 	prctl(PR_SET_DUMPABLE, 0);
