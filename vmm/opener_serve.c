@@ -406,7 +406,7 @@ static int serve_place(struct opener_call *call)
 	if (call->request.flags & OPENER_BESIDE && slash)
 		slash[slash == path] = '\0';
 	else if (call->request.flags & OPENER_BESIDE)
-		strcpy(path, ".");
+		memcpy(path, ".", sizeof("."));
 	at = call->request.len ? serve_openat(path, O_PATH, 0)
 			       : fcntl(call->given, F_DUPFD_CLOEXEC, 0);
 	if (at < 0)

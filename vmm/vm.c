@@ -326,7 +326,6 @@ static int vm_start(struct vm *vm, struct error *err)
 		r = arch_enter(vm->kvm.vcpus[0], &vm->load.entry, err);
 	if (r)
 		return r;
-	atomic_store(&vm->board.event, VM_EVENT_NONE);
 	vm->board.run = vm->start_paused ? BOARD_PAUSED : BOARD_RUNNING;
 	board_hold_irqs(&vm->board, vm->start_paused);
 	r = kvm_start(&vm->kvm, vm->board.nr_cpus, err);
@@ -553,10 +552,16 @@ static void vm_on_reset(struct vm *vm, struct device *late)
 
 void vm_reset(struct vm *vm, bool paused, vm_done_fn done)
 {
+	int reset = VM_EVENT_RESET;
+
 	vm->start_paused = paused;
 	vm_stop(vm);
-	/* A reset that the guest did at the same moment is this one. */
-	loop_cancel(vm->board.main_loop, &vm->event_call);
+	/* A reset that the guest did at the same moment is this one; what ends it
+	 * is still to be told. */
+	if (!vm_has_event(vm) ||
+	    atomic_compare_exchange_strong(&vm->board.event, &reset,
+					   VM_EVENT_NONE))
+		loop_cancel(vm->board.main_loop, &vm->event_call);
 	vm_settle(vm, VM_RESET_NS, done, vm_on_reset);
 }
 
