@@ -406,6 +406,7 @@ static int opener_ask_for(struct opener_call *call, enum opener_kind kind,
 
 	call->request.kind = kind;
 	call->request.flags = flags;
+	call->fds[0] = -1;
 	memset(&call->reply, 0, sizeof(call->reply));
 	r = opener_ask_here(call);
 	if (found)
