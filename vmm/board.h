@@ -69,6 +69,7 @@ struct board {
 	void *ops_opaque;
 	struct loop *main_loop; /* borrowed */
 	const struct serial_config *serial; /* the serial port's other end */
+	unsigned int nr_ports; /* for devices that come, where they need any */
 	/* Posted to the main loop; whoever wants to know sets them, before
 	 * there are devices. NULL: nobody does. */
 	struct loop_call *on_event; /* event was set */

@@ -229,6 +229,12 @@ static const struct cli_entry cli_table[] = {
 	{ SET("serial", "Machine", serial_params, vm.serial),
 	  .apply = cli_apply_serial },
 	{ VM_PARAM("on-reset", "Machine") },
+	{ VM_PARAM("hotplug-ports", "Machine"),
+	  .opt.more =
+		  "A guest sets up each of them when it starts, which takes "
+		  "more than 200 accesses: the fewer there are, the sooner it "
+		  "is up. On x86_64 devices come to slots of the bus, which "
+		  "cost nothing, and this means nothing." },
 	{ .opt.name = "landlock",
 	  .opt.group = "Machine",
 	  .opt.help = "open nothing but what this machine names (Landlock)",

@@ -51,6 +51,10 @@ static const struct param payload_table[] = {
 	      "when the guest resets: start it again in place, or exit",
 	      .json = "on_reset", .def = RESET_REBOOT,
 	      .choices = reset_choices),
+	PARAM("hotplug-ports", UINT, struct vm_config, hotplug_ports,
+	      "root ports, on aarch64: one for each device that comes while the guest runs (default: 31 with a control socket, else none)",
+	      .json = "hotplug_ports", .def = CONFIG_MAX_PORTS + 1,
+	      .max = CONFIG_MAX_PORTS),
 	PARAM("landlock", BOOL, struct vm_config, landlock,
 	      "open nothing but what this machine names (Landlock)",
 	      .json = "landlock_enable"),
@@ -294,6 +298,17 @@ struct rule_config *vm_config_add_rule(struct vm_config *vc, struct error *err)
 	param_defaults(&rule_params, rule);
 	vc->nr_rules++;
 	return rule;
+}
+
+unsigned int vm_config_ports(const struct vm_config *vc)
+{
+	return (unsigned int)MIN(vc->hotplug_ports, CONFIG_MAX_PORTS);
+}
+
+void vm_config_close(struct vm_config *vc)
+{
+	if (vc->hotplug_ports > CONFIG_MAX_PORTS)
+		vc->hotplug_ports = 0;
 }
 
 /* ---- devices ---- */

@@ -84,6 +84,9 @@ struct device_config {
 /* Slots of the root bus, less the host bridge. */
 #define CONFIG_MAX_DEVICES 31
 
+/* Root ports, where devices come by these. */
+#define CONFIG_MAX_PORTS 31u
+
 struct vm_config {
 	char *kernel; /* path, owned; NULL: none */
 	char *initramfs;
@@ -91,6 +94,7 @@ struct vm_config {
 	int initramfs_fd;
 	char *cmdline; /* as given; NULL: the default */
 	int on_reset; /* enum reset_action */
+	uint64_t hotplug_ports; /* above CONFIG_MAX_PORTS: nobody said */
 	struct rootfs_config rootfs; /* path NULL: none */
 	struct cpus_config cpus;
 	struct gmem_config memory;
@@ -117,6 +121,11 @@ void vm_config_init(struct vm_config *vc);
 /* Free all that vc owns, and close its descriptors. It is as after
  * vm_config_init() without the defaults: only that may follow, or nothing. */
 void vm_config_free(struct vm_config *vc);
+/* How many root ports a machine of it has, if it has any. */
+unsigned int vm_config_ports(const struct vm_config *vc);
+/* There is nobody who could add a device later: what a machine has for that alone
+ * it does without, unless it was asked for. */
+void vm_config_close(struct vm_config *vc);
 
 /* A device of class with the defaults of its parameters; any thread. dc: the
  * caller's storage. -ENOMEM with a message. */

@@ -297,6 +297,8 @@ static int process_run_vm(struct process *p, struct error *err)
 		r = process_watch_opener(p, err);
 	if (!r)
 		r = process_open_api(p, err);
+	if (!p->server)
+		vm_config_close(&p->rc->vm);
 	/* The serial port may be a terminal, or a file. */
 	if (!r && p->rc->vm.kernel)
 		r = machine_create(&p->machine, &p->rc->vm, err);

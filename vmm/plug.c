@@ -43,16 +43,16 @@ int hotplug_check_kind(const struct hotplug *hp, enum hotplug_kind kind,
 		       struct error *err)
 {
 	static const char *const names[HOTPLUG_KINDS] = {
-		[HOTPLUG_PCI] = "devices",
-		[HOTPLUG_CPU] = "vCPUs",
-		[HOTPLUG_MEMORY] = "memory",
+		[HOTPLUG_PCI] = "devices: give it hotplug_ports, or",
+		[HOTPLUG_CPU] = "vCPUs;",
+		[HOTPLUG_MEMORY] = "memory;",
 	};
 
 	if (hp->board->hotplug[kind].ops)
 		return 0;
 	return error_set(
 		err, ENOTSUP,
-		"this machine has no hot-plug of %s; have all of it from the start",
+		"this machine has no hot-plug of %s have all of it from the start",
 		names[kind]);
 }
 

@@ -263,6 +263,7 @@ int vm_create(struct vm **out, const struct vm_config *config,
 	vm->board.on_quiet = &vm->quiet_call;
 	vm->board.serial = &config->serial;
 	vm->board.nr_cpus = (unsigned int)config->cpus.boot;
+	vm->board.nr_ports = vm_config_ports(config);
 	kvm_init(&vm->kvm, &vm->board, cpus_max(&config->cpus));
 	vm->kvm.nested = config->cpus.nested;
 	vm->kvm.core_sched = (enum core_sched)config->cpus.core_sched;

@@ -435,9 +435,11 @@ static int root_choose_port_locked(const struct pci_root *root,
 		nr++;
 	i = root_free_place_locked(root, PCI_SLOTS, PCI_SLOTS + nr);
 	if (i == PCI_PLACES)
-		return error_set(err, ENOSPC,
-				 "all %u root ports have a device; remove one",
-				 nr);
+		return error_set(
+			err, ENOSPC,
+			"all %u root ports have a device; remove one%s", nr,
+			nr < PCI_PORTS ? ", or start with more hotplug_ports"
+				       : "");
 	return (int)i;
 }
 

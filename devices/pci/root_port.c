@@ -52,7 +52,8 @@ struct root_port {
 
 struct root_ports {
 	struct device device;
-	struct root_port ports[PCI_PORTS];
+	unsigned int nr;
+	struct root_port ports[];
 };
 
 /* ---- interrupts and events ---- */
@@ -172,9 +173,8 @@ static struct root_port *ports_get(void *opaque, unsigned int index)
 	struct root_ports *all = opaque;
 	unsigned int i = index - hotplug_pci_index(1, 0);
 
-	return index >= hotplug_pci_index(1, 0) && i < PCI_PORTS
-		       ? &all->ports[i]
-		       : NULL;
+	return index >= hotplug_pci_index(1, 0) && i < all->nr ? &all->ports[i]
+							       : NULL;
 }
 
 static void port_set_indicator_locked(struct root_port *port, bool on)
@@ -248,7 +248,7 @@ static bool ports_is_heard(void *opaque)
 	bool heard = false;
 
 	pci_lock(&all->ports[0].pci);
-	for (unsigned int i = 0; i < PCI_PORTS; i++)
+	for (unsigned int i = 0; i < all->nr; i++)
 		heard |= port_is_heard_locked(&all->ports[i]);
 	pci_unlock(&all->ports[0].pci);
 	return heard;
@@ -357,7 +357,7 @@ static void ports_reset(struct device *device)
 	struct root_ports *all =
 		container_of(device, struct root_ports, device);
 
-	for (unsigned int i = 0; i < PCI_PORTS; i++)
+	for (unsigned int i = 0; i < all->nr; i++)
 		port_reset(&all->ports[i]);
 }
 
@@ -367,11 +367,14 @@ static void ports_resume(struct device *device)
 	struct root_ports *all =
 		container_of(device, struct root_ports, device);
 
-	pci_lock(&all->ports[0].pci);
-	for (unsigned int i = 0; i < PCI_PORTS; i++)
-		if (all->ports[i].unsent)
-			port_send_locked(&all->ports[i]);
-	pci_unlock(&all->ports[0].pci);
+	for (unsigned int i = 0; i < all->nr; i++) {
+		struct root_port *port = &all->ports[i];
+
+		pci_lock(&port->pci);
+		if (port->unsent)
+			port_send_locked(port);
+		pci_unlock(&port->pci);
+	}
 }
 
 static void ports_destroy(struct device *device)
@@ -380,7 +383,7 @@ static void ports_destroy(struct device *device)
 		container_of(device, struct root_ports, device);
 
 	board_set_hotplug(device->board, HOTPLUG_PCI, NULL, NULL);
-	for (unsigned int i = PCI_PORTS; i-- > 0;)
+	for (unsigned int i = all->nr; i-- > 0;)
 		pci_unplug_port(&all->ports[i].pci);
 	free(all);
 }
@@ -395,7 +398,9 @@ static int ports_create(struct board *board, const void *config,
 		.destroy = ports_destroy,
 	};
 	const struct chip_place *place = config;
-	struct root_ports *all = calloc(1, sizeof(*all));
+	unsigned int nr = board->nr_ports;
+	struct root_ports *all =
+		calloc(1, sizeof(*all) + nr * sizeof(all->ports[0]));
 	int r = 0;
 
 	if (!all)
@@ -403,7 +408,8 @@ static int ports_create(struct board *board, const void *config,
 	all->device.class = place->class;
 	all->device.ops = &ops;
 	all->device.board = board;
-	for (unsigned int i = 0; i < PCI_PORTS && !r; i++) {
+	all->nr = nr;
+	for (unsigned int i = 0; i < all->nr && !r; i++) {
 		port_fill(&all->ports[i], board, i + 1);
 		r = pci_plug_port(&all->ports[i].pci,
 				  PORT_FIRST_SLOT + i / PORT_FUNCTIONS,
@@ -414,7 +420,8 @@ static int ports_create(struct board *board, const void *config,
 		return r;
 	}
 	ports_reset(&all->device);
-	board_set_hotplug(board, HOTPLUG_PCI, &ports_guest_ops, all);
+	if (nr)
+		board_set_hotplug(board, HOTPLUG_PCI, &ports_guest_ops, all);
 	*out = &all->device;
 	return 0;
 }

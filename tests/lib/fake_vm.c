@@ -109,6 +109,7 @@ void fake_vm_init(struct fake_vm *fv)
 	fv->quiet.fn = fake_on_quiet;
 	fv->board.on_quiet = &fv->quiet;
 	fv->board.serial = &fv->config.serial;
+	fv->board.nr_ports = vm_config_ports(&fv->config);
 	gmem_init(&fv->board.gmem, &gc);
 	require(!gmem_add(&fv->board.gmem, 0, FAKE_RAM_LEN, NULL));
 	require(!gmem_add(&fv->board.gmem, FAKE_RAM_BORDER, FAKE_RAM_LEN,

@@ -125,8 +125,8 @@ static void test_every_option(void **state)
 	parse_ok(fx, "--kernel", "FILE", "--initramfs", "FILE", "--cmdline",
 		 "a=b,c \"d\"", "--cpus", "boot=2,max=4", "--memory",
 		 "1G,shared=on", "--serial", "null", "--on-reset", "exit",
-		 "--log-file", "/x/log", "-vv", "-v", "--verbose", "--rootfs",
-		 "FILE", "--disk", "path=d0");
+		 "--hotplug-ports", "5", "--log-file", "/x/log", "-vv", "-v",
+		 "--verbose", "--rootfs", "FILE", "--disk", "path=d0");
 	assert_string_equal(vc->kernel, fx->file);
 	assert_string_equal(vc->initramfs, fx->file);
 	assert_string_equal(vc->cmdline, "a=b,c \"d\"");
@@ -137,6 +137,7 @@ static void test_every_option(void **state)
 	assert_true(vc->memory.shared);
 	assert_int_equal(vc->serial.mode, SERIAL_NULL);
 	assert_int_equal(vc->on_reset, RESET_EXIT);
+	assert_int_equal(vc->hotplug_ports, 5);
 	assert_string_equal(fx->rc.log_file, "/x/log");
 	assert_int_equal(fx->rc.verbosity, 4);
 	assert_int_equal(vc->nr_devices, 2);
@@ -259,6 +260,8 @@ static void test_bad_values(void **state)
 		  "--rootfs", "readonly=on");
 	parse_bad(fx, "--on-reset halt: must be one of reboot, exit",
 		  "--on-reset", "halt");
+	parse_bad(fx, "--hotplug-ports 32: must be at most 31",
+		  "--hotplug-ports", "32");
 	parse_bad(fx,
 		  "--memory size=12Q: not a size; use a number with K, M "
 		  "or G, such as 512M",

@@ -139,6 +139,19 @@ static void test_defaults(void **state)
 	assert_true(fx->vc.memory.thp);
 	assert_int_equal(fx->vc.serial.mode, SERIAL_TTY);
 	assert_int_equal(fx->vc.nr_devices, 0);
+	assert_int_equal(vm_config_ports(&fx->vc), CONFIG_MAX_PORTS);
+}
+
+/* Ports are for devices that somebody adds. */
+static void test_ports(void **state)
+{
+	struct fixture *fx = *state;
+
+	vm_config_close(&fx->vc);
+	assert_int_equal(vm_config_ports(&fx->vc), 0);
+	fx->vc.hotplug_ports = 4;
+	vm_config_close(&fx->vc);
+	assert_int_equal(vm_config_ports(&fx->vc), 4);
 }
 
 static void test_cpus(void **state)
@@ -390,6 +403,7 @@ int main(void)
 		TEST(test_rootfs_readonly), TEST(test_rootfs_not_writable),
 		TEST(test_rootfs_refused),  TEST(test_rootfs_directory),
 		TEST(test_check_files),	    TEST(test_cmdline),
+		TEST(test_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

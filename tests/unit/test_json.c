@@ -180,6 +180,21 @@ static void test_defaults(void **state)
 	check_echo(fx, "\"serial\":{\"mode\":\"Null\"}");
 }
 
+/* None is a number, too. */
+static void test_ports(void **state)
+{
+	struct fixture *fx = *state;
+
+	assert_int_equal(read_config(fx, "{" KERNEL "}"), 0);
+	assert_int_equal(vm_config_ports(&fx->vc), 31);
+	assert_int_equal(read_config(fx, "{" KERNEL ",\"hotplug_ports\":0}"),
+			 0);
+	assert_int_equal(vm_config_ports(&fx->vc), 0);
+	check_echo(fx, "\"hotplug_ports\":0");
+	check_bad(fx, "{" KERNEL ",\"hotplug_ports\":32}", -EINVAL,
+		  "hotplug_ports 32: must be at most 31");
+}
+
 static void test_nulls_and_strangers(void **state)
 {
 	struct fixture *fx = *state;
@@ -506,13 +521,21 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_go_client),	     TEST(test_round_trip),
-		TEST(test_defaults),	     TEST(test_nulls_and_strangers),
-		TEST(test_limits),	     TEST(test_shares),
-		TEST(test_wrong_types),	     TEST(test_refused_values),
-		TEST(test_unsupported),	     TEST(test_bad_text),
-		TEST(test_descriptors),	     TEST(test_ascii),
-		TEST(test_descriptor_twice), TEST(test_descriptors_for_one),
+		TEST(test_go_client),
+		TEST(test_round_trip),
+		TEST(test_defaults),
+		TEST(test_nulls_and_strangers),
+		TEST(test_limits),
+		TEST(test_shares),
+		TEST(test_wrong_types),
+		TEST(test_refused_values),
+		TEST(test_unsupported),
+		TEST(test_bad_text),
+		TEST(test_descriptors),
+		TEST(test_ascii),
+		TEST(test_descriptor_twice),
+		TEST(test_descriptors_for_one),
+		TEST(test_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -179,11 +179,50 @@ static void test_held(void **state unused_param)
 	pci_unplug(&cards[2].pci);
 }
 
+/* A machine has as many as are asked for, and slots that none of them takes are
+ * for others. */
+static void test_few(void **state unused_param)
+{
+	const struct board_hotplug *by;
+	struct error err;
+
+	fv.board.nr_ports = 9;
+	by = ports_setup();
+	assert_int_equal(cfg(28, 7 << 12, 4), 0x000c1b36);
+	assert_int_equal(cfg(29, 0, 4), 0x000c1b36);
+	assert_int_equal(cfg(29, 1 << 12, 4), UINT32_MAX);
+	assert_int_equal(cfg(30, 0, 4), UINT32_MAX);
+	/* Nothing is asked of one that is not there. */
+	assert_true(by->ops->ask(by->opaque, HOTPLUG_PCI, 32 + 9, true));
+	for (unsigned int i = 2; i < 11; i++)
+		assert_int_equal(card_plug(&cards[i], NULL), 0);
+	assert_int_equal(card_plug(&cards[11], &err), -ENOSPC);
+	assert_non_null(strstr(err.msg, "9 root ports"));
+	pci_unplug(&cards[11].pci);
+	for (unsigned int i = 2; i < 11; i++)
+		pci_unplug(&cards[i].pci);
+}
+
+static void test_none(void **state unused_param)
+{
+	const struct chip_place place = { .class = &root_ports_class };
+	struct device *dev;
+
+	fv.board.nr_ports = 0;
+	dev = fake_vm_add(&fv, &root_ports_class, &place);
+	assert_non_null(dev);
+	dev->ops->reset(dev);
+	dev->ops->resume(dev);
+	assert_int_equal(cfg(28, 0, 4), UINT32_MAX);
+	assert_null(fv.board.hotplug[HOTPLUG_PCI].ops);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		UNIT(test_polite),   UNIT(test_answers), UNIT(test_forced_away),
-		UNIT(test_power_on), UNIT(test_held),
+		UNIT(test_power_on), UNIT(test_held),	 UNIT(test_few),
+		UNIT(test_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
