@@ -52,6 +52,8 @@ class Guest:
     # Linux, which finds its devices by ACPI and on PCI; a bare-metal guest
     # also takes what the command line says.
     linux: bool = False
+    # How many devices may come while it runs, where each takes a root port.
+    ports: int = 0
 
 
 class Monitor:
@@ -112,6 +114,8 @@ class Vmm(Monitor):
                      + (f",dax={guest.dax_mib}M" if guest.dax_mib else "")]
         if guest.initramfs:
             argv += ["--initramfs", guest.initramfs]
+        if guest.ports:
+            argv += ["--hotplug-ports", str(guest.ports)]
         return argv
 
 
@@ -213,6 +217,14 @@ class QemuVirt(Qemu):
 
     def net_device(self):
         return "virtio-net-pci,disable-legacy=on"
+
+    def device(self, guest):
+        argv = super().device(guest)
+        # Eight to a slot, as ours are.
+        for i in range(guest.ports):
+            argv += ["-device", f"pcie-root-port,id=port{i},chassis={i + 1},"
+                     f"addr={0x1c + i // 8:x}.{i % 8:x},multifunction=on"]
+        return argv
 
 
 class QemuVirtiofsd(QemuQ35):
