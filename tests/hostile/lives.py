@@ -18,7 +18,7 @@ import signal
 import subprocess
 import time
 
-from machine import GoProfile, MIB, check, environment, small_disk
+from machine import GoProfile, MIB, Skipped, check, environment, small_disk
 
 # What a host can answer, by chance: one for each call.
 ERRORS = ("ENOMEM", "EIO", "EPERM", "ENOSYS")
@@ -204,11 +204,19 @@ def fresh(folder):
             f.truncate(MIB)
 
 
+def need_strace():
+    try:
+        tried = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "true"],
+                               capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise Skipped("no strace") from None
+    if tried.returncode:
+        raise Skipped("strace: " + tried.stderr.strip())
+
+
 def lives(args):
-    """Each call of each life, as far as the time goes."""
-    if not args.long or not shutil.which("strace"):
-        print("# only with --long, and strace")
-        return
+    """Each call of each life, in any order, as far as the time goes."""
+    need_strace()
     rand = random.Random(args.seed)
     wrecks = []
     end = time.monotonic() + args.seconds

@@ -37,6 +37,10 @@ class Wrong(Exception):
     """What the monitor did is not what it should have done."""
 
 
+class Skipped(Exception):
+    """This host cannot have that done."""
+
+
 def check(ok, *why):
     if not ok:
         raise Wrong(" ".join(str(word) for word in why))
