@@ -54,6 +54,7 @@ struct console {
 	uint8_t buffer[CONSOLE_BUFFER];
 	size_t head, tail; /* written to, read from; free running */
 	uint64_t lost;
+	bool stalled; /* the reader is slow: what comes is written when it goes on */
 
 	/* any thread */
 	struct loop_call flush_call;
@@ -124,9 +125,23 @@ static bool console_drain(struct console *con, unsigned int timeout_ms)
 	return true;
 }
 
+static void console_set_stalled(struct console *con, bool on)
+{
+	pthread_mutex_lock(&con->lock);
+	con->stalled = on;
+	pthread_mutex_unlock(&con->lock);
+}
+
 static void console_flush(struct console *con)
 {
-	console_watch_out(con, !console_drain(con, 0));
+	bool done;
+
+	/* Before we look, lest the last byte that comes meanwhile be forgotten. */
+	console_set_stalled(con, false);
+	done = console_drain(con, 0);
+	console_watch_out(con, !done);
+	if (!done)
+		console_set_stalled(con, con->out.loop);
 }
 
 static void console_on_flush(struct loop_call *lc)
@@ -142,6 +157,8 @@ static void console_on_writable(struct loop_fd *lf,
 
 void console_write(struct console *con, uint8_t byte)
 {
+	bool stalled;
+
 	if (con->config.mode == CONSOLE_NULL)
 		return;
 	pthread_mutex_lock(&con->lock);
@@ -149,8 +166,10 @@ void console_write(struct console *con, uint8_t byte)
 		con->buffer[con->head++ % CONSOLE_BUFFER] = byte;
 	else
 		con->lost++;
+	stalled = con->stalled;
 	pthread_mutex_unlock(&con->lock);
-	loop_post(con->config.loop, &con->flush_call);
+	if (!stalled)
+		loop_post(con->config.loop, &con->flush_call);
 }
 
 /* ---- input ---- */

@@ -213,6 +213,55 @@ static void test_blocked_pipe(void **state unused_param)
 	assert_true(got >= BUFFER);
 }
 
+static unsigned int nr_sleeps;
+
+/* The guest sends one whenever the loop would sleep. */
+static bool on_sleep(struct loop_poller *lp unused_param)
+{
+	nr_sleeps++;
+	console_write(con, 'x');
+	return false;
+}
+
+static void on_time(struct loop_timer *lt unused_param)
+{
+	loop_quit(loop);
+}
+
+static bool on_poll(struct loop_poller *lp unused_param)
+{
+	return false;
+}
+
+static void on_wake(struct loop_poller *lp unused_param)
+{
+}
+
+/* What nobody reads does not keep the main thread busy, byte by byte. */
+static void test_blocked_sleeps(void **state unused_param)
+{
+	struct loop_poller poller = { .poll = on_poll,
+				      .sleep = on_sleep,
+				      .wake = on_wake };
+	struct loop_timer timer = { .on_expire = on_time };
+	unsigned int i, pipe_len = (unsigned int)fcntl(1, F_GETPIPE_SZ);
+
+	open_console(CONSOLE_TTY, -1);
+	for (i = 0; i < pipe_len + 100; i++) {
+		console_write(con, 'x');
+		if (i % 1000 == 0)
+			turn();
+	}
+	turn();
+	nr_sleeps = 0;
+	loop_poller_add(loop, &poller);
+	loop_timer_set(loop, &timer, loop_now_ns() + 50000000);
+	loop_run(loop);
+	loop_poller_del(loop, &poller);
+	assert_in_range(nr_sleeps, 1, 4);
+	console_close(con);
+}
+
 /* The reader goes away: the guest does not notice. */
 static void test_closed_pipe(void **state unused_param)
 {
@@ -487,6 +536,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PIPES(test_output),
 		PIPES(test_blocked_pipe),
+		PIPES(test_blocked_sleeps),
 		PIPES(test_closed_pipe),
 		PIPES(test_input_flow),
 		PIPES(test_input_file),
