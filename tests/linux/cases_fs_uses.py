@@ -9,8 +9,8 @@ import threading
 import time
 
 from cases import case, Skip
-from cases_fs import (FILES, TEST_ROOT, add, host_edits, md5, mount, read, remove, seen,
-                      share, write)
+from cases_fs import (FILES, TEST_ROOT, add, host_edits, md5, mount, pace, read, remove,
+                      seen, share, write)
 
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -96,7 +96,7 @@ say calls $i; grep -v 'No such file' /tmp/errors | head -n 3
 """.replace("\n", " ")
 
 
-def race(path, stop, rng):
+def race(path, stop, pause, rng):
     """A file that is always there, and directories that take turns."""
     turn = 0
     while not stop.is_set():
@@ -110,7 +110,7 @@ def race(path, stop, rng):
         write(path + "/e/in", b"y")
         os.rename(path + "/d", away)
         os.rename(path + "/e", path + "/d")
-        time.sleep(rng.uniform(0.02, 0.1))
+        time.sleep(pause * rng.uniform(1, 5))
         subprocess.run(["rm", "-rf", away], check=False)
 
 
@@ -137,7 +137,8 @@ def races(t, guest, folders, nr):
     """The host replaces and renames what the guest uses: no user sees ESTALE."""
     mount(guest, *folders)
     stop = threading.Event()
-    threads = [threading.Thread(target=race, args=(path, stop, random.Random(path)))
+    pause = pace(guest, "/mnt/over/f")
+    threads = [threading.Thread(target=race, args=(path, stop, pause, random.Random(path)))
                for path in folders.values()]
     for thread in threads:
         thread.start()
