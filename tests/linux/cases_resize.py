@@ -121,6 +121,12 @@ def resize_vcpus_steps_long(t):
         walk_vcpus(t, start, up[start - 1:] + down + up + down)
 
 
+@case("resize-vcpus-cycles-long", long=True)
+def resize_vcpus_cycles_long(t):
+    """The same one comes and goes, over and over."""
+    walk_vcpus(t, 1, (2, 1) * 50)
+
+
 @case("resize-vcpus-queued")
 def resize_vcpus_queued(t):
     """Requests that come while one is under way wait for it; the latest is what

@@ -309,11 +309,12 @@ def drain(one):
         one.close()
 
 
-def plug(t, guest, vm, path, is_there):
+def plug(t, guest, vm, path, is_there, cycles=3):
     """It goes and comes while Linux runs; a second one is refused, and so is a
     CID that means somebody else."""
     body = {"cid": CID, "socket": path, "id": "vsock"}
-    for cycle in range(3):
+    files = None
+    for cycle in range(cycles):
         if cycle or not is_there:
             at = vm.put("add-vsock", body)
             vm.wait_event("device-added", **at)
@@ -331,6 +332,9 @@ def plug(t, guest, vm, path, is_there):
         t.check(not os.path.exists(path), "the socket is there after the removal")
         reply = vm.request("PUT", "add-vsock", {**body, "cid": 2})
         t.check(reply.status >= 400, f"CID 2 gave {reply.status}")
+        files = files or guest.nr_fds()
+        if not t.equal(f"open files after cycle {cycle}", guest.nr_fds(), files):
+            break
 
 
 @case("vsock")
@@ -348,9 +352,18 @@ def vsock(t):
     t.end_shell(guest)
 
 
-@case("vsock-hotplug", aarch64=True)
-def vsock_hotplug(t):
+def hotplug(t, cycles):
     guest, vm = t.shell(root=t.root(TEST_ROOT))
     guest.do("modprobe vmw_vsock_virtio_transport")
-    plug(t, guest, vm, t.path("vsock"), False)
+    plug(t, guest, vm, t.path("vsock"), False, cycles)
     t.end_shell(guest)
+
+
+@case("vsock-hotplug", aarch64=True)
+def vsock_hotplug(t):
+    hotplug(t, 3)
+
+
+@case("vsock-hotplug-long", long=True)
+def vsock_hotplug_long(t):
+    hotplug(t, 50)
