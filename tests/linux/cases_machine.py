@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import resource
 import subprocess
 
@@ -142,6 +143,29 @@ def memory_4g(t):
     t.check(any(start == "100000000" or not t.is_x86 and
                 int(start, 16) <= 4 << 30 < int(end, 16) for start, end in ranges),
             f"no RAM at 4 GiB: {guest.facts('iomem')}")
+
+
+# Of the host's, what a monitor has to ask KVM for: signed pointers and SVE.
+ASKED_FOR = {"paca", "pacg", "sve", "sve2"}
+
+
+@case("cpu-features", aarch64=True, smoke=True)
+def cpu_features(t):
+    """The guest's processors are as good as its host's, and have counters."""
+    with open("/proc/cpuinfo", encoding="ascii") as f:
+        host = re.search(r"^Features\s*: (.*)", f.read(), re.M)[1].split()
+    guest = t.run("""
+tell features sed -n 's/^Features[^:]*: //p' /proc/cpuinfo
+say counters $(ls /sys/bus/event_source/devices | grep -c armv8_pmuv3)
+""", cpus=2)
+    have = [set(line.split()) for line in guest.facts("features")]
+    t.equal("processors in /proc/cpuinfo", len(have), 2)
+    print(f"# {t.name}: of the host's {' '.join(sorted(ASKED_FOR & set(host))) or 'none'}",
+          flush=True)
+    for number, features in enumerate(have):
+        t.equal(f"features of processor {number}", features & ASKED_FOR, ASKED_FOR & set(host))
+    t.equal("kinds of counters", guest.fact("counters"), "1")
+    t.log_is_clean(guest)
 
 
 @contextlib.contextmanager
