@@ -231,8 +231,9 @@ def hotplug_paused(t):
     after = vm.get("counters")
     after.pop(at["id"])
     t.equal("what the disks did in 5 s of pause", after, before)
-    t.check(guest.cpu_ticks() - ran < 50, "vmm used "
-            f"{guest.cpu_ticks() - ran} ticks while the machine stood still")
+    # A disk is opened and plugged meanwhile; what does not stand still takes 500.
+    ran = guest.cpu_ticks() - ran
+    t.check(ran < 150, f"vmm used {ran} ticks while the machine stood still")
     vm.put("resume")
     vm.wait_event("device-added", **at)
     write_and_remove(t, vm, guest, disk, at, name_of(guest, at["bdf"]))
