@@ -5,6 +5,7 @@
 #include <linux/if_tun.h>
 #include <sched.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -44,9 +45,11 @@ static void fuzz_start_network(void)
 
 static void fuzz_start(void)
 {
-	static char dir[] = "/tmp/fuzz_openerXXXXXX";
+	const char *tmp = getenv("TMPDIR");
+	char dir[256];
 	struct error err;
 
+	snprintf(dir, sizeof(dir), "%s/fuzz_openerXXXXXX", tmp ? tmp : "/tmp");
 	assert(mkdtemp(dir) && !chdir(dir));
 	assert(!mkdir("box", 0700) && !symlink("/etc/passwd", "box/out"));
 	assert(!opener_allow((const char *const[]){ "box" }, 1, &err));
