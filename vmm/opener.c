@@ -463,9 +463,16 @@ int opener_open_again(int fd, unsigned int flags, struct opener_found *found)
 	return opener_ask_short(OPENER_AGAIN, fd, flags, found);
 }
 
-int opener_open_pty(void)
+int opener_open_pty(int *other)
 {
-	return opener_ask_short(OPENER_PTY, -1, 0, NULL);
+	struct opener_call call;
+	int r;
+
+	call.request.len = 0;
+	call.given = -1;
+	r = opener_ask_for(&call, OPENER_PTY, 0, NULL);
+	*other = r < 0 ? -1 : call.fds[1];
+	return r;
 }
 
 /* ---- bounds ---- */

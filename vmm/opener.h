@@ -66,8 +66,9 @@ int opener_open(enum opener_kind kind, const char *path, unsigned int flags,
 /* As opener_open() of the file or block device that fd is open on: its own open
  * file description. fd stays. */
 int opener_open_again(int fd, unsigned int flags, struct opener_found *found);
-/* The main side of a new pseudo-terminal, which does not wait, as opener_open(). */
-int opener_open_pty(void);
+/* The main side of a new pseudo-terminal, which does not wait, as opener_open();
+ * *other: its other side, the caller's. */
+int opener_open_pty(int *other);
 /* The calling thread will not ask soon: its session ends. */
 void opener_leave(void);
 

@@ -17,7 +17,7 @@ enum opener_kind {
 	OPENER_AGAIN, /* such as came along, for no more than it was open for */
 	OPENER_DIRECTORY,
 	OPENER_OUTPUT, /* a plain file, made when it is not there, or a pipe */
-	OPENER_PTY, /* the main side of a new pseudo-terminal */
+	OPENER_PTY, /* a new pseudo-terminal: its main side, and the other */
 	/*
 	 * A socket that listens, which goes with the session; one that came
 	 * along has its path for the next. Once a session.

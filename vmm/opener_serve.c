@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -340,11 +341,21 @@ static int serve_handover(struct opener_call *call)
 	return r ? r : take_fd(&fd);
 }
 
-static int serve_pty(struct opener_call *call unused_param)
+/* Both sides, as the other one can only be had where it has a path. */
+static int serve_pty(struct opener_call *call)
 {
-	int fd = few_open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK, 0);
+	cleanup_fd int fd =
+		few_open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK, 0);
+	int locked = 0, other = -1;
 
-	return fd < 0 ? -errno : fd;
+	if (fd >= 0 && !ioctl(fd, TIOCSPTLCK, &locked))
+		other = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (other < 0)
+		return -errno;
+	call->fds[0] = take_fd(&fd);
+	call->fds[1] = other;
+	call->reply.nr = 2;
+	return 0;
 }
 
 /* ---- bounds ---- */
@@ -461,7 +472,7 @@ static const struct serve_kind {
 	[OPENER_DIRECTORY] = { serve_path, NULL, OPENER_READ, BODY_PATH },
 	[OPENER_OUTPUT] = { serve_output, NULL, RW | OPENER_TRUNCATE,
 			    BODY_PATH },
-	[OPENER_PTY] = { serve_pty, NULL, 0, BODY_NONE },
+	[OPENER_PTY] = { NULL, serve_pty, 0, BODY_NONE },
 	[OPENER_LISTENER] = { serve_listener, NULL, OPENER_QUIET,
 			      BODY_PATH | BODY_NONE },
 	[OPENER_CONNECT] = { serve_connect, NULL, 0, BODY_OTHER },

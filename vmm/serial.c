@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <termios.h>
 
 #include "vmm/nowait.h"
@@ -17,15 +16,12 @@
  * The other side is raw from the start, for its echo would come back to the
  * guest as input. We keep it open: else who watches it could leave but once.
  */
-static int serial_open_other(struct serial_config *sc, int fd)
+static int serial_prepare_pty(struct serial_config *sc, int fd)
 {
 	struct termios raw;
 
-	if (grantpt(fd) || unlockpt(fd) ||
-	    ptsname_r(fd, sc->pty, sizeof(sc->pty)))
-		return -1;
-	sc->pty_fd = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (sc->pty_fd < 0 || tcgetattr(sc->pty_fd, &raw))
+	if (ptsname_r(fd, sc->pty, sizeof(sc->pty)) ||
+	    tcgetattr(sc->pty_fd, &raw))
 		return -1;
 	cfmakeraw(&raw);
 	return tcsetattr(sc->pty_fd, TCSANOW, &raw);
@@ -44,10 +40,10 @@ static void serial_say(const char *pty)
 
 static int serial_open_pty(struct serial_config *sc, struct error *err)
 {
-	cleanup_fd int fd = opener_open_pty();
+	cleanup_fd int fd = opener_open_pty(&sc->pty_fd);
 
 	opener_leave();
-	if (fd < 0 || serial_open_other(sc, fd)) {
+	if (fd < 0 || serial_prepare_pty(sc, fd)) {
 		int code = fd < 0 ? -fd : errno;
 
 		close_fd(&sc->pty_fd);

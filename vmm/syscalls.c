@@ -144,8 +144,6 @@ const struct syscall_rule syscalls_base[] = {
 	/* Terminals. */
 	MAY("ioctl", ON_MAIN, IF_ARG(1, TCSETS)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCGPTN)),
-	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCGPTPEER)),
-	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCSPTLCK)),
 	MAY("ioctl", ON_MAIN, IF_ARG(1, TIOCGPGRP)),
 	MAY("signalfd4", ON_MAIN),
 
@@ -203,6 +201,9 @@ const struct syscall_rule syscalls_base[] = {
 	MAY("landlock_create_ruleset", ON_OPENER),
 	MAY("landlock_add_rule", ON_OPENER),
 	MAY("landlock_restrict_self", ON_OPENER),
+	/* Pseudo-terminals. */
+	MAY("ioctl", ON_OPENER, IF_ARG(1, TIOCGPTPEER)),
+	MAY("ioctl", ON_OPENER, IF_ARG(1, TIOCSPTLCK)),
 	/* TAPs, perhaps in another network namespace, and their interfaces. */
 	MAY("socket", ON_OPENER, IF_ARG(0, AF_INET)),
 	MAY("socket", ON_OPENER, IF_ARG(0, AF_NETLINK)),

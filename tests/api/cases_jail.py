@@ -229,6 +229,22 @@ def test_jail_by_paths(context):
 
 
 @jails
+def test_jail_with_terminal(context):
+    """It has a path outside alone, for a client and for the command line."""
+    with Jailed(context, "user=1234,group=1234") as jailed:
+        jailed.boot(serial={"mode": "Pty"})
+        shown = check(jailed.client.request("GET", "vm.info"), 200).json()["config"]
+        assert os.stat(shown["serial"]["file"]).st_uid == 1234
+        check_jail(jailed, 1234)
+        end_by_signal(jailed)
+    more = ["--kernel", context.guest, "--memory", "64M", "--serial", "pty"]
+    with Jailed(context, more=more) as jailed:
+        shown = check(jailed.client.request("GET", "vm.info"), 200).json()["config"]
+        assert os.path.exists(shown["serial"]["file"])
+        end_by_signal(jailed)
+
+
+@jails
 def test_jail_of_user(context):
     if not users(context):
         return
