@@ -66,22 +66,31 @@ static int bounds_refused(int r, struct error *err)
 	}
 }
 
-int bounds_apply(const struct vm_config *vc, struct error *err)
+int bounds_check(const struct vm_config *vc, struct error *err)
+{
+	if (vc->landlock || !vc->nr_rules)
+		return 0;
+	return error_set(
+		err, EINVAL,
+		"landlock_rules: mean nothing without landlock_enable; give that, too");
+}
+
+int bounds_look_up(const struct vm_config *vc, struct error *err)
 {
 	struct bounds b = { .r = 0 };
 
 	if (!vc->landlock)
-		return vc->nr_rules
-			       ? error_set(
-					 err, EINVAL,
-					 "landlock_rules: mean nothing without landlock_enable; give that, too")
-			       : 0;
+		return 0;
 	bounds_add_config(&b, vc);
-	if (!b.r)
-		b.r = opener_bound();
-	opener_leave();
-	if (b.r && *b.path.text && b.r != -ENOSYS && b.r != -EOPNOTSUPP)
+	if (b.r && b.r != -ENOSYS && b.r != -EOPNOTSUPP)
 		return error_set(err, EINVAL, "landlock_rules: %s: %s",
 				 b.path.text, error_text(-b.r));
 	return b.r ? bounds_refused(b.r, err) : 0;
+}
+
+int bounds_apply(const struct vm_config *vc, struct error *err)
+{
+	int r = vc->landlock ? opener_bound() : 0;
+
+	return r ? bounds_refused(r, err) : 0;
 }

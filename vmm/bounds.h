@@ -12,8 +12,13 @@
  * gets what both have.
  */
 
-/* Does nothing unless vc asks for it. Main thread. -errno with a message: nothing
- * is bounded. */
+/* What can be said of vc without the host. -EINVAL with a message. */
+int bounds_check(const struct vm_config *vc, struct error *err);
+/* Look up what vc names, if it asks for bounds, as long as the host takes for that.
+ * Any thread; opener_leave() is the caller's. -errno with a message. */
+int bounds_look_up(const struct vm_config *vc, struct error *err);
+/* The same thread's bounds are in force; nothing is done unless vc asks for them. No
+ * path is looked up. -errno with a message: nothing is bounded. */
 int bounds_apply(const struct vm_config *vc, struct error *err);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "vmm/bounds.h"
 #include "vmm/log.h"
+#include "vmm/opening.h"
 #include "vmm/serial.h"
 #include "vmm/util.h"
 
@@ -85,13 +86,19 @@ static int machine_begin(struct machine *m, const char *doing)
 	return MACHINE_LATER;
 }
 
-static void machine_finish(struct machine *m, int r, struct error *err)
+/* Nothing is under way any more; the ticket of what was. */
+static uint64_t machine_rest(struct machine *m)
 {
 	uint64_t ticket = m->ticket;
 
 	m->doing = NULL;
 	m->ticket = 0;
-	machine_tell(m, ticket, r ? -EIO : 0, err, NULL);
+	return ticket;
+}
+
+static void machine_finish(struct machine *m, int r, struct error *err)
+{
+	machine_tell(m, machine_rest(m), r ? -EIO : 0, err, NULL);
 	if (m->on_idle)
 		m->on_idle(m->watcher);
 }
@@ -123,26 +130,76 @@ static void machine_on_released(void *opaque)
 
 /* ---- configuration ---- */
 
-int machine_create(struct machine *m, struct vm_config *vc, struct error *err)
+/* m->config is there. */
+static void machine_created(struct machine *m)
 {
+	/* boot will follow what there is, max is what was asked for. */
+	m->config.cpus.max = cpus_max(&m->config.cpus);
+	m->state = MACHINE_CREATED;
+}
+
+static void machine_on_opened(void *opaque, struct opening *o, int r,
+			      struct error *err)
+{
+	struct machine *m = opaque;
+	uint64_t ticket = machine_rest(m);
+
+	m->opening = NULL;
+	if (r) {
+		m->next_id = 0;
+	} else {
+		opening_take_config(o, &m->config);
+		machine_created(m);
+	}
+	if (m->on_create)
+		m->on_create(m, r, err);
+	machine_tell(m, ticket, machine_host_code(r), err, NULL);
+	if (m->on_idle && !machine_is_busy(m))
+		m->on_idle(m->watcher);
+}
+
+/* Ask the host for what vc needs from now on. */
+static int machine_open(struct machine *m, struct vm_config *vc,
+			struct error *err)
+{
+	struct opening *o = opening_create(m->loop, machine_on_opened, m);
 	int r;
 
+	if (!o)
+		return error_set(err, ENOMEM, "out of memory");
+	opening_add_config(o, vc);
+	r = opening_start(o, VM_OPEN_NS, err);
+	if (r) {
+		opening_take_config(o, vc);
+		opening_drop(o);
+		return -EIO;
+	}
+	m->opening = o;
+	return machine_begin(m, "being created");
+}
+
+int machine_create(struct machine *m, struct vm_config *vc, struct error *err)
+{
+	int r = machine_need_idle(m, err);
+
+	if (r)
+		return r;
 	if (m->state != MACHINE_EMPTY)
 		return error_set(err, EIO, "VM is already created");
 	r = vm_config_assign_ids(vc, 0, &m->next_id, err);
-	if (!r && serial_open(&vc->serial, err))
+	if (!r && serial_open_pty(&vc->serial, err))
 		r = -EIO;
 	if (!r)
-		r = bounds_apply(vc, err);
-	if (r) {
+		r = bounds_check(vc, err);
+	if (!r && (vc->landlock || vc->serial.mode == SERIAL_FILE))
+		r = machine_open(m, vc, err);
+	if (r < 0)
 		m->next_id = 0;
+	if (r)
 		return r;
-	}
 	m->config = *vc;
-	/* boot will follow what there is, max is what was asked for. */
-	m->config.cpus.max = cpus_max(&vc->cpus);
 	vm_config_init(vc);
-	m->state = MACHINE_CREATED;
+	machine_created(m);
 	return 0;
 }
 
@@ -595,6 +652,8 @@ int machine_delete(struct machine *m, struct error *err)
 {
 	if (m->vm)
 		return machine_quiesce(m, true, err);
+	if (m->opening)
+		return machine_need_idle(m, err);
 	if (m->state != MACHINE_EMPTY)
 		machine_forget(m);
 	return 0;
@@ -697,6 +756,8 @@ static void machine_on_end_of_wait(struct loop_timer *lt)
 
 bool machine_fini(struct machine *m)
 {
+	opening_drop(m->opening);
+	m->opening = NULL;
 	if (m->vm)
 		machine_drop_vm(m);
 	if (machine_is_booted(m))

@@ -24,7 +24,7 @@
  * Verbs return 0, MACHINE_LATER, or -errno with a message, and change nothing
  * when they fail at once. Nothing waits for the host or the guest: what takes
  * time ends in one call of on_done(), by its deadline at the latest. One of
- * boot, pause, reboot, shutdown and delete is under way at a time; until then,
+ * create, boot, pause, reboot, shutdown and delete is under way at a time; until then,
  * other verbs are refused:
  *   -ENOENT   there is no machine, or no device of that id
  *   -EEXIST   the id is taken
@@ -49,6 +49,8 @@ struct machine {
 	/* A machine_boot() ended; r and err as of on_done(). NULL: nobody wants
 	 * to know. */
 	void (*on_boot)(struct machine *m, int r, const struct error *err);
+	/* ... a machine_create() that took time. Verbs may follow from in here. */
+	void (*on_create)(struct machine *m, int r, const struct error *err);
 	void *opaque; /* the caller's */
 	/* How a verb that returned MACHINE_LATER ended: 0, or -errno with a
 	 * message. at: where an added device is, NULL of other verbs. No verbs
@@ -67,6 +69,7 @@ struct machine {
 	uint64_t last_ticket; /* of the last verb that returned MACHINE_LATER */
 
 	/* machine.c's own */
+	struct opening *opening; /* of the configuration to be; or NULL */
 	const char *doing; /* "booting": under way; NULL: nothing is */
 	uint64_t ticket; /* of that; 0: nobody asked for it */
 	bool deleting; /* the end under way is that of the configuration, too */
@@ -98,8 +101,9 @@ const char *machine_state_name(const struct machine *m);
 
 /*
  * Keep *vc as the machine's configuration; it is taken over, and left empty,
- * only when 0 is returned. Devices without an id get one, "_<option><N>"; the
- * serial port's other end is opened.
+ * unless it is refused: 0, or MACHINE_LATER when the host is asked for files. Devices
+ * without an id get one, "_<option><N>"; the serial port's other end is opened, and
+ * what the configuration bounds is bounded (vmm/bounds.h).
  */
 int machine_create(struct machine *m, struct vm_config *vc, struct error *err);
 /* Build a machine of the configuration, and start the guest. MACHINE_LATER. */

@@ -56,7 +56,8 @@ struct process {
 	struct machine machine;
 	struct api api;
 	struct server *server;
-	bool boots; /* the machine of the command line, which is to come up */
+	bool creates; /* the machine of the command line, which takes time */
+	bool boots; /* ... which is to come up */
 	struct error error; /* ... and did not */
 	bool held; /* the host has calls of ours that have not returned */
 	enum exit_status status;
@@ -196,13 +197,38 @@ static int process_open_api(struct process *p, struct error *err)
 
 static int process_boot(struct process *p, struct error *err)
 {
-	int r;
+	int r = machine_boot(&p->machine, err);
 
-	if (p->machine.state != MACHINE_CREATED)
-		return 0;
-	r = machine_boot(&p->machine, err);
 	p->boots = r == MACHINE_LATER;
 	return p->boots ? 0 : r;
+}
+
+static void process_on_create(struct machine *m, int r, const struct error *err)
+{
+	struct process *p = m->opaque;
+	bool creates = p->creates;
+
+	p->creates = false;
+	if (!creates)
+		return;
+	if (r)
+		p->error = *err;
+	if (r || process_boot(p, &p->error))
+		loop_quit(p->loop);
+}
+
+/* The machine of the command line, if there is one. */
+static int process_start_machine(struct process *p, struct error *err)
+{
+	int r;
+
+	if (!p->rc->vm.kernel)
+		return 0;
+	r = machine_create(&p->machine, &p->rc->vm, err);
+	p->creates = r == MACHINE_LATER;
+	if (p->creates)
+		return 0;
+	return r ? r : process_boot(p, err);
 }
 
 /* A disk takes some descriptors for each of its queues. */
@@ -220,7 +246,7 @@ static void process_raise_limits(void)
  * capabilities. */
 static int process_jail(struct process *p, struct error *err)
 {
-	const struct vm_config *vc = &p->machine.config;
+	const struct vm_config *vc = &p->rc->vm;
 	const struct device_class *class;
 	const char *name = NULL;
 	uint32_t kept = 0;
@@ -287,6 +313,7 @@ static int process_run_vm(struct process *p, struct error *err)
 		return -ENOMEM;
 	p->machine.loop = p->loop;
 	p->machine.on_end = process_on_end;
+	p->machine.on_create = process_on_create;
 	p->machine.on_boot = process_on_boot;
 	p->machine.opaque = p;
 	machine_init(&p->machine);
@@ -299,9 +326,6 @@ static int process_run_vm(struct process *p, struct error *err)
 		r = process_open_api(p, err);
 	if (!p->server)
 		vm_config_close(&p->rc->vm);
-	/* The serial port may be a terminal, or a file. */
-	if (!r && p->rc->vm.kernel)
-		r = machine_create(&p->machine, &p->rc->vm, err);
 	if (!r)
 		r = process_jail(p, err);
 	if (!r)
@@ -309,7 +333,7 @@ static int process_run_vm(struct process *p, struct error *err)
 	if (!r)
 		r = process_confine(p, err);
 	if (!r)
-		r = process_boot(p, err);
+		r = process_start_machine(p, err);
 	if (!r)
 		loop_run(p->loop);
 	if (*p->error.msg)

@@ -9,13 +9,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "vmm/bounds.h"
 #include "vmm/log.h"
 #include "vmm/opener.h"
 #include "vmm/pool.h"
+#include "vmm/serial.h"
 #include "vmm/util.h"
 
 #define OPENING_FILES 2u /* of a machine, beside its devices */
@@ -29,6 +32,9 @@ struct opening {
 	void *opaque;
 	bool started; /* done() or opening_on_done() will follow */
 
+	/* Nobody waits any more. Main thread; the worker looks. */
+	atomic_bool given_up;
+
 	/* the worker's while the job runs */
 	struct opening_item {
 		const char *option;
@@ -40,6 +46,8 @@ struct opening {
 		void *opened;
 	} items[OPENING_FILES + CONFIG_MAX_DEVICES];
 	unsigned int nr;
+	struct vm_config config;
+	bool has_config;
 	int result;
 	struct error err;
 };
@@ -71,10 +79,23 @@ static int opening_open_device(struct opening_item *it, struct error *err)
 	return r ? error_prefix(err, r, "--%s", it->option) : 0;
 }
 
+/* Bounds are for good: who has heard that there is no machine of the configuration
+ * gets none. At the same instant they may still come; nothing more is open then. */
+static int opening_open_config(struct opening *o, struct error *err)
+{
+	int r = serial_open_file(&o->config.serial, err) ? -EIO : 0;
+
+	if (!r)
+		r = bounds_look_up(&o->config, err);
+	if (!r && !atomic_load(&o->given_up))
+		r = bounds_apply(&o->config, err);
+	return r;
+}
+
 static void opening_run(struct pool_job *job)
 {
 	struct opening *o = container_of(job, struct opening, job);
-	int r = 0;
+	int r = o->has_config ? opening_open_config(o, &o->err) : 0;
 
 	for (unsigned int i = 0; i < o->nr && !r; i++)
 		r = o->items[i].config.class ? opening_open_device(&o->items[i],
@@ -97,6 +118,8 @@ static void opening_close(struct pool_job *job)
 			it->config.class->close(it->opened);
 		it->opened = NULL;
 	}
+	if (o->has_config)
+		close_fd(&o->config.serial.fd);
 }
 
 /* ---- the end ---- */
@@ -109,6 +132,8 @@ static void opening_on_closed(struct pool_job *job)
 		free(o->items[i].path);
 		device_config_free(&o->items[i].config);
 	}
+	if (o->has_config)
+		vm_config_free(&o->config);
 	free(o);
 }
 
@@ -118,7 +143,7 @@ static bool opening_is_open(const struct opening *o)
 	for (unsigned int i = 0; i < o->nr; i++)
 		if (o->items[i].fd >= 0 || o->items[i].opened)
 			return true;
-	return false;
+	return o->has_config && o->config.serial.fd >= 0;
 }
 
 static void opening_free(struct opening *o)
@@ -152,6 +177,7 @@ static void opening_on_deadline(struct loop_timer *lt)
 
 	log_warn("%s", err.msg);
 	o->done = NULL;
+	atomic_store(&o->given_up, true);
 	done(o->opaque, o, r, &err);
 }
 
@@ -161,6 +187,7 @@ void opening_drop(struct opening *o)
 		return;
 	loop_timer_cancel(&o->deadline);
 	o->done = NULL;
+	atomic_store(&o->given_up, true);
 	if (!o->started || pool_cancel(&o->job))
 		opening_free(o);
 }
@@ -215,6 +242,13 @@ int opening_add_device(struct opening *o, const char *option,
 	return device_config_copy(&it->config, dc, err);
 }
 
+void opening_add_config(struct opening *o, struct vm_config *vc)
+{
+	o->config = *vc;
+	o->has_config = true;
+	vm_config_init(vc);
+}
+
 int opening_start(struct opening *o, uint64_t timeout_ns, struct error *err)
 {
 	int r = pool_submit(&o->owner, &o->job);
@@ -228,6 +262,12 @@ int opening_start(struct opening *o, uint64_t timeout_ns, struct error *err)
 }
 
 /* ---- what was opened ---- */
+
+void opening_take_config(struct opening *o, struct vm_config *vc)
+{
+	*vc = o->config;
+	o->has_config = false;
+}
 
 int opening_take_file(struct opening *o, unsigned int n)
 {

@@ -11,8 +11,8 @@
 #include "vmm/loop.h"
 
 /*
- * Opening what a machine or a device needs of the host, on a thread of the
- * pool: a file system that does not answer must not hold up the main loop. Main
+ * Opening what a configuration, a machine or a device needs of the host, on a
+ * thread of the pool: a file system that does not answer must not hold up the main loop. Main
  * thread, but for the work itself.
  */
 struct opening;
@@ -39,10 +39,18 @@ int opening_add_file(struct opening *o, const char *option, const char *path,
 int opening_add_device(struct opening *o, const char *option,
 		       const struct device_config *dc, struct error *err);
 
+/* Open what a new configuration names that lives as long as itself, and look up
+ * the bounds that it asks for, which are in force after success. Once; *vc is taken
+ * over, and left empty, until opening_take_config(). */
+void opening_add_config(struct opening *o, struct vm_config *vc);
+
 /* Begin. done() follows from the loop, at the latest after timeout_ns, with
  * -ETIMEDOUT. -errno with a message: the host has no thread for it. */
 int opening_start(struct opening *o, uint64_t timeout_ns, struct error *err);
 
+/* Have the configuration back, whether it is open or not. vc: the caller's storage,
+ * not looked at before. */
+void opening_take_config(struct opening *o, struct vm_config *vc);
 /* The descriptor of what was added as nth, a file; the caller's from now on.
  * -1: none. */
 int opening_take_file(struct opening *o, unsigned int n);

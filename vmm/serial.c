@@ -38,10 +38,13 @@ static void serial_say(const char *pty)
 	nowait_close(&to);
 }
 
-static int serial_open_pty(struct serial_config *sc, struct error *err)
+int serial_open_pty(struct serial_config *sc, struct error *err)
 {
-	cleanup_fd int fd = opener_open_pty(&sc->pty_fd);
+	cleanup_fd int fd = -1;
 
+	if (sc->mode != SERIAL_PTY)
+		return 0;
+	fd = opener_open_pty(&sc->pty_fd);
 	opener_leave();
 	if (fd < 0 || serial_prepare_pty(sc, fd)) {
 		int code = fd < 0 ? -fd : errno;
@@ -58,16 +61,19 @@ static int serial_open_pty(struct serial_config *sc, struct error *err)
 	return 0;
 }
 
-static int serial_open_file(struct serial_config *sc, struct error *err)
+int serial_open_file(struct serial_config *sc, struct error *err)
 {
-	/* A FIFO without a reader is an error rather than a wait. */
 	struct opener_found found;
-	int fd = opener_open(OPENER_OUTPUT, sc->file,
-			     OPENER_WRITE | OPENER_TRUNCATE, &found);
-	const char *fix = fd == -ENXIO ? "open its other end first"
-				       : "give a path that can be written";
+	const char *fix;
+	int fd;
 
-	opener_leave();
+	if (sc->mode != SERIAL_FILE)
+		return 0;
+	/* A FIFO without a reader is an error rather than a wait. */
+	fd = opener_open(OPENER_OUTPUT, sc->file,
+			 OPENER_WRITE | OPENER_TRUNCATE, &found);
+	fix = fd == -ENXIO ? "open its other end first"
+			   : "give a path that can be written";
 	if (fd == -EINVAL && found.mode)
 		return error_set(
 			err, fd,
@@ -79,11 +85,4 @@ static int serial_open_file(struct serial_config *sc, struct error *err)
 				 fix);
 	sc->fd = fd;
 	return 0;
-}
-
-int serial_open(struct serial_config *sc, struct error *err)
-{
-	if (sc->mode == SERIAL_PTY)
-		return serial_open_pty(sc, err);
-	return sc->mode == SERIAL_FILE ? serial_open_file(sc, err) : 0;
 }

@@ -7,11 +7,15 @@
 #include "vmm/error.h"
 
 /*
- * Open what sc names: the file, truncated, or a new pseudo-terminal, whose
- * name is said on stderr. It lives as long as the configuration, over any
- * number of machines; vm_config_free() closes it. Other modes have nothing to
- * open. Main thread. -errno with a message that names --serial.
+ * What sc names lives as long as the configuration, over any number of machines;
+ * vm_config_free() closes it. Other modes have nothing to open. -errno with a
+ * message that names --serial.
  */
-int serial_open(struct serial_config *sc, struct error *err);
+
+/* Open a new pseudo-terminal, whose name is said on stderr. Main thread. */
+int serial_open_pty(struct serial_config *sc, struct error *err);
+/* Open the file, truncated, as long as the host takes for that. Any thread;
+ * opener_leave() is the caller's. */
+int serial_open_file(struct serial_config *sc, struct error *err);
 
 #endif

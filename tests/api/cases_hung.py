@@ -11,6 +11,7 @@ import time
 
 from cases import MIB, check, check_chain, state
 from cases_hostile import put
+from cases_opener import has_landlock
 from client import Wire
 
 SOON = 1.0  # seconds; on a busy machine a bit more
@@ -107,7 +108,7 @@ def reader(context, mount, **more):
     return context.config(payload={"kernel": guest, "cmdline": line}, disks=[disk], **more)
 
 
-def test_hung_end(context):
+def test_hung_clients_end(context):
     """Requests that wait when the process ends are answered, and new clients are not."""
     with hung() as mount:
         if not mount:
@@ -155,6 +156,75 @@ def test_hung_open(context):
                 body = {"id": "quick", "force": True}
                 takes(SOON, lambda: check(other.request("PUT", "vm.remove-device", body), 204))
             check_ends(monitor)
+
+
+def hung_configs(context, mount):
+    """Machines whose creation asks the host for a path that hangs."""
+    yield context.config(serial={"mode": "File", "file": mount.disk})
+    if has_landlock():
+        yield context.config(disks=[{"path": mount.disk}], landlock_enable=True)
+
+
+def test_hung_create(context):
+    """A path that is looked up when a machine is created."""
+    with hung() as mount:
+        if not mount:
+            return print("# no FUSE here")
+        for config in hung_configs(context, mount):
+            with session(context, mount) as (monitor, client):
+                mount.tell("hang")
+                client.send("PUT", "vm.create", config)
+                mount.wait_held()
+                with context.client(monitor) as other:
+                    takes(SOON, lambda o=other: check(o.request("GET", "vmm.ping"), 200))
+                    takes(SOON, lambda o=other: check(o.request("GET", "vm.info"), 404))
+                    # What changes a machine waits for its turn.
+                    other.send("PUT", "vm.create", config)
+                    mount.tell("go")
+                    check(client.wire.reply(), 204)
+                    check_chain(other.wire.reply(), 500, "VM is already created")
+                assert state(client) == "Created"
+                check(client.request("PUT", "vm.boot"), 204)
+            # Who ends the monitor does not wait for the path either.
+            with session(context, mount) as (monitor, client):
+                mount.tell("hang")
+                client.send("PUT", "vm.create", config)
+                mount.wait_held()
+                check_ends(monitor)
+                check_chain(client.wire.reply(), 500, "The monitor is ending")
+
+
+def test_hung_command_line(context):
+    """As above, without a client."""
+    with hung() as mount:
+        if not mount:
+            return print("# no FUSE here")
+        options = [["--serial", f"file={mount.disk}", "--disk", f"path={context.disk.name}"]]
+        if has_landlock():
+            options.append(["--serial", "off", "--landlock", "--disk", f"path={mount.disk}"])
+        for option in options:
+            with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder:
+                path = os.path.join(folder, "api.sock")
+                command = ["--api-socket", path, "--kernel", context.guest, *option]
+                for end in ("go", "signal"):
+                    mount.tell("hang")
+                    with context.monitor(*command, path=path) as monitor:
+                        mount.wait_held()
+                        with context.client(monitor) as client:
+                            takes(SOON, lambda c=client: check(c.request("GET", "vmm.ping"), 200))
+                        if end == "go":
+                            mount.tell("go")
+                            with context.client(monitor) as client:
+                                wait_running(client)
+                        check_ends(monitor)
+                        mount.tell("go")
+
+
+def wait_running(client):
+    end = time.monotonic() + 20
+    while client.request("GET", "vm.info").status != 200 or state(client) != "Running":
+        assert time.monotonic() < end, "it does not come up"
+        time.sleep(0.02)
 
 
 def test_hung_requests(context):

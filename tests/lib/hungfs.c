@@ -137,6 +137,17 @@ static void do_write(uint64_t id, const struct fuse_write_in *in)
 	answer(id, 0, &out, sizeof(out));
 }
 
+/* What is cut off is zero afterwards; the size stays. */
+static void do_setattr(uint64_t id, uint64_t node,
+		       const struct fuse_setattr_in *in)
+{
+	const struct fuse_attr_out attr = { .attr = attr_of(node) };
+
+	if (in->valid & FATTR_SIZE && in->size < data_len)
+		memset(data + in->size, 0, data_len - in->size);
+	answer(id, 0, &attr, sizeof(attr));
+}
+
 static void serve(const struct fuse_in_header *in)
 {
 	const struct fuse_attr_out attr = { .attr = attr_of(in->nodeid) };
@@ -155,6 +166,9 @@ static void serve(const struct fuse_in_header *in)
 		break;
 	case FUSE_GETATTR:
 		answer(in->unique, 0, &attr, sizeof(attr));
+		break;
+	case FUSE_SETATTR:
+		do_setattr(in->unique, in->nodeid, arg);
 		break;
 	case FUSE_OPEN:
 	case FUSE_OPENDIR:
