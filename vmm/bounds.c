@@ -82,6 +82,11 @@ int bounds_look_up(const struct vm_config *vc, struct error *err)
 	if (!vc->landlock)
 		return 0;
 	bounds_add_config(&b, vc);
+	if (b.r == -E2BIG)
+		return error_set(
+			err, EINVAL,
+			"landlock_rules: %s: is one place too many, at most %u; give directories above them",
+			b.path.text, OPENER_PLACES_MAX);
 	if (b.r && b.r != -ENOSYS && b.r != -EOPNOTSUPP)
 		return error_set(err, EINVAL, "landlock_rules: %s: %s",
 				 b.path.text, error_text(-b.r));

@@ -72,52 +72,49 @@ static int landlock_find_rights(struct landlock_rights *rights, size_t *len)
 	return 0;
 }
 
-int landlock_create(void)
+int landlock_create(struct landlock_domain *domain)
 {
 	struct landlock_rights rights;
 	size_t len;
 	int r = landlock_find_rights(&rights, &len);
 
+	domain->fd = -1;
 	if (r)
 		return r;
-	r = (int)syscall(SYS_landlock_create_ruleset, &rights, len, 0);
-	return r < 0 ? -errno : r;
+	domain->rights = rights.fs;
+	domain->fd = (int)syscall(SYS_landlock_create_ruleset, &rights, len, 0);
+	return domain->fd < 0 ? -errno : 0;
 }
 
-int landlock_allow(int ruleset, const struct landlock_place *place)
+int landlock_allow(const struct landlock_domain *domain,
+		   const struct landlock_place *place)
 {
 	struct landlock_path_beneath_attr rule = { .parent_fd = place->fd };
-	struct landlock_rights rights;
-	size_t len;
-	int r = landlock_find_rights(&rights, &len);
 
-	if (r)
-		return r;
 	rule.allowed_access = (place->read ? FS_TO_READ : 0) |
 			      (place->write ? FS_TO_WRITE : 0);
-	rule.allowed_access &= rights.fs;
+	rule.allowed_access &= domain->rights;
 	if (!place->is_dir)
 		rule.allowed_access &= FS_OF_FILES;
-	return syscall(SYS_landlock_add_rule, ruleset,
+	return syscall(SYS_landlock_add_rule, domain->fd,
 		       LANDLOCK_RULE_PATH_BENEATH, &rule, 0)
 		       ? -errno
 		       : 0;
 }
 
-int landlock_enter(int ruleset)
+int landlock_enter(int fd)
 {
-	return syscall(SYS_landlock_restrict_self, ruleset, 0) ? -errno : 0;
+	return syscall(SYS_landlock_restrict_self, fd, 0) ? -errno : 0;
 }
 
 int landlock_prepare(void)
 {
-	int r = landlock_create();
+	struct landlock_domain domain;
+	int r = landlock_create(&domain);
 
+	landlock_ruleset = domain.fd;
 	/* Not there, or not turned on. */
-	if (r == -ENOSYS || r == -EOPNOTSUPP)
-		return 0;
-	landlock_ruleset = r;
-	return r < 0 ? r : 0;
+	return r == -ENOSYS || r == -EOPNOTSUPP ? 0 : r;
 }
 
 int landlock_thread(const char *name)

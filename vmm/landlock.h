@@ -4,6 +4,7 @@
 #define VMM_LANDLOCK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Landlock (landlock(7)), the second line behind an empty root: a thread in its
@@ -32,13 +33,19 @@ struct landlock_place {
 	bool write; /* also: make, truncate and remove */
 };
 
-/* A domain as strict as the one above, until landlock_allow(). A descriptor, the
- * caller's; -errno: -ENOSYS and -EOPNOTSUPP where the kernel has no Landlock. */
-int landlock_create(void);
+struct landlock_domain {
+	int fd; /* -1: there is none; the caller's */
+	uint64_t rights; /* to files, that this kernel can take away */
+};
+
+/* A domain as strict as the one above, until landlock_allow(). -errno: -ENOSYS and
+ * -EOPNOTSUPP where the kernel has no Landlock. */
+int landlock_create(struct landlock_domain *domain);
 /* What may be opened in it. -errno. */
-int landlock_allow(int ruleset, const struct landlock_place *place);
-/* The calling thread goes into it, and what that makes from now on. -errno: -E2BIG
- * where it is in too many already. */
-int landlock_enter(int ruleset);
+int landlock_allow(const struct landlock_domain *domain,
+		   const struct landlock_place *place);
+/* The calling thread goes into the domain of that descriptor, and what that makes
+ * from now on. -errno: -E2BIG where it is in too many already. */
+int landlock_enter(int fd);
 
 #endif

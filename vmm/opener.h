@@ -77,7 +77,8 @@ void opener_leave(void);
 /*
  * The place is to stay open when the opener is bounded: flags as of OPENER_PLACE.
  * By the calling thread, whose session has the others of the same bound. 0, or as
- * opener_open(); -ENOSYS and -EOPNOTSUPP: the host's kernel has no Landlock.
+ * opener_open(); -E2BIG: these are OPENER_PLACES_MAX; -ENOSYS and -EOPNOTSUPP: the
+ * host's kernel has no Landlock.
  */
 int opener_place(const char *path, unsigned int flags);
 /* From now on nothing is opened but what is at these places, for good; those who have

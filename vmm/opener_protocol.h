@@ -36,7 +36,8 @@ enum opener_kind {
 	OPENER_INTERFACE,
 	OPENER_VHOST, /* /dev/vhost-net */
 	/* A place that stays open to the opener when it is bounded: to read, to
-	 * write, or both; of what is not there with OPENER_BESIDE. */
+	 * write, or both; of what is not there with OPENER_BESIDE. -E2BIG beyond
+	 * OPENER_PLACES_MAX. */
 	OPENER_PLACE,
 	/* The bound that the session's places are (Landlock), for opener_bound(). */
 	OPENER_BOUND,
@@ -90,6 +91,7 @@ enum opener_word {
 #define OPENER_BODY_MAX PATH_MAX
 #define OPENER_ALLOW_MAX 64u /* directories that are opened from */
 #define OPENER_QUEUES_MAX 126u /* of a TAP */
+#define OPENER_PLACES_MAX 128u /* of a bound */
 
 /* As it travels, body for no longer than it says. */
 struct opener_request {

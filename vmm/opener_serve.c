@@ -360,8 +360,11 @@ static int serve_pty(struct opener_call *call)
 
 /* ---- bounds ---- */
 
-/* Of the session; -1: nothing was asked for yet. */
-static int serving_bound = -1;
+/* Of the session; no descriptor: nothing was asked for yet. */
+static struct {
+	struct landlock_domain domain;
+	unsigned int nr; /* of places that were asked for */
+} serving_bound = { .domain.fd = -1 };
 
 /* What the opener needs for what has no path of the monitor's. */
 static int serve_own_places(void)
@@ -381,23 +384,23 @@ static int serve_own_places(void)
 		const struct landlock_place place = { fd, places[i].is_dir,
 						      true, places[i].write };
 
-		r = fd < 0 ? 0 : landlock_allow(serving_bound, &place);
+		r = fd < 0 ? 0 : landlock_allow(&serving_bound.domain, &place);
 	}
 	return r;
 }
 
 static int serve_begin_bound(void)
 {
-	int r = 0;
+	int r;
 
-	if (serving_bound >= 0)
+	if (serving_bound.domain.fd >= 0)
 		return 0;
-	serving_bound = landlock_create();
-	if (serving_bound < 0)
-		return serving_bound;
-	r = serve_own_places();
+	serving_bound.nr = 0;
+	r = landlock_create(&serving_bound.domain);
+	if (!r)
+		r = serve_own_places();
 	if (r)
-		close_fd(&serving_bound);
+		close_fd(&serving_bound.domain.fd);
 	return r;
 }
 
@@ -414,6 +417,10 @@ static int serve_place(struct opener_call *call)
 
 	if (r)
 		return r;
+	/* Each is memory of the kernel's, and holds a file. */
+	if (serving_bound.nr == OPENER_PLACES_MAX)
+		return -E2BIG;
+	serving_bound.nr++;
 	if (call->request.flags & OPENER_BESIDE && slash)
 		slash[slash == path] = '\0';
 	else if (call->request.flags & OPENER_BESIDE)
@@ -426,14 +433,14 @@ static int serve_place(struct opener_call *call)
 		return -errno;
 	place.fd = at;
 	place.is_dir = S_ISDIR(st.st_mode);
-	return landlock_allow(serving_bound, &place);
+	return landlock_allow(&serving_bound.domain, &place);
 }
 
 static int serve_bound(struct opener_call *call unused_param)
 {
 	int r = serve_begin_bound();
 
-	return r ? r : take_fd(&serving_bound);
+	return r ? r : take_fd(&serving_bound.domain.fd);
 }
 
 /* ---- requests ---- */
@@ -441,7 +448,7 @@ static int serve_bound(struct opener_call *call unused_param)
 void opener_serve_end(void)
 {
 	opener_serve_net_end();
-	close_fd(&serving_bound);
+	close_fd(&serving_bound.domain.fd);
 	if (!serving.name)
 		return;
 	listener_remove(&serving.listener);

@@ -168,6 +168,15 @@ static void test_missing_file(void **state unused_param)
 	assert_int_equal(opener.nr_bounds, 0);
 }
 
+/* The opener's own limit, whoever asks. */
+static void test_too_many_places(void **state unused_param)
+{
+	opener.missing = "/tree";
+	opener.missing_is = -E2BIG;
+	refused("/tree: is one place too many, at most 128");
+	assert_int_equal(opener.nr_bounds, 0);
+}
+
 static void test_too_many_rules(void **state unused_param)
 {
 	for (unsigned int i = 0; i < CONFIG_MAX_RULES; i++)
@@ -181,9 +190,9 @@ static void test_too_many_rules(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_places),	   UNIT(test_not_asked_for),
-		UNIT(test_cannot_be_had),  UNIT(test_missing_file),
-		UNIT(test_too_many_rules),
+		UNIT(test_places),	    UNIT(test_not_asked_for),
+		UNIT(test_cannot_be_had),   UNIT(test_missing_file),
+		UNIT(test_too_many_places), UNIT(test_too_many_rules),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -547,6 +547,31 @@ static void test_allow(void **state unused_param)
 	assert_non_null(strstr(err.msg, "--allow"));
 }
 
+/* A session's bound has so many places, and the next session's as many again. */
+static void check_places(void)
+{
+	int r = opener_place(dir, OPENER_READ);
+
+	/* A host without Landlock. */
+	if (r == -ENOSYS || r == -EOPNOTSUPP)
+		return;
+	assert_int_equal(r, 0);
+	for (unsigned int i = 1; i < OPENER_PLACES_MAX; i++)
+		assert_int_equal(opener_place(dir, OPENER_READ), 0);
+	assert_int_equal(opener_place(dir, OPENER_READ), -E2BIG);
+	assert_int_equal(opener_place(dir, OPENER_WRITE), -E2BIG);
+	opener_leave();
+	assert_int_equal(opener_place(dir, OPENER_READ), 0);
+}
+
+static void test_places(void **state unused_param)
+{
+	const struct opener_config oc = { .filters = &confine_filters,
+					  .confine = CONFINE_END };
+
+	assert_true(with_opener(&oc, check_places));
+}
+
 static int setup(void **state unused_param)
 {
 	return mkdtemp(dir) ? 0 : -1;
@@ -569,6 +594,7 @@ int main(void)
 		cmocka_unit_test(test_ends_with_monitor),
 		cmocka_unit_test(test_listener),
 		cmocka_unit_test(test_allow),
+		cmocka_unit_test(test_places),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
