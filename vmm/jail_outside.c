@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,19 +72,22 @@ __attribute__((noreturn)) static void outside_end(int status)
 	_exit(128 + sig);
 }
 
+/* By one function of the C library: each of its own for a call lies somewhere else
+ * in the program, and to come there maps the pages around it, too. */
 __attribute__((noreturn)) static void outside_run(pid_t child)
 {
 	sigset_t set;
-	int status, sig;
+	long sig;
+	int status;
 
 	outside_signals(&set);
 	/* Last, for it is what comes after it that stays. */
 	pages_forget_program();
 	for (;;) {
-		sig = sigwaitinfo(&set, NULL);
+		sig = syscall(SYS_rt_sigtimedwait, &set, NULL, NULL, _NSIG / 8);
 		if (sig > 0 && sig != SIGCHLD)
-			kill(child, sig);
-		if (waitpid(child, &status, WNOHANG) == child)
+			syscall(SYS_kill, child, sig);
+		if (syscall(SYS_wait4, child, &status, WNOHANG, NULL) == child)
 			outside_end(status);
 	}
 }
