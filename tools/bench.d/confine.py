@@ -6,7 +6,8 @@ directory are those of the other benchmarks, with unfiltered in the peer's place
 calls_ROLE: different system calls that a role's list has, as the build's filters are
 made of it, without vhost and shared directories; always_ROLE: those of them that are
 allowed whatever their arguments. opener_*: memory of the process that opens files, of
-a machine that runs: what only it has, and its share of what it has with others.
+a machine that runs: what only it has, and its share of what it has with others;
+outside_*: that of the process that stays outside with --jail pid=on.
 """
 
 import os
@@ -69,19 +70,20 @@ def opener_of(pid):
     return None
 
 
-def measure_opener(context):
+def measure_beside(context, name, options, find):
+    """Memory of the process that find(process) says, which is beside a machine."""
     guest = monitors.Guest(kernel=context.guest("idle"), disk=context.disk("opened", 16))
-    private = Row("opener_private_kib", "KiB", "lower")
-    pss = Row("opener_pss_kib", "KiB", "lower")
+    private = Row(f"{name}_private_kib", "KiB", "lower")
+    pss = Row(f"{name}_pss_kib", "KiB", "lower")
 
     def run(warm_up):
-        with Process(context.ours.argv(guest, context.tmp), context.tmp) as process:
+        with Process(context.ours.argv(guest, context.tmp) + options, context.tmp) as process:
             process.read_until(b"READY", TIMEOUT_S)
             time.sleep(SETTLE_S)
-            opener = opener_of(process.pid)
-            if not opener:
-                process.fail("it has no opener")
-            with open(f"/proc/{opener}/smaps_rollup", encoding="ascii") as f:
+            pid = find(process.pid)
+            if not pid:
+                process.fail(f"it has no {name}")
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
                 kib = {line.split(":")[0]: int(line.split()[1])
                        for line in f if line.endswith("kB\n")}
             process.stop(TIMEOUT_S)
@@ -89,7 +91,7 @@ def measure_opener(context):
             private.add(context.ours.name, kib["Private_Clean"] + kib["Private_Dirty"])
             pss.add(context.ours.name, kib["Pss"])
 
-    rounds("opener", context.nr_runs(5), {context.ours.name: run}, (private, pss))
+    rounds(name, context.nr_runs(5), {context.ours.name: run}, (private, pss))
     return [private, pss]
 
 
@@ -138,5 +140,7 @@ def measure_data_path(context):
 def measure(context):
     pair = Pair(context)
     rows = startup.measure(pair)
-    rows += count_calls(context) + measure_opener(context)
+    rows += count_calls(context)
+    rows += measure_beside(context, "opener", [], opener_of)
+    rows += measure_beside(context, "outside", ["--jail", "pid=on"], int)
     return rows + measure_data_path(pair)
