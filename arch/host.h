@@ -15,4 +15,8 @@ void arch_cpu_relax(void);
  * a power of two. Any thread. */
 uint64_t arch_page_size(void);
 
+/* Have memory hold what was written to [p, p + len), for a guest that reads it as
+ * it reads a device, around the caches. Any thread. */
+void arch_clean(const void *p, uint64_t len);
+
 #endif

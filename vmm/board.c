@@ -51,6 +51,13 @@ int board_ioeventfd(struct board *board, gpa_t gpa, int event_fd, bool assign)
 	return board->ops->ioeventfd(board->ops_opaque, gpa, event_fd, assign);
 }
 
+int board_show(struct board *board, gpa_t gpa, const void *hva, uint64_t len)
+{
+	if (!board->ops->show)
+		return -ENOSYS;
+	return board->ops->show(board->ops_opaque, gpa, hva, len);
+}
+
 /* What a class needs on the I/O threads; one does. */
 static const struct loop_local *board_io_local(void)
 {

@@ -59,6 +59,8 @@ struct board_ops {
 	int (*ioeventfd)(void *opaque, gpa_t gpa, int event_fd, bool assign);
 	/* As board_msi_fd(). NULL: it cannot be had. */
 	int (*msi_fd)(void *opaque, int event_fd, const struct board_msi *msi);
+	/* As board_show(). NULL: it cannot be had. */
+	int (*show)(void *opaque, gpa_t gpa, const void *hva, uint64_t len);
 };
 
 #define BOARD_ANSWER_WORDS (HOTPLUG_MAX_INDEX / 64u)
@@ -129,6 +131,14 @@ void board_raise(struct board *board, enum vm_event event);
  * this process. assign false takes it back. Any thread. -errno.
  */
 int board_ioeventfd(struct board *board, gpa_t gpa, int event_fd, bool assign);
+
+/*
+ * What the guest reads in [gpa, gpa + len) is this process's memory at hva from now
+ * on, and no access of a bus; what it writes there still is. All three are multiples
+ * of arch_page_size(). There is one such range; len 0: none any more, and the VM
+ * goes. Main thread, no vCPU runs. -errno: reads go to the bus, too.
+ */
+int board_show(struct board *board, gpa_t gpa, const void *hva, uint64_t len);
 
 /*
  * The loop for one more queue: I/O threads are started on demand, one per

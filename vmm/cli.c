@@ -231,9 +231,9 @@ static const struct cli_entry cli_table[] = {
 	{ VM_PARAM("on-reset", "Machine") },
 	{ VM_PARAM("hotplug-ports", "Machine"),
 	  .opt.more =
-		  "A guest sets up each of them when it starts, which takes "
-		  "more than 200 accesses: the fewer there are, the sooner it "
-		  "is up. On x86_64 devices come to slots of the bus, which "
+		  "A guest sets up each of them when it starts: the fewer "
+		  "there are, the sooner it is up. Each takes 4 KiB of this "
+		  "process. On x86_64 devices come to slots of the bus, which "
 		  "cost nothing, and this means nothing." },
 	{ .opt.name = "landlock",
 	  .opt.group = "Machine",

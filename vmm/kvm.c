@@ -65,7 +65,36 @@ static int kvm_window_placed(struct gmem_listener *gl,
 	return kvm_set_slot(gl, range, there ? range->len : 0, err);
 }
 
+/* Behind those of memory. */
+static int kvm_set_shown(const struct kvm *kvm)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = GMEM_MAX_RANGES,
+		.flags = KVM_MEM_READONLY,
+		.guest_phys_addr = kvm->shown.gpa,
+		.memory_size = kvm->shown.len,
+		.userspace_addr = (uintptr_t)kvm->shown.hva,
+	};
+
+	if (!kvm->shown.len || kvm->vm_fd < 0)
+		return 0;
+	return ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno
+								      : 0;
+}
+
 /* ---- for the board ---- */
+
+static int kvm_show(void *opaque, gpa_t gpa, const void *hva, uint64_t len)
+{
+	struct kvm *kvm = opaque;
+	int r;
+
+	kvm->shown = (struct kvm_shown){ gpa, hva, len };
+	r = kvm_set_shown(kvm);
+	if (r)
+		kvm->shown.len = 0;
+	return r;
+}
 
 static void kvm_msi(void *opaque, uint32_t devid, uint64_t addr, uint32_t data)
 {
@@ -224,6 +253,7 @@ static const struct board_ops kvm_board_ops = {
 	.line = kvm_line,
 	.ioeventfd = kvm_ioeventfd,
 	.msi_fd = kvm_msi_fd,
+	.show = kvm_show,
 };
 
 /* ---- /dev/kvm ---- */
@@ -330,6 +360,9 @@ int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err)
 	r = arch_vm_create(&kvm->arch, kvm->vm_fd, err);
 	if (!r)
 		r = gmem_listen(&kvm->board->gmem, &kvm->memory, err);
+	if (!r && kvm_set_shown(kvm))
+		r = error_set(err, errno, "KVM refuses a read-only range: %s",
+			      strerror(errno));
 	if (!r)
 		r = arch_irqchip_create(kvm->arch, err);
 	if (!r) {

@@ -32,6 +32,11 @@ struct kvm {
 	enum core_sched core_sched;
 
 	/* changed only while no vCPU runs; read by any thread */
+	struct kvm_shown {
+		gpa_t gpa;
+		const void *hva;
+		uint64_t len; /* 0: there is none */
+	} shown; /* board_show() */
 	int vm_fd; /* -1: not built */
 	struct arch_vm *arch; /* the port's part of it */
 	struct vcpu **vcpus; /* max_vcpus entries */

@@ -218,6 +218,18 @@ void arch_cpu_relax(void)
 	__asm__ volatile("yield" ::: "memory");
 }
 
+/* To the point of coherency. Processors with FWB do without, but do not say so here. */
+void arch_clean(const void *p, uint64_t len)
+{
+	uintptr_t at = (uintptr_t)p, end = at + len, line;
+
+	__asm__ volatile("mrs %0, ctr_el0" : "=r"(line));
+	line = 4ul << (line >> 16 & 0xf); /* of words */
+	for (at &= ~(line - 1); at < end; at += line)
+		__asm__ volatile("dc cvac, %0" ::"r"(at) : "memory");
+	__asm__ volatile("dsb sy" ::: "memory");
+}
+
 uint64_t arch_page_size(void)
 {
 	return (uint64_t)getpagesize();

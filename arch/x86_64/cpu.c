@@ -288,6 +288,11 @@ void arch_vcpu_dump(struct vcpu *vcpu)
 	cpu_dump_code(vcpu, s.cs.base + r.rip);
 }
 
+/* Caches are never in the way. */
+void arch_clean(const void *p unused_param, uint64_t len unused_param)
+{
+}
+
 void arch_cpu_relax(void)
 {
 	__builtin_ia32_pause();

@@ -13,8 +13,11 @@
 void pci_dev_init(struct pci_dev *dev, struct board *board,
 		  const struct pci_dev_ops *ops, const struct pci_ids *ids)
 {
-	uint8_t *c = dev->config, *w = dev->writable;
+	uint8_t *w = dev->writable, *c;
 
+	if (!dev->config)
+		dev->config = dev->own_config;
+	c = dev->config;
 	dev->board = board;
 	dev->ops = ops;
 	dev->next_cap = PCI_STD_HEADER_SIZEOF;

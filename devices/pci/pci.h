@@ -68,11 +68,17 @@ struct pci_dev {
 	uint8_t next_cap; /* where the next capability goes */
 	uint8_t last_cap; /* its predecessor's offset, 0: none */
 	uint8_t writable[PCI_CONFIG_SIZE]; /* bits the guest may change */
+	/* A register of 16 bits, of which these are taken back by the guest's
+	 * writing ones (RW1C), and are not writable. 0: there is none. */
+	uint8_t event_reg;
+	uint16_t event_bits;
 
 	struct msix msix; /* own lock */
 
 	/* under the root's lock once plugged */
-	uint8_t config[PCI_CONFIG_SIZE]; /* the state: all else follows */
+	uint8_t *
+		config; /* the state, PCI_CONFIG_SIZE bytes: all else follows */
+	uint8_t own_config[PCI_CONFIG_SIZE]; /* where that is, as a rule */
 	struct pci_root *root; /* NULL: off the bus */
 	unsigned int bus; /* place as at power-on; 0 is the root bus */
 	unsigned int slot;
@@ -116,8 +122,9 @@ struct pci_ids {
 	uint32_t class_code; /* 24 bits: class, subclass, interface */
 };
 
-/* Fill a zeroed dev, which is the caller's storage. board and ops are borrowed.
- * It has no BARs. Main thread. */
+/* Fill a zeroed dev, which is the caller's storage; where it is to have its config
+ * elsewhere, that is set, and zeroed. board and ops are borrowed. It has no BARs.
+ * Main thread. */
 void pci_dev_init(struct pci_dev *dev, struct board *board,
 		  const struct pci_dev_ops *ops, const struct pci_ids *ids);
 

@@ -208,16 +208,27 @@ static bool pci_touches(unsigned int off, unsigned int len, unsigned int what,
 	return off < what + what_len && what < off + len;
 }
 
+/* What the byte at off becomes when the guest writes v there. */
+static uint8_t pci_config_next(const struct pci_dev *dev, unsigned int off,
+			       uint8_t v)
+{
+	uint8_t w = dev->writable[off], events = 0;
+
+	if (dev->event_reg && pci_touches(off, 1, dev->event_reg, 2))
+		events = (uint8_t)(dev->event_bits >>
+				   8 * (off - dev->event_reg));
+	return (uint8_t)(((dev->config[off] & ~w) | (v & w)) & ~(v & events));
+}
+
+/* A guest that reads meanwhile finds what was or what will be. */
 static void pci_config_write(struct pci_dev *dev, unsigned int off,
 			     uint64_t value, unsigned int len)
 {
-	for (unsigned int i = 0; i < len; i++) {
-		uint8_t *c = &dev->config[off + i];
-		uint8_t w = dev->writable[off + i];
-
-		__atomic_store_n(c, (uint8_t)((*c & ~w) | (value >> 8 * i & w)),
+	for (unsigned int i = 0; i < len; i++)
+		__atomic_store_n(&dev->config[off + i],
+				 pci_config_next(dev, off + i,
+						 (uint8_t)(value >> 8 * i)),
 				 __ATOMIC_RELAXED);
-	}
 	if (pci_touches(off, len, PCI_COMMAND, 1) ||
 	    pci_touches(off, len, PCI_BASE_ADDRESS_0, 4 * PCI_STD_NUM_BARS))
 		pci_bars_update(dev);

@@ -10,14 +10,24 @@
  * adapter may be removed).
  *
  * Commands are complete as soon as they are written, and no interrupt says so.
+ *
+ * Linux reads the configuration of a port some 180 times before it is up, which is
+ * most of what a port costs: the guest is shown it, a page a port, and reads
+ * without an exit. So whatever changes is there at once.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
+#include "arch/arch.h"
+#include "arch/host.h"
 #include "devices/pci/pci.h"
 #include "devices/platform/chips.h"
 #include "vmm/board.h"
 #include "vmm/byteorder.h"
+#include "vmm/log.h"
+#include "vmm/pages.h"
 #include "vmm/util.h"
 
 #define PORT_VENDOR 0x1b36
@@ -26,6 +36,7 @@
 /* The ports are functions of the last slots. */
 #define PORT_FUNCTIONS 8u
 #define PORT_FIRST_SLOT 28u
+#define PORT_PAGE 4096u /* of ECAM, for a function */
 
 #define PORT_EXP_LEN 0x3c
 #define PORT_MSI_LEN 14
@@ -53,6 +64,7 @@ struct root_port {
 struct root_ports {
 	struct device device;
 	unsigned int nr;
+	uint8_t *pages; /* their configuration, as it lies in ECAM */
 	struct root_port ports[];
 };
 
@@ -99,6 +111,7 @@ static void port_update_locked(struct root_port *port)
 		 PCI_EXP_LNKSTA_CLS_2_5GB | PCI_EXP_LNKSTA_NLW_X1 |
 			 (present ? PCI_EXP_LNKSTA_DLLLA : 0),
 		 2);
+	arch_clean(port->pci.config, PCI_CONFIG_SIZE);
 	raised = port_pending_locked(port);
 	if (raised && !port->raised)
 		port_send_locked(port);
@@ -134,34 +147,24 @@ static void port_control_locked(struct root_port *port)
 		port_answer_locked(port, false);
 }
 
-static void port_config_read(struct pci_dev *dev, unsigned int off unused_param,
-			     unsigned int len unused_param)
-{
-	port_update_locked(container_of(dev, struct root_port, pci));
-}
-
 static void port_left(struct pci_dev *dev)
 {
 	port_update_locked(container_of(dev, struct root_port, pci));
 }
 
-/* Ones that are written to the status take events back (RW1C). */
-static void port_config_written(struct pci_dev *dev, unsigned int off,
-				unsigned int len)
+static void port_config_written(struct pci_dev *dev,
+				unsigned int off unused_param,
+				unsigned int len unused_param)
 {
 	struct root_port *port = container_of(dev, struct root_port, pci);
-	unsigned int status = port->exp + PCI_EXP_SLTSTA;
 
-	for (unsigned int i = 0; i < 2; i++)
-		if (off <= status + i && status + i < off + len)
-			port->status &= (uint16_t) ~(
-				dev->config[status + i] << 8 * i & PORT_EVENTS);
+	port->status =
+		(uint16_t)le_load(dev->config + port->exp + PCI_EXP_SLTSTA, 2);
 	port_control_locked(port);
 	port_update_locked(port);
 }
 
 static const struct pci_dev_ops port_pci_ops = {
-	.config_read = port_config_read,
 	.config_written = port_config_written,
 	.left = port_left,
 };
@@ -296,7 +299,8 @@ static void port_add_express(struct root_port *port, unsigned int nr)
 	w = port->pci.writable + port->exp;
 	le_store(w + PCI_EXP_DEVCTL, 0x0f, 2);
 	le_store(w + PCI_EXP_SLTCTL, PORT_CONTROL, 2);
-	le_store(w + PCI_EXP_SLTSTA, PORT_EVENTS, 2);
+	port->pci.event_reg = port->exp + PCI_EXP_SLTSTA;
+	port->pci.event_bits = PORT_EVENTS;
 }
 
 static void port_add_msi(struct root_port *port)
@@ -320,9 +324,10 @@ static void port_fill(struct root_port *port, struct board *board,
 	static const struct pci_ids ids = { .vendor = PORT_VENDOR,
 					    .device = PORT_DEVICE,
 					    .class_code = PORT_CLASS };
-	uint8_t *c = port->pci.config, *w = port->pci.writable;
+	uint8_t *w = port->pci.writable, *c;
 
 	pci_dev_init(&port->pci, board, &port_pci_ops, &ids);
+	c = port->pci.config;
 	c[PCI_HEADER_TYPE] = PCI_HEADER_TYPE_BRIDGE | 0x80;
 	le_store(w + PCI_PRIMARY_BUS, 0xffffff, 3);
 	le_store(w + PCI_MEMORY_BASE, 0xfff0fff0, 4);
@@ -351,6 +356,11 @@ static void port_reset(struct root_port *port)
 }
 
 /* ---- life ---- */
+
+static size_t ports_len(const struct root_ports *all)
+{
+	return (size_t)all->nr * PORT_PAGE;
+}
 
 static void ports_reset(struct device *device)
 {
@@ -385,7 +395,45 @@ static void ports_destroy(struct device *device)
 	board_set_hotplug(device->board, HOTPLUG_PCI, NULL, NULL);
 	for (unsigned int i = all->nr; i-- > 0;)
 		pci_unplug_port(&all->ports[i].pci);
+	if (all->pages) {
+		board_show(device->board, 0, NULL, 0);
+		munmap(all->pages, ports_len(all));
+	}
 	free(all);
+}
+
+/* What a function does not have reads as ones. */
+static int ports_make_pages(struct root_ports *all, struct error *err)
+{
+	uint8_t *pages;
+
+	if (!all->nr)
+		return 0;
+	pages = pages_map_room(ports_len(all), PROT_READ | PROT_WRITE);
+	if (pages == MAP_FAILED)
+		return error_set(err, errno, "no memory for root ports: %s",
+				 strerror(errno));
+	all->pages = pages;
+	memset(pages, 0xff, ports_len(all));
+	for (unsigned int i = 0; i < all->nr; i++) {
+		all->ports[i].pci.config = pages + (size_t)i * PORT_PAGE;
+		memset(all->ports[i].pci.config, 0, PCI_CONFIG_SIZE);
+	}
+	return 0;
+}
+
+/* Where the host's pages are larger, those that do not fill one are read by
+ * exits. */
+static void ports_show(struct root_ports *all)
+{
+	gpa_t gpa = arch_pci.ecam_base + ((gpa_t)PORT_FIRST_SLOT << 15);
+	uint64_t len = ALIGN_DOWN(ports_len(all), arch_page_size());
+	int r;
+
+	arch_clean(all->pages, len);
+	r = len ? board_show(all->device.board, gpa, all->pages, len) : 0;
+	if (r)
+		log_debug("reads of root ports exit: %s", strerror(-r));
 }
 
 static int ports_create(struct board *board, const void *config,
@@ -409,6 +457,7 @@ static int ports_create(struct board *board, const void *config,
 	all->device.ops = &ops;
 	all->device.board = board;
 	all->nr = nr;
+	r = ports_make_pages(all, err);
 	for (unsigned int i = 0; i < all->nr && !r; i++) {
 		port_fill(&all->ports[i], board, i + 1);
 		r = pci_plug_port(&all->ports[i].pci,
@@ -420,8 +469,10 @@ static int ports_create(struct board *board, const void *config,
 		return r;
 	}
 	ports_reset(&all->device);
-	if (nr)
+	if (nr) {
+		ports_show(all);
 		board_set_hotplug(board, HOTPLUG_PCI, &ports_guest_ops, all);
+	}
 	*out = &all->device;
 	return 0;
 }

@@ -88,11 +88,20 @@ static int fake_msi_fd(void *opaque, int event_fd, const struct board_msi *msi)
 	return 0;
 }
 
+static int fake_show(void *opaque, gpa_t gpa, const void *hva, uint64_t len)
+{
+	struct fake_vm *fv = opaque;
+
+	fv->shown = (struct fake_shown){ gpa, hva, len };
+	return 0;
+}
+
 static const struct board_ops fake_board_ops = {
 	.msi = fake_msi,
 	.line = fake_line,
 	.ioeventfd = fake_ioeventfd,
 	.msi_fd = fake_msi_fd,
+	.show = fake_show,
 };
 
 /* ---- life ---- */
@@ -126,7 +135,7 @@ void fake_vm_fini(struct fake_vm *fv)
 	while (!list_is_empty(&fv->board.devices))
 		fake_vm_remove(fv, container_of(fv->board.devices.prev,
 						struct device, node));
-	require(!fv->nr_ioeventfds && !fv->nr_msi_fds);
+	require(!fv->nr_ioeventfds && !fv->nr_msi_fds && !fv->shown.len);
 	require(!fv->board.pio.nr && !fv->board.mmio.nr);
 	gmem_fini(&fv->board.gmem);
 	board_fini(&fv->board);

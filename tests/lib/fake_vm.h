@@ -58,6 +58,11 @@ struct fake_vm {
 	bool refuse_ioeventfds;
 	struct fake_msi_fd msi_fds[FAKE_MAX_IOEVENTFD];
 	unsigned int nr_msi_fds;
+	struct fake_shown {
+		gpa_t gpa;
+		const uint8_t *hva;
+		uint64_t len;
+	} shown; /* by board_show() */
 	struct loop_call quiet; /* counts calls of board_device_quiet() */
 	unsigned int nr_quiet;
 };

@@ -9,10 +9,23 @@
 #define ENABLED \
 	(PCI_EXP_SLTCTL_ABPE | PCI_EXP_SLTCTL_HPIE | PCI_EXP_SLTCTL_DLLSCE)
 
-/* Registers of the first port. */
+/* What the guest reads without an exit, of a port. */
+static uint64_t shown(unsigned int port, unsigned int off, unsigned int len)
+{
+	uint64_t at = (uint64_t)port * 4096 + off;
+
+	assert_int_equal(fv.shown.gpa, arch_pci.ecam_base + (28 << 15));
+	assert_true(at + len <= fv.shown.len);
+	return le_load(fv.shown.hva + at, len);
+}
+
+/* Registers of the first port: it is shown what it would be told. */
 static uint32_t reg(unsigned int off)
 {
-	return cfg(28, off, 2);
+	uint32_t told = cfg(28, off, 2);
+
+	assert_int_equal(shown(0, off, 2), told);
+	return told;
 }
 
 static void set_reg(unsigned int off, unsigned int value)
@@ -104,6 +117,22 @@ static void test_polite(void **state unused_param)
 	pci_unplug(&cards[2].pci);
 }
 
+/* Ones take events back, of the bytes that are written, and nothing else. */
+static void test_taken_back(void **state unused_param)
+{
+	ports_setup();
+	plug();
+	set_reg(EXP + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_CC);
+	fake_cfg_write(&fv, 28, EXP + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_PDC, 1);
+	assert_int_equal(reg(EXP + PCI_EXP_SLTSTA),
+			 PCI_EXP_SLTSTA_PDS | PCI_EXP_SLTSTA_DLLSC);
+	fake_cfg_write(&fv, 28, EXP + PCI_EXP_SLTSTA + 1, 0xff, 1);
+	assert_int_equal(reg(EXP + PCI_EXP_SLTSTA), PCI_EXP_SLTSTA_PDS);
+	set_reg(EXP + PCI_EXP_SLTSTA, 0xffff);
+	assert_int_equal(reg(EXP + PCI_EXP_SLTSTA), PCI_EXP_SLTSTA_PDS);
+	pci_unplug(&cards[2].pci);
+}
+
 /* The guest changes its mind, is late, or lets go unasked. */
 static void test_answers(void **state unused_param)
 {
@@ -192,6 +221,11 @@ static void test_few(void **state unused_param)
 	assert_int_equal(cfg(29, 0, 4), 0x000c1b36);
 	assert_int_equal(cfg(29, 1 << 12, 4), UINT32_MAX);
 	assert_int_equal(cfg(30, 0, 4), UINT32_MAX);
+	assert_int_equal(fv.shown.len, 9 * 4096);
+	assert_int_equal(shown(8, 0, 4), 0x000c1b36);
+	/* There are no extended registers. */
+	assert_int_equal(shown(0, 256, 4), UINT32_MAX);
+	assert_int_equal(shown(8, 4092, 4), UINT32_MAX);
 	/* Nothing is asked of one that is not there. */
 	assert_true(by->ops->ask(by->opaque, HOTPLUG_PCI, 32 + 9, true));
 	for (unsigned int i = 2; i < 11; i++)
@@ -220,9 +254,10 @@ static void test_none(void **state unused_param)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_polite),   UNIT(test_answers), UNIT(test_forced_away),
-		UNIT(test_power_on), UNIT(test_held),	 UNIT(test_few),
-		UNIT(test_none),
+		UNIT(test_polite),	UNIT(test_answers),
+		UNIT(test_forced_away), UNIT(test_power_on),
+		UNIT(test_held),	UNIT(test_few),
+		UNIT(test_none),	UNIT(test_taken_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
