@@ -115,7 +115,8 @@ class Capture:
 
     def frames(self, expression=""):
         """One line a frame that fits."""
-        argv = ["tcpdump", "-e", "-n", "-r", self.path] + expression.split()
+        # Its own user need not be there.
+        argv = ["tcpdump", "-Z", "root", "-e", "-n", "-r", self.path] + expression.split()
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Wrong(f"tcpdump {expression}: {done.stderr.strip()}")
