@@ -1,42 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright (c) The vmm authors */
 /* Messages that eventfds send, by a real KVM. */
-#include "vmm/kvm.h"
-
 #include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "vmm/util.h"
+#include "tests/unit/kvm_fixture.h"
 
 #define FDS 40u
 
-static struct board board;
-static struct kvm kvm;
 static int fds[FDS];
 
 static int setup(void **state unused_param)
 {
-	const struct gmem_config config = { .size = MIB };
-	struct error err;
-	int r;
-
-	board_init(&board, NULL);
-	gmem_init(&board.gmem, &config);
-	kvm_init(&kvm, &board, 1);
-	r = kvm_open(&kvm, &err);
-	if (!r)
-		r = kvm_build(&kvm, 1, &err);
-	if (r) {
-		print_message("%s\n", err.msg);
-		kvm_close(&kvm);
-		skip();
-	}
+	kvm_setup();
 	for (unsigned int i = 0; i < FDS; i++)
 		fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return 0;
@@ -46,9 +23,7 @@ static int teardown(void **state unused_param)
 {
 	for (unsigned int i = 0; i < FDS; i++)
 		close(fds[i]);
-	kvm_close(&kvm);
-	gmem_fini(&board.gmem);
-	board_fini(&board);
+	kvm_teardown();
 	return 0;
 }
 

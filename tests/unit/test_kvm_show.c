@@ -2,56 +2,31 @@
 /* Copyright (c) The vmm authors */
 /* Memory that the guest is shown, by a real KVM: it is there in each VM that is
  * built. */
-#include "vmm/kvm.h"
-
 #include <errno.h>
 #include <linux/kvm.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
-#include <cmocka.h>
-
 #include "arch/host.h"
-#include "vmm/util.h"
+#include "tests/unit/kvm_fixture.h"
 
 #define GPA (16 * MIB)
 
-static struct board board;
-static struct kvm kvm;
 static void *page;
 
 static int setup(void **state unused_param)
 {
-	const struct gmem_config config = { .size = MIB };
-	struct error err;
-	int r;
-
-	board_init(&board, NULL);
-	gmem_init(&board.gmem, &config);
-	kvm_init(&kvm, &board, 1);
+	kvm_setup();
 	page = mmap(NULL, arch_page_size(), PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(page, MAP_FAILED);
-	r = kvm_open(&kvm, &err);
-	if (!r)
-		r = kvm_build(&kvm, 1, &err);
-	if (r) {
-		print_message("%s\n", err.msg);
-		kvm_close(&kvm);
-		skip();
-	}
 	return 0;
 }
 
 static int teardown(void **state unused_param)
 {
-	kvm_close(&kvm);
+	kvm_teardown();
 	munmap(page, arch_page_size());
-	gmem_fini(&board.gmem);
-	board_fini(&board);
 	return 0;
 }
 
