@@ -92,6 +92,8 @@ class Attack:
 
     def look(self):
         self.m.whole()
+        if self.m.shrink():
+            self.m.whole()
         now = self.settled()
         tally = self.tally
         print(f"# {tally.seconds():.0f} s, {tally.accesses} accesses, {tally.nr_rounds} rounds, "

@@ -112,8 +112,7 @@ class Chaos(threading.Thread):
             for device in devices if isinstance(devices, list) else [devices]:
                 if device["id"] not in KEPT:
                     m.request("PUT", "vm.remove-device", {"id": device["id"], "force": True})
-        for body in ({"desired_vcpus": 2}, {"desired_ram": 128 * MIB}):
-            m.request("PUT", "vm.resize", body)
+        m.shrink()
         m.ask("PUT", "vm.set-rate-limit", {"id": "d0", "rate_limiter_config": {"ops": {"size": 0, "refill_time": 100}}})
         m.ask("PUT", "vm.set-rate-limit", {"id": "n0", "rate_limiter_config": {"ops": {"size": 0, "refill_time": 100}}})
         m.ask("PUT", "vm.set-net", {"id": "n0", "link": "up"})
