@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -205,6 +207,15 @@ static inline int fs_run_as(const char *place, uid_t uid, int (*group)(void))
 	return status != 0;
 }
 
+/* In the lab the checkout is a shared directory itself, which has what its server
+ * has: no owners, handles or files without a name. */
+static inline bool fs_is_shared(const char *place)
+{
+	struct statfs sf;
+
+	return !statfs(place, &sf) && sf.f_type == FUSE_SUPER_MAGIC;
+}
+
 static inline int fs_run_everywhere(int (*group)(void))
 {
 	static const char *const places[] = { "/dev/shm", "." };
@@ -216,6 +227,11 @@ static inline int fs_run_everywhere(int (*group)(void))
 
 		if (!full || strlen(full) >= sizeof(here))
 			return 1;
+		if (fs_is_shared(full)) {
+			printf("# not in %s, which is FUSE\n", full);
+			free(full);
+			continue;
+		}
 		if (!geteuid())
 			failed |= fs_run_as(full, 0, group);
 		failed |=
