@@ -53,6 +53,14 @@ class Wreck(Exception):
     """How a life ended that should not have ended so."""
 
 
+def signal_children(parent, number):
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as f:
+                if int(f.read().rpartition(")")[2].split()[1]) == parent:
+                    os.kill(int(entry), number)
+
+
 class Life:
     def __init__(self, args, folder):
         self.args = args
@@ -85,7 +93,7 @@ class Life:
         finally:
             if process.poll() is None:
                 # strace ends with what it traces
-                subprocess.run(["pkill", "-KILL", "-P", str(process.pid)], check=False)
+                signal_children(process.pid, signal.SIGKILL)
                 process.kill()
             process.wait()
             process.stdout.close()
@@ -131,7 +139,7 @@ class Life:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GUEST_SPEAKS)
             return
-        subprocess.run(["pkill", "-TERM", "-P", str(process.pid)], check=False)
+        signal_children(process.pid, signal.SIGTERM)
 
     def boot(self, process):
         self.tell(process, b"off")
