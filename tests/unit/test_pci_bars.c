@@ -101,20 +101,19 @@ static void test_bars_room(void **state unused_param)
 {
 	struct error err = { "" };
 	struct card extra;
-	char size[32];
 	uint64_t len, quarter;
 	gpa_t base = arch_pci_mmio64(&fv.board.gmem, &len), second;
+	char size[32];
 
 	quarter = len / 4;
-	snprintf(size, sizeof(size), "%llu MiB",
-		 (unsigned long long)(quarter / MIB));
 	assert_int_not_equal(base % quarter, 0);
+	snprintf(size, sizeof(size), "%llu MiB", llu(quarter / MIB));
 	assert_int_equal(card_plug_wide(&cards[2], quarter, NULL), 0);
 	assert_int_equal(card_plug_wide(&cards[3], quarter, NULL), 0);
 	second = bar_at(3, HIGH_BAR, 8);
 	assert_true(second >= bar_at(2, HIGH_BAR, 8) + quarter);
 	assert_int_equal(card_plug_wide(&cards[4], quarter, NULL), 0);
-	/* The window does not begin where one of them can. */
+	/* The window does not begin where a quarter of it can. */
 	card_make_wide(&extra, quarter);
 	assert_int_equal(pci_plug(&extra.pci, 0, &err), -ENOSPC);
 	assert_non_null(strstr(err.msg, size));
