@@ -57,7 +57,9 @@ static struct iovec piece_of(struct fixture *f, unsigned int i)
 			       BLOCK_MEMORY_UNIT };
 }
 
-/* New pages there, with this in the first of them. */
+/* New pages there, with this in the first of them. Small ones: the kernel counts a
+ * huge page that is registered already no second time, and takes it from the count
+ * as soon as one of its registrations goes. */
 static void put_pages(struct fixture *f, unsigned int i, const char *text)
 {
 	struct iovec piece = piece_of(f, i);
@@ -67,7 +69,6 @@ static void put_pages(struct fixture *f, unsigned int i, const char *text)
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE,
 		     -1, 0),
 		piece.iov_base);
-	/* Of a huge page the kernel counts what is registered twice only once. */
 	madvise(piece.iov_base, piece.iov_len, MADV_NOHUGEPAGE);
 	snprintf(piece.iov_base, LEN, "%s", text);
 }
