@@ -254,6 +254,11 @@ static bool rx_serve(struct vsock_conn *c)
 	bool data = vsock_conn_has_data(c) && !rx_queue(c->v)->held;
 	bool sent = true;
 
+	/* What there was when it became ready has gone: the guest wants no more. */
+	if (!c->owes && !vsock_conn_has_data(c)) {
+		vsock_conn_had_turn(c);
+		return true;
+	}
 	/* Data brings news of credit with it. */
 	if (c->owes & ~VSOCK_OWES_NEWS || !data) {
 		sent = rx_send_owed(c);
