@@ -305,7 +305,7 @@ unsigned int vm_config_ports(const struct vm_config *vc)
 	return (unsigned int)MIN(vc->hotplug_ports, CONFIG_MAX_PORTS);
 }
 
-void vm_config_close(struct vm_config *vc)
+void vm_config_drop_ports(struct vm_config *vc)
 {
 	if (vc->hotplug_ports > CONFIG_MAX_PORTS)
 		vc->hotplug_ports = 0;

@@ -125,7 +125,7 @@ void vm_config_free(struct vm_config *vc);
 unsigned int vm_config_ports(const struct vm_config *vc);
 /* There is nobody who could add a device later: what a machine has for that alone
  * it does without, unless it was asked for. */
-void vm_config_close(struct vm_config *vc);
+void vm_config_drop_ports(struct vm_config *vc);
 
 /* A device of class with the defaults of its parameters; any thread. dc: the
  * caller's storage. -ENOMEM with a message. */

@@ -24,8 +24,8 @@
  * Verbs return 0, MACHINE_LATER, or -errno with a message, and change nothing
  * when they fail at once. Nothing waits for the host or the guest: what takes
  * time ends in one call of on_done(), by its deadline at the latest. One of
- * create, boot, pause, reboot, shutdown and delete is under way at a time; until then,
- * other verbs are refused:
+ * create, boot, pause, reboot, shutdown and delete is under way at a time; until
+ * then, other verbs are refused:
  *   -ENOENT   there is no machine, or no device of that id
  *   -EEXIST   the id is taken
  *   -EINVAL   the configuration is refused

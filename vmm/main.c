@@ -325,7 +325,7 @@ static int process_run_vm(struct process *p, struct error *err)
 	if (!r)
 		r = process_open_api(p, err);
 	if (!p->server)
-		vm_config_close(&p->rc->vm);
+		vm_config_drop_ports(&p->rc->vm);
 	if (!r)
 		r = process_jail(p, err);
 	if (!r)

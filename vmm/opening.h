@@ -12,8 +12,8 @@
 
 /*
  * Opening what a configuration, a machine or a device needs of the host, on a
- * thread of the pool: a file system that does not answer must not hold up the main loop. Main
- * thread, but for the work itself.
+ * thread of the pool: a file system that does not answer must not hold up the
+ * main loop. Main thread, but for the work itself.
  */
 struct opening;
 

@@ -76,8 +76,8 @@ struct pci_dev {
 	struct msix msix; /* own lock */
 
 	/* under the root's lock once plugged */
-	uint8_t *
-		config; /* the state, PCI_CONFIG_SIZE bytes: all else follows */
+	/* The state, PCI_CONFIG_SIZE bytes: all else follows. */
+	uint8_t *config;
 	uint8_t own_config[PCI_CONFIG_SIZE]; /* where that is, as a rule */
 	struct pci_root *root; /* NULL: off the bus */
 	unsigned int bus; /* place as at power-on; 0 is the root bus */

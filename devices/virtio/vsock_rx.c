@@ -251,11 +251,12 @@ static bool rx_send_data(struct vsock_conn *c)
  * gone. */
 static bool rx_serve(struct vsock_conn *c)
 {
-	bool data = vsock_conn_has_data(c) && !rx_queue(c->v)->held;
+	bool has_data = vsock_conn_has_data(c);
+	bool data = has_data && !rx_queue(c->v)->held;
 	bool sent = true;
 
 	/* What there was when it became ready has gone: the guest wants no more. */
-	if (!c->owes && !vsock_conn_has_data(c)) {
+	if (!c->owes && !has_data) {
 		vsock_conn_had_turn(c);
 		return true;
 	}

@@ -54,11 +54,10 @@ class Wreck(Exception):
 
 
 def signal_children(parent, number):
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as f:
-                if int(f.read().rpartition(")")[2].split()[1]) == parent:
-                    os.kill(int(entry), number)
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as f:
+            for child in f.read().split():
+                os.kill(int(child), number)
 
 
 class Life:

@@ -147,10 +147,10 @@ static void test_ports(void **state)
 {
 	struct fixture *fx = *state;
 
-	vm_config_close(&fx->vc);
+	vm_config_drop_ports(&fx->vc);
 	assert_int_equal(vm_config_ports(&fx->vc), 0);
 	fx->vc.hotplug_ports = 4;
-	vm_config_close(&fx->vc);
+	vm_config_drop_ports(&fx->vc);
 	assert_int_equal(vm_config_ports(&fx->vc), 4);
 }
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Work of Linux on a shared directory: fio with small reads that the guest has not in
-its page cache, and small writes, each a request; files that are made and removed; find over a tree; a compiler (tcc, one
-process a file, which is little work beside opening what it reads). QEMU stands beside
-it with virtiofsd, and with its own 9P. All have Debian's full kernel, as the one for
-clouds has no 9P.
+its page cache, and small writes, each a request; files that are made and removed; find
+over a tree; a compiler (tcc, one process a file, which is little work beside opening
+what it reads). QEMU stands beside it with virtiofsd, and with its own 9P. All have
+Debian's full kernel, as the one for clouds has no 9P.
 
 In the lab all share one processor, so a figure is what the work costs in all: guest,
 monitor, daemon. There an exit of the guest costs more than anything a monitor does."""
