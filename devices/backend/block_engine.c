@@ -418,14 +418,20 @@ void block_engine_submit(struct block_engine *be, struct block_req *req)
 	list_insert(&be->batch, &req->node);
 }
 
-/* Does the mechanism take it? */
+/*
+ * Does the mechanism take it? A buffered request to a file that a server stands
+ * behind would keep a kernel worker of io_uring's for as long as the server
+ * likes, of which all disks of an I/O thread have a few; the pool's threads are
+ * counted for each disk.
+ */
 static bool engine_is_queued(const struct block_engine *be,
 			     const struct block_req *req)
 {
 	const struct block_image *image = be->config.image;
 
 	return be->mechanism->flush && req->op <= BLOCK_WRITE &&
-	       (image->direct || !be->mechanism->needs_direct) &&
+	       (image->direct ||
+		(image->is_local && !be->mechanism->needs_direct)) &&
 	       !block_req_is_misaligned(image, req);
 }
 

@@ -92,7 +92,8 @@ static void open_image(struct block_image *image, uint8_t byte)
 				       .size = LEN,
 				       .logical_block = 512,
 				       .physical_block = 4096,
-				       .memory_align = 1 };
+				       .memory_align = 1,
+				       .is_local = true };
 	assert_int_equal(write(image->fd, block, LEN), LEN);
 }
 

@@ -129,7 +129,8 @@ static int setup(void **state)
 				      .size = LEN,
 				      .logical_block = 512,
 				      .physical_block = 4096,
-				      .memory_align = 1 };
+				      .memory_align = 1,
+				      .is_local = true };
 	assert_int_equal(ftruncate(f->image.fd, LEN), 0);
 	config = (struct block_engine_config){
 		.image = &f->image,
