@@ -65,8 +65,8 @@ static int kvm_window_placed(struct gmem_listener *gl,
 	return kvm_set_slot(gl, range, there ? range->len : 0, err);
 }
 
-/* Behind those of memory. */
-static int kvm_set_shown(const struct kvm *kvm)
+/* Behind those of memory. Refused: reads go to the bus, and nothing is shown. */
+static int kvm_set_shown(struct kvm *kvm)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = GMEM_MAX_RANGES,
@@ -76,10 +76,13 @@ static int kvm_set_shown(const struct kvm *kvm)
 		.userspace_addr = (uintptr_t)kvm->shown.hva,
 	};
 
-	if (!kvm->shown.len || kvm->vm_fd < 0)
+	if (!kvm->shown.len || kvm->vm_fd < 0 ||
+	    !ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region))
 		return 0;
-	return ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) ? -errno
-								      : 0;
+	kvm->shown.len = 0;
+	log_debug("KVM shows the guest no read-only memory: %s",
+		  strerror(errno));
+	return -errno;
 }
 
 /* ---- for the board ---- */
@@ -87,13 +90,9 @@ static int kvm_set_shown(const struct kvm *kvm)
 static int kvm_show(void *opaque, gpa_t gpa, const void *hva, uint64_t len)
 {
 	struct kvm *kvm = opaque;
-	int r;
 
 	kvm->shown = (struct kvm_shown){ gpa, hva, len };
-	r = kvm_set_shown(kvm);
-	if (r)
-		kvm->shown.len = 0;
-	return r;
+	return kvm_set_shown(kvm);
 }
 
 static void kvm_msi(void *opaque, uint32_t devid, uint64_t addr, uint32_t data)
@@ -360,11 +359,10 @@ int kvm_build(struct kvm *kvm, unsigned int nr, struct error *err)
 	r = arch_vm_create(&kvm->arch, kvm->vm_fd, err);
 	if (!r)
 		r = gmem_listen(&kvm->board->gmem, &kvm->memory, err);
-	if (!r && kvm_set_shown(kvm))
-		r = error_set(err, errno, "KVM refuses a read-only range: %s",
-			      strerror(errno));
-	if (!r)
+	if (!r) {
+		kvm_set_shown(kvm);
 		r = arch_irqchip_create(kvm->arch, err);
+	}
 	if (!r) {
 		kvm->nr_vcpus = 0;
 		kvm->vcpus = calloc(kvm->max_vcpus, sizeof(struct vcpu *));

@@ -79,11 +79,24 @@ static void test_refused(void **state unused_param)
 	assert_false(is_taken(GPA));
 }
 
+/* Nor does a machine lack anything else that is made without it. */
+static void test_refused_at_first(void **state unused_param)
+{
+	struct error err;
+
+	kvm_unbuild(&kvm);
+	assert_int_equal(board_show(&board, GPA, page, 1), 0);
+	assert_int_equal(kvm_build(&kvm, 1, &err), 0);
+	assert_false(is_taken(GPA));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_rebuilt, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused_at_first, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
