@@ -456,7 +456,7 @@ int machine_set_device(struct machine *m, const char *id,
 
 static void machine_forget(struct machine *m)
 {
-	vm_config_free(&m->config);
+	opening_close_config(m->loop, &m->config);
 	m->state = MACHINE_EMPTY;
 	m->next_id = 0;
 	events_emit(m->events, "vm", "deleted", NULL);

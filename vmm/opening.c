@@ -2,8 +2,8 @@
 /* Copyright (c) The vmm authors */
 /*
  * The worker has copies of all that it reads, so that whoever asked may go
- * away. What was opened and not taken is closed by the pool, too, as closing
- * can take as long as opening.
+ * away. What was opened and not taken is closed by the pool, too, and so is what
+ * a configuration has open, as closing can take as long as opening.
  */
 #include "vmm/opening.h"
 
@@ -150,6 +150,7 @@ static void opening_free(struct opening *o)
 {
 	o->job.run = opening_close;
 	o->job.done = opening_on_closed;
+	o->owner.name = "closing files";
 	if (opening_is_open(o) && !pool_submit(&o->owner, &o->job))
 		return;
 	opening_close(&o->job);
@@ -247,6 +248,18 @@ void opening_add_config(struct opening *o, struct vm_config *vc)
 	o->config = *vc;
 	o->has_config = true;
 	vm_config_init(vc);
+}
+
+void opening_close_config(struct loop *loop, struct vm_config *vc)
+{
+	struct opening *o = opening_create(loop, NULL, NULL);
+
+	if (!o) {
+		vm_config_free(vc);
+		return;
+	}
+	opening_add_config(o, vc);
+	opening_drop(o);
 }
 
 int opening_start(struct opening *o, uint64_t timeout_ns, struct error *err)

@@ -44,6 +44,10 @@ int opening_add_device(struct opening *o, const char *option,
  * over, and left empty, until opening_take_config(). */
 void opening_add_config(struct opening *o, struct vm_config *vc);
 
+/* Forget a configuration, and close what is open for it, as long as the host takes
+ * for that. *vc is left empty. */
+void opening_close_config(struct loop *loop, struct vm_config *vc);
+
 /* Begin. done() follows from the loop, at the latest after timeout_ns, with
  * -ETIMEDOUT. -errno with a message: the host has no thread for it. */
 int opening_start(struct opening *o, uint64_t timeout_ns, struct error *err);

@@ -7,8 +7,9 @@
 #include "vmm/error.h"
 
 /*
- * What sc names lives as long as the configuration, over any number of machines;
- * vm_config_free() closes it. Other modes have nothing to open. -errno with a
+ * What sc names lives as long as the configuration, over any number of machines,
+ * and is closed with it: a file, as long as the host takes for that
+ * (opening_close_config()). Other modes have nothing to open. -errno with a
  * message that names --serial.
  */
 

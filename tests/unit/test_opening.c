@@ -203,6 +203,20 @@ static void test_taken_back(void **state)
 	assert_int_equal(fx->nr_done, 0);
 }
 
+/* A configuration that was taken is closed by the pool, too. */
+static void test_closed(void **state)
+{
+	struct fixture *fx = *state;
+
+	sem_post(&opener.go);
+	start(fx, LATE_NS);
+	loop_run(loop);
+	opening_close_config(loop, &fx->taken);
+	assert_null(fx->taken.kernel);
+	assert_int_equal(fx->taken.serial.fd, -1);
+	wait_closed();
+}
+
 static void test_never_started(void **state)
 {
 	struct fixture *fx = *state;
@@ -216,9 +230,9 @@ static void test_never_started(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		UNIT(test_config),	  UNIT(test_deadline),
-		UNIT(test_dropped),	  UNIT(test_taken_back),
-		UNIT(test_never_started),
+		UNIT(test_config),  UNIT(test_deadline),
+		UNIT(test_dropped), UNIT(test_taken_back),
+		UNIT(test_closed),  UNIT(test_never_started),
 	};
 	struct error err;
 	int r;
