@@ -43,6 +43,7 @@ struct serial_config {
 	char *file; /* SERIAL_FILE */
 	/* by serial_open() */
 	int fd; /* file, or main side of a pseudo-terminal; owned, -1: none */
+	bool is_pipe; /* the file is */
 	int pty_fd; /* its other side, so that there always is one; or -1 */
 	char pty[32]; /* the name of that, "/dev/pts/N"; "": none */
 };

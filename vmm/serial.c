@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <termios.h>
 
 #include "vmm/nowait.h"
@@ -63,7 +64,7 @@ int serial_open_pty(struct serial_config *sc, struct error *err)
 
 int serial_open_file(struct serial_config *sc, struct error *err)
 {
-	struct opener_found found;
+	struct opener_found found = { .mode = 0 };
 	const char *fix;
 	int fd;
 
@@ -84,5 +85,6 @@ int serial_open_file(struct serial_config *sc, struct error *err)
 				 error_value(sc->file).text, error_text(-fd),
 				 fix);
 	sc->fd = fd;
+	sc->is_pipe = S_ISFIFO(found.mode);
 	return 0;
 }

@@ -109,7 +109,7 @@ int uart_init(struct uart *uart, const struct uart_ops *ops, struct error *err)
 	struct chip *chip = &uart->chip;
 	const struct serial_config *sc = chip->board->serial;
 	const struct console_config cc = {
-		.mode = modes[sc->mode],
+		.mode = sc->is_pipe ? CONSOLE_PIPE : modes[sc->mode],
 		.fd = sc->fd,
 		.loop = chip->board->main_loop,
 		.room = uart_room,

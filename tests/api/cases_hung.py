@@ -90,7 +90,9 @@ def check_ends(monitor):
     main = f"/proc/{monitor.process.pid}/task/{monitor.process.pid}/stat"
 
     def wait():
+        end = time.monotonic() + 20
         while monitor.process.poll() is None and os.path.exists(main):
+            assert time.monotonic() < end, "it does not end"
             with open(main, encoding="ascii", errors="replace") as f:
                 if f.read().rpartition(")")[2].split()[0] in "ZX":
                     return
@@ -258,6 +260,73 @@ def test_hung_requests(context):
                         if n == mount.disk]
             check(client.request("PUT", "vm.pause"), 204)
             check(client.request("PUT", "vm.delete"), 204)
+
+
+def speaker(context, mount):
+    """A guest that writes to a file all the time."""
+    return context.config(payload={"kernel": context.guest, "cmdline": "idle=talk"},
+                          serial={"mode": "File", "file": mount.disk})
+
+
+def holds(monitor, mount):
+    fds = f"/proc/{monitor.process.pid}/fd"
+    return [fd for fd in os.listdir(fds) if os.readlink(f"{fds}/{fd}") == mount.disk]
+
+
+def says(mount):
+    with open(mount.disk, "rb") as f:
+        return f.read(16).strip(b"\r\n\0")
+
+
+def test_hung_serial(context):
+    """A serial port's file that hangs holds up nothing, not even that it is forgotten."""
+    with hung() as mount:
+        if not mount:
+            return print("# no FUSE here")
+        with session(context, mount) as (monitor, client):
+            check(client.request("PUT", "vm.create", speaker(context, mount)), 204)
+            check(client.request("PUT", "vm.boot"), 204)
+            mount.tell("hang")
+            mount.wait_held()
+            check_alive(context, monitor)
+            for verb in ("pause", "resume", "reboot", "shutdown", "boot", "delete"):
+                takes(SOON, lambda v=verb: check(client.request("PUT", "vm." + v), 204))
+            takes(SOON, lambda: check(client.request("GET", "vmm.ping"), 200))
+            assert holds(monitor, mount), "its file was closed under the host"
+            mount.tell("go")
+            end = time.monotonic() + 10
+            while holds(monitor, mount):
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            # Where nothing is to be written, there is still the closing.
+            check(client.request("PUT", "vm.create", speaker(context, mount)), 204)
+            mount.tell("hang")
+            takes(SOON, lambda: check(client.request("PUT", "vm.delete"), 204))
+            mount.wait_held()
+            check(client.request("GET", "vmm.ping"), 200)
+
+
+def test_hung_serial_end(context):
+    """The end of the process, while a guest writes to a file that hangs, or has."""
+    with hung() as mount:
+        if not mount:
+            return print("# no FUSE here")
+        for talks, end in ((True, "signal"), (True, "vmm.shutdown"), (False, "signal")):
+            with session(context, mount) as (monitor, client):
+                config = speaker(context, mount)
+                if not talks:
+                    del config["payload"]["cmdline"]
+                check(client.request("PUT", "vm.create", config), 204)
+                check(client.request("PUT", "vm.boot"), 204)
+                if not talks:
+                    monitor.wait_for(lambda: says(mount) == b"READY")
+                mount.tell("hang")
+                if talks:
+                    mount.wait_held()
+                if end == "vmm.shutdown":
+                    takes(SOON, lambda: check(client.request("PUT", "vmm.shutdown"), 200))
+                check_ends(monitor)
+                mount.tell("go")
 
 
 def test_hung_end(context):

@@ -2,7 +2,8 @@
 /* Copyright (c) The vmm authors */
 /*
  * A guest at rest with one disk in use: what does the monitor weigh? Says
- * READY, then halts for good; idle=spin keeps the CPU busy instead.
+ * READY, then halts for good; idle=spin keeps the CPU busy instead, idle=talk the
+ * serial port.
  */
 #include "blk.h"
 #include "cpu.h"
@@ -32,6 +33,8 @@ void guest_main(const struct guest_info *info)
 	say("READY");
 	while (param_is("idle", "spin"))
 		cpu_relax();
+	while (param_is("idle", "talk"))
+		say("READY");
 	for (;;)
 		cpu_halt();
 }

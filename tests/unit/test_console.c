@@ -18,14 +18,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "tests/lib/hung_file.h"
 #include "tests/lib/terminal.h"
 #include "vmm/log.h"
+#include "vmm/pool.h"
 #include "vmm/util.h"
 
 #define BUFFER 16384u
@@ -38,7 +41,7 @@ struct port {
 };
 
 static struct port port;
-static struct loop *loop;
+static struct loop *loop; /* of all tests, as the pool's news may be late */
 static struct console *con;
 static int saved[2], to_guest, from_guest, log_fd;
 static char data[128 * 1024];
@@ -97,14 +100,6 @@ static int setup(void **state unused_param)
 	memset(&port, 0, sizeof(port));
 	port.room = sizeof(port.got);
 	con = NULL;
-	loop = loop_create("main", NULL);
-	assert_non_null(loop);
-	return 0;
-}
-
-static int teardown(void **state unused_param)
-{
-	loop_destroy(loop);
 	return 0;
 }
 
@@ -131,7 +126,7 @@ static int setup_pipes(void **state)
 	return 0;
 }
 
-static int teardown_pipes(void **state)
+static int teardown_pipes(void **state unused_param)
 {
 	dup2(saved[0], 0);
 	dup2(saved[1], 1);
@@ -141,7 +136,7 @@ static int teardown_pipes(void **state)
 	close_fd(&from_guest);
 	close_fd(&log_fd);
 	log_init(STDERR_FILENO, LOG_WARN);
-	return teardown(state);
+	return 0;
 }
 
 static void put(const char *text)
@@ -528,12 +523,172 @@ static void test_close_busy(void **state unused_param)
 	close(fd);
 }
 
-#define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+/* ---- a file on a file system that stops answering ---- */
+
+/* Not what hangs, which does so for good, but a machine that is busy otherwise. */
+#define AT_ONCE_NS 5000000000ull
+
+static struct hung_file hung;
+static pid_t watchdog;
+
+static int setup_hung(void **state)
+{
+	setup_pipes(state);
+	if (!hung_file_start(&hung, 4))
+		return 0;
+	/* Who hangs in it cannot be killed, but by its end. */
+	watchdog = fork();
+	if (!watchdog) {
+		sleep(20);
+		kill(hung.pid, SIGKILL);
+		_exit(0);
+	}
+	return 0;
+}
+
+static int teardown_hung(void **state)
+{
+	if (watchdog > 0) {
+		kill(watchdog, SIGKILL);
+		waitpid(watchdog, NULL, 0);
+	}
+	watchdog = 0;
+	hung_file_stop(&hung);
+	return teardown_pipes(state);
+}
+
+/* A descriptor of it. */
+static int open_hung(void)
+{
+	int fd;
+
+	if (!watchdog)
+		skip();
+	fd = open(hung.path, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	open_console(CONSOLE_FILE, fd);
+	return fd;
+}
+
+static void wait_held(void)
+{
+	uint64_t end = loop_now_ns() + 20000000000ull;
+
+	while (!hung_file_held(&hung)) {
+		assert_true(loop_now_ns() < end);
+		turn();
+	}
+}
+
+/* Until that is in the file, which answers. */
+static void wait_text(const char *text)
+{
+	int fd = open(hung.path, O_RDONLY | O_CLOEXEC);
+	uint64_t end = loop_now_ns() + 20000000000ull;
+
+	assert_true(fd >= 0);
+	do {
+		assert_true(loop_now_ns() < end);
+		turn();
+		assert_true(pread(fd, data, sizeof(data), 0) > 0);
+	} while (strncmp(data, text, strlen(text)) != 0);
+	close(fd);
+}
+
+static unsigned int nr_on(const char *path)
+{
+	char link[32], target[128];
+	unsigned int nr = 0;
+
+	for (int fd = 0; fd < 256; fd++) {
+		ssize_t n;
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = readlink(link, target, sizeof(target) - 1);
+		target[MAX(n, 0)] = '\0';
+		nr += strcmp(target, path) == 0;
+	}
+	return nr;
+}
+
+static void wait_closed(void)
+{
+	uint64_t end = loop_now_ns() + 20000000000ull;
+
+	while (nr_on(hung.path)) {
+		assert_true(loop_now_ns() < end);
+		turn();
+	}
+}
+
+/* The loop turns, what does not fit is lost, and the rest is written later. */
+static void test_hung_write(void **state unused_param)
+{
+	int fd = open_hung();
+	uint64_t start;
+	unsigned int i;
+
+	put("one\n");
+	turn();
+	wait_text("one\n");
+	hung_file_say(&hung, "hang");
+	start = loop_now_ns();
+	put("two\n");
+	wait_held();
+	put("three\n");
+	turn();
+	for (i = 0; i < 2 * BUFFER; i++)
+		console_write(con, 'x');
+	turn();
+	assert_true(loop_now_ns() - start < AT_ONCE_NS);
+	hung_file_say(&hung, "go");
+	wait_text("one\ntwo\nthree\nxxx");
+	console_close(con);
+	assert_int_equal(lost_bytes(), BUFFER + strlen("two\nthree\n"));
+	close(fd);
+	wait_closed();
+}
+
+/* Nor does its end wait: neither for a write nor to close it. Who has the
+ * descriptor may close it meanwhile. */
+static void test_hung_close(void **state unused_param)
+{
+	int fd = open_hung(), i;
+	uint64_t start;
+
+	for (i = 0; i < 2; i++) {
+		hung_file_say(&hung, "hang");
+		start = loop_now_ns();
+		if (!i) {
+			put("one\n");
+			turn();
+			wait_held();
+			put("two\n");
+		}
+		console_close(con);
+		turn();
+		wait_held();
+		assert_true(loop_now_ns() - start < AT_ONCE_NS);
+		if (!i)
+			assert_int_equal(lost_bytes(), 8);
+		hung_file_say(&hung, "go");
+		close(fd);
+		wait_closed();
+		if (!i)
+			fd = open_hung();
+	}
+}
+
+#define UNIT(t) cmocka_unit_test_setup(t, setup)
+#define HUNG(t) cmocka_unit_test_setup_teardown(t, setup_hung, teardown_hung)
 #define PIPES(t) cmocka_unit_test_setup_teardown(t, setup_pipes, teardown_pipes)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* Mounts come before threads. */
+		HUNG(test_hung_write),
+		HUNG(test_hung_close),
 		PIPES(test_output),
 		PIPES(test_blocked_pipe),
 		PIPES(test_blocked_sleeps),
@@ -550,6 +705,17 @@ int main(void)
 		UNIT(test_close_busy),
 	};
 
+	int r;
+
 	signal(SIGPIPE, SIG_IGN); /* as main() does */
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	loop = loop_create("main", NULL);
+	if (!loop)
+		return 1;
+	r = cmocka_run_group_tests(tests, NULL, NULL);
+	if (pool_end(10000000000ull))
+		return 1;
+	loop_quit(loop);
+	loop_run(loop);
+	loop_destroy(loop);
+	return r;
 }
