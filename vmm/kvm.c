@@ -235,15 +235,14 @@ static int kvm_msi_fd(void *opaque, int event_fd, const struct board_msi *msi)
 	unsigned int at;
 	int r = 0;
 
-	pthread_mutex_lock(&kvm->lock);
+	mutex_guard(&kvm->lock);
+	if (msi)
+		return kvm_add_sender_locked(kvm, event_fd, msi);
 	at = kvm_find_sender(kvm, event_fd);
-	if (msi) {
-		r = kvm_add_sender_locked(kvm, event_fd, msi);
-	} else if (at < kvm->nr_senders) {
+	if (at < kvm->nr_senders) {
 		r = kvm_irqfd(kvm, at, false);
 		kvm->senders[at].event_fd = -1;
 	}
-	pthread_mutex_unlock(&kvm->lock);
 	return r;
 }
 

@@ -159,21 +159,20 @@ static bool vcpu_handle_exit(struct vcpu *vcpu)
 
 static void vcpu_set_parked(struct vcpu *vcpu, bool parked)
 {
-	pthread_mutex_lock(&vcpu->lock);
+	mutex_guard(&vcpu->lock);
+
 	vcpu->parked = parked;
 	pthread_cond_broadcast(&vcpu->changed);
-	pthread_mutex_unlock(&vcpu->lock);
 }
 
 static void vcpu_park(struct vcpu *vcpu)
 {
 	vcpu_set_parked(vcpu, true);
-	pthread_mutex_lock(&vcpu->lock);
+	mutex_guard(&vcpu->lock);
 	while ((atomic_load(&vcpu->asked) & (VCPU_PAUSE | VCPU_STOP)) ==
 	       VCPU_PAUSE)
 		pthread_cond_wait(&vcpu->changed, &vcpu->lock);
 	vcpu->parked = false;
-	pthread_mutex_unlock(&vcpu->lock);
 }
 
 /*
@@ -367,18 +366,17 @@ void vcpu_wait_paused(struct vcpu *vcpu)
 {
 	if (!vcpu->has_thread)
 		return;
-	pthread_mutex_lock(&vcpu->lock);
+	mutex_guard(&vcpu->lock);
 	while (!vcpu->parked)
 		pthread_cond_wait(&vcpu->changed, &vcpu->lock);
-	pthread_mutex_unlock(&vcpu->lock);
 }
 
 void vcpu_resume(struct vcpu *vcpu)
 {
-	pthread_mutex_lock(&vcpu->lock);
+	mutex_guard(&vcpu->lock);
+
 	atomic_fetch_and(&vcpu->asked, ~(unsigned int)VCPU_PAUSE);
 	pthread_cond_broadcast(&vcpu->changed);
-	pthread_mutex_unlock(&vcpu->lock);
 }
 
 int vcpu_create(struct vcpu **out, const struct vcpu_config *config,

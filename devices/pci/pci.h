@@ -199,11 +199,9 @@ int pci_plug_port(struct pci_dev *port, unsigned int slot,
 void pci_unplug_port(struct pci_dev *port);
 /* Is there something behind it? The root's lock held. */
 bool pci_port_has_device_locked(const struct pci_dev *port);
-/* Take the root's lock, for what is done to a function that is on the bus beside
- * its ops. No lock of a device held. */
-void pci_lock(struct pci_dev *dev);
-/* Give it back. */
-void pci_unlock(struct pci_dev *dev);
+/* The root's lock, for what is done to a function that is on the bus beside its
+ * ops. No lock of a device held. */
+pthread_mutex_t *pci_mutex(struct pci_dev *dev);
 
 /* Who it is to an ITS: bus, slot and function (PCIe base section 2.2.4). Once
  * plugged, any thread. */

@@ -202,19 +202,13 @@ static void pci_bars_update(struct pci_dev *dev)
 
 /* ---- configuration space ---- */
 
-static bool pci_touches(unsigned int off, unsigned int len, unsigned int what,
-			unsigned int what_len)
-{
-	return off < what + what_len && what < off + len;
-}
-
 /* What the byte at off becomes when the guest writes v there. */
 static uint8_t pci_config_next(const struct pci_dev *dev, unsigned int off,
 			       uint8_t v)
 {
 	uint8_t w = dev->writable[off], events = 0;
 
-	if (dev->event_reg && pci_touches(off, 1, dev->event_reg, 2))
+	if (dev->event_reg && ranges_overlap(off, 1, dev->event_reg, 2))
 		events = (uint8_t)(dev->event_bits >>
 				   8 * (off - dev->event_reg));
 	return (uint8_t)(((dev->config[off] & ~w) | (v & w)) & ~(v & events));
@@ -229,10 +223,10 @@ static void pci_config_write(struct pci_dev *dev, unsigned int off,
 				 pci_config_next(dev, off + i,
 						 (uint8_t)(value >> 8 * i)),
 				 __ATOMIC_RELAXED);
-	if (pci_touches(off, len, PCI_COMMAND, 1) ||
-	    pci_touches(off, len, PCI_BASE_ADDRESS_0, 4 * PCI_STD_NUM_BARS))
+	if (ranges_overlap(off, len, PCI_COMMAND, 1) ||
+	    ranges_overlap(off, len, PCI_BASE_ADDRESS_0, 4 * PCI_STD_NUM_BARS))
 		pci_bars_update(dev);
-	if (dev->msix_cap && pci_touches(off, len, dev->msix_cap + 3u, 1)) {
+	if (dev->msix_cap && ranges_overlap(off, len, dev->msix_cap + 3u, 1)) {
 		uint8_t control = dev->config[dev->msix_cap + 3];
 
 		msix_set_control(&dev->msix, control & 0x80, control & 0x40);
@@ -511,15 +505,12 @@ int pci_plug(struct pci_dev *dev, unsigned int slot, struct error *err)
 	struct pci_root *root = root_find(dev->board);
 	int r;
 
-	pthread_mutex_lock(&root->chip.lock);
+	mutex_guard(&root->chip.lock);
 	if (root->ports[1] && dev->board->run != BOARD_STOPPED)
 		r = root_choose_port_locked(root, slot, err);
 	else
 		r = root_choose_slot_locked(root, slot, err);
-	if (r > 0)
-		r = root_plug_locked(root, dev, (unsigned int)r, err);
-	pthread_mutex_unlock(&root->chip.lock);
-	return r;
+	return r < 0 ? r : root_plug_locked(root, dev, (unsigned int)r, err);
 }
 
 int pci_plug_port(struct pci_dev *port, unsigned int slot,
@@ -566,14 +557,9 @@ bool pci_port_has_device_locked(const struct pci_dev *port)
 	return port->root->places[hotplug_pci_index(port->behind, 0)];
 }
 
-void pci_lock(struct pci_dev *dev)
+pthread_mutex_t *pci_mutex(struct pci_dev *dev)
 {
-	pthread_mutex_lock(&dev->root->chip.lock);
-}
-
-void pci_unlock(struct pci_dev *dev)
-{
-	pthread_mutex_unlock(&dev->root->chip.lock);
+	return &dev->root->chip.lock;
 }
 
 /* A BAR that the guest may believe in leaves a grave. */
@@ -597,7 +583,7 @@ void pci_detach(struct pci_dev *dev, bool forced)
 
 	if (!root)
 		return;
-	pthread_mutex_lock(&root->chip.lock);
+	mutex_guard(&root->chip.lock);
 	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++)
 		pci_bury_locked(dev, i, forced);
 	if (dev->msix_cap)
@@ -608,7 +594,6 @@ void pci_detach(struct pci_dev *dev, bool forced)
 	if (dev->port && dev->port->ops->left)
 		dev->port->ops->left(dev->port);
 	dev->root = NULL;
-	pthread_mutex_unlock(&root->chip.lock);
 }
 
 void pci_unplug(struct pci_dev *dev)
@@ -621,11 +606,10 @@ void pci_dev_reset(struct pci_dev *dev)
 {
 	if (!dev->root)
 		return;
-	pthread_mutex_lock(&dev->root->chip.lock);
+	mutex_guard(&dev->root->chip.lock);
 	for (unsigned int i = 0; i < PCI_STD_NUM_BARS; i++)
 		pci_bar_off(dev, i);
 	pci_power_on(dev);
-	pthread_mutex_unlock(&dev->root->chip.lock);
 }
 
 /* ---- the bridge itself ---- */
@@ -646,11 +630,10 @@ static void root_resume(struct device *device)
 	struct pci_root *root =
 		container_of(device, struct pci_root, chip.device);
 
-	pthread_mutex_lock(&root->chip.lock);
+	mutex_guard(&root->chip.lock);
 	for (unsigned int i = 0; i < PCI_PLACES; i++)
 		if (root->places[i] && root->places[i]->msix_cap)
 			msix_flush(&root->places[i]->msix);
-	pthread_mutex_unlock(&root->chip.lock);
 }
 
 static void root_destroy(struct device *device)

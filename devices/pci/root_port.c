@@ -196,13 +196,12 @@ static void ports_came(void *opaque, enum hotplug_kind kind unused_param,
 {
 	struct root_port *port = ports_get(opaque, index);
 
-	pci_lock(&port->pci);
+	mutex_guard(pci_mutex(&port->pci));
 	port->idle = false;
 	/* No driver of the port that would. */
 	if (!port_is_heard_locked(port))
 		port_set_indicator_locked(port, true);
 	port_update_locked(port);
-	pci_unlock(&port->pci);
 }
 
 /* The button. A second press while the indicator blinks would take back the
@@ -235,40 +234,33 @@ static bool ports_ask(void *opaque, enum hotplug_kind kind unused_param,
 		      unsigned int index, bool on)
 {
 	struct root_port *port = ports_get(opaque, index);
-	bool asked;
 
 	if (!port)
 		return true;
-	pci_lock(&port->pci);
-	asked = port_ask_locked(port, on);
-	pci_unlock(&port->pci);
-	return asked;
+	mutex_guard(pci_mutex(&port->pci));
+	return port_ask_locked(port, on);
 }
 
 static bool ports_is_heard(void *opaque)
 {
 	struct root_ports *all = opaque;
-	bool heard = false;
 
-	pci_lock(&all->ports[0].pci);
+	mutex_guard(pci_mutex(&all->ports[0].pci));
 	for (unsigned int i = 0; i < all->nr; i++)
-		heard |= port_is_heard_locked(&all->ports[i]);
-	pci_unlock(&all->ports[0].pci);
-	return heard;
+		if (port_is_heard_locked(&all->ports[i]))
+			return true;
+	return false;
 }
 
 static bool ports_is_unread(void *opaque, enum hotplug_kind kind unused_param,
 			    unsigned int index)
 {
 	struct root_port *port = ports_get(opaque, index);
-	bool unread;
 
 	if (!port)
 		return false;
-	pci_lock(&port->pci);
-	unread = port_pending_locked(port);
-	pci_unlock(&port->pci);
-	return unread;
+	mutex_guard(pci_mutex(&port->pci));
+	return port_pending_locked(port);
 }
 
 static const struct hotplug_chip_ops ports_guest_ops = {
@@ -345,14 +337,13 @@ static void port_reset(struct root_port *port)
 	bool present;
 
 	pci_dev_reset(&port->pci);
-	pci_lock(&port->pci);
+	mutex_guard(pci_mutex(&port->pci));
 	present = pci_port_has_device_locked(&port->pci);
 	port->control = 0;
 	port->status = present ? PCI_EXP_SLTSTA_PDS : 0;
 	port->asked = port->idle = port->raised = port->unsent = false;
 	port_set_indicator_locked(port, present);
 	port_update_locked(port);
-	pci_unlock(&port->pci);
 }
 
 /* ---- life ---- */
@@ -380,10 +371,9 @@ static void ports_resume(struct device *device)
 	for (unsigned int i = 0; i < all->nr; i++) {
 		struct root_port *port = &all->ports[i];
 
-		pci_lock(&port->pci);
+		mutex_guard(pci_mutex(&port->pci));
 		if (port->unsent)
 			port_send_locked(port);
-		pci_unlock(&port->pci);
 	}
 }
 

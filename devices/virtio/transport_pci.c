@@ -148,11 +148,10 @@ static void vpci_route_all(struct vpci *vp)
 {
 	struct virtio_dev *dev = vp->dev;
 
-	pthread_mutex_lock(&dev->lock);
+	mutex_guard(&dev->lock);
 	for (unsigned int i = 0; i < dev->nr_queues; i++)
 		if (dev->queues[i].elsewhere)
 			vpci_route_locked(vp, &dev->queues[i]);
-	pthread_mutex_unlock(&dev->lock);
 }
 
 static uint16_t vpci_check_vector(const struct vpci *vp, uint64_t vector)
@@ -239,7 +238,6 @@ static void vpci_common_read(struct vpci *vp, unsigned int off, void *data,
 	unsigned int width = vpci_register_width(off);
 	unsigned int base = vpci_is_address(off) ? off & ~7u : off;
 
-	memset(data, 0, len);
 	if (width && len <= width)
 		le_store(data, vpci_read_register(vp, base) >> 8 * (off - base),
 			 len);
@@ -261,7 +259,6 @@ static void vpci_common_write(struct vpci *vp, unsigned int off,
 static void vpci_device_read(struct virtio_dev *dev, uint64_t off, void *data,
 			     unsigned int len)
 {
-	memset(data, 0, len);
 	if (off < dev->config_len)
 		memcpy(data, (uint8_t *)dev->config + off,
 		       MIN((uint64_t)len, dev->config_len - off));
@@ -303,12 +300,11 @@ static void vpci_bar_read(void *opaque, uint64_t off, void *data,
 		*(uint8_t *)data = (uint8_t)atomic_exchange(&dev->isr, 0);
 		return;
 	}
-	pthread_mutex_lock(&dev->lock);
+	mutex_guard(&dev->lock);
 	if (vpci_is_in(off, len, VPCI_COMMON, VPCI_COMMON_LEN))
 		vpci_common_read(vp, (unsigned int)off, data, len);
 	else if (vpci_is_in(off, len, VPCI_DEVICE, VPCI_DEVICE_LEN))
 		vpci_device_read(dev, off - VPCI_DEVICE, data, len);
-	pthread_mutex_unlock(&dev->lock);
 }
 
 static void vpci_bar_write(void *opaque, uint64_t off, const void *data,
@@ -327,12 +323,11 @@ static void vpci_bar_write(void *opaque, uint64_t off, const void *data,
 						 VPCI_NOTIFY_MULTIPLIER);
 		return;
 	}
-	pthread_mutex_lock(&dev->lock);
+	mutex_guard(&dev->lock);
 	if (vpci_is_in(off, len, VPCI_COMMON, VPCI_COMMON_LEN))
 		vpci_common_write(vp, (unsigned int)off, data, len);
 	else if (vpci_is_in(off, len, VPCI_DEVICE, VPCI_DEVICE_LEN))
 		vpci_device_write(dev, off - VPCI_DEVICE, data, len);
-	pthread_mutex_unlock(&dev->lock);
 }
 
 /*
@@ -533,7 +528,7 @@ int vpci_attach(struct virtio_dev *dev, uint32_t class_code, struct error *err)
 	/* one vector per queue and one for configuration changes */
 	r = pci_add_msix(&vp->pci, dev->nr_queues + 1, VPCI_MSIX, VPCI_PBA);
 	if (r) {
-		free(vp);
+		vpci_destroy(vp);
 		return error_set(err, r, "out of memory");
 	}
 	vpci_add_caps(vp);
@@ -545,8 +540,7 @@ int vpci_attach(struct virtio_dev *dev, uint32_t class_code, struct error *err)
 	r = pci_plug(&vp->pci, dev->board->next_slot, err);
 	if (r) {
 		dev->transport = NULL;
-		pci_unplug(&vp->pci);
-		free(vp);
+		vpci_destroy(vp);
 		return r;
 	}
 	dev->device.bus = vp->pci.bus;
