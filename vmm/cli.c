@@ -23,7 +23,10 @@ struct cli_entry {
 	int (*apply)(struct run_config *rc, const struct cli_entry *e,
 		     const char *value, struct error *err);
 	const struct param_set *home; /* has opt.param, under opt.name */
-	size_t offset; /* of the struct of home or opt.set, in run_config */
+	/* In run_config: of the struct of home or opt.set; or of the bool of a
+	 * flag that sets one. */
+	size_t offset;
+	bool sets;
 	int mode; /* enum run_mode, of a flag that sets it */
 	const struct device_class *class;
 };
@@ -85,24 +88,6 @@ static int cli_apply_allow(struct run_config *rc, const struct cli_entry *e,
 	return 0;
 }
 
-static int cli_apply_no_opener(struct run_config *rc,
-			       const struct cli_entry *e unused_param,
-			       const char *value unused_param,
-			       struct error *err unused_param)
-{
-	rc->no_opener = true;
-	return 0;
-}
-
-static int cli_apply_landlock(struct run_config *rc,
-			      const struct cli_entry *e unused_param,
-			      const char *value unused_param,
-			      struct error *err unused_param)
-{
-	rc->vm.landlock = true;
-	return 0;
-}
-
 static int cli_apply_rule(struct run_config *rc, const struct cli_entry *e,
 			  const char *value, struct error *err)
 {
@@ -133,7 +118,9 @@ static int cli_apply(struct run_config *rc, const struct cli_entry *e,
 		return cli_apply_param(rc, e, value, err);
 	if (e->opt.set)
 		return param_parse(e->opt.set, cli_target(rc, e), value, err);
-	if (e->mode)
+	if (e->sets)
+		*(bool *)cli_target(rc, e) = true;
+	else if (e->mode)
 		rc->mode = e->mode;
 	else
 		rc->verbosity++;
@@ -238,7 +225,8 @@ static const struct cli_entry cli_table[] = {
 	{ .opt.name = "landlock",
 	  .opt.group = "Machine",
 	  .opt.help = "open nothing but what this machine names (Landlock)",
-	  .apply = cli_apply_landlock,
+	  .sets = true,
+	  .offset = offsetof(struct run_config, vm.landlock),
 	  .opt.more = "What its devices and --landlock-rules name can be "
 		      "opened from then on, and nothing else. That is for "
 		      "good, and for machines that clients make later as well. "
@@ -269,7 +257,7 @@ static const struct cli_entry cli_table[] = {
 		  "user." },
 	{ FLAG("no-opener", '\0', RUN_VM,
 	       "open nothing by its name but what this command line names"),
-	  .apply = cli_apply_no_opener,
+	  .sets = true, .offset = offsetof(struct run_config, no_opener),
 	  .opt.more =
 		  "After that the process has nobody who could: a path of a "
 		  "client is an error, as are a TAP's name and vhost=on, and "
@@ -302,7 +290,7 @@ static bool cli_entry(unsigned int i, struct cli_entry *e)
 		for (unsigned int c = 0; !e->opt.name && device_classes[c];
 		     c++) {
 			e->class = device_classes[c];
-			if (!e->class->option || !e->class->params || i-- > 0)
+			if (i-- > 0)
 				continue;
 			e->opt.name = e->class->option;
 			e->opt.set = e->class->params;
