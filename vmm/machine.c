@@ -742,13 +742,6 @@ int machine_resize(struct machine *m, const struct machine_size *size,
 
 /* ---- life ---- */
 
-void machine_init(struct machine *m)
-{
-	m->state = MACHINE_EMPTY;
-	m->vm = NULL;
-	m->next_id = 0;
-}
-
 static void machine_on_end_of_wait(struct loop_timer *lt)
 {
 	loop_quit(container_of(lt, struct machine, end)->loop);

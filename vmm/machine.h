@@ -41,7 +41,7 @@ enum machine_state {
 };
 
 struct machine {
-	/* set by machine_init(), borrowed */
+	/* The owner's to set, borrowed; all else is zero at first. */
 	struct loop *loop;
 	struct events *events; /* NULL: nobody listens */
 	/* The guest stopped for good; the process is to end. event is why. */
@@ -84,9 +84,6 @@ struct machine {
 /* What the host holds at the end is waited for, up to this. */
 #define MACHINE_END_NS 400000000ull
 
-/* Start with no machine. m: caller's storage, zeroed but for the fields that the
- * caller sets. */
-void machine_init(struct machine *m);
 /* Tear down what there is, with the events of it; nothing is asked of the
  * guest. Turns the loop for up to MACHINE_END_NS, for what the host holds. m is
  * EMPTY afterwards. False: the host still holds some of it, and the loop has to

@@ -316,7 +316,6 @@ static int process_run_vm(struct process *p, struct error *err)
 	p->machine.on_create = process_on_create;
 	p->machine.on_boot = process_on_boot;
 	p->machine.opaque = p;
-	machine_init(&p->machine);
 	p->api.machine = &p->machine;
 	p->api.version = VMM_VERSION;
 	r = process_watch_signals(p, err);

@@ -209,7 +209,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&fake_life, 0, sizeof(fake_life));
 	fuzz_ended = false;
 	fuzz_nr_waiting = 0;
-	machine_init(&m);
 	for (size_t i = 0; i < MIN(size, (size_t)FUZZ_STEPS); i++) {
 		unsigned int step = data[i] & 0x7f;
 

@@ -75,7 +75,6 @@ static int setup(void **state)
 	fx->m.opaque = fx;
 	fx->m.on_done = on_done;
 	fx->m.watcher = fx;
-	machine_init(&fx->m);
 	*state = fx;
 	return 0;
 }

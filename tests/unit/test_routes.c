@@ -26,7 +26,6 @@ static int setup(void **state)
 
 	if (!fx)
 		return -1;
-	machine_init(&fx->m);
 	fx->api = (struct api){ .machine = &fx->m, .version = "1.2.3" };
 	*state = fx;
 	return 0;
