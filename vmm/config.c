@@ -2,6 +2,7 @@
 /* Copyright (c) The vmm authors */
 #include "vmm/config.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <linux/fs.h>
@@ -318,23 +319,20 @@ int device_config_init(struct device_config *dc,
 {
 	*dc = (struct device_config){
 		.class = class,
-		.config = calloc(1, class->params ? class->params->size : 1),
+		.config = calloc(1, class->params->size),
 	};
 	if (!dc->config)
 		return error_set(err, ENOMEM, "--%s: no memory", class->option);
-	if (class->params)
-		param_defaults(class->params, dc->config);
+	param_defaults(class->params, dc->config);
 	return 0;
 }
 
 int device_config_copy(struct device_config *to, const struct device_config *dc,
 		       struct error *err)
 {
-	const struct param_set *set = dc->class->params;
-
 	*to = (struct device_config){ .class = dc->class };
-	to->config = set ? param_copy(set, dc->config) : NULL;
-	if (set && !to->config)
+	to->config = param_copy(dc->class->params, dc->config);
+	if (!to->config)
 		return error_set(err, errno, "--%s: %s", dc->class->option,
 				 error_text(errno));
 	return 0;
@@ -342,7 +340,7 @@ int device_config_copy(struct device_config *to, const struct device_config *dc,
 
 void device_config_free(struct device_config *dc)
 {
-	if (dc->config && dc->class->params)
+	if (dc->config)
 		param_free(dc->class->params, dc->config);
 	free(dc->config);
 	json_decref(dc->echo);
@@ -350,12 +348,18 @@ void device_config_free(struct device_config *dc)
 	dc->echo = NULL;
 }
 
+/* Where a text of params is. */
+static char **config_text(const struct device_config *dc, const char *key)
+{
+	const struct param *p = param_find(dc->class->params, key);
+
+	assert(p);
+	return (char **)((char *)dc->config + p->offset);
+}
+
 char **device_config_id(const struct device_config *dc)
 {
-	const struct param_set *set = dc->class->params;
-	const struct param *p = set ? param_find(set, "id") : NULL;
-
-	return p ? (char **)((char *)dc->config + p->offset) : NULL;
+	return config_text(dc, "id");
 }
 
 int vm_config_check_single(const struct vm_config *vc,
@@ -389,26 +393,12 @@ struct device_config *vm_config_add_device(struct vm_config *vc,
 	return dc;
 }
 
-/* p: a text that is required. */
-static const char *config_text(const struct device_config *dc,
-			       const struct param *p)
-{
-	return *(char *const *)(void *)((char *)dc->config + p->offset);
-}
-
-static const char *config_id_of(const struct device_config *dc)
-{
-	char **id = device_config_id(dc);
-
-	return id ? *id : NULL;
-}
-
 /* The device of that id among the first nr. */
 static int config_find(const struct vm_config *vc, unsigned int nr,
 		       const char *id)
 {
 	for (unsigned int i = 0; i < nr; i++) {
-		const char *other = config_id_of(&vc->devices[i]);
+		const char *other = *device_config_id(&vc->devices[i]);
 
 		if (other && strcmp(other, id) == 0)
 			return (int)i;
@@ -469,14 +459,13 @@ static int config_check_unique(const struct vm_config *vc, unsigned int i,
 			       struct error *err)
 {
 	const struct device_class *class = vc->devices[i].class;
-	const struct param *p =
-		class->unique ? param_find(class->params, class->unique) : NULL;
-	const char *value = p ? config_text(&vc->devices[i], p) : NULL;
+	const char *key = class->unique;
+	const char *value = key ? *config_text(&vc->devices[i], key) : NULL;
 
 	for (unsigned int j = 0; value && j < i; j++)
 		if (vc->devices[j].class == class &&
-		    strcmp(config_text(&vc->devices[j], p), value) == 0)
-			return config_has_already(class, p->name, value, err);
+		    strcmp(*config_text(&vc->devices[j], key), value) == 0)
+			return config_has_already(class, key, value, err);
 	return 0;
 }
 
@@ -485,7 +474,7 @@ static int config_check_names(const struct vm_config *vc, unsigned int i,
 			      struct error *err)
 {
 	const struct device_class *class = vc->devices[i].class;
-	const char *id = config_id_of(&vc->devices[i]);
+	const char *id = *device_config_id(&vc->devices[i]);
 	int r = id ? config_check_id(class->option, id, err) : 0;
 
 	if (r)
@@ -508,7 +497,7 @@ int vm_config_assign_ids(struct vm_config *vc, unsigned int first,
 		return r;
 	for (unsigned int i = first; i < vc->nr_devices; i++) {
 		id = device_config_id(&vc->devices[i]);
-		if (!id || *id)
+		if (*id)
 			continue;
 		do
 			snprintf(made, sizeof(made), "_%s%u",

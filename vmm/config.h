@@ -139,8 +139,7 @@ int device_config_copy(struct device_config *to, const struct device_config *dc,
 /* Free what dc owns, and close its descriptors; config and echo are NULL
  * afterwards. One that is NULL is fine. */
 void device_config_free(struct device_config *dc);
-/* Where the id is kept: a malloc'd string of dc, or NULL when it has none yet.
- * NULL when the class has no parameter "id". */
+/* Where the id is kept: a malloc'd string of dc, or NULL when it has none yet. */
 char **device_config_id(const struct device_config *dc);
 
 /* One more rule, with its defaults; its place in vc. NULL with a message. */

@@ -242,7 +242,6 @@ int hotplug_add(struct hotplug *hp, const struct device_config *dc,
 		uint64_t ticket, struct error *err)
 {
 	struct plug_comer *c;
-	char **id = device_config_id(dc);
 	int r = hotplug_check_kind(hp, HOTPLUG_PCI, err);
 
 	if (r)
@@ -258,7 +257,7 @@ int hotplug_add(struct hotplug *hp, const struct device_config *dc,
 	c->hp = hp;
 	c->ticket = ticket;
 	c->deadline.on_expire = comer_on_deadline;
-	snprintf(c->at.id, sizeof(c->at.id), "%s", id && *id ? *id : "");
+	snprintf(c->at.id, sizeof(c->at.id), "%s", *device_config_id(dc));
 	list_insert(&hp->coming, &c->node);
 	r = opening_add_device(c->opening, dc->class->option, dc, err);
 	if (!r)

@@ -316,7 +316,7 @@ int json_read_device(struct device_config *dc, const json_t *obj,
 
 	dc->echo = json_object();
 	r = json_peer_read(class->peer_keys, obj, where, dc->echo, err);
-	if (!r && class->params)
+	if (!r)
 		r = json_read_set(class->params, dc->config, obj, where, fds,
 				  err);
 	return r;
@@ -517,9 +517,7 @@ int json_read_config(struct vm_config *vc, const json_t *root,
 	if (!r)
 		r = json_read_rules(vc, root, err);
 	for (unsigned int i = 0; !r && device_classes[i]; i++)
-		if (device_classes[i]->json_list)
-			r = json_read_list(vc, device_classes[i], root, fds,
-					   err);
+		r = json_read_list(vc, device_classes[i], root, fds, err);
 	return r;
 }
 
@@ -529,8 +527,7 @@ static json_t *json_write_device(const struct device_config *dc)
 {
 	json_t *obj = dc->echo ? json_deep_copy(dc->echo) : json_object();
 
-	if (dc->class->params)
-		json_write_set(dc->class->params, dc->config, obj, true);
+	json_write_set(dc->class->params, dc->config, obj, true);
 	json_peer_write(dc->class->peer_keys, obj);
 	return obj;
 }
@@ -541,8 +538,6 @@ static void json_write_devices(const struct vm_config *vc, json_t *out)
 		const struct device_config *dc = &vc->devices[i];
 		const char *name = dc->class->json_list;
 
-		if (!name)
-			continue;
 		if (dc->class->single) {
 			json_object_set_new(out, name, json_write_device(dc));
 			continue;

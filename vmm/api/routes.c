@@ -495,12 +495,9 @@ static const struct device_class *api_find_class(const char *path,
 	if (strncmp(path, prefix, strlen(prefix)) != 0)
 		return NULL;
 	path += strlen(prefix);
-	for (unsigned int i = 0; device_classes[i]; i++) {
-		const char *name = device_classes[i]->option;
-
-		if (name && strcmp(name, path) == 0)
+	for (unsigned int i = 0; device_classes[i]; i++)
+		if (strcmp(device_classes[i]->option, path) == 0)
 			return device_classes[i];
-	}
 	return NULL;
 }
 
