@@ -38,11 +38,11 @@ struct chip_kind {
 	struct device_ops ops;
 };
 
-/* A class of chips: DEVICE_PLATFORM or DEVICE_BUS, and what it is. */
-#define CHIP_CLASS(class_name, where, what)                               \
-	{                                                                 \
-		.name = class_name, .kind = where, .create = chip_create, \
-		.chip = what                                              \
+/* A class of chips, what it is, and what else there is to say: ".is_bus = true". */
+#define CHIP_CLASS(class_name, what, ...)                                \
+	{                                                                \
+		.name = class_name, .create = chip_create, .chip = what, \
+		__VA_ARGS__                                              \
 	}
 
 /* device_class.create of all chips; config is the chip's place. */

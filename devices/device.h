@@ -33,12 +33,6 @@ struct device_class;
 struct loop_local;
 struct syscall_rule;
 
-enum device_kind {
-	DEVICE_PLATFORM, /* chips the machine always has; made by the arch */
-	DEVICE_BUS, /* one of these that others stand on */
-	DEVICE_VIRTIO, /* what users name: --disk, --net, ... */
-};
-
 /* Where a platform chip sits; written down by the arch in arch_chips[]. */
 struct chip_place {
 	const struct device_class *class; /* NULL: the end of the table */
@@ -66,15 +60,16 @@ typedef void (*device_place_fn)(void *arg, const char *path,
 
 struct device_class {
 	const char *name; /* spec's short name: "blk"; or part number */
-	enum device_kind kind;
-	/* DEVICE_VIRTIO: the command line option "--disk", JSON list "disks"
+	bool is_bus; /* others stand on it, and go before it */
+	/* What users name: the command line option "--disk", JSON list "disks"
 	 * and prefix of made-up ids "_disk0". NULL for platform chips. */
 	const char *option;
 	const char *json_list;
 	/* A machine has at most one: json_list is an object instead. */
 	bool single;
-	/* NULL: none. What users name has a string "id", at most 63 bytes, which
-	 * is there when create() is called: the device takes it over. */
+	/* What users name has these, with a string "id", at most 63 bytes, which
+	 * is there when create() is called: the device takes it over. NULL for
+	 * platform chips. */
 	const struct param_set *params;
 	/* Those of params that may be changed while the device is there: a table
 	 * of the same struct, without required ones. NULL: none. */
@@ -224,8 +219,5 @@ struct device {
 
 /* What users name, in registry.def's order; ends with NULL. */
 extern const struct device_class *const device_classes[];
-
-/* NULL when there is none. */
-const struct device_class *device_class_find(const char *name);
 
 #endif

@@ -2,8 +2,6 @@
 /* Copyright (c) The vmm authors */
 #include "devices/registry.h"
 
-#include <string.h>
-
 const struct device_class *const device_classes[] = {
 #define DEVICE(name) &name##_class,
 #include "devices/registry.def"
@@ -13,13 +11,3 @@ const struct device_class *const device_classes[] = {
 #undef DEVICE
 	NULL,
 };
-
-const struct device_class *device_class_find(const char *name)
-{
-	const struct device_class *const *c;
-
-	for (c = device_classes; *c; c++)
-		if (!strcmp((*c)->name, name))
-			return *c;
-	return NULL;
-}

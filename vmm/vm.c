@@ -126,7 +126,7 @@ static int vm_add_devices(struct vm *vm, struct opening *o, struct error *err)
 /* A bus has to stay as long as what stands on it. */
 static void vm_remove_device(struct board *board, struct device *dev)
 {
-	if (dev->class->kind == DEVICE_BUS &&
+	if (dev->class->is_bus &&
 	    (!list_is_empty(&board->gone) || dev->node.next != &board->devices))
 		return;
 	if (!board_may_destroy(dev))

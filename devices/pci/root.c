@@ -674,4 +674,4 @@ static const struct chip_kind pci_root = {
 };
 
 const struct device_class pci_root_class =
-	CHIP_CLASS("pci_root", DEVICE_BUS, &pci_root);
+	CHIP_CLASS("pci_root", &pci_root, .is_bus = true);

@@ -468,6 +468,6 @@ static int ports_create(struct board *board, const void *config,
 
 const struct device_class root_ports_class = {
 	.name = "root_ports",
-	.kind = DEVICE_BUS,
+	.is_bus = true,
 	.create = ports_create,
 };

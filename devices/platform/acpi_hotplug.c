@@ -227,4 +227,4 @@ static const struct chip_kind acpi_hotplug = {
 };
 
 const struct device_class acpi_hotplug_class =
-	CHIP_CLASS("acpi_hotplug", DEVICE_PLATFORM, &acpi_hotplug);
+	CHIP_CLASS("acpi_hotplug", &acpi_hotplug);

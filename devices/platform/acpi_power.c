@@ -68,4 +68,4 @@ static const struct chip_kind acpi_power = {
 };
 
 const struct device_class acpi_power_class =
-	CHIP_CLASS("acpi_power", DEVICE_PLATFORM, &acpi_power);
+	CHIP_CLASS("acpi_power", &acpi_power);

@@ -26,4 +26,4 @@ static const struct chip_kind debug_port = {
 };
 
 const struct device_class debug_port_class =
-	CHIP_CLASS("debug_port", DEVICE_PLATFORM, &debug_port);
+	CHIP_CLASS("debug_port", &debug_port);

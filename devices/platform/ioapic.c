@@ -198,5 +198,4 @@ static const struct chip_kind ioapic = {
 	},
 };
 
-const struct device_class ioapic_class =
-	CHIP_CLASS("ioapic", DEVICE_PLATFORM, &ioapic);
+const struct device_class ioapic_class = CHIP_CLASS("ioapic", &ioapic);

@@ -209,5 +209,4 @@ static const struct chip_kind pl011 = {
 	.ops = UART_DEVICE_OPS,
 };
 
-const struct device_class pl011_class =
-	CHIP_CLASS("pl011", DEVICE_PLATFORM, &pl011);
+const struct device_class pl011_class = CHIP_CLASS("pl011", &pl011);

@@ -84,5 +84,4 @@ static const struct chip_kind pl031 = {
 	},
 };
 
-const struct device_class pl031_class =
-	CHIP_CLASS("pl031", DEVICE_PLATFORM, &pl031);
+const struct device_class pl031_class = CHIP_CLASS("pl031", &pl031);

@@ -50,6 +50,5 @@ static int power_key_create(struct board *board unused_param,
 
 const struct device_class power_key_class = {
 	.name = "power_key",
-	.kind = DEVICE_PLATFORM,
 	.create = power_key_create,
 };

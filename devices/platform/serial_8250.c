@@ -192,4 +192,4 @@ static const struct chip_kind serial_8250 = {
 };
 
 const struct device_class serial_8250_class =
-	CHIP_CLASS("serial_8250", DEVICE_PLATFORM, &serial_8250);
+	CHIP_CLASS("serial_8250", &serial_8250);

@@ -322,7 +322,6 @@ static void blk_places(const void *config, device_place_fn fn, void *arg)
 
 const struct device_class blk_class = {
 	.name = "blk",
-	.kind = DEVICE_VIRTIO,
 	.option = "disk",
 	.json_list = "disks",
 	.params = &blk_param_set,

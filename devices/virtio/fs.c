@@ -350,7 +350,6 @@ static void fs_places(const void *config, device_place_fn fn, void *arg)
 
 const struct device_class fs_class = {
 	.name = "fs",
-	.kind = DEVICE_VIRTIO,
 	.option = "fs",
 	.json_list = "fs",
 	.params = &fs_param_set,

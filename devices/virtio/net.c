@@ -516,7 +516,6 @@ static const struct syscall_rule net_syscalls[] = {
 
 const struct device_class net_class = {
 	.name = "net",
-	.kind = DEVICE_VIRTIO,
 	.option = "net",
 	.json_list = "net",
 	.params = &net_param_set,

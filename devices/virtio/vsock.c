@@ -573,7 +573,6 @@ static void vsock_places(const void *config, device_place_fn fn, void *arg)
 
 const struct device_class vsock_class = {
 	.name = "vsock",
-	.kind = DEVICE_VIRTIO,
 	.option = "vsock",
 	.json_list = "vsock",
 	.single = true,

@@ -200,7 +200,6 @@ static int tape_create(struct board *board, const void *config, void *opened,
 
 const struct device_class tape_class = {
 	.name = "tape",
-	.kind = DEVICE_VIRTIO,
 	.option = "tape",
 	.json_list = "tape",
 	.single = true,

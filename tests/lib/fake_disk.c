@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "devices/registry.h"
 #include "devices/virtio/virtio.h"
 #include "tests/lib/guest_ring.h"
 #include "vmm/byteorder.h"
@@ -21,7 +22,7 @@ static void require(bool ok)
 bool fake_disk_init(struct fake_disk *fd, struct fake_vm *fv, uint64_t len,
 		    const char *options)
 {
-	const struct device_class *class = device_class_find("blk");
+	const struct device_class *class = &blk_class;
 	struct error err = { "" };
 	char text[512];
 
@@ -44,7 +45,7 @@ void fake_disk_fini(struct fake_disk *fd)
 {
 	if (fd->dev)
 		fake_vm_remove(fd->fv, fd->dev);
-	param_free(device_class_find("blk")->params, fd->config);
+	param_free(blk_class.params, fd->config);
 	free(fd->config);
 	fd->fd = -1;
 }

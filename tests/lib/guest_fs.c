@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "devices/registry.h"
 #include "devices/virtio/virtio.h"
 #include "tests/lib/guest_ring.h"
 #include "vmm/param.h"
@@ -32,7 +33,7 @@ static struct virtio_dev *gfs_virtio(const struct guest_fs *g)
 
 void guest_fs_init(struct guest_fs *g, const char *options)
 {
-	const struct device_class *class = device_class_find("fs");
+	const struct device_class *class = &fs_class;
 	struct error err = { "" };
 	char text[256];
 
@@ -103,7 +104,7 @@ static int gfs_remove(const char *path, const struct stat *st unused_param,
 
 void guest_fs_fini(struct guest_fs *g)
 {
-	const struct device_class *class = device_class_find("fs");
+	const struct device_class *class = &fs_class;
 
 	if (!g->config)
 		return;

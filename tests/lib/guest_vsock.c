@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "devices/registry.h"
 #include "vmm/config.h"
 
 #define GVS_RINGS 0x1000ull
@@ -23,7 +24,7 @@ static void require(bool ok)
 void guest_vsock_init(struct guest_vsock *gs, const char *path,
 		      const char *more)
 {
-	const struct device_class *class = device_class_find("vsock");
+	const struct device_class *class = &vsock_class;
 	struct device_config dc;
 	char text[256];
 

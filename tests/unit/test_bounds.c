@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "devices/registry.h"
 #include "vmm/opener_protocol.h"
 #include "vmm/param.h"
 #include "vmm/util.h"
@@ -53,9 +54,8 @@ int __wrap_opener_bound(void)
 static struct vm_config vc;
 static struct error err;
 
-static void add_device(const char *class, const char *text)
+static void add_device(const struct device_class *c, const char *text)
 {
-	const struct device_class *c = device_class_find(class);
 	struct device_config *dc = vm_config_add_device(&vc, c, &err);
 
 	assert_non_null(dc);
@@ -78,11 +78,11 @@ static int setup(void **state unused_param)
 	vc.kernel = strdup("/k");
 	vc.initramfs = strdup("/i");
 	vc.landlock = true;
-	add_device("blk", "path=/rw");
-	add_device("blk", "path=/ro,readonly=on");
-	add_device("vsock", "cid=3,socket=/run/v");
-	add_device("fs", "tag=t,path=/tree");
-	add_device("net", "tap=x0");
+	add_device(&blk_class, "path=/rw");
+	add_device(&blk_class, "path=/ro,readonly=on");
+	add_device(&vsock_class, "cid=3,socket=/run/v");
+	add_device(&fs_class, "tag=t,path=/tree");
+	add_device(&net_class, "tap=x0");
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "arch/arch.h"
+#include "devices/registry.h"
 #include "vmm/util.h"
 
 /*
@@ -328,7 +329,7 @@ static void test_rootfs_refused(void **state)
 static void test_rootfs_directory(void **state)
 {
 	struct fixture *fx = *state;
-	const struct device_class *fs = device_class_find("fs");
+	const struct device_class *fs = &fs_class;
 	struct device_config *dc;
 	unsigned int next = 0;
 

@@ -161,7 +161,6 @@ static int far_create(struct board *board, const void *config unused_param,
 
 static const struct device_class far_class = {
 	.name = "far",
-	.kind = DEVICE_VIRTIO,
 	.create = far_create,
 };
 

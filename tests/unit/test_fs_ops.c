@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "devices/backend/fs.h"
+#include "devices/registry.h"
 #include "vmm/util.h"
 
 static struct guest_fs g;
@@ -283,7 +284,7 @@ static void test_small_queue(void **state unused_param)
 
 static void expect_error(const char *options, const char *want)
 {
-	const struct device_class *class = device_class_find("fs");
+	const struct device_class *class = &fs_class;
 	void *config = calloc(1, class->params->size);
 	struct error err = { "" };
 

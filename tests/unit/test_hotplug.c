@@ -3,11 +3,13 @@
 /* Devices that come and go. */
 #include "tests/unit/hotplug_fixture.h"
 
+#include "devices/registry.h"
+
 static char image[] = "/tmp/vmm-hotplug-XXXXXX";
 
 static void *disk_config(const char *id)
 {
-	const struct param_set *set = device_class_find("blk")->params;
+	const struct param_set *set = blk_class.params;
 	void *config = calloc(1, set->size);
 	struct error err;
 
@@ -25,7 +27,7 @@ static void *disk_config(const char *id)
 
 static void free_config(void *config)
 {
-	param_free(device_class_find("blk")->params, config);
+	param_free(blk_class.params, config);
 	free(config);
 }
 
@@ -46,7 +48,7 @@ static bool has_come(void *arg)
 /* Until it is there, or the host has refused it. */
 static int plug(void *config, struct plugged *out, struct error *err)
 {
-	const struct device_config dc = { .class = device_class_find("blk"),
+	const struct device_config dc = { .class = &blk_class,
 					  .config = config };
 	char *id = *device_config_id(&dc);
 	int r = hotplug_add(&hp, &dc, 1, err);
@@ -108,11 +110,9 @@ static void test_plug_unplug(void **state unused_param)
 	assert_int_equal(next_event(), 0);
 	assert_int_equal(fake_cfg_read(&fv, 1, PCI_VENDOR_ID, 2), 0x1af4);
 	/* Nothing is left of one that cannot be. */
-	assert_int_equal(
-		param_assign(
-			param_find(device_class_find("blk")->params, "path"),
-			none, "/nonexistent", &err),
-		0);
+	assert_int_equal(param_assign(param_find(blk_class.params, "path"),
+				      none, "/nonexistent", &err),
+			 0);
 	assert_int_equal(plug(none, &out, &err), -EIO);
 	assert_non_null(strstr(err.msg, "--disk: cannot open disk image"));
 	assert_int_equal(next_event(), 0);

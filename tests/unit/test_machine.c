@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "arch/arch.h"
+#include "devices/registry.h"
 #include "devices/virtio/blk_params.h"
 #include "tests/lib/fake_life.h"
 #include "vmm/util.h"
@@ -92,7 +93,7 @@ static int teardown(void **state)
 
 static const struct device_class *disk_class(void)
 {
-	const struct device_class *class = device_class_find("blk");
+	const struct device_class *class = &blk_class;
 
 	assert_non_null(class);
 	return class;

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "devices/registry.h"
 #include "devices/virtio/virtio.h"
 #include "tests/lib/guest_virtio.h"
 #include "vmm/api/json.h"
@@ -78,7 +79,7 @@ static void drive(void)
 /* A guest that runs gets a tape with these options. */
 static void plug(const char *options)
 {
-	const struct device_class *class = device_class_find("tape");
+	const struct device_class *class = &tape_class;
 	char text[256];
 
 	assert_int_equal(device_config_init(&dc, class, &fv.err), 0);
@@ -170,7 +171,7 @@ static void test_command_line(void **state unused_param)
 
 	assert_int_equal(cli_parse(&rc, 5, argv, &fv.err), 0);
 	assert_int_equal(rc.vm.nr_devices, 1);
-	assert_ptr_equal(rc.vm.devices[0].class, device_class_find("tape"));
+	assert_ptr_equal(rc.vm.devices[0].class, &tape_class);
 	run_config_free(&rc);
 	assert_true(cli_parse(&rc, ARRAY_SIZE(argv), argv, &fv.err) < 0);
 	assert_non_null(strstr(fv.err.msg, "--tape: the machine"));
@@ -270,7 +271,7 @@ static void test_counters(void **state unused_param)
  * changed. */
 static void set(const char *text)
 {
-	const struct device_class *class = device_class_find("tape");
+	const struct device_class *class = &tape_class;
 	json_t *body = json_read_text(text, strlen(text), &fv.err);
 	struct device_config changed;
 
@@ -307,7 +308,7 @@ static void test_limit(void **state unused_param)
 
 static void test_changes(void **state unused_param)
 {
-	const struct device_class *class = device_class_find("tape");
+	const struct device_class *class = &tape_class;
 	static const char *const bad[] = {
 		"{}",
 		"{\"rx\":null,\"path\":\"/y\"}",

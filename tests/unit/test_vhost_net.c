@@ -136,7 +136,6 @@ static int dev_create(struct board *board, const void *config unused_param,
 
 static const struct device_class dev_class = {
 	.name = "vhosted",
-	.kind = DEVICE_VIRTIO,
 	.create = dev_create,
 };
 

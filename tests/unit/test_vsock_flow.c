@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "devices/registry.h"
 #include "devices/virtio/virtio_limit.h"
 #include "devices/virtio/vsock.h"
 
@@ -590,7 +591,7 @@ static void test_removal(void **state unused_param)
 
 static void test_configuration(void **state unused_param)
 {
-	const struct device_class *class = device_class_find("vsock");
+	const struct device_class *class = &vsock_class;
 	static const struct {
 		const char *text, *says;
 	} bad[] = {
