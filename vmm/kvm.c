@@ -13,7 +13,6 @@
 #include "vmm/kept.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
-#include "vmm/vcpu.h"
 
 /* ---- memory ---- */
 
@@ -263,6 +262,7 @@ void kvm_init(struct kvm *kvm, struct board *board, unsigned int max_vcpus)
 		.fd = -1,
 		.vm_fd = -1,
 		.max_vcpus = max_vcpus,
+		.vcpu = { .board = board, .nr_max = max_vcpus },
 		.memory.added = kvm_range_added,
 		.memory.removed = kvm_range_removed,
 		.memory.placed = kvm_window_placed,
@@ -296,15 +296,16 @@ int kvm_open(struct kvm *kvm, struct error *err)
 				 strerror(errno));
 	if (size < (int)sizeof(struct kvm_run))
 		return error_set(err, ENOSYS, "/dev/kvm: bad vCPU area size");
-	kvm->vcpu_mmap_size = (unsigned int)size;
-	return arch_host_ask(&kvm->host, kvm->fd, err);
+	kvm->vcpu.kvm_fd = kvm->fd;
+	kvm->vcpu.mmap_size = (unsigned int)size;
+	return arch_host_ask(&kvm->vcpu.host, kvm->fd, err);
 }
 
 void kvm_close(struct kvm *kvm)
 {
 	kvm_unbuild(kvm);
-	arch_host_free(kvm->host);
-	kvm->host = NULL;
+	arch_host_free(kvm->vcpu.host);
+	kvm->vcpu.host = NULL;
 	close_fd(&kvm->fd);
 }
 
@@ -312,20 +313,13 @@ void kvm_close(struct kvm *kvm)
 
 static int kvm_add_vcpu(struct kvm *kvm, unsigned int index, struct error *err)
 {
-	const struct vcpu_config config = {
-		.board = kvm->board,
-		.kvm_fd = kvm->fd,
-		.vm_fd = kvm->vm_fd,
-		.mmap_size = kvm->vcpu_mmap_size,
-		.host = kvm->host,
-		.arch = kvm->arch,
-		.index = index,
-		.nr_max = kvm->max_vcpus,
-		.nested = kvm->nested,
-		.core_sched = kvm->core_sched,
-	};
-	int r = vcpu_create(&kvm->vcpus[index], &config, err);
+	struct vcpu_config config = kvm->vcpu;
+	int r;
 
+	config.vm_fd = kvm->vm_fd;
+	config.arch = kvm->arch;
+	config.index = index;
+	r = vcpu_create(&kvm->vcpus[index], &config, err);
 	kvm->nr_vcpus += !r;
 	return r;
 }
@@ -412,7 +406,7 @@ void kvm_stop(struct kvm *kvm)
 
 int kvm_start(struct kvm *kvm, unsigned int nr, struct error *err)
 {
-	int r = core_sched_prepare(kvm->core_sched, err);
+	int r = core_sched_prepare(kvm->vcpu.core_sched, err);
 
 	while (nr-- > 0 && !r)
 		r = vcpu_start(kvm->vcpus[nr], kvm->board->run == BOARD_PAUSED,

@@ -7,29 +7,23 @@
 #include <stdbool.h>
 
 #include "vmm/board.h"
-#include "vmm/core_sched.h"
 #include "vmm/error.h"
 #include "vmm/gmem.h"
+#include "vmm/vcpu.h"
 
 /*
  * The KVM side of a machine: its descriptors, memory slots, vCPUs, ioeventfds
  * and interrupts. All of it but /dev/kvm is thrown away at a reset and built
  * anew by the code that built it first. Main thread, unless it says otherwise.
  */
-struct arch_host;
-struct arch_vm;
-struct vcpu;
-
 struct kvm {
 	/* set by kvm_open() */
 	struct board *board; /* borrowed */
 	struct gmem_listener memory; /* while vm_fd is there */
 	int fd; /* /dev/kvm */
-	struct arch_host *host;
-	unsigned int vcpu_mmap_size; /* bytes */
-	/* The maker's, after kvm_init(); what vCPUs are. */
-	bool nested;
-	enum core_sched core_sched;
+	/* What vCPUs are, but for what each VM, and each of them, has of its own.
+	 * nested and core_sched are the maker's, after kvm_init(). */
+	struct vcpu_config vcpu;
 
 	/* changed only while no vCPU runs; read by any thread */
 	struct kvm_shown {

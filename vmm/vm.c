@@ -265,8 +265,8 @@ int vm_create(struct vm **out, const struct vm_config *config,
 	vm->board.nr_cpus = (unsigned int)config->cpus.boot;
 	vm->board.nr_ports = vm_config_ports(config);
 	kvm_init(&vm->kvm, &vm->board, cpus_max(&config->cpus));
-	vm->kvm.nested = config->cpus.nested;
-	vm->kvm.core_sched = (enum core_sched)config->cpus.core_sched;
+	vm->kvm.vcpu.nested = config->cpus.nested;
+	vm->kvm.vcpu.core_sched = (enum core_sched)config->cpus.core_sched;
 	hotplug_init(&vm->hotplug, &vm->board, &vm->kvm, &listener->hotplug,
 		     opaque);
 	*out = vm;
@@ -398,7 +398,7 @@ static int vm_load_begin(struct vm *vm, bool clear, struct error *err)
 		.nr_cpus = vm->board.nr_cpus,
 		.max_cpus = vm->kvm.max_vcpus,
 		.has_serial = vc->serial.mode != SERIAL_OFF,
-		.host = vm->kvm.host,
+		.host = vm->kvm.vcpu.host,
 	};
 	load->owner.name = "loading the kernel";
 	load->job.run = vm_load_run;
