@@ -87,22 +87,18 @@ void bus_remove(struct bus *bus, uint64_t base)
  * The range is copied and the lock dropped before the device runs: a device
  * may move its own range from inside a write (PCI BARs).
  */
-static int bus_find(struct bus *bus, uint64_t addr, unsigned int len,
-		    struct bus_range *out)
+static bool bus_find(struct bus *bus, uint64_t addr, unsigned int len,
+		     struct bus_range *out)
 {
 	unsigned int i;
-	int ret = -ENXIO;
 
 	pthread_rwlock_rdlock(&bus->lock);
 	i = bus_upper(bus, addr);
-	if (i > 0) {
+	if (i > 0)
 		*out = bus->ranges[i - 1];
-		if (addr - out->base < out->len &&
-		    len <= out->len - (addr - out->base))
-			ret = 0;
-	}
 	pthread_rwlock_unlock(&bus->lock);
-	return ret;
+	return i > 0 && addr - out->base < out->len &&
+	       len <= out->len - (addr - out->base);
 }
 
 int bus_read(struct bus *bus, uint64_t addr, void *data, unsigned int len)
@@ -110,7 +106,7 @@ int bus_read(struct bus *bus, uint64_t addr, void *data, unsigned int len)
 	struct bus_range r;
 
 	memset(data, 0xff, len);
-	if (bus_find(bus, addr, len, &r))
+	if (!bus_find(bus, addr, len, &r))
 		return -ENXIO;
 	if (r.ops->read)
 		r.ops->read(r.opaque, addr - r.base, data, len);
@@ -124,7 +120,7 @@ int bus_write(struct bus *bus, uint64_t addr, const void *data,
 {
 	struct bus_range r;
 
-	if (bus_find(bus, addr, len, &r))
+	if (!bus_find(bus, addr, len, &r))
 		return -ENXIO;
 	log_trace("guest writes %u at %#llx: %#llx", len, llu(addr),
 		  llu(le_load(data, len)));
