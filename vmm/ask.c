@@ -53,9 +53,7 @@ static void asks_on_mail(struct loop_call *lc)
 		;
 }
 
-/* False: the guest has answered meanwhile, and board_eject_answer() is called, or
- * about to be. */
-static bool ask_tell(const struct ask *ask, bool on)
+bool ask_tell(const struct ask *ask, bool on)
 {
 	const struct board_hotplug *by = &ask->hp->board->hotplug[ask->kind];
 
@@ -108,11 +106,6 @@ void ask_put(struct ask *ask)
 	ask_tell(ask, true);
 }
 
-void ask_again(struct ask *ask)
-{
-	ask_tell(ask, true);
-}
-
 void ask_drop(struct ask *ask)
 {
 	if (!ask->pending)
@@ -145,9 +138,4 @@ void asks_init(struct hotplug *hp)
 	hp->ask_ns = ASK_DEADLINE_NS;
 	list_init(&hp->asks);
 	hp->board->on_answer = &hp->mail;
-}
-
-void asks_fini(struct hotplug *hp)
-{
-	loop_cancel(hp->board->main_loop, &hp->mail);
 }

@@ -85,8 +85,10 @@ struct ask {
 /* Ask. done() follows from the main loop, at the latest after ask_ns of the
  * guest's time, or from asks_eject_all(). */
 void ask_put(struct ask *ask);
-/* Remind the guest; the deadline stays. */
-void ask_again(struct ask *ask);
+/* Tell the guest that it is asked for this (on), again as well, or is no more.
+ * False: it has answered meanwhile, and board_eject_answer() is called, or about to
+ * be. */
+bool ask_tell(const struct ask *ask, bool on);
 /* Forget the question, if it is pending: done() will not be called. */
 void ask_drop(struct ask *ask);
 /* "the guest did not answer in time", ...; for messages. */
@@ -99,8 +101,6 @@ void asks_on_run(struct hotplug *hp);
 void asks_eject_all(struct hotplug *hp);
 /* Start with no question, in a hp that is zeroed but for what it borrows. */
 void asks_init(struct hotplug *hp);
-/* No question is pending. */
-void asks_fini(struct hotplug *hp);
 
 /* ---- devices: plug.c ---- */
 

@@ -160,8 +160,9 @@ static void pages_leave(struct pages_job *job)
 		loop_post(job->loop, &job->ended);
 }
 
-static void pages_work(struct pages_job *job)
+static void *pages_work(void *arg)
 {
+	struct pages_job *job = arg;
 	struct pages_piece p;
 
 	while (!atomic_load(&job->result)) {
@@ -174,11 +175,6 @@ static void pages_work(struct pages_job *job)
 			atomic_store(&job->result, -errno);
 	}
 	pages_leave(job);
-}
-
-static void *pages_thread(void *arg)
-{
-	pages_work(arg);
 	return NULL;
 }
 
@@ -193,7 +189,7 @@ void pages_start(struct pages_job *job)
 	atomic_store(&job->running, nr);
 	for (i = 0; i < nr; i++) {
 		if (!thread_start(&job->threads[job->nr_threads], "pages",
-				  pages_thread, job))
+				  pages_work, job))
 			job->nr_threads++;
 		else if (!job->nr_threads && i + 1 == nr)
 			pages_work(job);

@@ -6,13 +6,9 @@
 #include <stdlib.h>
 
 #include "vmm/param_text.h"
+#include "vmm/util.h"
 
 #define RANGE_TEXT_MAX sizeof("4294967294:4294967294:4294967294;")
-
-static bool ranges_overlap(uint32_t a, uint32_t nr_a, uint32_t b, uint32_t nr_b)
-{
-	return a < b ? b - a < nr_a : a - b < nr_b;
-}
 
 /* The last of what was read is sound, and apart from those before it. */
 static int ranges_check(const struct id_ranges *ranges, struct error *err)

@@ -363,7 +363,7 @@ int hotplug_remove(struct hotplug *hp, const char *id, bool force,
 		dev->gone_ticket = ticket;
 		plug_take_away(hp, dev, true, true);
 	} else if (l) {
-		ask_again(&l->ask);
+		ask_tell(&l->ask, true);
 	} else {
 		return leaver_create(hp, dev, err);
 	}
@@ -572,7 +572,7 @@ void hotplug_fini(struct hotplug *hp)
 {
 	resize_fini(hp);
 	plug_fini(hp);
-	asks_fini(hp);
+	loop_cancel(hp->board->main_loop, &hp->mail);
 }
 
 void hotplug_free(struct hotplug *hp)
