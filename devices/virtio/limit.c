@@ -32,17 +32,6 @@ struct limit_config limit_of(const struct limits_config *limits,
 	};
 }
 
-void limit_init(struct limit *limit)
-{
-	*limit = (struct limit){ .active = false };
-	pthread_mutex_init(&limit->lock, NULL);
-}
-
-void limit_fini(struct limit *limit)
-{
-	pthread_mutex_destroy(&limit->lock);
-}
-
 bool limit_set(struct limit *limit, const struct limit_config *config,
 	       uint64_t now_ns)
 {

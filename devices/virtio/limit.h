@@ -100,6 +100,7 @@ struct limits_config {
 struct limit_config limit_of(const struct limits_config *limits,
 			     enum virtio_direction direction);
 
+/* All zero but for the lock, it limits nothing. */
 struct limit {
 	atomic_bool active; /* any thread: there is a limit at all */
 	/* any thread, under lock, which is a leaf */
@@ -108,11 +109,6 @@ struct limit {
 	struct token_bucket bytes;
 	struct token_bucket ops;
 };
-
-/* Limit nothing yet. limit: the caller's storage. Main thread. */
-void limit_init(struct limit *limit);
-/* No thread uses it any more. Main thread. */
-void limit_fini(struct limit *limit);
 
 /*
  * Limit to what config says from now_ns on; a size or time of 0 is no limit.

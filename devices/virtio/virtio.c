@@ -748,7 +748,7 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 	dev->loops_call.fn = virtio_on_loops;
 	atomic_store(&dev->config_vector, VIRTIO_NO_VECTOR);
 	for (unsigned int i = 0; i < VIRTIO_DIRECTIONS; i++)
-		limit_init(&dev->limits[i]);
+		pthread_mutex_init(&dev->limits[i].lock, NULL);
 	pthread_mutex_init(&dev->lock, NULL);
 	dev->queues = calloc(init->nr_queues, sizeof(*dev->queues));
 	if (!dev->queues)
@@ -780,6 +780,6 @@ void virtio_fini(struct virtio_dev *dev)
 		virtio_queue_fini(&dev->queues[i]);
 	free(dev->queues);
 	for (unsigned int i = 0; i < VIRTIO_DIRECTIONS; i++)
-		limit_fini(&dev->limits[i]);
+		pthread_mutex_destroy(&dev->limits[i].lock);
 	pthread_mutex_destroy(&dev->lock);
 }

@@ -19,13 +19,13 @@ static struct limit limit;
 static int setup(void **state unused_param)
 {
 	limit = (struct limit){ .bytes.size = 0 };
-	limit_init(&limit);
+	pthread_mutex_init(&limit.lock, NULL);
 	return 0;
 }
 
 static int teardown(void **state unused_param)
 {
-	limit_fini(&limit);
+	pthread_mutex_destroy(&limit.lock);
 	return 0;
 }
 
