@@ -212,15 +212,19 @@ static int try_unshare(void *flag)
 	return unshare(*(int *)flag) ? errno : 0;
 }
 
-static void check_namespace(FILE *out, const char *name, int flag,
-			    const char *meaning)
+/* r: of check_elsewhere(). */
+static void row_tried(FILE *out, const char *name, int r, const char *meaning)
 {
-	int r = check_elsewhere(try_unshare, &flag);
-
 	row(out, name, !r, meaning, "%s",
 	    !r	    ? "yes"
 	    : r < 0 ? "no answer"
 		    : strerror(r));
+}
+
+static void check_namespace(FILE *out, const char *name, int flag,
+			    const char *meaning)
+{
+	row_tried(out, name, check_elsewhere(try_unshare, &flag), meaning);
 }
 
 static int try_jail(void *arg unused_param)
@@ -233,12 +237,8 @@ static int try_jail(void *arg unused_param)
 
 static void check_jail(FILE *out)
 {
-	int r = check_elsewhere(try_jail, NULL);
-
-	row(out, "jail", !r, "--jail fails, and says by what", "%s",
-	    !r	    ? "yes"
-	    : r < 0 ? "no answer"
-		    : strerror(r));
+	row_tried(out, "jail", check_elsewhere(try_jail, NULL),
+		  "--jail fails, and says by what");
 	check_namespace(out, "user namespaces", CLONE_NEWUSER,
 			"--jail is for root alone");
 	check_namespace(out, "network namespaces", CLONE_NEWNET,
