@@ -67,7 +67,7 @@ static void feed(struct http *h, struct outcome *o, const char *data,
 		else if (event == HTTP_EVENT_CONTINUE)
 			mix(o, "100", 3);
 		o->bad = event == HTTP_EVENT_BAD;
-		assert(!o->bad || *http_error(h));
+		assert(!o->bad || *h->error);
 	}
 	free(copy);
 }
@@ -75,12 +75,11 @@ static void feed(struct http *h, struct outcome *o, const char *data,
 static struct outcome parse(const char *data, size_t len, size_t piece)
 {
 	struct outcome o = { .digest = 0xcbf29ce484222325ull };
-	struct http *h = http_create();
+	struct http h = { .line_len = 0 };
 
-	assert(h);
 	for (size_t i = 0; i < len && !o.bad; i += piece)
-		feed(h, &o, data + i, MIN(piece, len - i));
-	http_destroy(h);
+		feed(&h, &o, data + i, MIN(piece, len - i));
+	http_request_fini(&h.req);
 	return o;
 }
 

@@ -66,23 +66,21 @@ static void feed(struct http *h, struct outcome *o, const char *data,
 		else
 			assert_int_equal(len, 0);
 		if (event == HTTP_EVENT_BAD)
-			snprintf(o->error, sizeof(o->error), "%s",
-				 http_error(h));
+			snprintf(o->error, sizeof(o->error), "%s", h->error);
 	}
 }
 
 /* All bytes in pieces of `piece`; partial: whether the end is one. */
 static struct outcome parse(const char *data, size_t piece, bool *partial)
 {
-	struct http *h = http_create();
+	struct http h = { .line_len = 0 };
 	size_t len = strlen(data);
 	struct outcome o = { .len = 0 };
 
-	assert_non_null(h);
 	for (size_t i = 0; i < len; i += piece)
-		feed(h, &o, data + i, MIN(piece, len - i));
-	*partial = http_is_partial(h);
-	http_destroy(h);
+		feed(&h, &o, data + i, MIN(piece, len - i));
+	*partial = http_is_partial(&h);
+	http_request_fini(&h.req);
 	return o;
 }
 
@@ -257,42 +255,42 @@ static void test_big_body(void **state unused_param)
 {
 	static const char head[] =
 		"PUT /a HTTP/1.1\r\nContent-Length: 4194304\r\n\r\n";
-	struct http *h = http_create();
+	struct http h = { .line_len = 0 };
 	char *body = calloc(1, HTTP_BODY_MAX);
 	struct http_request req;
 	enum http_event event;
 	size_t n;
 
 	assert_non_null(body);
-	n = http_feed(h, head, strlen(head), &event, &req);
+	n = http_feed(&h, head, strlen(head), &event, &req);
 	assert_int_equal(n, strlen(head));
 	assert_int_equal(event, HTTP_EVENT_NONE);
-	assert_true(http_is_partial(h));
-	n = http_feed(h, body, HTTP_BODY_MAX, &event, &req);
+	assert_true(http_is_partial(&h));
+	n = http_feed(&h, body, HTTP_BODY_MAX, &event, &req);
 	assert_int_equal(n, HTTP_BODY_MAX);
 	assert_int_equal(event, HTTP_EVENT_REQUEST);
 	assert_int_equal(req.body_len, HTTP_BODY_MAX);
 	assert_int_equal(req.body[HTTP_BODY_MAX], 0);
 	http_request_fini(&req);
 	free(body);
-	http_destroy(h);
+	http_request_fini(&h.req);
 }
 
 /* A refused head, then as its body what could be a request, then a request. */
 static void check_body_is_skipped(const char *head)
 {
 	static const char body[] = "PUT /evil HTTP/1.1\r\n\r\n";
-	struct http *h = http_create();
+	struct http h = { .line_len = 0 };
 	struct outcome o = { .len = 0 };
 	char text[256];
 
 	snprintf(text, sizeof(text), "%sContent-Length: %zu\r\n\r\n", head,
 		 strlen(body));
-	feed(h, &o, text, strlen(text));
-	feed(h, &o, body, strlen(body));
-	feed(h, &o, "GET /b HTTP/1.1\r\n\r\n", 19);
+	feed(&h, &o, text, strlen(text));
+	feed(&h, &o, body, strlen(body));
+	feed(&h, &o, "GET /b HTTP/1.1\r\n\r\n", 19);
 	assert_string_equal(o.text, "BAD|GET /b 0:-|");
-	http_destroy(h);
+	http_request_fini(&h.req);
 }
 
 static void test_refused_bodies(void **state unused_param)
@@ -306,20 +304,20 @@ static void test_refused_bodies(void **state unused_param)
 /* The body of a refused request is not taken for the next request. */
 static void test_after_refusal(void **state unused_param)
 {
-	struct http *h = http_create();
+	struct http h = { .line_len = 0 };
 	struct outcome o = { .len = 0 };
 	char *junk = malloc(4194305);
 
 	assert_non_null(junk);
 	memset(junk, 'x', 4194305);
-	feed(h, &o, "PUT /a HTTP/1.1\r\nContent-Length: 4194305\r\n\r\n", 44);
-	assert_true(http_is_partial(h));
-	feed(h, &o, junk, 4194305);
-	assert_false(http_is_partial(h));
-	feed(h, &o, "GET /b HTTP/1.1\r\n\r\n", 19);
+	feed(&h, &o, "PUT /a HTTP/1.1\r\nContent-Length: 4194305\r\n\r\n", 44);
+	assert_true(http_is_partial(&h));
+	feed(&h, &o, junk, 4194305);
+	assert_false(http_is_partial(&h));
+	feed(&h, &o, "GET /b HTTP/1.1\r\n\r\n", 19);
 	assert_string_equal(o.text, "BAD|GET /b 0:-|");
 	free(junk);
-	http_destroy(h);
+	http_request_fini(&h.req);
 }
 
 static void check_head(struct http_reply reply, const char *expected)

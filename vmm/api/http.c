@@ -8,7 +8,6 @@
  */
 #include "vmm/api/http.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,26 +16,6 @@
 #include "vmm/util.h"
 
 #define HTTP_DIGITS_MAX 18u /* of a Content-Length: less than 2^63 */
-
-enum http_part {
-	HTTP_PART_REQUEST_LINE,
-	HTTP_PART_HEADERS,
-	HTTP_PART_BODY,
-};
-
-struct http {
-	struct http_request req; /* being read */
-	enum http_part part;
-	bool expects; /* Expect: 100-continue */
-	bool has_len; /* a Content-Length came */
-	uint64_t len; /* of the body, bytes */
-	const char *refused; /* said at the head's end; NULL: nothing */
-	char line[HTTP_LINE_MAX + sizeof("\r\n")]; /* being read */
-	size_t line_len;
-
-	uint64_t skip; /* bytes of a refused body still to come */
-	const char *error; /* of the last HTTP_EVENT_BAD */
-};
 
 /* ---- lines of a head ---- */
 
@@ -240,18 +219,6 @@ size_t http_feed(struct http *h, const char *data, size_t len,
 
 /* ---- life ---- */
 
-struct http *http_create(void)
-{
-	return calloc(1, sizeof(struct http));
-}
-
-void http_destroy(struct http *h)
-{
-	if (h)
-		http_request_fini(&h->req);
-	free(h);
-}
-
 void http_request_fini(struct http_request *req)
 {
 	free(req->target);
@@ -262,11 +229,6 @@ void http_request_fini(struct http_request *req)
 bool http_is_partial(const struct http *h)
 {
 	return h->line_len || h->part != HTTP_PART_REQUEST_LINE || h->skip;
-}
-
-const char *http_error(const struct http *h)
-{
-	return h->error;
 }
 
 /* ---- replies ---- */

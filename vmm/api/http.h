@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * HTTP/1.1 as the control socket speaks it: bytes in, whole requests out, and
@@ -33,15 +34,29 @@ enum http_event {
 	HTTP_EVENT_NONE, /* all bytes are taken, more are needed */
 	HTTP_EVENT_REQUEST, /* *req was filled */
 	HTTP_EVENT_CONTINUE, /* the client waits for "100" */
-	HTTP_EVENT_BAD, /* not a request; http_error() says why */
+	HTTP_EVENT_BAD, /* not a request; http.error says why */
 };
 
-struct http;
+/* A parser, the caller's storage; zeroed before its first request. At its end,
+ * http_request_fini() frees what it has of one. */
+struct http {
+	struct http_request req; /* being read */
+	const char *error; /* of the last HTTP_EVENT_BAD; lives for ever */
 
-/* A parser before its first request. NULL: no memory. */
-struct http *http_create(void);
-/* Free it, with what it has of a request. NULL is accepted. */
-void http_destroy(struct http *h);
+	/* http.c's own */
+	enum {
+		HTTP_PART_REQUEST_LINE,
+		HTTP_PART_HEADERS,
+		HTTP_PART_BODY,
+	} part;
+	bool expects; /* Expect: 100-continue */
+	bool has_len; /* a Content-Length came */
+	uint64_t len; /* of the body, bytes */
+	const char *refused; /* said at the head's end; NULL: nothing */
+	char line[HTTP_LINE_MAX + sizeof("\r\n")]; /* being read */
+	size_t line_len;
+	uint64_t skip; /* bytes of a refused body still to come */
+};
 
 /*
  * Take bytes until something happens or len are used up. Returns how many
@@ -55,9 +70,6 @@ size_t http_feed(struct http *h, const char *data, size_t len,
 
 /* Part of a request, or of a body to skip, is there, the rest is not. */
 bool http_is_partial(const struct http *h);
-
-/* Why the last HTTP_EVENT_BAD; lives for ever. NULL: there was none. */
-const char *http_error(const struct http *h);
 
 /* Free what a request has; it is all zeroes afterwards. */
 void http_request_fini(struct http_request *req);

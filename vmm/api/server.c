@@ -57,7 +57,7 @@ struct server_conn {
 	struct server *server;
 	struct loop_fd lf;
 	struct loop_timer stall;
-	struct http *http;
+	struct http http;
 	struct list_node items; /* in order */
 	struct api_reply later; /* is waited for when it has a ticket */
 	struct loop_call go_on; /* there is more to answer */
@@ -220,7 +220,7 @@ static void conn_answer_one(struct server_conn *conn)
 static bool conn_is_idle(const struct server_conn *conn)
 {
 	return !conn->out_len && !conn->later.ticket && !conn->fds.nr &&
-	       list_is_empty(&conn->items) && !http_is_partial(conn->http);
+	       list_is_empty(&conn->items) && !http_is_partial(&conn->http);
 }
 
 /* Nobody who is served does anything, nor did for a while. */
@@ -264,7 +264,7 @@ static void conn_destroy(struct server_conn *conn)
 	close_fd(&conn->lf.fd);
 	conn_drop_items(conn);
 	conn_drop_fds(conn);
-	http_destroy(conn->http);
+	http_request_fini(&conn->http.req);
 	free(conn->out);
 	list_remove(&conn->node);
 	if (conn->refused)
@@ -310,7 +310,7 @@ static bool conn_flush(struct server_conn *conn)
 static void conn_wait(struct server_conn *conn)
 {
 	bool stuck = conn->refused || conn->out_len || conn->fds.nr ||
-		     http_is_partial(conn->http);
+		     http_is_partial(&conn->http);
 	uint32_t events = conn->out_len ? EPOLLOUT : 0;
 
 	if (!conn->eof && list_is_empty(&conn->items) &&
@@ -388,7 +388,7 @@ static void conn_parse(struct server_conn *conn, const char *data, size_t len)
 	size_t n;
 
 	for (; len && !conn->failed; data += n, len -= n) {
-		n = http_feed(conn->http, data, len, &event, &req);
+		n = http_feed(&conn->http, data, len, &event, &req);
 		if (event == HTTP_EVENT_NONE)
 			continue;
 		/* A body that came meanwhile needs no "100". */
@@ -398,7 +398,7 @@ static void conn_parse(struct server_conn *conn, const char *data, size_t len)
 		} else if (event == HTTP_EVENT_BAD) {
 			conn_drop_items(conn);
 			conn_drop_fds(conn);
-			item_add(conn, http_error(conn->http));
+			item_add(conn, conn->http.error);
 		}
 	}
 }
@@ -540,15 +540,13 @@ static struct server_conn *conn_create(struct server *s, int fd)
 	if (!conn)
 		return NULL;
 	conn->server = s;
-	conn->http = http_create();
 	conn->lf.fd = fd;
 	conn->lf.on_event = conn_on_event;
 	conn->go_on.fn = conn_on_go_on;
 	conn->stall.on_expire = conn_on_stall;
 	conn->events = EPOLLIN;
 	list_init(&conn->items);
-	if (!conn->http || loop_fd_add(s->config.loop, &conn->lf, EPOLLIN)) {
-		http_destroy(conn->http);
+	if (loop_fd_add(s->config.loop, &conn->lf, EPOLLIN)) {
 		free(conn);
 		return NULL;
 	}
