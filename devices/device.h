@@ -83,8 +83,8 @@ struct device_class {
 	/* System calls that its own files make, and on what threads, beside
 	 * what every thread makes; the last name is empty. NULL: none. */
 	const struct syscall_rule *syscalls;
-	/* What its devices need on each of the machine's I/O threads, and at
-	 * most one class has (vmm/loop.h). NULL: nothing. */
+	/* What its devices need on each of the machine's I/O threads
+	 * (vmm/loop.h). NULL: nothing. */
 	const struct loop_local *io_local;
 	/* On which threads its files are opened and closed, and what else may
 	 * take for ever is done. */

@@ -58,14 +58,12 @@ int board_show(struct board *board, gpa_t gpa, const void *hva, uint64_t len)
 	return board->ops->show(board->ops_opaque, gpa, hva, len);
 }
 
-/* What a class needs on the I/O threads; one does. */
-static const struct loop_local *board_io_local(void)
+/* What classes need on the I/O threads. */
+static void board_add_locals(struct loop *loop)
 {
-	unsigned int i = 0;
-
-	while (device_classes[i] && !device_classes[i]->io_local)
-		i++;
-	return device_classes[i] ? device_classes[i]->io_local : NULL;
+	for (unsigned int i = 0; device_classes[i]; i++)
+		if (device_classes[i]->io_local)
+			loop_add_local(loop, device_classes[i]->io_local);
 }
 
 struct loop *board_io_loop(struct board *board, struct error *err)
@@ -84,7 +82,7 @@ struct loop *board_io_loop(struct board *board, struct error *err)
 	board->io_loops[i] = loop_create(name, err);
 	if (!board->io_loops[i])
 		return NULL;
-	loop_set_local(board->io_loops[i], board_io_local());
+	board_add_locals(board->io_loops[i]);
 	if (loop_thread_start(board->io_loops[i], err)) {
 		loop_destroy(board->io_loops[i]);
 		return NULL;

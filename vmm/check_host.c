@@ -148,7 +148,7 @@ static void check_uring(FILE *out)
 	int fd = (int)syscall(__NR_io_uring_setup, 1, &p);
 
 	row(out, "io_uring", fd >= 0,
-	    "disks fall back to Linux AIO or plain calls: slower", "%s",
+	    "disks and networks fall back to plain calls: slower", "%s",
 	    fd >= 0 ? "yes" : strerror(errno));
 	close_fd(&fd);
 }

@@ -9,6 +9,7 @@
  */
 #include "vmm/loop.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -47,10 +48,11 @@ struct loop {
 	bool gave_way; /* ... and they had their turn since */
 	struct epoll_event *events; /* of the turn under way */
 	int nr_events;
-	void *local; /* of local_kind */
+	void *locals[LOOP_LOCALS]; /* of local_kinds */
 
 	/* set at start */
-	const struct loop_local *local_kind; /* or NULL */
+	const struct loop_local *local_kinds[LOOP_LOCALS];
+	unsigned int nr_locals;
 	char name[THREAD_NAME_LEN];
 	pthread_t thread;
 	bool has_thread;
@@ -339,27 +341,33 @@ static void loop_adapt(struct loop *loop, uint64_t slept_ns)
 
 /* ---- what it has for others ---- */
 
-void loop_set_local(struct loop *loop, const struct loop_local *kind)
+void loop_add_local(struct loop *loop, const struct loop_local *kind)
 {
-	loop->local_kind = kind;
+	assert(loop->nr_locals < LOOP_LOCALS);
+	loop->local_kinds[loop->nr_locals++] = kind;
 }
 
 void loop_open_local(struct loop *loop)
 {
-	if (loop->local_kind)
-		loop->local = loop->local_kind->open(loop);
+	for (unsigned int i = 0; i < loop->nr_locals; i++)
+		loop->locals[i] = loop->local_kinds[i]->open(loop);
 }
 
-void *loop_local(const struct loop *loop)
+void *loop_local(const struct loop *loop, const struct loop_local *kind)
 {
-	return loop->local;
+	for (unsigned int i = 0; i < loop->nr_locals; i++)
+		if (loop->local_kinds[i] == kind)
+			return loop->locals[i];
+	return NULL;
 }
 
 static void loop_close_local(struct loop *loop)
 {
-	if (loop->local)
-		loop->local_kind->close(loop->local);
-	loop->local = NULL;
+	for (unsigned int i = 0; i < loop->nr_locals; i++) {
+		if (loop->locals[i])
+			loop->local_kinds[i]->close(loop->locals[i]);
+		loop->locals[i] = NULL;
+	}
 }
 
 /* ---- the loop ---- */

@@ -107,13 +107,16 @@ struct loop_local {
 	void (*close)(void *local);
 };
 
-/* Its thread is to make it; NULL: nothing. Before there is one. */
-void loop_set_local(struct loop *loop, const struct loop_local *kind);
-/* For a loop without a thread: the caller does, and is the owner. Once;
+/* Kinds of a loop, at most. */
+#define LOOP_LOCALS 4
+
+/* Its thread is to make one of this kind, too. Before there is a thread. */
+void loop_add_local(struct loop *loop, const struct loop_local *kind);
+/* For a loop without a thread: the caller makes them, and is the owner. Once;
  * loop_destroy() undoes it. */
 void loop_open_local(struct loop *loop);
-/* What open() gave, or NULL. Owner thread. */
-void *loop_local(const struct loop *loop);
+/* What open() of this kind gave, or NULL. Owner thread. */
+void *loop_local(const struct loop *loop, const struct loop_local *kind);
 
 /* ---- life ---- */
 

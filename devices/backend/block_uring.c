@@ -201,7 +201,7 @@ static void uring_close(struct block_engine *be)
 static int uring_open(struct block_engine *be)
 {
 	struct uring_engine *ur = container_of(be, struct uring_engine, be);
-	struct block_ring *br = loop_local(be->config.loop);
+	struct block_ring *br = loop_local(be->config.loop, &block_loop_local);
 	int slot = br ? br->error : -ENOMEM;
 
 	if (!slot)

@@ -10,6 +10,7 @@
  */
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/io_uring.h>
 #include <linux/vhost.h>
 #include <stdlib.h>
 #include <string.h>
@@ -509,6 +510,13 @@ static const struct syscall_rule net_syscalls[] = {
 	MAY("readv", ON_IO),
 	MAY("write", NET_HOST),
 	MAY("writev", ON_IO),
+	MAY("io_uring_enter", ON_IO),
+	/* An I/O thread that begins makes a ring, and restricts it. */
+	MAY("io_uring_setup", ON_SPAWN),
+	MAY("io_uring_register", ON_SPAWN,
+	    IF_ARG(1, IORING_REGISTER_RESTRICTIONS)),
+	MAY("io_uring_register", ON_SPAWN,
+	    IF_ARG(1, IORING_REGISTER_ENABLE_RINGS)),
 	/* Its link, as the host tells. */
 	MAY("recvmsg", ON_MAIN | ON_POOL),
 	{ .name = "" },
@@ -523,6 +531,9 @@ const struct device_class net_class = {
 	.peer_keys = net_peer_keys,
 	.is_same = net_config_is_same,
 	.syscalls = net_syscalls,
+#ifndef VMM_NO_URING
+	.io_local = &tap_ring_local,
+#endif
 	.open = net_open,
 	.close = net_close,
 	.create = net_create,

@@ -9,6 +9,7 @@
 
 #include "devices/backend/tap.h"
 #include "devices/backend/tap_filter.h"
+#include "devices/backend/tap_ring.h"
 #include "devices/virtio/net_frame.h"
 #include "devices/virtio/net_params.h"
 #include "devices/virtio/net_vhost.h"
@@ -169,7 +170,9 @@ struct net_tx {
 	struct virtio_queue *q;
 	bool running;
 	bool blocked; /* the TAP takes no more */
-	struct net_head *head;
+	struct tap_ring *ring; /* of its loop; NULL: frames go one by one */
+	/* what is being sent */
+	struct net_head *heads; /* TAP_RING_FRAMES */
 	struct iovec *iov; /* NET_IOV */
 	struct net_stats stats;
 };

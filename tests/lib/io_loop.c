@@ -15,7 +15,9 @@ struct loop *io_loop_create(void)
 	struct loop *loop = loop_create("test", NULL);
 
 	assert_non_null(loop);
-	loop_set_local(loop, blk_class.io_local);
+	for (unsigned int i = 0; device_classes[i]; i++)
+		if (device_classes[i]->io_local)
+			loop_add_local(loop, device_classes[i]->io_local);
 	loop_open_local(loop);
 	return loop;
 }

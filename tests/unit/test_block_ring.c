@@ -153,7 +153,7 @@ static int setup(void **state)
 	for (unsigned int i = 0; i < DISKS; i++)
 		f->disks[i].image.fd = -1;
 	f->loop = io_loop_create();
-	f->br = loop_local(f->loop);
+	f->br = loop_local(f->loop, &block_loop_local);
 	assert_non_null(f->br);
 	if (f->br->error == -ENOSYS || f->br->error == -EPERM)
 		f->br = NULL;

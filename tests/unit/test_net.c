@@ -415,6 +415,46 @@ static void test_send_in_turn(void **state unused_param)
 	assert_int_equal(counter("tx_frames"), nr);
 }
 
+/* Of many that leave by one call, those that are no frames are dropped, and the
+ * others leave in their order. */
+static void test_send_together(void **state unused_param)
+{
+	const unsigned int nr = 50;
+	struct tap_ring *ring;
+	uint32_t id, used;
+	unsigned int i, n = 0;
+
+	open_net("", BASE);
+	ring = net->pairs[0].tx.ring;
+	make(4000, 1);
+	memset(mem(TX, HDR), 0, HDR);
+	memcpy(mem(TX + HDR, 4000), frame, 4000);
+	for (i = 0; i < nr; i++) {
+		uint32_t len = i % 7 == 3 ? HDR - 1 : HDR + 60 + 40 * i;
+
+		guest_ring_desc(&tx, i, TX, len, 0, 0);
+		guest_ring_put(&tx, i);
+	}
+	guest_ring_publish(&tx);
+	gv_kick(&gv, 1);
+	go();
+	for (i = 0; i < nr; i++) {
+		assert_true(guest_ring_take(&tx, &id, &used));
+		assert_int_equal(id, i);
+		if (i % 7 == 3)
+			continue;
+		assert_int_equal(fake_tap_receive(0, got, sizeof(got)),
+				 HDR + 60 + 40 * i);
+		assert_memory_equal(got + HDR, frame, 60 + 40 * i);
+		n++;
+	}
+	assert_int_equal(fake_tap_receive(0, got, sizeof(got)), -1);
+	assert_int_equal(counter("tx_frames"), n);
+	assert_int_equal(counter("tx_dropped_length"), nr - n);
+	/* All of them by the ring, where there is one. */
+	assert_ptr_equal(net->pairs[0].tx.ring, ring);
+}
+
 /* What is copied as a whole, and what is not, in pieces of all kinds. */
 static void test_send_short(void **state unused_param)
 {
@@ -717,6 +757,7 @@ int main(void)
 		UNIT(test_send_bad),
 		UNIT(test_send_blocked),
 		UNIT(test_send_in_turn),
+		UNIT(test_send_together),
 		UNIT(test_send_short),
 		UNIT(test_access),
 		UNIT(test_access_unfiltered),

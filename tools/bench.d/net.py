@@ -2,7 +2,7 @@
 """The network: a guest that polls, and a TAP in a network namespace of its own,
 on two cores (two_cores.py). limit is a program that makes a monitor's calls on the
 same TAP, on the core that the monitor has, while the guest's is kept busy: a write
-or a read a frame, with as many buffers as the guest.
+or a read a frame, 16 writes a call, with as many buffers as the guest.
 
 What is received comes from a program that gives way after each 64 frames;
 flood_kpps is what that one sent meanwhile, and what is missing was dropped, as

@@ -4,7 +4,7 @@
  * What no monitor can be faster than, and the other end of what is measured.
  * On a TAP, the calls that a monitor has to make, and nothing else:
  *
- *   net_limit tx TAP LEN GSO BUFFERS MS    a write a frame
+ *   net_limit tx TAP LEN GSO BUFFERS MS    a write a frame, 16 a call
  *   net_limit rx TAP BUFFERS MS            a read a frame, poll when there is none
  *   net_limit rtt TAP LEN MS               a write, a poll and a read
  *
@@ -18,6 +18,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#ifndef VMM_NO_URING
+#include <liburing.h>
+#endif
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
@@ -26,6 +29,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +46,7 @@
 #define ETH_TEST 0x88b5
 #define TCP_HEAD 54u
 #define BATCH 64u
+#define TX_BATCH 16u
 
 static volatile sig_atomic_t over;
 
@@ -103,6 +108,66 @@ static void fill_frame(uint8_t *header, unsigned len, unsigned gso)
 	frame[47] = 0x10;
 }
 
+#ifndef VMM_NO_URING
+static struct io_uring ring;
+
+/* It does not wait, so all is over when the call returns. False: not on this
+ * kernel. */
+static bool write_batch(int fd, uint8_t *frames, unsigned nr, size_t stride,
+			size_t len)
+{
+	struct io_uring_cqe *cqe;
+	unsigned head, i;
+
+	for (i = 0; i < nr; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+		io_uring_prep_write(sqe, fd, frames + i * stride, (unsigned)len,
+				    0);
+		sqe->rw_flags = RWF_NOWAIT;
+	}
+	if (io_uring_submit_and_wait(&ring, nr) != (int)nr)
+		errx(1, "io_uring");
+	io_uring_for_each_cqe(&ring, head, cqe)
+	{
+		if (cqe->res == -EOPNOTSUPP)
+			return false;
+		if (cqe->res != (int)len)
+			errx(1, "write");
+	}
+	io_uring_cq_advance(&ring, nr);
+	return true;
+}
+
+static bool can_batch(void)
+{
+	struct io_uring_params params = { .flags = IORING_SETUP_SINGLE_ISSUER |
+						   IORING_SETUP_DEFER_TASKRUN };
+
+	return !io_uring_queue_init_params(TX_BATCH, &ring, &params);
+}
+#else
+static bool write_batch(int fd, uint8_t *frames, unsigned nr, size_t stride,
+			size_t len)
+{
+	(void)fd, (void)frames, (void)nr, (void)stride, (void)len;
+	return false;
+}
+
+static bool can_batch(void)
+{
+	return false;
+}
+#endif
+
+static void write_each(int fd, uint8_t *frames, unsigned nr, size_t stride,
+		       size_t len)
+{
+	for (unsigned i = 0; i < nr; i++)
+		if (write(fd, frames + i * stride, len) != (ssize_t)len)
+			err(1, "write");
+}
+
 static int do_tx(char **argv)
 {
 	int fd = tap_open(argv[0]);
@@ -111,15 +176,19 @@ static int do_tx(char **argv)
 	uint8_t *area = buffers(nr, stride);
 	uint64_t start = now_ns(), end = start + number(argv[4]) * NS_PER_MS;
 	uint64_t frames = 0, cpu = cpu_ns();
+	bool batches = can_batch();
 
 	for (i = 0; i < nr; i++)
 		fill_frame(area + i * stride, len, number(argv[2]));
 	while (now_ns() < end) {
-		for (i = 0; i < nr; i++) {
-			struct iovec iov = { area + i * stride, HEADER + len };
+		for (i = 0; i < nr; i += TX_BATCH) {
+			uint8_t *at = area + i * stride;
+			unsigned part = nr - i < TX_BATCH ? nr - i : TX_BATCH;
 
-			if (writev(fd, &iov, 1) != (ssize_t)(HEADER + len))
-				err(1, "write");
+			batches = batches && write_batch(fd, at, part, stride,
+							 HEADER + len);
+			if (!batches)
+				write_each(fd, at, part, stride, HEADER + len);
 		}
 		frames += nr;
 	}
