@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk on a file system that stops answering holds up nobody but the guest
-that reads it: not ping, not other clients, not SIGTERM, not its own removal."""
+"""A file system that stops answering holds up nobody but the guest that reads it:
+not ping, not other clients, not SIGTERM, not what is on it from being removed."""
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -21,10 +22,10 @@ SLACK = 2.0
 class Hung:
     """A mount whose server answers, or not, as it is told to."""
 
-    def __init__(self):
+    def __init__(self, *how):
         self.folder = tempfile.mkdtemp(prefix="vmm-hung-")
         self.process = subprocess.Popen(
-            [os.environ["HUNGFS"], self.folder, "16"], stdin=subprocess.PIPE,
+            [os.environ["HUNGFS"], self.folder, "16", *how], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True)
         self.ready = self.process.stdout.readline().strip() == "ready"
         self.disk = os.path.join(self.folder, "disk")
@@ -49,13 +50,21 @@ class Hung:
             os.rmdir(self.folder)
 
 
-@contextlib.contextmanager
-def hung():
-    mount = Hung()
-    try:
-        yield mount if mount.ready else None
-    finally:
-        mount.close()
+def on_hung(*how):
+    """A test that has such a mount, where there can be one."""
+    def decorate(test):
+        @functools.wraps(test)
+        def run(context):
+            mount = Hung(*how)
+            try:
+                if mount.ready:
+                    test(context, mount)
+                else:
+                    print("# no FUSE here")
+            finally:
+                mount.close()
+        return run
+    return decorate
 
 
 @contextlib.contextmanager
@@ -110,54 +119,50 @@ def reader(context, mount, **more):
     return context.config(payload={"kernel": guest, "cmdline": line}, disks=[disk], **more)
 
 
-def test_hung_clients_end(context):
+@on_hung()
+def test_hung_clients_end(context, mount):
     """Requests that wait when the process ends are answered, and new clients are not."""
-    with hung() as mount:
-        if not mount:
-            return print("# no FUSE here")
-        with session(context, mount) as (monitor, client):
-            check(client.request("PUT", "vm.create", context.config()), 204)
-            check(client.request("PUT", "vm.boot"), 204)
-            mount.tell("hang")
-            wires = [Wire(monitor.path) for _ in range(3)]
-            wires[0].send(put("vm.add-disk", {"path": mount.disk}) + put("vm.boot"))
-            wires[1].send(put("vm.add-disk", {"path": mount.disk}))
-            mount.wait_held()
-            wires[2].send(put("vmm.shutdown"))
-            check(wires[2].reply(), 200)
-            for wire, nr in ((wires[0], 2), (wires[1], 1)):
-                for _ in range(nr):
-                    check_chain(wire.reply(), 500, "The monitor is ending")
-                assert wire.at_eof()
-            check_ends(monitor)
+    with session(context, mount) as (monitor, client):
+        check(client.request("PUT", "vm.create", context.config()), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        mount.tell("hang")
+        wires = [Wire(monitor.path) for _ in range(3)]
+        wires[0].send(put("vm.add-disk", {"path": mount.disk}) + put("vm.boot"))
+        wires[1].send(put("vm.add-disk", {"path": mount.disk}))
+        mount.wait_held()
+        wires[2].send(put("vmm.shutdown"))
+        check(wires[2].reply(), 200)
+        for wire, nr in ((wires[0], 2), (wires[1], 1)):
+            for _ in range(nr):
+                check_chain(wire.reply(), 500, "The monitor is ending")
+            assert wire.at_eof()
+        check_ends(monitor)
 
 
-def test_hung_open(context):
+@on_hung()
+def test_hung_open(context, mount):
     """A disk that cannot be opened, at boot and later."""
-    with hung() as mount:
-        if not mount:
-            return print("# no FUSE here")
-        with session(context, mount) as (monitor, client):
-            mount.tell("hang")
-            disks = [{"path": mount.disk}]
-            check(client.request("PUT", "vm.create", context.config(disks=disks)), 204)
-            client.send("PUT", "vm.boot")
-            mount.wait_held()
-            check_alive(context, monitor)
-            mount.tell("go")
-            check(client.wire.reply(), 204)
-            # One that is added, while others come and go.
-            mount.tell("hang")
-            copy = os.path.join(mount.folder, "disk")
-            client.send("PUT", "vm.add-disk", {"path": copy, "id": "late", "readonly": True})
-            mount.wait_held()
-            check_alive(context, monitor)
-            with context.client(monitor) as other:
-                added = {"path": monitor.file("d", MIB), "id": "quick"}
-                takes(SOON, lambda: check(other.request("PUT", "vm.add-disk", added), 200))
-                body = {"id": "quick", "force": True}
-                takes(SOON, lambda: check(other.request("PUT", "vm.remove-device", body), 204))
-            check_ends(monitor)
+    with session(context, mount) as (monitor, client):
+        mount.tell("hang")
+        disks = [{"path": mount.disk}]
+        check(client.request("PUT", "vm.create", context.config(disks=disks)), 204)
+        client.send("PUT", "vm.boot")
+        mount.wait_held()
+        check_alive(context, monitor)
+        mount.tell("go")
+        check(client.wire.reply(), 204)
+        # One that is added, while others come and go.
+        mount.tell("hang")
+        copy = os.path.join(mount.folder, "disk")
+        client.send("PUT", "vm.add-disk", {"path": copy, "id": "late", "readonly": True})
+        mount.wait_held()
+        check_alive(context, monitor)
+        with context.client(monitor) as other:
+            added = {"path": monitor.file("d", MIB), "id": "quick"}
+            takes(SOON, lambda: check(other.request("PUT", "vm.add-disk", added), 200))
+            body = {"id": "quick", "force": True}
+            takes(SOON, lambda: check(other.request("PUT", "vm.remove-device", body), 204))
+        check_ends(monitor)
 
 
 def hung_configs(context, mount):
@@ -167,59 +172,55 @@ def hung_configs(context, mount):
         yield context.config(disks=[{"path": mount.disk}], landlock_enable=True)
 
 
-def test_hung_create(context):
+@on_hung()
+def test_hung_create(context, mount):
     """A path that is looked up when a machine is created."""
-    with hung() as mount:
-        if not mount:
-            return print("# no FUSE here")
-        for config in hung_configs(context, mount):
-            with session(context, mount) as (monitor, client):
-                mount.tell("hang")
-                client.send("PUT", "vm.create", config)
-                mount.wait_held()
-                with context.client(monitor) as other:
-                    takes(SOON, lambda o=other: check(o.request("GET", "vmm.ping"), 200))
-                    takes(SOON, lambda o=other: check(o.request("GET", "vm.info"), 404))
-                    # What changes a machine waits for its turn.
-                    other.send("PUT", "vm.create", config)
-                    mount.tell("go")
-                    check(client.wire.reply(), 204)
-                    check_chain(other.wire.reply(), 500, "VM is already created")
-                assert state(client) == "Created"
-                check(client.request("PUT", "vm.boot"), 204)
-            # Who ends the monitor does not wait for the path either.
-            with session(context, mount) as (monitor, client):
-                mount.tell("hang")
-                client.send("PUT", "vm.create", config)
-                mount.wait_held()
-                check_ends(monitor)
-                check_chain(client.wire.reply(), 500, "The monitor is ending")
+    for config in hung_configs(context, mount):
+        with session(context, mount) as (monitor, client):
+            mount.tell("hang")
+            client.send("PUT", "vm.create", config)
+            mount.wait_held()
+            with context.client(monitor) as other:
+                takes(SOON, lambda o=other: check(o.request("GET", "vmm.ping"), 200))
+                takes(SOON, lambda o=other: check(o.request("GET", "vm.info"), 404))
+                # What changes a machine waits for its turn.
+                other.send("PUT", "vm.create", config)
+                mount.tell("go")
+                check(client.wire.reply(), 204)
+                check_chain(other.wire.reply(), 500, "VM is already created")
+            assert state(client) == "Created"
+            check(client.request("PUT", "vm.boot"), 204)
+        # Who ends the monitor does not wait for the path either.
+        with session(context, mount) as (monitor, client):
+            mount.tell("hang")
+            client.send("PUT", "vm.create", config)
+            mount.wait_held()
+            check_ends(monitor)
+            check_chain(client.wire.reply(), 500, "The monitor is ending")
 
 
-def test_hung_command_line(context):
+@on_hung()
+def test_hung_command_line(context, mount):
     """As above, without a client."""
-    with hung() as mount:
-        if not mount:
-            return print("# no FUSE here")
-        options = [["--serial", f"file={mount.disk}", "--disk", f"path={context.disk.name}"]]
-        if has_landlock():
-            options.append(["--serial", "off", "--landlock", "--disk", f"path={mount.disk}"])
-        for option in options:
-            with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder:
-                path = os.path.join(folder, "api.sock")
-                command = ["--api-socket", path, "--kernel", context.guest, *option]
-                for end in ("go", "signal"):
-                    mount.tell("hang")
-                    with context.monitor(*command, path=path) as monitor:
-                        mount.wait_held()
-                        with context.client(monitor) as client:
-                            takes(SOON, lambda c=client: check(c.request("GET", "vmm.ping"), 200))
-                        if end == "go":
-                            mount.tell("go")
-                            with context.client(monitor) as client:
-                                wait_running(client)
-                        check_ends(monitor)
+    options = [["--serial", f"file={mount.disk}", "--disk", f"path={context.disk.name}"]]
+    if has_landlock():
+        options.append(["--serial", "off", "--landlock", "--disk", f"path={mount.disk}"])
+    for option in options:
+        with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder:
+            path = os.path.join(folder, "api.sock")
+            command = ["--api-socket", path, "--kernel", context.guest, *option]
+            for end in ("go", "signal"):
+                mount.tell("hang")
+                with context.monitor(*command, path=path) as monitor:
+                    mount.wait_held()
+                    with context.client(monitor) as client:
+                        takes(SOON, lambda c=client: check(c.request("GET", "vmm.ping"), 200))
+                    if end == "go":
                         mount.tell("go")
+                        with context.client(monitor) as client:
+                            wait_running(client)
+                    check_ends(monitor)
+                    mount.tell("go")
 
 
 def wait_running(client):
@@ -229,37 +230,35 @@ def wait_running(client):
         time.sleep(0.02)
 
 
-def test_hung_requests(context):
+@on_hung()
+def test_hung_requests(context, mount):
     """A guest whose reads hang is removed its disk by force, or is not paused."""
-    with hung() as mount:
-        if not mount:
-            return print("# no FUSE here")
-        with session(context, mount) as (monitor, client):
-            check(client.request("PUT", "vm.create", reader(context, mount)), 204)
-            check(client.request("PUT", "vm.boot"), 204)
-            mount.tell("hang")
-            mount.wait_held()
-            check_alive(context, monitor)
-            client.send("PUT", "vm.pause")
-            check_alive(context, monitor)
-            check_chain(client.wire.reply(), 500, "slow")
-            assert state(client) == "Running"
-            body = {"id": "slow", "force": True}
-            takes(SOON, lambda: check(client.request("PUT", "vm.remove-device", body), 204))
-            assert not check(client.request("GET", "vm.info"), 200).json()["config"].get("disks")
-            fds = f"/proc/{monitor.process.pid}/fd"
+    with session(context, mount) as (monitor, client):
+        check(client.request("PUT", "vm.create", reader(context, mount)), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        mount.tell("hang")
+        mount.wait_held()
+        check_alive(context, monitor)
+        client.send("PUT", "vm.pause")
+        check_alive(context, monitor)
+        check_chain(client.wire.reply(), 500, "slow")
+        assert state(client) == "Running"
+        body = {"id": "slow", "force": True}
+        takes(SOON, lambda: check(client.request("PUT", "vm.remove-device", body), 204))
+        assert not check(client.request("GET", "vm.info"), 200).json()["config"].get("disks")
+        fds = f"/proc/{monitor.process.pid}/fd"
+        held = [n for n in map(lambda fd: os.readlink(f"{fds}/{fd}"), os.listdir(fds))
+                if n == mount.disk]
+        assert held, "its file was closed under the host"
+        mount.tell("go")
+        end = time.monotonic() + 10
+        while held:
+            assert time.monotonic() < end, held
+            time.sleep(0.02)
             held = [n for n in map(lambda fd: os.readlink(f"{fds}/{fd}"), os.listdir(fds))
                     if n == mount.disk]
-            assert held, "its file was closed under the host"
-            mount.tell("go")
-            end = time.monotonic() + 10
-            while held:
-                assert time.monotonic() < end, held
-                time.sleep(0.02)
-                held = [n for n in map(lambda fd: os.readlink(f"{fds}/{fd}"), os.listdir(fds))
-                        if n == mount.disk]
-            check(client.request("PUT", "vm.pause"), 204)
-            check(client.request("PUT", "vm.delete"), 204)
+        check(client.request("PUT", "vm.pause"), 204)
+        check(client.request("PUT", "vm.delete"), 204)
 
 
 def speaker(context, mount):
@@ -278,79 +277,73 @@ def says(mount):
         return f.read(16).strip(b"\r\n\0")
 
 
-def test_hung_serial(context):
+@on_hung()
+def test_hung_serial(context, mount):
     """A serial port's file that hangs holds up nothing, not even that it is forgotten."""
-    with hung() as mount:
-        if not mount:
-            return print("# no FUSE here")
+    with session(context, mount) as (monitor, client):
+        check(client.request("PUT", "vm.create", speaker(context, mount)), 204)
+        check(client.request("PUT", "vm.boot"), 204)
+        mount.tell("hang")
+        mount.wait_held()
+        check_alive(context, monitor)
+        for verb in ("pause", "resume", "reboot", "shutdown", "boot", "delete"):
+            takes(SOON, lambda v=verb: check(client.request("PUT", "vm." + v), 204))
+        takes(SOON, lambda: check(client.request("GET", "vmm.ping"), 200))
+        assert holds(monitor, mount), "its file was closed under the host"
+        mount.tell("go")
+        end = time.monotonic() + 10
+        while holds(monitor, mount):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        # Where nothing is to be written, there is still the closing.
+        check(client.request("PUT", "vm.create", speaker(context, mount)), 204)
+        mount.tell("hang")
+        takes(SOON, lambda: check(client.request("PUT", "vm.delete"), 204))
+        mount.wait_held()
+        check(client.request("GET", "vmm.ping"), 200)
+
+
+@on_hung()
+def test_hung_serial_end(context, mount):
+    """The end of the process, while a guest writes to a file that hangs, or has."""
+    for talks, end in ((True, "signal"), (True, "vmm.shutdown"), (False, "signal")):
         with session(context, mount) as (monitor, client):
-            check(client.request("PUT", "vm.create", speaker(context, mount)), 204)
+            config = speaker(context, mount)
+            if not talks:
+                del config["payload"]["cmdline"]
+            check(client.request("PUT", "vm.create", config), 204)
+            check(client.request("PUT", "vm.boot"), 204)
+            if not talks:
+                monitor.wait_for(lambda: says(mount) == b"READY")
+            mount.tell("hang")
+            if talks:
+                mount.wait_held()
+            if end == "vmm.shutdown":
+                takes(SOON, lambda: check(client.request("PUT", "vmm.shutdown"), 200))
+            check_ends(monitor)
+            mount.tell("go")
+
+
+@on_hung()
+def test_hung_end(context, mount):
+    """SIGTERM, vmm.shutdown and vm.shutdown with reads that hang."""
+    for end in ("signal", "vmm.shutdown", "vm.shutdown"):
+        with session(context, mount) as (monitor, client):
+            check(client.request("PUT", "vm.create", reader(context, mount)), 204)
             check(client.request("PUT", "vm.boot"), 204)
             mount.tell("hang")
             mount.wait_held()
-            check_alive(context, monitor)
-            for verb in ("pause", "resume", "reboot", "shutdown", "boot", "delete"):
-                takes(SOON, lambda v=verb: check(client.request("PUT", "vm." + v), 204))
-            takes(SOON, lambda: check(client.request("GET", "vmm.ping"), 200))
-            assert holds(monitor, mount), "its file was closed under the host"
-            mount.tell("go")
-            end = time.monotonic() + 10
-            while holds(monitor, mount):
-                assert time.monotonic() < end
-                time.sleep(0.02)
-            # Where nothing is to be written, there is still the closing.
-            check(client.request("PUT", "vm.create", speaker(context, mount)), 204)
-            mount.tell("hang")
-            takes(SOON, lambda: check(client.request("PUT", "vm.delete"), 204))
-            mount.wait_held()
-            check(client.request("GET", "vmm.ping"), 200)
-
-
-def test_hung_serial_end(context):
-    """The end of the process, while a guest writes to a file that hangs, or has."""
-    with hung() as mount:
-        if not mount:
-            return print("# no FUSE here")
-        for talks, end in ((True, "signal"), (True, "vmm.shutdown"), (False, "signal")):
-            with session(context, mount) as (monitor, client):
-                config = speaker(context, mount)
-                if not talks:
-                    del config["payload"]["cmdline"]
-                check(client.request("PUT", "vm.create", config), 204)
-                check(client.request("PUT", "vm.boot"), 204)
-                if not talks:
-                    monitor.wait_for(lambda: says(mount) == b"READY")
-                mount.tell("hang")
-                if talks:
-                    mount.wait_held()
-                if end == "vmm.shutdown":
-                    takes(SOON, lambda: check(client.request("PUT", "vmm.shutdown"), 200))
+            if end == "signal":
                 check_ends(monitor)
-                mount.tell("go")
-
-
-def test_hung_end(context):
-    """SIGTERM, vmm.shutdown and vm.shutdown with reads that hang."""
-    with hung() as mount:
-        if not mount:
-            return print("# no FUSE here")
-        for end in ("signal", "vmm.shutdown", "vm.shutdown"):
-            with session(context, mount) as (monitor, client):
-                check(client.request("PUT", "vm.create", reader(context, mount)), 204)
+            elif end == "vmm.shutdown":
+                takes(SOON, lambda: check(client.request("PUT", end), 200))
+                check_ends(monitor)
+            else:
+                client.send("PUT", end)
+                check_alive(context, monitor)
+                check(client.wire.reply(), 204)
+                assert state(client) == "Created"
+            mount.tell("go")
+            if end == "vm.shutdown":
+                # The image is free again, and the machine comes up anew.
                 check(client.request("PUT", "vm.boot"), 204)
-                mount.tell("hang")
-                mount.wait_held()
-                if end == "signal":
-                    check_ends(monitor)
-                elif end == "vmm.shutdown":
-                    takes(SOON, lambda: check(client.request("PUT", end), 200))
-                    check_ends(monitor)
-                else:
-                    client.send("PUT", end)
-                    check_alive(context, monitor)
-                    check(client.wire.reply(), 204)
-                    assert state(client) == "Created"
-                mount.tell("go")
-                if end == "vm.shutdown":
-                    # The image is free again, and the machine comes up anew.
-                    check(client.request("PUT", "vm.boot"), 204)
