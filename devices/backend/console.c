@@ -17,7 +17,7 @@
 #include "vmm/few.h"
 #include "vmm/log.h"
 #include "vmm/nowait.h"
-#include "vmm/pool.h"
+#include "vmm/slow_file.h"
 #include "vmm/util.h"
 
 #define CONSOLE_BUFFER 16384u /* power of two */
@@ -34,6 +34,7 @@ struct console {
 
 	/* loop thread */
 	struct nowait nw; /* output */
+	struct slow_file *file; /* ... or, not NULL, to a plain file */
 	int in_fd; /* -1: there is no input, or no more */
 	int own_fd; /* in_fd, when it was opened here; else -1 */
 	bool in_is_plain; /* a plain file: it cannot be watched, nor blocks */
@@ -49,24 +50,13 @@ struct console {
 	struct termios saved; /* as it was before */
 	struct loop_timer look;
 	struct loop_fd continued; /* SIGCONT; fd -1: not watched */
-	/* A file is written, and nw closed, by the pool: the host may take for
-	 * ever. The console stays until that has ended. */
-	bool by_pool;
-	bool writing; /* on_written() will follow */
-	struct pool_owner owner;
-	struct pool_job write_job;
-	struct pool_job last_job; /* comes after that */
 
 	/* any thread, under lock (a leaf) */
 	pthread_mutex_t lock;
 	uint8_t buffer[CONSOLE_BUFFER];
 	size_t head, tail; /* written to, read from; free running */
 	uint64_t lost;
-	/* The reader is slow, or the pool writes: what comes is written when it
-	 * goes on. */
-	bool stalled;
-	bool given_up; /* what is there is not written any more */
-	pthread_cond_t written; /* all of it is */
+	bool stalled; /* the reader is slow: its going on is watched */
 
 	/* any thread */
 	struct loop_call flush_call;
@@ -82,8 +72,6 @@ static size_t console_peek(struct console *con, const uint8_t **data)
 	pthread_mutex_lock(&con->lock);
 	off = con->tail % CONSOLE_BUFFER;
 	len = MIN(con->head - con->tail, CONSOLE_BUFFER - off);
-	if (con->given_up)
-		len = 0;
 	pthread_mutex_unlock(&con->lock);
 	*data = con->buffer + off;
 	return MIN(len, CONSOLE_CHUNK);
@@ -133,8 +121,6 @@ static bool console_drain(struct console *con, unsigned int timeout_ms)
 		len = n < 0 ? len : (size_t)n;
 		pthread_mutex_lock(&con->lock);
 		con->tail += len;
-		if (con->tail == con->head)
-			pthread_cond_signal(&con->written);
 		pthread_mutex_unlock(&con->lock);
 		done += len;
 	}
@@ -150,24 +136,13 @@ static void console_set_stalled(struct console *con, bool on)
 
 static void console_flush(struct console *con)
 {
-	const uint8_t *data;
 	bool stalled;
 
-	if (con->writing)
-		return;
 	/* Before we look, lest the last byte that comes meanwhile be forgotten. */
 	console_set_stalled(con, false);
-	if (con->by_pool) {
-		/* Where there is no thread, the next byte tries again. */
-		con->writing = console_peek(con, &data) &&
-			       !pool_submit(&con->owner, &con->write_job);
-		stalled = con->writing;
-	} else {
-		stalled = !console_drain(con, 0);
-		console_watch_out(con, stalled);
-		stalled = stalled && con->out.loop;
-	}
-	if (stalled)
+	stalled = !console_drain(con, 0);
+	console_watch_out(con, stalled);
+	if (stalled && con->out.loop)
 		console_set_stalled(con, true);
 }
 
@@ -182,34 +157,21 @@ static void console_on_writable(struct loop_fd *lf,
 	console_flush(container_of(lf, struct console, out));
 }
 
-/* A thread of the pool. */
-static void console_run_write(struct pool_job *job)
-{
-	console_drain(container_of(job, struct console, write_job), 0);
-}
-
-static void console_on_written(struct pool_job *job)
-{
-	struct console *con = container_of(job, struct console, write_job);
-
-	con->writing = false;
-	console_flush(con);
-}
-
 void console_write(struct console *con, uint8_t byte)
 {
-	bool stalled;
+	bool fits, goes;
 
 	if (con->config.mode == CONSOLE_NULL)
 		return;
 	pthread_mutex_lock(&con->lock);
-	if (con->head - con->tail < CONSOLE_BUFFER)
+	if (con->file)
+		fits = slow_file_put(con->file, &byte, 1);
+	else if ((fits = con->head - con->tail < CONSOLE_BUFFER))
 		con->buffer[con->head++ % CONSOLE_BUFFER] = byte;
-	else
-		con->lost++;
-	stalled = con->stalled;
+	con->lost += !fits;
+	goes = con->file || con->stalled; /* by itself */
 	pthread_mutex_unlock(&con->lock);
-	if (!stalled)
+	if (!goes)
 		loop_post(con->config.loop, &con->flush_call);
 }
 
@@ -399,58 +361,25 @@ void console_input_wanted(struct console *con)
 static void console_free(struct console *con)
 {
 	nowait_close(&con->nw);
-	pthread_cond_destroy(&con->written);
 	pthread_mutex_destroy(&con->lock);
 	free(con);
-}
-
-/* A thread of the pool. */
-static void console_run_last(struct pool_job *job)
-{
-	struct console *con = container_of(job, struct console, last_job);
-
-	console_drain(con, 0);
-	nowait_close(&con->nw);
-}
-
-static void console_on_last(struct pool_job *job)
-{
-	console_free(container_of(job, struct console, last_job));
-}
-
-/* The configuration may close its descriptor while the host holds a write. */
-static int console_open_file(struct console *con)
-{
-	con->nw.own = fcntl(con->config.fd, F_DUPFD_CLOEXEC, 0);
-	if (con->nw.own < 0)
-		return -errno;
-	con->by_pool = true;
-	con->owner.name = "serial port";
-	con->write_job = (struct pool_job){ .run = console_run_write,
-					    .done = console_on_written,
-					    .loop = con->config.loop };
-	con->last_job = (struct pool_job){ .run = console_run_last,
-					   .done = console_on_last,
-					   .loop = con->config.loop };
-	return 0;
 }
 
 /* The last words. */
 static void console_end_output(struct console *con)
 {
-	/* Nobody need be at the other end of a pseudo-terminal. */
-	unsigned int ms = con->config.mode == CONSOLE_PTY ? 0 : CONSOLE_LAST_MS;
-	uint64_t end_ns = loop_now_ns() + ms * 1000000ull;
+	size_t lost;
 
-	if (!con->by_pool)
-		console_drain(con, ms);
-	pthread_mutex_lock(&con->lock);
-	while (con->by_pool && con->head != con->tail &&
-	       cond_wait_until(&con->written, &con->lock, end_ns))
-		;
-	con->given_up = true;
-	con->lost += con->head - con->tail;
-	pthread_mutex_unlock(&con->lock);
+	if (con->file) {
+		slow_file_close(con->file, &lost);
+	} else {
+		/* Nobody need be at the other end of a pseudo-terminal. */
+		console_drain(con, con->config.mode == CONSOLE_PTY
+					   ? 0
+					   : CONSOLE_LAST_MS);
+		lost = con->head - con->tail;
+	}
+	con->lost += lost;
 }
 
 /* Other threads have all signals blocked. */
@@ -486,7 +415,6 @@ int console_open(struct console **out, const struct console_config *config,
 		 struct error *err)
 {
 	struct console *con = calloc(1, sizeof(*con));
-	int r;
 
 	if (!con)
 		return error_set(err, ENOMEM, "out of memory");
@@ -496,10 +424,13 @@ int console_open(struct console **out, const struct console_config *config,
 	con->flush_call.fn = console_on_flush;
 	con->input_call.fn = console_on_wanted;
 	pthread_mutex_init(&con->lock, NULL);
-	pthread_cond_init(&con->written, NULL);
-	if (config->mode == CONSOLE_FILE && (r = console_open_file(con))) {
-		console_free(con);
-		return error_set(err, r, "serial port: %s", error_text(-r));
+	if (config->mode == CONSOLE_FILE) {
+		con->file = slow_file_open(config->loop, config->fd,
+					   CONSOLE_BUFFER, "serial port", err);
+		if (!con->file) {
+			console_free(con);
+			return -EIO;
+		}
 	}
 	if (config->mode == CONSOLE_TTY)
 		console_open_tty(con);
@@ -526,9 +457,6 @@ void console_close(struct console *con)
 	loop_fd_del(&con->continued);
 	console_watch_in(con, false);
 	console_watch_out(con, false);
-	/* Where the host has no thread for it, it is done here. */
-	if (con->by_pool && pool_submit(&con->owner, &con->last_job))
-		con->by_pool = false;
 	console_end_output(con);
 	if (con->raw && nowait_has_terminal(con->in_fd) > 0)
 		tcsetattr(con->in_fd, TCSANOW, &con->saved);
@@ -538,6 +466,5 @@ void console_close(struct console *con)
 			llu(con->lost));
 	close_fd(&con->continued.fd);
 	close_fd(&con->own_fd);
-	if (!con->by_pool)
-		console_free(con);
+	console_free(con);
 }

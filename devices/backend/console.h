@@ -11,7 +11,7 @@
 
 /*
  * The host side of a serial port: where its bytes go to and come from. Output
- * is buffered and written on the loop, that to a file on a thread of the pool, so
+ * is buffered and written on the loop, that to a file by a thread of the pool, so
  * that a host that does not read never holds up a vCPU, nor one that does not
  * answer the loop: what does not fit is lost and counted. A terminal is shared
  * with a shell's other jobs: it is read, and raw, while ours is in the
@@ -48,8 +48,7 @@ struct console_config {
 int console_open(struct console **out, const struct console_config *config,
 		 struct error *err);
 /* Write what is buffered, for 0.2 s at most, give the terminal its settings
- * back, free con, when the host has let go of its file. NULL is accepted. Main
- * thread; nobody calls the others. */
+ * back, free con. NULL is accepted. Main thread; nobody calls the others. */
 void console_close(struct console *con);
 
 /* The guest sends a byte. Any thread; never waits. */

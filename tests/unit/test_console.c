@@ -25,7 +25,6 @@
 
 #include <cmocka.h>
 
-#include "tests/lib/hung_file.h"
 #include "tests/lib/terminal.h"
 #include "vmm/log.h"
 #include "vmm/pool.h"
@@ -523,172 +522,27 @@ static void test_close_busy(void **state unused_param)
 	close(fd);
 }
 
-/* ---- a file on a file system that stops answering ---- */
-
-/* Not what hangs, which does so for good, but a machine that is busy otherwise. */
-#define AT_ONCE_NS 5000000000ull
-
-static struct hung_file hung;
-static pid_t watchdog;
-
-static int setup_hung(void **state)
+/* What a file does not take is counted as well. */
+static void test_full_disk(void **state unused_param)
 {
-	setup_pipes(state);
-	if (!hung_file_start(&hung, 4))
-		return 0;
-	/* Who hangs in it cannot be killed, but by its end. */
-	watchdog = fork();
-	if (!watchdog) {
-		sleep(20);
-		kill(hung.pid, SIGKILL);
-		_exit(0);
-	}
-	return 0;
-}
+	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
 
-static int teardown_hung(void **state)
-{
-	if (watchdog > 0) {
-		kill(watchdog, SIGKILL);
-		waitpid(watchdog, NULL, 0);
-	}
-	watchdog = 0;
-	hung_file_stop(&hung);
-	return teardown_pipes(state);
-}
-
-/* A descriptor of it. */
-static int open_hung(void)
-{
-	int fd;
-
-	if (!watchdog)
-		skip();
-	fd = open(hung.path, O_WRONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	open_console(CONSOLE_FILE, fd);
-	return fd;
-}
-
-static void wait_held(void)
-{
-	uint64_t end = loop_now_ns() + 20000000000ull;
-
-	while (!hung_file_held(&hung)) {
-		assert_true(loop_now_ns() < end);
-		turn();
-	}
-}
-
-/* Until that is in the file, which answers. */
-static void wait_text(const char *text)
-{
-	int fd = open(hung.path, O_RDONLY | O_CLOEXEC);
-	uint64_t end = loop_now_ns() + 20000000000ull;
-
-	assert_true(fd >= 0);
-	do {
-		assert_true(loop_now_ns() < end);
-		turn();
-		assert_true(pread(fd, data, sizeof(data), 0) > 0);
-	} while (strncmp(data, text, strlen(text)) != 0);
-	close(fd);
-}
-
-static unsigned int nr_on(const char *path)
-{
-	char link[32], target[128];
-	unsigned int nr = 0;
-
-	for (int fd = 0; fd < 256; fd++) {
-		ssize_t n;
-
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-		n = readlink(link, target, sizeof(target) - 1);
-		target[MAX(n, 0)] = '\0';
-		nr += strcmp(target, path) == 0;
-	}
-	return nr;
-}
-
-static void wait_closed(void)
-{
-	uint64_t end = loop_now_ns() + 20000000000ull;
-
-	while (nr_on(hung.path)) {
-		assert_true(loop_now_ns() < end);
-		turn();
-	}
-}
-
-/* The loop turns, what does not fit is lost, and the rest is written later. */
-static void test_hung_write(void **state unused_param)
-{
-	int fd = open_hung();
-	uint64_t start;
-	unsigned int i;
-
 	put("one\n");
 	turn();
-	wait_text("one\n");
-	hung_file_say(&hung, "hang");
-	start = loop_now_ns();
 	put("two\n");
-	wait_held();
-	put("three\n");
-	turn();
-	for (i = 0; i < 2 * BUFFER; i++)
-		console_write(con, 'x');
-	turn();
-	assert_true(loop_now_ns() - start < AT_ONCE_NS);
-	hung_file_say(&hung, "go");
-	wait_text("one\ntwo\nthree\nxxx");
 	console_close(con);
-	assert_int_equal(lost_bytes(), BUFFER + strlen("two\nthree\n"));
+	assert_int_equal(lost_bytes(), 8);
 	close(fd);
-	wait_closed();
-}
-
-/* Nor does its end wait: neither for a write nor to close it. Who has the
- * descriptor may close it meanwhile. */
-static void test_hung_close(void **state unused_param)
-{
-	int fd = open_hung(), i;
-	uint64_t start;
-
-	for (i = 0; i < 2; i++) {
-		hung_file_say(&hung, "hang");
-		start = loop_now_ns();
-		if (!i) {
-			put("one\n");
-			turn();
-			wait_held();
-			put("two\n");
-		}
-		console_close(con);
-		turn();
-		wait_held();
-		assert_true(loop_now_ns() - start < AT_ONCE_NS);
-		if (!i)
-			assert_int_equal(lost_bytes(), 8);
-		hung_file_say(&hung, "go");
-		close(fd);
-		wait_closed();
-		if (!i)
-			fd = open_hung();
-	}
 }
 
 #define UNIT(t) cmocka_unit_test_setup(t, setup)
-#define HUNG(t) cmocka_unit_test_setup_teardown(t, setup_hung, teardown_hung)
 #define PIPES(t) cmocka_unit_test_setup_teardown(t, setup_pipes, teardown_pipes)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		/* Mounts come before threads. */
-		HUNG(test_hung_write),
-		HUNG(test_hung_close),
 		PIPES(test_output),
 		PIPES(test_blocked_pipe),
 		PIPES(test_blocked_sleeps),
@@ -701,6 +555,7 @@ int main(void)
 		PIPES(test_slow_last_words),
 		UNIT(test_null),
 		UNIT(test_file),
+		PIPES(test_full_disk),
 		UNIT(test_pty),
 		UNIT(test_close_busy),
 	};
