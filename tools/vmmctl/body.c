@@ -199,11 +199,7 @@ static int body_find(const struct param_set *set, char **argv, int *next,
 static int body_take_word(struct body *b, const struct param_set *set,
 			  char **argv, int *next, struct error *err)
 {
-	union {
-		char *text;
-		uint64_t number;
-		bool on;
-	} field = { NULL };
+	union body_word field = { NULL };
 	const struct param *found;
 	const char *value;
 	int r = body_find(set, argv, next, &found, &value, err);

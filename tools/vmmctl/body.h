@@ -4,6 +4,8 @@
 #define TOOLS_VMMCTL_BODY_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "devices/device.h"
 #include "tools/vmmctl/client.h"
@@ -22,6 +24,13 @@ struct body {
 	json_t *json; /* object */
 	int fds[CLIENT_MAX_FDS];
 	unsigned int nr_fds;
+};
+
+/* What one word says, where the parameters of a verb's own words store it. */
+union body_word {
+	char *text;
+	uint64_t number;
+	bool on;
 };
 
 /* Start with an empty object. -ENOMEM with a message. */

@@ -17,54 +17,38 @@
 /* ---- what the verbs take ---- */
 
 static const struct param resize_table[] = {
-	{ .name = "cpus",
-	  .json = "desired_vcpus",
-	  .type = PARAM_UINT,
-	  .min = 1,
-	  .port_max = &arch_max_vcpus,
-	  .help = "how many vCPUs there are to be" },
-	{ .name = "memory",
-	  .json = "desired_ram",
-	  .type = PARAM_SIZE,
-	  .min = 1,
-	  .help = "how much memory there is to be" },
+	PARAM("cpus", UINT, union body_word, number,
+	      "how many vCPUs there are to be", .json = "desired_vcpus",
+	      .min = 1, .port_max = &arch_max_vcpus),
+	PARAM("memory", SIZE, union body_word, number,
+	      "how much memory there is to be", .json = "desired_ram",
+	      .min = 1),
 };
 static const struct param_set resize_params = {
-	.params = resize_table,
-	.nr_params = ARRAY_SIZE(resize_table),
+	PARAM_TABLE(resize_table, union body_word),
 };
 
 static const struct param remove_table[] = {
-	{ .name = "id",
-	  .type = PARAM_STRING,
-	  .required = true,
-	  .help = "name of the device, as info and counters show it" },
-	{ .name = "force",
-	  .type = PARAM_BOOL,
-	  .help = "take it away from a guest that does not let go of it" },
+	PARAM("id", STRING, union body_word, text,
+	      "name of the device, as info and counters show it",
+	      .required = true),
+	PARAM("force", BOOL, union body_word, on,
+	      "take it away from a guest that does not let go of it"),
 };
 static const struct param_set remove_params = {
-	.params = remove_table,
-	.nr_params = ARRAY_SIZE(remove_table),
+	PARAM_TABLE(remove_table, union body_word),
 	.shorthand = "id",
 };
 
 static const struct param resize_disk_table[] = {
-	{ .name = "disk",
-	  .json = "id",
-	  .type = PARAM_STRING,
-	  .required = true,
-	  .help = "name of the disk, as info and counters show it" },
-	{ .name = "size",
-	  .json = "desired_size",
-	  .type = PARAM_SIZE,
-	  .min = 1,
-	  .required = true,
-	  .help = "its new size" },
+	PARAM("disk", STRING, union body_word, text,
+	      "name of the disk, as info and counters show it", .json = "id",
+	      .required = true),
+	PARAM("size", SIZE, union body_word, number, "its new size",
+	      .json = "desired_size", .min = 1, .required = true),
 };
 static const struct param_set resize_disk_params = {
-	.params = resize_disk_table,
-	.nr_params = ARRAY_SIZE(resize_disk_table),
+	PARAM_TABLE(resize_disk_table, union body_word),
 	.shorthand = "disk",
 };
 
@@ -76,8 +60,7 @@ static const struct param limit_table[] = {
 	LIMITS_PARAMS(struct verbs_limits, limits),
 };
 static const struct param_set limit_params = {
-	.params = limit_table,
-	.nr_params = ARRAY_SIZE(limit_table),
+	PARAM_TABLE(limit_table, struct verbs_limits),
 };
 
 /* ---- the table ---- */
@@ -103,9 +86,10 @@ static const struct verb verbs_table[] = {
 		  "request's JSON (- is standard input). Without --serial "
 		  "there is no console: the monitor's terminal is not ours." },
 	ASK("boot", "vm.boot", "start the machine"),
-	/* Of each class: */
-	{ .path = "vm.add-", .help = "add a device" },
-	{ .path = "vm.set-", .help = "change a device", .id = true },
+	/* Of each class of devices, which says the rest: */
+	{ .path = "vm.add-", .show = table_show_added },
+	ASK(NULL, "vm.set-", "change a device", .id = true,
+	    .args = "ID --KEY VALUE..."),
 	ASK("set-rate-limit", "vm.set-rate-limit",
 	    "limit what a device moves, from now on", .id = true,
 	    .set = &limit_params, .args = "ID --KEY VALUE...",
@@ -163,53 +147,43 @@ static bool verbs_has_changes(const struct param_set *set)
 	return false;
 }
 
-/* Make v the verb "add-disk" or "set-net", asked for as "vm.add-disk"; path gets
- * both. False: the class has no such verb. */
-static bool verbs_of_class(struct verb *v, const struct device_class *class,
-			   char path[48])
+/* Make *v the verb "add-disk" or "set-net", as line has it for all classes; path
+ * gets "vm.add-disk". */
+static void verbs_of_class(struct verb *v, const struct verb *line,
+			   const struct device_class *class, char path[48])
 {
-	if (!class->option || !class->json_list || !class->params ||
-	    (v->id && !verbs_has_changes(class->set_params)))
-		return false;
-	snprintf(path, 48, "%s%s", v->path, class->option);
-	v->name = path + strlen("vm.");
+	snprintf(path, 48, "%s%s", line->path, class->option);
+	*v = *line;
 	v->path = path;
+	v->name = path + strlen("vm.");
 	if (v->id) {
 		v->set = class->set_params;
-		v->args = "ID --KEY VALUE...";
-		return true;
-	}
-	if (class->params->help)
+	} else {
+		v->class = class;
 		v->help = class->params->help;
-	v->class = class;
-	v->show = table_show_added;
-	return true;
+	}
 }
 
 const struct verb *verbs_all(void)
 {
 	static struct verb all[ARRAY_SIZE(verbs_table) + CONFIG_MAX_DEVICES];
-	static char paths[CONFIG_MAX_DEVICES][48];
-	struct verb *v = all;
+	static char paths[ARRAY_SIZE(all)][48];
 	unsigned int nr = 0;
 
-	if (v->name)
+	if (all[0].name)
 		return all;
 	for (unsigned int i = 0; i < ARRAY_SIZE(verbs_table); i++) {
-		*v = verbs_table[i];
-		if (v->name) {
-			v++;
-			continue;
-		}
-		for (unsigned int c = 0;
-		     nr < ARRAY_SIZE(paths) && device_classes[c]; c++) {
-			*v = verbs_table[i];
-			if (verbs_of_class(v, device_classes[c], paths[nr])) {
-				v++;
+		const struct verb *line = &verbs_table[i];
+
+		if (line->name)
+			all[nr++] = *line;
+		for (unsigned int c = 0; !line->name && device_classes[c]; c++)
+			if (!line->id ||
+			    verbs_has_changes(device_classes[c]->set_params)) {
+				verbs_of_class(&all[nr], line,
+					       device_classes[c], paths[nr]);
 				nr++;
 			}
-		}
-		*v = (struct verb){ .name = NULL };
 	}
 	return all;
 }
