@@ -11,7 +11,6 @@
 #include "tools/vmmctl/client.h"
 #include "tools/vmmctl/table.h"
 #include "vmm/api/json.h"
-#include "vmm/loop.h"
 #include "vmm/util.h"
 
 /* ---- one screen ---- */
@@ -22,39 +21,45 @@ struct top_span {
 	double seconds;
 };
 
-static uint64_t top_number(const json_t *stats, const char *group,
-			   const char *owner, const char *name)
+static json_t *top_figures(const json_t *stats, const char *group,
+			   const char *owner)
 {
-	json_t *obj = json_object_get(stats, group);
-
-	if (owner)
-		obj = json_object_get(obj, owner);
-	return (uint64_t)json_integer_value(json_object_get(obj, name));
+	return json_object_get(json_object_get(stats, group), owner);
 }
 
-/* A restarted counter did not grow. */
-static double top_growth(const struct top_span *s, uint64_t before,
-			 uint64_t now)
+/* The figure called name; with a '*' behind it, the sum of all that begin so. */
+static uint64_t top_number(json_t *figures, const char *name)
 {
-	return now > before && s->seconds > 0
-		       ? (double)(now - before) / s->seconds
-		       : 0;
+	size_t len = strcspn(name, "*");
+	uint64_t sum = 0;
+	const char *key;
+	json_t *v;
+
+	json_object_foreach (figures, key, v)
+		if (strncmp(key, name, name[len] ? len : len + 1) == 0)
+			sum += (uint64_t)json_integer_value(v);
+	return sum;
 }
 
-/* How much a figure grew in a second; 0 for an owner that is new. */
+/* How much a figure grew in a second; 0 for an owner that is new, and for a
+ * counter that was restarted. */
 static double top_rate(const struct top_span *s, const char *group,
 		       const char *owner, const char *name)
 {
-	if (!json_object_get(json_object_get(s->before, group), owner))
-		return 0;
-	return top_growth(s, top_number(s->before, group, owner, name),
-			  top_number(s->now, group, owner, name));
+	json_t *figures = top_figures(s->before, group, owner);
+	uint64_t before = top_number(figures, name);
+	uint64_t now = top_number(top_figures(s->now, group, owner), name);
+
+	return figures && now > before && s->seconds > 0
+		       ? (double)(now - before) / s->seconds
+		       : 0;
 }
 
 static void top_show_head(FILE *out, const json_t *info, const json_t *now)
 {
 	const char *state = json_string_value(json_object_get(info, "state"));
 	json_t *size = json_object_get(info, "memory_actual_size");
+	json_t *memory = json_object_get(now, "memory");
 	static const struct {
 		const char *text, *name;
 	} parts[] = {
@@ -73,22 +78,9 @@ static void top_show_head(FILE *out, const json_t *info, const json_t *now)
 				 sizeof(text)));
 	for (unsigned int i = 0; i < ARRAY_SIZE(parts); i++)
 		fprintf(out, "%s %s %s", i ? "," : "", parts[i].text,
-			table_bytes_text(
-				top_number(now, "memory", NULL, parts[i].name),
-				text, sizeof(text)));
+			table_bytes_text(top_number(memory, parts[i].name),
+					 text, sizeof(text)));
 	fputs("\n\n", out);
-}
-
-static uint64_t top_exits(const json_t *stats, const char *vcpu)
-{
-	json_t *kinds = json_object_get(json_object_get(stats, "exits"), vcpu);
-	uint64_t sum = 0;
-	const char *kind;
-	json_t *v;
-
-	json_object_foreach (kinds, kind, v)
-		sum += (uint64_t)json_integer_value(v);
-	return sum;
 }
 
 static void top_show_name(FILE *out, const char *name)
@@ -100,15 +92,14 @@ static void top_show_name(FILE *out, const char *name)
 static void top_show_thread(FILE *out, const struct top_span *s,
 			    const char *name)
 {
-	uint64_t e0 = top_exits(s->before, name), e1 = top_exits(s->now, name);
 	double percent_ns = 1e7; /* of a second */
 
 	top_show_name(out, name);
 	fprintf(out, " %7.1f %7.1f",
 		top_rate(s, "threads", name, "cpu_ns") / percent_ns,
 		top_rate(s, "threads", name, "wait_ns") / percent_ns);
-	if (e1)
-		fprintf(out, " %11.0f", top_growth(s, e0, e1));
+	if (top_number(top_figures(s->now, "exits", name), "*"))
+		fprintf(out, " %11.0f", top_rate(s, "exits", name, "*"));
 	fputc('\n', out);
 }
 
@@ -126,11 +117,8 @@ static void top_show_threads(FILE *out, const struct top_span *s)
 				top_show_thread(out, s, name);
 }
 
-/*
- * What is shown of a kind of device, the first of whose counters it has the
- * first one: how much four grew in a second, and the value of three, of which
- * one with a '*' behind it is the sum of all that begin so.
- */
+/* What is shown of a kind of device, which is known by the first of its rates:
+ * how much four figures grew in a second, and the value of three. */
 static const struct top_kind {
 	const char *title;
 	const char *heads[7], *rates[4], *levels[3];
@@ -156,47 +144,22 @@ static const struct top_kind {
 	  { "connections", "refused", "resets_*" } },
 };
 
-static const struct top_kind *top_kind_of(const json_t *device)
-{
-	for (unsigned int i = 0; i < ARRAY_SIZE(top_kinds); i++)
-		if (json_object_get(device, top_kinds[i].rates[0]))
-			return &top_kinds[i];
-	return NULL;
-}
-
-static uint64_t top_level(const json_t *device, const char *name)
-{
-	size_t len = strcspn(name, "*");
-	uint64_t sum = 0;
-	const char *key;
-	json_t *v;
-
-	if (!name[len])
-		return (uint64_t)json_integer_value(
-			json_object_get(device, name));
-	json_object_foreach ((json_t *)(uintptr_t)device, key, v)
-		if (strncmp(key, name, len) == 0)
-			sum += (uint64_t)json_integer_value(v);
-	return sum;
-}
-
 static void top_show_device(FILE *out, const struct top_span *s,
 			    const struct top_kind *kind, const char *id,
-			    const json_t *device)
+			    json_t *device)
 {
 	char text[32];
 
 	top_show_name(out, id);
 	for (unsigned int i = 0; i < ARRAY_SIZE(kind->rates); i++) {
-		double rate = top_rate(s, "devices", id, kind->rates[i]);
+		double rate = top_rate(s, "devices", id, kind->rates[i]) + 0.5;
 
 		fprintf(out, " %8s",
-			table_bytes_text((uint64_t)(rate + 0.5), text,
-					 sizeof(text)));
+			table_bytes_text((uint64_t)rate, text, sizeof(text)));
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(kind->levels); i++)
 		fprintf(out, " %8llu",
-			(unsigned long long)top_level(device, kind->levels[i]));
+			llu(top_number(device, kind->levels[i])));
 	fputc('\n', out);
 }
 
@@ -216,7 +179,7 @@ static void top_show_kind(FILE *out, const struct top_span *s,
 	json_t *v;
 
 	json_object_foreach (json_object_get(s->now, "devices"), id, v) {
-		if (top_kind_of(v) != kind)
+		if (!json_object_get(v, kind->rates[0]))
 			continue;
 		if (!any)
 			top_show_heads(out, kind);
@@ -265,17 +228,18 @@ static int top_get(const struct ctl *ctl, const char *verb, json_t **out,
 static int top_loop(const struct ctl *ctl, bool screen, struct error *err)
 {
 	const struct timespec second = { 1, 0 };
-	json_t *info, *before = NULL, *now;
+	json_t *before = NULL;
 	uint64_t before_ns = 0, now_ns;
 	bool shown;
 	int r;
 
 	do {
-		now = NULL;
+		json_t *info, *now = NULL;
+
 		r = top_get(ctl, "vm.info", &info, err);
 		if (!r)
 			r = top_get(ctl, "vm.stats", &now, err);
-		now_ns = loop_now_ns();
+		now_ns = monotonic_ns();
 		if (!r && !now)
 			r = error_set(err, EPROTO,
 				      "the monitor has no vm.stats");
@@ -302,7 +266,6 @@ static int top_loop(const struct ctl *ctl, bool screen, struct error *err)
 int top_run(const struct ctl *ctl, int argc, unused_param char **argv,
 	    struct error *err)
 {
-	const struct sigaction stop = { .sa_handler = top_on_signal };
 	bool screen = !ctl->once && isatty(STDOUT_FILENO);
 	int r;
 
@@ -311,8 +274,8 @@ int top_run(const struct ctl *ctl, int argc, unused_param char **argv,
 			  error_value(argv[1]).text);
 		return CTL_USAGE;
 	}
-	sigaction(SIGINT, &stop, NULL);
-	sigaction(SIGTERM, &stop, NULL);
+	signal(SIGINT, top_on_signal);
+	signal(SIGTERM, top_on_signal);
 	/* The alternate screen, without a cursor; and back. */
 	fputs(screen ? "\033[?1049h\033[?25l" : "", stdout);
 	r = top_loop(ctl, screen, err);
