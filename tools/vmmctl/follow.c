@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -41,8 +40,7 @@ static void follow_put_line(json_t *event, const char *source, const char *name,
 		fputc(' ', out);
 		table_put_text(out, key);
 		fputc('=', out);
-		table_put_text(out,
-			       json_is_string(v) ? json_string_value(v) : "?");
+		table_put_text(out, json_string_value(v));
 	}
 }
 
@@ -50,7 +48,6 @@ int follow_put_event(const char *text, size_t len, bool json, FILE *out)
 {
 	json_t *event = json_read_text(text, len, NULL);
 	const char *source, *name;
-	char *compact;
 	int r;
 
 	if (json_unpack(event, "{s:s,s:s}", "source", &source, "event",
@@ -59,13 +56,10 @@ int follow_put_event(const char *text, size_t len, bool json, FILE *out)
 		return -EINVAL;
 	}
 	r = strcmp(source, "vmm") == 0 && strcmp(name, "shutdown") == 0;
-	if (json) {
-		compact = json_write_text(event);
-		fputs(compact ? compact : "", out);
-		free(compact);
-	} else {
+	if (json)
+		json_dumpf(event, out, JSON_COMPACT | JSON_ENSURE_ASCII);
+	else
 		follow_put_line(event, source, name, out);
-	}
 	fputc('\n', out);
 	fflush(out);
 	json_decref(event);
@@ -76,7 +70,6 @@ int follow_put_event(const char *text, size_t len, bool json, FILE *out)
 
 struct follow {
 	int fd;
-	bool is_file;
 	bool json;
 	size_t len;
 	char buf[FOLLOW_MAX];
@@ -105,46 +98,41 @@ static int follow_take(struct follow *f)
 	return 0;
 }
 
-/* The monitor was started again, and its file begins anew. */
-static void follow_check_size(struct follow *f)
+/* There is no more for now. A file may grow, or begin anew when the monitor was
+ * started again. False: a pipe has ended. */
+static bool follow_wait(struct follow *f)
 {
+	const struct timespec wait = { 0, FOLLOW_WAIT_NS };
 	struct stat st;
 
-	if (fstat(f->fd, &st) || st.st_size >= lseek(f->fd, 0, SEEK_CUR))
-		return;
-	lseek(f->fd, 0, SEEK_SET);
-	f->len = 0;
+	if (fstat(f->fd, &st) || !S_ISREG(st.st_mode))
+		return false;
+	if (st.st_size < lseek(f->fd, 0, SEEK_CUR)) {
+		lseek(f->fd, 0, SEEK_SET);
+		f->len = 0;
+	}
+	nanosleep(&wait, NULL);
+	return true;
 }
 
 static int follow_stream(struct follow *f, struct error *err)
 {
-	const struct timespec wait = { 0, FOLLOW_WAIT_NS };
 	ssize_t n;
 
-	for (;;) {
+	while (!follow_take(f)) {
 		n = read(f->fd, f->buf + f->len, sizeof(f->buf) - f->len);
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
 			return error_set(err, errno, "%s", strerror(errno));
-		if (n == 0 && !f->is_file)
+		if (n == 0 && !follow_wait(f))
 			return 0;
-		if (n == 0) {
-			nanosleep(&wait, NULL);
-			follow_check_size(f);
-			continue;
-		}
 		f->len += (size_t)n;
-		if (follow_take(f))
-			return 0;
 	}
+	return 0;
 }
 
 int follow_run(const struct ctl *ctl, int argc, char **argv, struct error *err)
 {
-	static struct follow buffer;
-	struct follow *f = &buffer;
-	struct stat st;
+	static struct follow f;
 	int r;
 
 	if (argc != 2) {
@@ -152,17 +140,13 @@ int follow_run(const struct ctl *ctl, int argc, char **argv, struct error *err)
 			  "takes FILE, as given to --event-monitor; or -");
 		return CTL_USAGE;
 	}
-	f->json = ctl->json;
-	f->fd = strcmp(argv[1], "-") == 0 ? STDIN_FILENO
-					  : open(argv[1], O_RDONLY | O_CLOEXEC);
-	if (f->fd < 0 || fstat(f->fd, &st)) {
-		r = error_set(err, errno, "%s", strerror(errno));
-	} else {
-		f->is_file = S_ISREG(st.st_mode);
-		r = follow_stream(f, err);
-	}
+	f.json = ctl->json;
+	f.fd = strcmp(argv[1], "-") == 0 ? STDIN_FILENO
+					 : open(argv[1], O_RDONLY | O_CLOEXEC);
+	r = f.fd < 0 ? error_set(err, errno, "%s", strerror(errno))
+		     : follow_stream(&f, err);
 	if (r)
 		error_prefix(err, r, "%s", error_value(argv[1]).text);
-	close_fd(&f->fd);
+	close_fd(&f.fd);
 	return r ? CTL_FAILED : CTL_OK;
 }

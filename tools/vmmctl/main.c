@@ -88,13 +88,10 @@ static void ctl_show_refusal(const struct ctl *ctl, const struct verb *v,
 		reply->status);
 	if (ctl->json)
 		table_put_lines(stdout, reply->body);
-	if (one)
-		ctl_put_reason(0, one);
 	json_array_foreach (chain, i, text)
-		ctl_put_reason(i, json_is_string(text) ? json_string_value(text)
-						       : "?");
-	if (!one && !json_is_array(chain))
-		fputs("  0: it gave no reason\n", stderr);
+		ctl_put_reason(i, json_string_value(text));
+	if (!json_is_array(chain))
+		ctl_put_reason(0, one ? one : "it gave no reason");
 	json_decref(chain);
 }
 

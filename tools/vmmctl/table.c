@@ -11,15 +11,20 @@
 #define TABLE_INDENT 2
 #define TABLE_COLUMN 28 /* of values */
 
-void table_put_text(FILE *out, const char *text)
+void table_put_cell(FILE *out, const char *text, int width)
 {
-	char *copy = strdup(text);
+	char *copy = strdup(text ? text : "?");
 
 	if (!copy)
 		return;
 	error_make_plain(copy, strlen(copy));
-	fputs(copy, out);
+	fprintf(out, "%-*s", width, copy);
 	free(copy);
+}
+
+void table_put_text(FILE *out, const char *text)
+{
+	table_put_cell(out, text, 0);
 }
 
 void table_put_lines(FILE *out, char *text)
@@ -36,20 +41,14 @@ void table_put_lines(FILE *out, char *text)
 
 const char *table_bytes_text(uint64_t bytes, char *buf, size_t len)
 {
-	static const char units[] = " KMGTPE";
+	static const char *const units[] = { "", "K", "M", "G", "T", "P", "E" };
 	unsigned int unit = 0;
 	double v = (double)bytes;
 
-	while (v >= 1024 && units[unit + 1]) {
-		v /= 1024;
+	for (; v >= 1024; v /= 1024)
 		unit++;
-	}
-	if (unit == 0)
-		snprintf(buf, len, "%llu", (unsigned long long)bytes);
-	else
-		snprintf(buf, len, "%.*f%c",
-			 v == (double)(uint64_t)v || v >= 100 ? 0 : 1, v,
-			 units[unit]);
+	snprintf(buf, len, "%.*f%s",
+		 v == (double)(uint64_t)v || v >= 100 ? 0 : 1, v, units[unit]);
 	return buf;
 }
 
@@ -77,9 +76,9 @@ static void table_put_number(FILE *out, const char *name, uint64_t v)
 	else if (table_ends(name, "_ns"))
 		fprintf(out, "%.3f s", (double)v / 1e9);
 	else if (strstr(name, "_latency_m") || strstr(name, "_latency_avg"))
-		fprintf(out, "%llu us", (unsigned long long)v);
+		fprintf(out, "%llu us", llu(v));
 	else
-		fprintf(out, "%llu", (unsigned long long)v);
+		fprintf(out, "%llu", llu(v));
 }
 
 static void table_put_value(FILE *out, const char *name, const json_t *value)
@@ -104,50 +103,45 @@ static bool table_is_plain(const json_t *value)
 
 /* ---- trees ---- */
 
-struct table {
-	FILE *out;
-	bool zeros; /* show them */
-};
+static void table_tree(FILE *out, json_t *value, bool zeros, int depth);
 
-static void table_tree(const struct table *t, json_t *value, int depth);
-
-static bool table_is_empty(const struct table *t, json_t *value)
+static bool table_is_empty(json_t *value, bool zeros)
 {
 	const char *key;
 	json_t *v;
 
 	if (json_is_integer(value))
-		return !t->zeros && json_integer_value(value) == 0;
+		return !zeros && json_integer_value(value) == 0;
 	if (table_is_plain(value))
 		return false;
 	json_object_foreach (value, key, v)
-		if (!table_is_empty(t, v))
+		if (!table_is_empty(v, zeros))
 			return false;
 	return json_array_size(value) == 0;
 }
 
-static void table_line(const struct table *t, const char *name, json_t *value,
+static void table_line(FILE *out, const char *name, json_t *value, bool zeros,
 		       int depth)
 {
 	int indent = depth * TABLE_INDENT;
 
-	if (table_is_empty(t, value))
+	if (table_is_empty(value, zeros))
 		return;
-	fprintf(t->out, "%*s", indent, "");
-	table_put_text(t->out, name);
+	fprintf(out, "%*s", indent, "");
 	if (!table_is_plain(value)) {
-		fputc('\n', t->out);
-		table_tree(t, value, depth + 1);
+		table_put_text(out, name);
+		fputc('\n', out);
+		table_tree(out, value, zeros, depth + 1);
 		return;
 	}
-	fprintf(t->out, "%*s",
-		MAX(TABLE_COLUMN - indent - (int)strlen(name), 1), "");
-	table_put_value(t->out, name, value);
-	fputc('\n', t->out);
+	table_put_cell(out, name, MAX(TABLE_COLUMN - 1 - indent, 0));
+	fputc(' ', out);
+	table_put_value(out, name, value);
+	fputc('\n', out);
 }
 
 /* Members of one line, then groups; an entry of a list goes by its id. */
-static void table_tree(const struct table *t, json_t *value, int depth)
+static void table_tree(FILE *out, json_t *value, bool zeros, int depth)
 {
 	json_t *v;
 	const char *key;
@@ -159,22 +153,22 @@ static void table_tree(const struct table *t, json_t *value, int depth)
 	for (int plain = 1; plain >= 0; plain--)
 		json_object_foreach (value, key, v)
 			if (table_is_plain(v) == plain)
-				table_line(t, key, v, depth);
+				table_line(out, key, v, zeros, depth);
 	json_array_foreach (value, i, v) {
 		snprintf(number, sizeof(number), "%zu", i);
 		key = json_string_value(json_object_get(v, "id"));
-		table_line(t, key ? key : number, v, depth);
+		table_line(out, key ? key : number, v, zeros, depth);
 	}
 }
 
 void table_show_tree(json_t *reply, FILE *out)
 {
-	table_tree(&(struct table){ out, true }, reply, 0);
+	table_tree(out, reply, true, 0);
 }
 
 void table_show_counters(json_t *reply, FILE *out)
 {
-	table_tree(&(struct table){ out, false }, reply, 0);
+	table_tree(out, reply, false, 0);
 }
 
 void table_show_info(json_t *reply, FILE *out)
@@ -189,11 +183,8 @@ void table_show_info(json_t *reply, FILE *out)
 
 void table_show_added(json_t *reply, FILE *out)
 {
-	const char *id = "?", *bdf = "?";
-
-	json_unpack(reply, "{s?s,s?s}", "id", &id, "bdf", &bdf);
-	table_put_text(out, id);
+	table_put_text(out, json_string_value(json_object_get(reply, "id")));
 	fputs(" at ", out);
-	table_put_text(out, bdf);
+	table_put_text(out, json_string_value(json_object_get(reply, "bdf")));
 	fputc('\n', out);
 }

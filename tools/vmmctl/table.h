@@ -11,8 +11,10 @@
 /* Answers as tables for a person. */
 
 /* A text of the monitor's, with '?' for what could steer a terminal:
- * error_make_plain(). */
+ * error_make_plain(). NULL, which is no text, is '?' too. */
 void table_put_text(FILE *out, const char *text);
+/* The same, and spaces behind it up to that many columns. */
+void table_put_cell(FILE *out, const char *text, int width);
 /* A whole answer as it came, else the same; ends with a line break. text is
  * changed. */
 void table_put_lines(FILE *out, char *text);

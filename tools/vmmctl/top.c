@@ -13,6 +13,8 @@
 #include "vmm/api/json.h"
 #include "vmm/util.h"
 
+#define TOP_COLUMN 20 /* width of names */
+
 /* ---- one screen ---- */
 
 /* What is between two answers to vm.stats. */
@@ -83,18 +85,12 @@ static void top_show_head(FILE *out, const json_t *info, const json_t *now)
 	fputs("\n\n", out);
 }
 
-static void top_show_name(FILE *out, const char *name)
-{
-	table_put_text(out, name);
-	fprintf(out, "%*s", MAX(20 - (int)strlen(name), 0), "");
-}
-
 static void top_show_thread(FILE *out, const struct top_span *s,
 			    const char *name)
 {
 	double percent_ns = 1e7; /* of a second */
 
-	top_show_name(out, name);
+	table_put_cell(out, name, TOP_COLUMN);
 	fprintf(out, " %7.1f %7.1f",
 		top_rate(s, "threads", name, "cpu_ns") / percent_ns,
 		top_rate(s, "threads", name, "wait_ns") / percent_ns);
@@ -108,8 +104,8 @@ static void top_show_threads(FILE *out, const struct top_span *s)
 	json_t *threads = json_object_get(s->now, "threads"), *v;
 	const char *name;
 
-	fprintf(out, "%-20s %7s %7s %11s\n", "THREAD", "CPU %", "WAIT %",
-		"EXITS/s");
+	fprintf(out, "%-*s %7s %7s %11s\n", TOP_COLUMN, "THREAD", "CPU %",
+		"WAIT %", "EXITS/s");
 	/* vCPUs first: they are the guest's, the others are our cost. */
 	for (int others = 0; others < 2; others++)
 		json_object_foreach (threads, name, v)
@@ -150,7 +146,7 @@ static void top_show_device(FILE *out, const struct top_span *s,
 {
 	char text[32];
 
-	top_show_name(out, id);
+	table_put_cell(out, id, TOP_COLUMN);
 	for (unsigned int i = 0; i < ARRAY_SIZE(kind->rates); i++) {
 		double rate = top_rate(s, "devices", id, kind->rates[i]) + 0.5;
 
@@ -165,7 +161,7 @@ static void top_show_device(FILE *out, const struct top_span *s,
 
 static void top_show_heads(FILE *out, const struct top_kind *kind)
 {
-	fprintf(out, "\n%-20s", kind->title);
+	fprintf(out, "\n%-*s", TOP_COLUMN, kind->title);
 	for (unsigned int i = 0; i < ARRAY_SIZE(kind->heads); i++)
 		fprintf(out, " %8s", kind->heads[i]);
 	fputc('\n', out);
