@@ -18,28 +18,27 @@
 static int client_explain(const char *path, int code, struct error *err)
 {
 	const struct error_value name = error_value(path);
-	const char *why = strerror(code), *advice;
 
-	if (code == ENOENT || code == ECONNREFUSED) {
-		why = code == ENOENT ? "there is no such socket"
-				     : "no monitor listens there any more";
+	if (code == ENOENT || code == ECONNREFUSED)
 		return error_set(
 			err, code,
 			"%s: %s; start a monitor with vmm --api-socket %s",
-			name.text, why, name.text);
-	}
-	advice =
+			name.text,
+			code == ENOENT ? "there is no such socket"
+				       : "no monitor listens there any more",
+			name.text);
+	return error_set(
+		err, code, "%s: %s; %s", name.text, strerror(code),
 		code == EACCES || code == EPERM
 			? "be the user who started vmm, the socket is theirs alone"
-			: "--api-socket is to name the socket of a running vmm";
-	return error_set(err, code, "%s: %s; %s", name.text, why, advice);
+			: "--api-socket is to name the socket of a running vmm");
 }
 
 /* The connected socket. */
 static int client_open(const char *path, struct error *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd, code;
+	cleanup_fd int fd = -1;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return error_set(
@@ -50,11 +49,9 @@ static int client_open(const char *path, struct error *err)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set(err, errno, "socket: %s", strerror(errno));
-	if (connect(fd, (const void *)&addr, sizeof(addr)) == 0)
-		return fd;
-	code = errno;
-	close(fd);
-	return client_explain(path, code, err);
+	if (connect(fd, (const void *)&addr, sizeof(addr)))
+		return client_explain(path, errno, err);
+	return take_fd(&fd);
 }
 
 /* ---- request ---- */
@@ -82,8 +79,6 @@ static int client_send(int fd, const struct client_request *req, char *data,
 	while (iov.iov_len) {
 		ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		/* What the monitor has to say of it may be there already. */
 		if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
 			return 0;
@@ -103,20 +98,17 @@ static int client_send_request(int fd, const struct client_request *req,
 			       struct error *err)
 {
 	const char *body = req->body ? req->body : "";
-	char head[96] = "", *text;
+	char *text;
 	int n, r;
 
-	if (req->body)
-		snprintf(head, sizeof(head),
-			 "Content-Type: application/json\r\n"
-			 "Content-Length: %zu\r\n",
-			 strlen(body));
 	n = asprintf(&text,
 		     "%s /api/v1/%s HTTP/1.1\r\n"
 		     "Host: localhost\r\n"
 		     "Accept: */*\r\n"
-		     "%s\r\n%s",
-		     req->get ? "GET" : "PUT", req->verb, head, body);
+		     "Content-Type: application/json\r\n"
+		     "Content-Length: %zu\r\n"
+		     "\r\n%s",
+		     req->get ? "GET" : "PUT", req->verb, strlen(body), body);
 	if (n < 0)
 		return error_set(err, ENOMEM, "out of memory");
 	r = client_send(fd, req, text, (size_t)n, err);
@@ -161,8 +153,6 @@ static int client_receive(int fd, struct client_reply *reply, struct error *err)
 			return error_set(err, ENOMEM, "out of memory");
 		reply->text = text;
 		n = recv(fd, text + got, CLIENT_PIECE, 0);
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
 			return error_set(err, errno, "no answer: %s",
 					 strerror(errno));
@@ -184,14 +174,12 @@ static int client_receive(int fd, struct client_reply *reply, struct error *err)
 int client_ask(const struct client_request *req, struct client_reply *reply,
 	       struct error *err)
 {
-	int r, fd = client_open(req->socket, err);
+	cleanup_fd int fd = client_open(req->socket, err);
+	int r;
 
-	memset(reply, 0, sizeof(*reply));
+	*reply = (struct client_reply){ .status = 0 };
 	if (fd < 0)
 		return fd;
 	r = client_send_request(fd, req, err);
-	if (!r)
-		r = client_receive(fd, reply, err);
-	close(fd);
-	return r;
+	return r ? r : client_receive(fd, reply, err);
 }
