@@ -47,10 +47,9 @@ static int body_path_fd(const char *path)
 {
 	int fd, n = 0;
 
-	if (sscanf(path, "/dev/fd/%d%n", &fd, &n) == 1 && !path[n])
-		return fd;
-	n = 0;
-	if (sscanf(path, "/proc/self/fd/%d%n", &fd, &n) == 1 && !path[n])
+	if ((sscanf(path, "/dev/fd/%d%n", &fd, &n) == 1 ||
+	     sscanf(path, "/proc/self/fd/%d%n", &fd, &n) == 1) &&
+	    !path[n])
 		return fd;
 	return -1;
 }
@@ -143,9 +142,10 @@ static int body_add_fds(struct body *b, const struct param *p, void *cfg,
 	return r;
 }
 
-/* The values in cfg, whose paths become absolute. */
+/* The values in cfg, whose paths become absolute; all, or those that are not at
+ * their defaults. */
 static int body_add_set(struct body *b, const struct param_set *set, void *cfg,
-			json_t *obj, struct error *err)
+			json_t *obj, bool all, struct error *err)
 {
 	int r = 0;
 
@@ -159,7 +159,7 @@ static int body_add_set(struct body *b, const struct param_set *set, void *cfg,
 			r = body_fix_text(b, set, p, field, obj, err);
 	}
 	if (!r)
-		json_write_set(set, cfg, obj, false);
+		json_write_set(set, cfg, obj, all);
 	return r;
 }
 
@@ -251,23 +251,20 @@ int body_add_device(struct body *b, const struct device_class *class, int argc,
 		    char **argv, struct error *err)
 {
 	const struct param_set *set = class->params;
+	struct device_config dc;
 	char value[192];
-	void *cfg;
 	int r;
 
 	if (argc != 2) {
 		param_set_text(set, value, sizeof(value));
 		return error_set(err, EINVAL, "takes one word: %s", value);
 	}
-	cfg = calloc(1, set->size);
-	if (!cfg)
-		return error_set(err, ENOMEM, "out of memory");
-	param_defaults(set, cfg);
-	r = param_parse(set, cfg, argv[1], err);
+	r = device_config_init(&dc, class, err);
 	if (!r)
-		r = body_add_set(b, set, cfg, b->json, err);
-	param_free(set, cfg);
-	free(cfg);
+		r = param_parse(set, dc.config, argv[1], err);
+	if (!r)
+		r = body_add_set(b, set, dc.config, b->json, false, err);
+	device_config_free(&dc);
 	return r;
 }
 
@@ -305,58 +302,51 @@ static bool body_says_serial(int argc, char **argv)
 	return false;
 }
 
+/* An object that is called name; none when it would be empty. */
 static int body_add_section(struct body *b, const char *name,
-			    const struct param_set *set, void *cfg,
+			    const struct param_set *set, void *cfg, bool all,
 			    struct error *err)
 {
 	json_t *obj = json_object();
-	int r = body_add_set(b, set, cfg, obj, err);
+	int r = body_add_set(b, set, cfg, obj, all, err);
 
-	if (!r && json_object_size(obj))
+	if (json_object_size(obj))
 		json_object_set(b->json, name, obj);
 	json_decref(obj);
 	return r;
 }
 
-static int body_add_devices(struct body *b, const struct vm_config *vc,
-			    struct error *err)
+/* An entry of the list that is called name. */
+static int body_add_entry(struct body *b, const char *name,
+			  const struct param_set *set, void *cfg,
+			  struct error *err)
+{
+	json_t *obj = json_object();
+
+	if (!json_object_get(b->json, name))
+		json_object_set_new(b->json, name, json_array());
+	json_array_append_new(json_object_get(b->json, name), obj);
+	return body_add_set(b, set, cfg, obj, false, err);
+}
+
+static int body_add_lists(struct body *b, struct vm_config *vc,
+			  struct error *err)
 {
 	int r = 0;
 
 	for (unsigned int i = 0; !r && i < vc->nr_devices; i++) {
 		const struct device_class *class = vc->devices[i].class;
-		const char *name = class->json_list;
-		json_t *obj = json_object();
+		void *cfg = vc->devices[i].config;
 
-		if (class->params)
-			r = body_add_set(b, class->params,
-					 vc->devices[i].config, obj, err);
-		if (class->single) {
-			json_object_set_new(b->json, name, obj);
-			continue;
-		}
-		if (!json_object_get(b->json, name))
-			json_object_set_new(b->json, name, json_array());
-		json_array_append_new(json_object_get(b->json, name), obj);
+		r = class->single
+			    ? body_add_section(b, class->json_list,
+					       class->params, cfg, false, err)
+			    : body_add_entry(b, class->json_list, class->params,
+					     cfg, err);
 	}
-	return r;
-}
-
-static int body_add_rules(struct body *b, struct vm_config *vc,
-			  struct error *err)
-{
-	json_t *list = json_array();
-	int r = 0;
-
-	for (unsigned int i = 0; !r && i < vc->nr_rules; i++) {
-		json_t *obj = json_object();
-
-		r = body_add_set(b, &rule_params, &vc->rules[i], obj, err);
-		json_array_append_new(list, obj);
-	}
-	if (!r && vc->nr_rules)
-		json_object_set(b->json, "landlock_rules", list);
-	json_decref(list);
+	for (unsigned int i = 0; !r && i < vc->nr_rules; i++)
+		r = body_add_entry(b, "landlock_rules", &rule_params,
+				   &vc->rules[i], err);
 	return r;
 }
 
@@ -372,24 +362,18 @@ static int body_write_machine(struct body *b, struct vm_config *vc,
 		free(vc->cmdline);
 		vc->cmdline = cmdline;
 	}
-	r = body_add_set(b, &payload_params, vc, b->json, err);
+	r = body_add_set(b, &payload_params, vc, b->json, false, err);
 	if (!r)
-		r = body_add_section(b, "cpus", &cpus_params, &vc->cpus, err);
-	if (!r)
-		r = body_add_section(b, "memory", &memory_params, &vc->memory,
+		r = body_add_section(b, "cpus", &cpus_params, &vc->cpus, false,
 				     err);
 	if (!r)
-		r = body_add_devices(b, vc, err);
-	if (!r)
-		r = body_add_rules(b, vc, err);
-	if (r || !has_serial)
-		return r;
-	json_object_set_new(b->json, "serial", json_object());
-	r = body_add_section(b, "serial", &serial_params, &vc->serial, err);
-	/* The monitor's default is another one: say ours too. */
-	json_write_set(&serial_params, &vc->serial,
-		       json_object_get(b->json, "serial"), true);
-	return r;
+		r = body_add_section(b, "memory", &memory_params, &vc->memory,
+				     false, err);
+	/* The monitor's defaults are other ones: say ours too. */
+	if (!r && has_serial)
+		r = body_add_section(b, "serial", &serial_params, &vc->serial,
+				     true, err);
+	return r ? r : body_add_lists(b, vc, err);
 }
 
 int body_add_machine(struct body *b, int argc, char **argv, struct error *err)
