@@ -25,7 +25,6 @@ int body_init(struct body *b, struct error *err)
 void body_fini(struct body *b)
 {
 	json_decref(b->json);
-	b->json = NULL;
 }
 
 /* ---- values ---- */
@@ -59,25 +58,6 @@ static const char *body_key(const struct param *p)
 	return p->json ? p->json : p->name;
 }
 
-/* A path that is a descriptor of this process goes along as one. */
-static int body_add_path_fd(struct body *b, const struct param_set *set,
-			    const struct param *p, int fd, json_t *obj,
-			    struct error *err)
-{
-	const struct param *other = param_find(set, "fd");
-	char key[32];
-
-	if (other)
-		return body_add_fd(b, fd, obj, body_key(other), err);
-	if (set != &payload_params)
-		return error_set(err, EINVAL,
-				 "%s: descriptor %d of this process means "
-				 "nothing to the monitor; give a file's path",
-				 p->name, fd);
-	snprintf(key, sizeof(key), "payload.%s_fd", p->name);
-	return body_add_fd(b, fd, obj, key, err);
-}
-
 static int body_check_utf8(const struct param *p, const char *text,
 			   struct error *err)
 {
@@ -105,22 +85,30 @@ static int body_make_absolute(char **path, struct error *err)
 	return 0;
 }
 
-/* Make a text what the monitor can use; NULL when it went as a descriptor. */
+/* Make a text what the monitor can use. A path that is a descriptor of this
+ * process goes along as one, and the text becomes NULL. */
 static int body_fix_text(struct body *b, const struct param_set *set,
 			 const struct param *p, char **text, json_t *obj,
 			 struct error *err)
 {
+	const struct param *other = param_find(set, "fd");
+	char key[32];
 	int fd, r = body_check_utf8(p, *text, err);
 
 	if (r || p->type != PARAM_PATH)
 		return r;
 	fd = body_path_fd(*text);
-	if (fd >= 0) {
-		free(*text);
-		*text = NULL;
-		return body_add_path_fd(b, set, p, fd, obj, err);
-	}
-	return **text == '/' ? 0 : body_make_absolute(text, err);
+	if (fd < 0)
+		return **text == '/' ? 0 : body_make_absolute(text, err);
+	if (!other && set != &payload_params)
+		return error_set(err, EINVAL,
+				 "%s: descriptor %d of this process means "
+				 "nothing to the monitor; give a file's path",
+				 p->name, fd);
+	snprintf(key, sizeof(key), "payload.%s_fd", p->name);
+	free(*text);
+	*text = NULL;
+	return body_add_fd(b, fd, obj, other ? body_key(other) : key, err);
 }
 
 static int body_add_fds(struct body *b, const struct param *p, void *cfg,
