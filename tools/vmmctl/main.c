@@ -18,15 +18,14 @@ static void ctl_help_verb(const struct verb *v)
 	char left[192], args[160];
 
 	verbs_args_text(v, args, sizeof(args));
-	snprintf(left, sizeof(left), "%s%s%s", v->name, *args ? " " : "", args);
+	snprintf(left, sizeof(left), "%s %s", v->name, args);
 	param_help_entry(stdout, 2, left, v->help);
 	for (unsigned int i = 0; v->set && !v->id && i < v->set->nr_params;
 	     i++) {
 		const struct param *p = &v->set->params[i];
 
 		param_value_text(p, args, sizeof(args));
-		snprintf(left, sizeof(left), "--%s%s%s", p->name,
-			 p->type == PARAM_BOOL ? "" : " ",
+		snprintf(left, sizeof(left), "--%s %s", p->name,
 			 p->type == PARAM_BOOL ? "" : args);
 		param_help_entry(stdout, 6, left, p->help);
 	}
@@ -38,35 +37,20 @@ static void ctl_help(void)
 	     "\n"
 	     "Asks a vmm that was started with --api-socket.\n"
 	     "\n"
-	     "Options:");
-	param_help_entry(stdout, 2, "--api-socket PATH",
-			 "the monitor's control socket; without it "
-			 "$VMM_API_SOCKET");
-	param_help_entry(stdout, 2, "--json", "show answers as they came");
-	param_help_entry(stdout, 2, "-h, --help", "show this text, and exit");
-	param_help_entry(stdout, 2, "-V, --version",
-			 "show the version, and exit");
-	puts("\nVerbs:");
+	     "Options:\n"
+	     "  --api-socket PATH       the monitor's control socket; without it\n"
+	     "                          $VMM_API_SOCKET\n"
+	     "  --json                  show answers as they came\n"
+	     "  -h, --help              show this text, and exit\n"
+	     "  -V, --version           show the version, and exit\n"
+	     "\n"
+	     "Verbs:");
 	for (const struct verb *v = verbs_all(); v->name; v++)
 		ctl_help_verb(v);
 	puts("\nvmm --help lists the keys of devices and of create, vmmctl(1) those of set-*.");
 }
 
 /* ---- answers ---- */
-
-static void ctl_show(const struct ctl *ctl, const struct verb *v,
-		     const struct client_reply *reply)
-{
-	json_t *value = NULL;
-
-	if (reply->len && !ctl->json && v->show)
-		value = json_read_text(reply->body, reply->len, NULL);
-	if (value)
-		v->show(value, stdout);
-	else
-		table_put_lines(stdout, reply->body);
-	json_decref(value);
-}
 
 static void ctl_put_reason(size_t i, const char *text)
 {
@@ -77,8 +61,8 @@ static void ctl_put_reason(size_t i, const char *text)
 
 /* A refusal is a list of reasons, the outermost first; one of the connection
  * itself is an object. */
-static void ctl_show_refusal(const struct ctl *ctl, const struct verb *v,
-			     const struct client_reply *reply)
+static int ctl_show_refusal(const struct ctl *ctl, const struct verb *v,
+			    const struct client_reply *reply)
 {
 	json_t *chain = json_read_text(reply->body, reply->len, NULL), *text;
 	const char *one = json_string_value(json_object_get(chain, "error"));
@@ -93,6 +77,24 @@ static void ctl_show_refusal(const struct ctl *ctl, const struct verb *v,
 	if (!json_is_array(chain))
 		ctl_put_reason(0, one ? one : "it gave no reason");
 	json_decref(chain);
+	return CTL_FAILED;
+}
+
+static int ctl_show(const struct ctl *ctl, const struct verb *v,
+		    const struct client_reply *reply)
+{
+	json_t *value = NULL;
+
+	if (reply->status != 200 && reply->status != 204)
+		return ctl_show_refusal(ctl, v, reply);
+	if (reply->len && !ctl->json && v->show)
+		value = json_read_text(reply->body, reply->len, NULL);
+	if (value)
+		v->show(value, stdout);
+	else
+		table_put_lines(stdout, reply->body);
+	json_decref(value);
+	return CTL_OK;
 }
 
 /* ---- requests ---- */
@@ -109,25 +111,18 @@ static int ctl_request(const struct ctl *ctl, const struct verb *v, int argc,
 	int status = CTL_FAILED;
 
 	if (body_init(&b, err))
-		return status;
+		return CTL_FAILED;
 	if (verbs_body(v, &b, argc, argv, err)) {
-		status = CTL_USAGE;
-		goto out;
+		body_fini(&b);
+		return CTL_USAGE;
 	}
 	/* A verb that takes no words has no body. */
 	if (v->machine || v->class || v->set)
 		req.body = text = json_write_text(b.json);
 	req.fds = b.fds;
 	req.nr_fds = b.nr_fds;
-	if (client_ask(&req, &reply, err))
-		goto out;
-	if (reply.status == 200 || reply.status == 204) {
-		ctl_show(ctl, v, &reply);
-		status = CTL_OK;
-	} else {
-		ctl_show_refusal(ctl, v, &reply);
-	}
-out:
+	if (!client_ask(&req, &reply, err))
+		status = ctl_show(ctl, v, &reply);
 	free(reply.text);
 	free(text);
 	body_fini(&b);
@@ -179,13 +174,13 @@ static int ctl_take_options(struct ctl *ctl, int argc, char **argv)
 		if (strncmp(word, "--api-socket=", 13) == 0) {
 			ctl->socket = word + 13;
 		} else if (strcmp(word, "--api-socket") == 0) {
-			if (++i == argc) {
+			ctl->socket = argv[++i];
+			if (!ctl->socket) {
 				fputs("vmmctl: --api-socket: has no value; "
 				      "write --api-socket PATH\n",
 				      stderr);
 				return -1;
 			}
-			ctl->socket = argv[i];
 		} else if (strcmp(word, "--json") == 0) {
 			ctl->json = true;
 		} else if (strcmp(word, "--once") == 0) {
