@@ -45,8 +45,10 @@ const char *table_bytes_text(uint64_t bytes, char *buf, size_t len)
 	unsigned int unit = 0;
 	double v = (double)bytes;
 
-	for (; v >= 1024; v /= 1024)
+	while (v >= 1024) {
+		v /= 1024;
 		unit++;
+	}
 	snprintf(buf, len, "%.*f%s",
 		 v == (double)(uint64_t)v || v >= 100 ? 0 : 1, v, units[unit]);
 	return buf;
