@@ -24,10 +24,12 @@ static struct nowait log_out = { .fd = STDERR_FILENO, .own = -1 };
 static enum log_level log_level_max = LOG_WARN;
 static uint64_t log_start_ns;
 
-/* Any thread, under lock (a leaf). */
+/* Any thread, under lock (a leaf but for log_elsewhere). */
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned int log_lost; /* lines since the last that was written */
 static bool log_torn; /* the last one was written in part */
+static log_put_fn *log_elsewhere; /* instead of log_out; or NULL */
+static void *log_elsewhere_opaque;
 
 __attribute__((constructor)) static void log_note_start(void)
 {
@@ -41,6 +43,13 @@ void log_init(int fd, enum log_level level)
 	log_lost = 0;
 	log_torn = false;
 	log_level_max = level;
+}
+
+void log_divert(log_put_fn *put, void *opaque)
+{
+	mutex_guard(&log_lock);
+	log_elsewhere = put;
+	log_elsewhere_opaque = opaque;
 }
 
 int log_output(void)
@@ -60,8 +69,11 @@ uint64_t log_uptime_ns(void)
 
 static bool log_send_locked(const char *line, size_t len)
 {
-	ssize_t n = nowait_write(&log_out, line, len);
+	ssize_t n;
 
+	if (log_elsewhere)
+		return log_elsewhere(log_elsewhere_opaque, line, len);
+	n = nowait_write(&log_out, line, len);
 	if (n > 0)
 		log_torn = (size_t)n < len;
 	return n == (ssize_t)len;

@@ -4,6 +4,7 @@
 #define VMM_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -24,13 +25,26 @@ enum log_level {
  */
 void log_init(int fd, enum log_level level);
 
+/* A line that it cannot take is lost: false. Any thread, one at a time; it does not
+ * log. */
+typedef bool log_put_fn(void *opaque, const char *line, size_t len);
+
+/*
+ * Have lines put elsewhere from now on, where fd is a file that may be slow
+ * (vmm/slow_file.h); put NULL: written to fd again. When this returns, nobody is in
+ * the put before. Any thread.
+ */
+void log_divert(log_put_fn *put, void *opaque);
+
 /* Is a message of this level shown? Any thread. */
 bool log_enabled(enum log_level level);
 
 /*
  * Write one line; fmt as for printf(3), without the newline. Control characters
- * become '?'. Where the reader is slow the line is lost and counted, and the
- * next one that can be written follows the count. Any thread; never waits.
+ * become '?'. Where the reader is slow, or a slow file has no room, the line is
+ * lost and counted, and the next one that can be written follows the count. Any
+ * thread; never waits, but for a local file system, and, unless lines are put
+ * elsewhere, for any plain file.
  */
 void log_write(enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
@@ -41,8 +55,8 @@ void log_write(enum log_level level, const char *fmt, ...)
  */
 bool log_is_due(uint64_t *last_ns);
 
-/* What the log is written to, without waiting where that can be had. Any thread,
- * signal handlers too. */
+/* What the log is written to, without waiting where that can be had: slow files it
+ * waits for. Any thread, signal handlers too. */
 int log_output(void);
 
 /* Nanoseconds since process start on CLOCK_MONOTONIC. */

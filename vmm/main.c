@@ -33,6 +33,7 @@
 #include "vmm/opener.h"
 #include "vmm/pool.h"
 #include "vmm/privilege.h"
+#include "vmm/slow_file.h"
 #include "vmm/thread.h"
 #include "vmm/util.h"
 #include "vmm/vm.h"
@@ -46,6 +47,8 @@ enum exit_status {
 
 /* Of the pool, when all else is done. */
 #define PROCESS_END_NS 100000000u
+/* Bytes of the log that a file may be behind; a power of two. */
+#define PROCESS_LOG_ROOM 65536u
 
 struct process {
 	struct run_config *rc;
@@ -53,6 +56,7 @@ struct process {
 	struct loop_fd signals;
 	struct loop_fd opener;
 	struct events *events;
+	struct slow_file *log; /* or NULL: it is written at once */
 	struct machine machine;
 	struct api api;
 	struct server *server;
@@ -300,6 +304,37 @@ static void process_keep(const struct process *p)
 	thread_usable_cpus();
 }
 
+/* opaque NULL: the line is lost. */
+static bool process_put_line(void *opaque, const char *line, size_t len)
+{
+	return opaque && slow_file_put(opaque, line, len);
+}
+
+/* Before there are threads that its file could hold up. */
+static int process_divert_log(struct process *p, struct error *err)
+{
+	if (!nowait_is_slow(log_output()))
+		return 0;
+	p->log = slow_file_open(p->loop, log_output(), PROCESS_LOG_ROOM, "log",
+				err);
+	if (!p->log)
+		return -EIO;
+	log_divert(process_put_line, p->log);
+	return 0;
+}
+
+/* What little is said from here on is written at once, if its file answers. */
+static void process_end_log(struct process *p)
+{
+	size_t lost;
+
+	if (!p->log)
+		return;
+	log_divert(process_put_line, NULL);
+	if (slow_file_close(p->log, &lost))
+		log_divert(NULL, NULL);
+}
+
 static int process_run_vm(struct process *p, struct error *err)
 {
 	bool held;
@@ -318,7 +353,9 @@ static int process_run_vm(struct process *p, struct error *err)
 	p->machine.opaque = p;
 	p->api.machine = &p->machine;
 	p->api.version = VMM_VERSION;
-	r = process_watch_signals(p, err);
+	r = process_divert_log(p, err);
+	if (!r)
+		r = process_watch_signals(p, err);
 	if (!r)
 		r = process_watch_opener(p, err);
 	if (!r)
@@ -342,6 +379,7 @@ static int process_run_vm(struct process *p, struct error *err)
 	held = !machine_fini(&p->machine);
 	events_emit(p->events, "vmm", "shutdown", NULL);
 	events_close(p->events);
+	process_end_log(p);
 	loop_fd_del(&p->opener);
 	loop_fd_del(&p->signals);
 	close_fd(&p->signals.fd);

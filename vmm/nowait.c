@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "vmm/few.h"
@@ -34,6 +36,7 @@ static int nowait_open_again(int fd, int access)
 static struct {
 	bool taken;
 	int fds[STDERR_FILENO + 1]; /* -1: none */
+	bool slow[STDERR_FILENO + 1];
 	pid_t group; /* of this process */
 } kept;
 
@@ -46,11 +49,34 @@ int nowait_reopen(int fd, int access)
 	return fcntl(kept.fds[fd], F_DUPFD_CLOEXEC, 0);
 }
 
+/* Not an overlay: what is below it, it does not say. */
+bool nowait_is_local(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs))
+		return false;
+	return fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC ||
+	       fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == TMPFS_MAGIC;
+}
+
+bool nowait_is_slow(int fd)
+{
+	struct stat st;
+
+	if (kept.taken && fd <= STDERR_FILENO)
+		return fd >= 0 && kept.slow[fd];
+	return !few_fstat(fd, &st) && S_ISREG(st.st_mode) &&
+	       !nowait_is_local(fd);
+}
+
 void nowait_keep(void)
 {
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		kept.fds[fd] = nowait_open_again(
 			fd, fd == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+		kept.slow[fd] = nowait_is_slow(fd);
+	}
 	kept.group = getpgrp();
 	kept.taken = true;
 }

@@ -3,13 +3,15 @@
 #ifndef VMM_NOWAIT_H
 #define VMM_NOWAIT_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /*
  * Output that never waits for its reader, to a descriptor that others hold as
  * well: standard output and standard error. O_NONBLOCK belongs to the open file
  * description, which is shared with the shell, so terminals and pipes are
- * opened once more.
+ * opened once more. Plain files know no O_NONBLOCK: for those that may be slow,
+ * see vmm/slow_file.h.
  */
 struct nowait {
 	int fd; /* borrowed; -1: none */
@@ -24,8 +26,17 @@ struct nowait {
  */
 int nowait_reopen(int fd, int access);
 
+/* Is fd's file on a file system of this host's own disks or memory, which
+ * answers? False where that is not known. Asks it. Any thread. */
+bool nowait_is_local(int fd);
+
+/* Is fd a plain file that is not? Asks it, but for standard ones that are kept.
+ * Any thread. */
+bool nowait_is_slow(int fd);
+
 /* Open those of standard input, output and error, and none later: from now on
- * nowait_reopen() gives copies. Before there are other threads. */
+ * nowait_reopen() gives copies, and nowait_is_slow() says what these were.
+ * Before there are other threads. */
 void nowait_keep(void);
 
 /* open(2) a file or pipe to write to, made when it is not there; flags: O_TRUNC

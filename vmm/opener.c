@@ -23,6 +23,7 @@
 
 #include "vmm/few.h"
 #include "vmm/landlock.h"
+#include "vmm/nowait.h"
 #include "vmm/opener_allow.h"
 #include "vmm/opener_serve.h"
 #include "vmm/pages.h"
@@ -259,10 +260,13 @@ opener_main(int socket, const struct opener_config *oc, pid_t monitor)
 		_exit(EXIT_FAILURE);
 	/* For Landlock, also where there are no filters. */
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	/* Standard error stays, for a forbidden system call. */
+	/* Standard error stays, for a forbidden system call; but not where closing
+	 * it may hang, for the monitor waits for our end. */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
+	if (nowait_is_slow(STDERR_FILENO))
+		dup2(null, STDERR_FILENO);
 	opener_keep_only(socket);
 	if (!r)
 		r = confine_start(oc->filters, oc->confine);

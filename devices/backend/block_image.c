@@ -11,15 +11,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/fs.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 
 #include "vmm/few.h"
 #include "vmm/log.h"
+#include "vmm/nowait.h"
 #include "vmm/util.h"
 
 #define SECTOR 512u
@@ -284,19 +283,6 @@ static void image_file_limits(struct block_image *img, const struct stat *st)
 						       FILE_BLOCK, 1u << 20);
 }
 
-/* Not an overlay: what is below it, it does not say. */
-static bool image_is_local(const struct block_image *img)
-{
-	struct statfs fs;
-
-	if (img->is_blockdev)
-		return true;
-	if (fstatfs(img->fd, &fs))
-		return false;
-	return fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC ||
-	       fs.f_type == BTRFS_SUPER_MAGIC || fs.f_type == TMPFS_MAGIC;
-}
-
 /* What the kernel says of O_DIRECT here (Linux 6.1) goes over our guess. */
 static void image_direct_limits(struct block_image *img)
 {
@@ -457,7 +443,7 @@ static int image_examine(struct block_image *img, struct error *err)
 	if (r)
 		return r;
 	img->memory_align = 1;
-	img->is_local = image_is_local(img);
+	img->is_local = img->is_blockdev || nowait_is_local(img->fd);
 	if (img->is_blockdev)
 		image_blockdev_limits(img);
 	else

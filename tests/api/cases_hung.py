@@ -5,6 +5,7 @@ not ping, not other clients, not SIGTERM, not what is on it from being removed."
 import contextlib
 import functools
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -322,6 +323,63 @@ def test_hung_serial_end(context, mount):
                 takes(SOON, lambda: check(client.request("PUT", "vmm.shutdown"), 200))
             check_ends(monitor)
             mount.tell("go")
+
+
+@contextlib.contextmanager
+def talker(context, mount, *arguments, **popen):
+    """A monitor that writes what it does to the mount's file."""
+    with tempfile.TemporaryDirectory(prefix="vmm-api-") as folder:
+        path = os.path.join(folder, "api.sock")
+        with context.monitor("--api-socket", path, *arguments, path=path, **popen) as monitor:
+            # To close a file that hangs is to wait for it.
+            for file in popen.values():
+                file.close()
+            with context.client(monitor) as client:
+                try:
+                    yield monitor, client
+                finally:
+                    mount.tell("go")
+
+
+def check_output(context, mount, words, *arguments, stream=None):
+    """The file hangs while the machine lives, and then while the process ends;
+    words: what it says of a machine that is paused and rebooted, and last."""
+    def said(*some):
+        with open(mount.disk, "rb") as f:
+            return re.search(".*".join(some).encode(), f.read(), re.DOTALL)
+
+    for hangs in (False, True):
+        popen = {stream: open(mount.disk, "wb")} if stream else {}
+        with talker(context, mount, *arguments, **popen) as (monitor, client):
+            config = context.config(serial={"mode": "Tty"})
+            check(client.request("PUT", "vm.create", config), 204)
+            check(client.request("PUT", "vm.boot"), 204)
+            monitor.wait_for(lambda: said(words[0]))
+            mount.tell("hang")
+            for verb in ("pause", "resume", "reboot"):
+                takes(SOON, lambda v=verb: check(client.request("PUT", "vm." + v), 204))
+            mount.wait_held()
+            check_alive(context, monitor)
+            if not hangs:
+                mount.tell("go")
+                monitor.wait_for(lambda: said(*words[:-1]))
+            check_ends(monitor)
+            mount.tell("go")
+            assert monitor.process.wait(5) == 0
+            assert hangs or said(*words)
+
+
+EVENTS = ("booted", "paused", "resumed", "rebooted", "shutdown")
+
+
+@on_hung("grows")
+def test_hung_log_file(context, mount):
+    check_output(context, mount, EVENTS, "-vv", "--log-file", mount.disk)
+
+
+@on_hung("grows")
+def test_hung_stderr(context, mount):
+    check_output(context, mount, EVENTS, "-vv", stream="stderr")
 
 
 @on_hung()

@@ -4,11 +4,12 @@
  * A file system that stops answering when it is told to: what a dead NFS server
  * or a dying disk is to whoever uses its files.
  *
- *   hungfs MOUNTPOINT SIZE_MIB [cached]
+ *   hungfs MOUNTPOINT SIZE_MIB [cached|grows]
  *
  * mounts itself there (as root) with one file in it, "disk", of that size, and
- * says "ready"; with "cached" the kernel keeps its pages, and may map them. Each line on its standard input is a command; the answer is a
- * line as well:
+ * says "ready"; with "cached" the kernel keeps its pages, and may map them; one
+ * that "grows" is empty at first, and has that size at most. Each line on its
+ * standard input is a command; the answer is a line as well:
  *
  *   hang    "ok"; from now on every request is taken and kept unanswered
  *   fail    "ok"; from now on every read fails (EIO)
@@ -44,9 +45,9 @@
 
 static int fuse_fd = -1;
 static char *data; /* of the file */
-static uint64_t data_len;
+static uint64_t data_len, data_max;
 static char request[REQUEST_MAX];
-static bool hung, failing, cached;
+static bool hung, failing, cached, grows;
 static void *held[HELD_MAX];
 static unsigned int nr_held;
 
@@ -128,23 +129,27 @@ static void do_write(uint64_t id, const struct fuse_write_in *in)
 {
 	struct fuse_write_out out = { 0 };
 
-	if (in->offset > data_len || in->size > data_len - in->offset) {
+	if (in->offset > data_max || in->size > data_max - in->offset) {
 		answer(id, -EFBIG, NULL, 0);
 		return;
 	}
 	memcpy(data + in->offset, in + 1, in->size);
+	data_len = MAX(data_len, in->offset + in->size);
 	out.size = in->size;
 	answer(id, 0, &out, sizeof(out));
 }
 
-/* What is cut off is zero afterwards; the size stays. */
+/* What is cut off is zero afterwards; the size stays, if it does not grow. */
 static void do_setattr(uint64_t id, uint64_t node,
 		       const struct fuse_setattr_in *in)
 {
-	const struct fuse_attr_out attr = { .attr = attr_of(node) };
+	struct fuse_attr_out attr = { 0 };
 
-	if (in->valid & FATTR_SIZE && in->size < data_len)
+	if (in->valid & FATTR_SIZE && in->size < data_len) {
 		memset(data + in->size, 0, data_len - in->size);
+		data_len = grows ? in->size : data_len;
+	}
+	attr.attr = attr_of(node);
 	answer(id, 0, &attr, sizeof(attr));
 }
 
@@ -257,15 +262,18 @@ int main(int argc, char **argv)
 				 { .events = POLLIN } };
 
 	cached = argc == 4 && !strcmp(argv[3], "cached");
-	if (argc != 3 && !cached) {
-		fprintf(stderr, "usage: hungfs MOUNTPOINT SIZE_MIB [cached]\n");
+	grows = argc == 4 && !strcmp(argv[3], "grows");
+	if (argc != 3 && !cached && !grows) {
+		fprintf(stderr,
+			"usage: hungfs MOUNTPOINT SIZE_MIB [cached|grows]\n");
 		return 2;
 	}
 	/* One command a poll(): none may wait in a buffer unseen. */
 	setvbuf(stdin, NULL, _IONBF, 0);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	data_len = strtoull(argv[2], NULL, 10) * MIB;
-	data = calloc(1, data_len);
+	data_max = strtoull(argv[2], NULL, 10) * MIB;
+	data_len = grows ? 0 : data_max;
+	data = calloc(1, data_max);
 	if (!data)
 		die(1, "memory");
 	mount_at(argv[1]);

@@ -208,6 +208,35 @@ static void test_is_due(void **state unused_param)
 	assert_true(log_is_due(&last));
 }
 
+static char elsewhere[1024];
+
+/* opaque NULL: there is no room. */
+static bool put_elsewhere(void *opaque, const char *line, size_t len)
+{
+	if (opaque)
+		strncat(opaque, line, len);
+	return opaque != NULL;
+}
+
+/* What is put elsewhere is counted as what is written. */
+static void test_elsewhere(void **state unused_param)
+{
+	log_divert(put_elsewhere, elsewhere);
+	log_warn("one");
+	log_divert(put_elsewhere, NULL);
+	log_warn("two");
+	log_divert(put_elsewhere, elsewhere);
+	log_warn("three");
+	log_divert(NULL, NULL);
+	assert_string_equal(written(), "");
+	assert_non_null(strstr(elsewhere, " WARN: one\n["));
+	assert_null(strstr(elsewhere, "two"));
+	assert_non_null(strstr(elsewhere, " 1 lines of the log were lost"));
+	assert_non_null(strstr(elsewhere, " WARN: three\n"));
+	log_warn("four");
+	assert_non_null(strstr(written(), " WARN: four\n"));
+}
+
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -222,6 +251,7 @@ int main(void)
 		UNIT(test_plain),
 		UNIT(test_lost_count),
 		UNIT(test_stalled_terminal),
+		UNIT(test_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,6 +139,26 @@ static void test_others(void **state unused_param)
 	nowait_close(&nw);
 }
 
+/* What is a plain file, and whose host may stop answering. */
+static void test_slow(void **state unused_param)
+{
+	int fd = memfd_create("nowait", MFD_CLOEXEC), fds[2];
+
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_true(nowait_is_local(fd));
+	assert_false(nowait_is_slow(fd));
+	assert_false(nowait_is_slow(fds[1]));
+	assert_false(nowait_is_slow(-1));
+	close(fds[0]);
+	close(fds[1]);
+	close(fd);
+	/* Any that is not known to be quick. */
+	fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	assert_false(nowait_is_local(fd));
+	assert_true(nowait_is_slow(fd));
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +166,7 @@ int main(void)
 		cmocka_unit_test(test_terminal_shared),
 		cmocka_unit_test(test_pipe),
 		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_slow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
