@@ -12,6 +12,7 @@
 
 #include "vmm/log.h"
 #include "vmm/nowait.h"
+#include "vmm/slow_file.h"
 #include "vmm/util.h"
 
 #define EVENTS_BACKLOG (64 * 1024u) /* bytes a slow reader may be behind */
@@ -20,16 +21,30 @@
 struct events {
 	struct loop *loop;
 	struct loop_fd lf;
+	struct slow_file *file; /* ... or, not NULL, this */
 	char *backlog; /* EVENTS_BACKLOG bytes */
 	size_t len;
 	uint64_t nr_lost;
 };
+
+static void events_lose(struct events *ev)
+{
+	if (ev->nr_lost++ == 0)
+		log_warn(
+			"event monitor: the reader is too slow; events are lost");
+}
 
 /* Write as much of the backlog as goes without waiting. */
 static void events_flush(struct events *ev)
 {
 	ssize_t n;
 
+	if (ev->file) {
+		if (!slow_file_put(ev->file, ev->backlog, ev->len))
+			events_lose(ev);
+		ev->len = 0;
+		return;
+	}
 	while (ev->len) {
 		n = write(ev->lf.fd, ev->backlog, ev->len);
 		if (n < 0 && errno == EINTR)
@@ -85,15 +100,31 @@ int events_open(struct events **out, struct loop *loop, const char *path,
 	ev->loop = loop;
 	ev->lf.fd = fd;
 	ev->lf.on_event = events_on_room;
+	if (nowait_is_slow(fd)) {
+		ev->file = slow_file_open(loop, fd, EVENTS_BACKLOG,
+					  "event monitor", err);
+		close_fd(&ev->lf.fd);
+		if (!ev->file) {
+			events_close(ev);
+			return -EIO;
+		}
+	}
 	*out = ev;
 	return 0;
 }
 
 void events_close(struct events *ev)
 {
+	size_t lost = 0;
+
 	if (!ev)
 		return;
-	events_flush(ev);
+	if (ev->file)
+		slow_file_close(ev->file, &lost);
+	else
+		events_flush(ev);
+	if (lost)
+		events_lose(ev);
 	loop_fd_del(&ev->lf);
 	close_fd(&ev->lf.fd);
 	free(ev->backlog);
@@ -135,9 +166,7 @@ static void events_put(struct events *ev, json_t *event)
 		/* The reader may be back, or another one. */
 		events_flush(ev);
 		if (!events_fit(ev, event)) {
-			if (ev->nr_lost++ == 0)
-				log_warn(
-					"event monitor: the reader is too slow; events are lost");
+			events_lose(ev);
 			return;
 		}
 	}

@@ -8,9 +8,9 @@
 
 /*
  * The event stream of --event-monitor: one JSON object after the other, each
- * with an empty line behind it and none inside. A reader that does not read
- * never holds up the process: what does not fit is lost, whole objects at a
- * time, and the log says so. Main thread.
+ * with an empty line behind it and none inside. A reader that does not read, or a
+ * file whose host does not answer, never holds up the process: what does not fit is
+ * lost, whole objects at a time, and the log says so. Main thread.
  */
 struct events;
 
@@ -21,7 +21,8 @@ struct events;
  */
 int events_open(struct events **out, struct loop *loop, const char *path,
 		int fd, struct error *err);
-/* Write what goes at once, close the file, free ev. NULL is accepted. */
+/* Write what goes at once, or within 0.2 s to a plain file, close it, free ev. NULL
+ * is accepted. */
 void events_close(struct events *ev);
 
 /*
