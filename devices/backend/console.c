@@ -415,6 +415,7 @@ int console_open(struct console **out, const struct console_config *config,
 		 struct error *err)
 {
 	struct console *con = calloc(1, sizeof(*con));
+	int fd;
 
 	if (!con)
 		return error_set(err, ENOMEM, "out of memory");
@@ -424,9 +425,11 @@ int console_open(struct console **out, const struct console_config *config,
 	con->flush_call.fn = console_on_flush;
 	con->input_call.fn = console_on_wanted;
 	pthread_mutex_init(&con->lock, NULL);
-	if (config->mode == CONSOLE_FILE) {
-		con->file = slow_file_open(config->loop, config->fd,
-					   CONSOLE_BUFFER, "serial port", err);
+	fd = config->mode == CONSOLE_TTY ? STDOUT_FILENO : config->fd;
+	if (config->mode == CONSOLE_FILE ||
+	    (config->mode == CONSOLE_TTY && nowait_is_slow(fd))) {
+		con->file = slow_file_open(config->loop, fd, CONSOLE_BUFFER,
+					   "serial port", err);
 		if (!con->file) {
 			console_free(con);
 			return -EIO;

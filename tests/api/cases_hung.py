@@ -387,6 +387,11 @@ def test_hung_events(context, mount):
     check_output(context, mount, EVENTS, "--event-monitor", "path=" + mount.disk)
 
 
+@on_hung("grows")
+def test_hung_stdout(context, mount):
+    check_output(context, mount, ("READY", "READY", ""), stream="stdout")
+
+
 @on_hung()
 def test_hung_end(context, mount):
     """SIGTERM, vmm.shutdown and vm.shutdown with reads that hang."""

@@ -151,7 +151,7 @@ PROFILES = {"go": GoProfile, "rust": RustProfile, "curl": CurlProfile}
 class Monitor:
     """A vmm of this build, waiting on its control socket."""
 
-    def __init__(self, program, *arguments, path=None, stderr=None, **popen):
+    def __init__(self, program, *arguments, path=None, stdout=None, stderr=None, **popen):
         self.folder = tempfile.TemporaryDirectory(prefix="vmm-api-")
         self.path = path or os.path.join(self.folder.name, "api.sock")
         self.events_path = os.path.join(self.folder.name, "events")
@@ -160,8 +160,8 @@ class Monitor:
                                   "path=" + self.events_path)
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([program, *arguments], stdin=subprocess.DEVNULL,
-                                            stdout=subprocess.DEVNULL, stderr=stderr or log,
-                                            **popen)
+                                            stdout=stdout or subprocess.DEVNULL,
+                                            stderr=stderr or log, **popen)
         try:
             self.wait_for(lambda: self._answers() or self.process.poll() is not None)
         except BaseException:
