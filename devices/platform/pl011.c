@@ -38,9 +38,18 @@ enum {
 #define INT_TX (1u << 5)
 #define INT_RT (1u << 6) /* something waits in the receiver */
 
+#define PL011_REGISTERS (UART_DMACR / 4 + 1)
+
+/* Of registers that read as what was written, the bits that they have. */
+static const uint16_t plain_bits[PL011_REGISTERS] = {
+	[UART_ILPR / 4] = 0xff,	 [UART_IBRD / 4] = 0xffff,
+	[UART_FBRD / 4] = 0x3f,	 [UART_LCRH / 4] = 0xff,
+	[UART_CR / 4] = 0xff87,	 [UART_IFLS / 4] = 0x3f,
+	[UART_IMSC / 4] = 0x7ff, [UART_DMACR / 4] = 7,
+};
+
 struct pl011_state {
-	/* as they were written */
-	uint32_t ilpr, ibrd, fbrd, lcrh, cr, ifls, imsc, dmacr;
+	uint32_t regs[PL011_REGISTERS]; /* those of plain_bits */
 	uint32_t ris; /* INT_TX: not acknowledged; the others follow the FIFO */
 };
 
@@ -60,14 +69,15 @@ static bool pl011_interrupts(struct uart *uart)
 {
 	const struct pl011 *p = pl011_of(&uart->chip);
 
-	return p->state.ris & p->state.imsc;
+	return p->state.ris & p->state.regs[UART_IMSC / 4];
 }
 
 /* Bytes that the receiver holds: without FIFOs, one. */
 static uint32_t pl011_room(struct uart *uart)
 {
 	const struct pl011 *p = pl011_of(&uart->chip);
-	uint32_t depth = p->state.lcrh & LCRH_FEN ? UART_FIFO : 1;
+	uint32_t depth = p->state.regs[UART_LCRH / 4] & LCRH_FEN ? UART_FIFO
+								 : 1;
 
 	return depth > uart->count ? depth - uart->count : 0;
 }
@@ -97,38 +107,12 @@ static uint32_t pl011_flags_locked(struct uart *uart)
 	       (uart->count ? 0 : FR_RXFE) | (pl011_room(uart) ? 0 : FR_RXFF);
 }
 
-/* A register that reads as what was written, and the bits it has; NULL: there is
- * more to it. */
-static uint32_t *pl011_plain(struct pl011_state *s, uint64_t off,
-			     uint32_t *bits)
+/* One that reads as what was written; NULL: there is more to it. */
+static uint32_t *pl011_plain(struct pl011_state *s, uint64_t off)
 {
-	*bits = 0xff;
-	switch (off) {
-	case UART_ILPR:
-		return &s->ilpr;
-	case UART_IBRD:
-		*bits = 0xffff;
-		return &s->ibrd;
-	case UART_FBRD:
-		*bits = 0x3f;
-		return &s->fbrd;
-	case UART_LCRH:
-		return &s->lcrh;
-	case UART_CR:
-		*bits = 0xff87;
-		return &s->cr;
-	case UART_IFLS:
-		*bits = 0x3f;
-		return &s->ifls;
-	case UART_IMSC:
-		*bits = 0x7ff;
-		return &s->imsc;
-	case UART_DMACR:
-		*bits = 7;
-		return &s->dmacr;
-	default:
-		return NULL;
-	}
+	return off % 4 == 0 && off / 4 < PL011_REGISTERS && plain_bits[off / 4]
+		       ? &s->regs[off / 4]
+		       : NULL;
 }
 
 static uint64_t pl011_read(struct chip *chip, uint64_t off,
@@ -137,8 +121,8 @@ static uint64_t pl011_read(struct chip *chip, uint64_t off,
 	static const uint8_t id[4] = { 0x11, 0x10, 0x34, 0x00 };
 	struct pl011 *p = pl011_of(chip);
 	struct pl011_state *s = &p->state;
-	uint32_t v = 0, bits;
-	const uint32_t *plain = pl011_plain(s, off, &bits);
+	const uint32_t *plain = pl011_plain(s, off);
+	uint32_t v;
 
 	if (plain)
 		return *plain;
@@ -152,7 +136,7 @@ static uint64_t pl011_read(struct chip *chip, uint64_t off,
 	case UART_RIS:
 		return s->ris;
 	case UART_MIS:
-		return s->ris & s->imsc;
+		return s->ris & s->regs[UART_IMSC / 4];
 	default:
 		return off >= PRIMECELL_ID ? primecell_id(off, id) : 0;
 	}
@@ -163,13 +147,12 @@ static void pl011_write(struct chip *chip, uint64_t off, uint64_t value,
 {
 	struct pl011 *p = pl011_of(chip);
 	struct pl011_state *s = &p->state;
-	uint32_t v = (uint32_t)value, bits;
-	uint32_t *plain = pl011_plain(s, off, &bits);
+	uint32_t v = (uint32_t)value, *plain = pl011_plain(s, off);
 
 	if (plain) {
-		*plain = v & bits;
+		*plain = v & plain_bits[off / 4];
 	} else if (off == UART_DR) {
-		if (s->cr & CR_LBE)
+		if (s->regs[UART_CR / 4] & CR_LBE)
 			pl011_receive(&p->uart, (uint8_t)v);
 		else
 			console_write(p->uart.con, (uint8_t)v);
@@ -184,8 +167,10 @@ static void pl011_write(struct chip *chip, uint64_t off, uint64_t value,
 
 static void pl011_clear(struct uart *uart)
 {
-	pl011_of(&uart->chip)->state =
-		(struct pl011_state){ .cr = CR_RESET, .ifls = IFLS_RESET };
+	pl011_of(&uart->chip)->state = (struct pl011_state){
+		.regs = { [UART_CR / 4] = CR_RESET,
+			  [UART_IFLS / 4] = IFLS_RESET }
+	};
 }
 
 static int pl011_init(struct chip *chip, struct error *err)
