@@ -21,7 +21,6 @@
 #include "vmm/util.h"
 
 #define SMALL_PAGE (4 * KIB)
-#define HUGE_PAGE (2 * MIB)
 
 /* ---- tables ---- */
 
@@ -164,13 +163,12 @@ static int memory_check(const void *config, struct error *err)
 {
 	const struct gmem_config *mem = config;
 	uint64_t page = mem->hugepages ? HUGE_PAGE : SMALL_PAGE;
-	char size[32], next[32];
+	char size[32] = "", next[32] = "";
 
 	if (mem->size % page) {
-		param_number_text(&memory_table[0], mem->size, size,
-				  sizeof(size));
-		param_number_text(&memory_table[0], ALIGN_UP(mem->size, page),
-				  next, sizeof(next));
+		param_add_number(size, sizeof(size), memory_table, mem->size);
+		param_add_number(next, sizeof(next), memory_table,
+				 ALIGN_UP(mem->size, page));
 		return error_set(
 			err, EINVAL,
 			"size=%s: must be a multiple of %s; the next one is %s",

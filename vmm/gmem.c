@@ -18,8 +18,6 @@
 #include "vmm/log.h"
 #include "vmm/util.h"
 
-#define HUGE_PAGE (2 * MIB)
-
 #define FIRST_DIMM GMEM_MAX_RAM
 #define FIRST_WINDOW (GMEM_MAX_RAM + GMEM_MAX_DIMMS)
 

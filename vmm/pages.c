@@ -18,7 +18,6 @@
 
 /* What a thread takes at a time: whole huge pages, some milliseconds of work. */
 #define CHUNK (8 * MIB)
-#define HUGE_PAGE (2 * MIB)
 #define PAGE_LEAST 4096u /* arch_page_size() is no less */
 
 #ifndef SYS_cachestat

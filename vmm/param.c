@@ -236,11 +236,9 @@ static int param_store_number(const struct param *p, void *cfg, uint64_t v,
 		if (r)
 			return r;
 	}
-	if (p->type == PARAM_UINT || p->type == PARAM_SIZE) {
-		if (v < p->min || (param_max(p) && v > param_max(p)) ||
-		    (p->pow2 && !IS_POW2(v)))
-			return param_out_of_range(p, err);
-	}
+	if (param_is_number(p) &&
+	    (!param_is_within(p, v) || (p->pow2 && !IS_POW2(v))))
+		return param_out_of_range(p, err);
 	param_put_number(p, cfg, v);
 	return 0;
 }
@@ -505,10 +503,10 @@ bool param_is_unset(const struct param *p, const void *cfg)
 		if (!--size)
 			return true;
 	}
-	if (p->type != PARAM_UINT && p->type != PARAM_SIZE)
+	if (!param_is_number(p))
 		return false;
 	memcpy(&v, field, sizeof(v));
-	return v < p->min || (param_max(p) && v > param_max(p));
+	return !param_is_within(p, v);
 }
 
 int param_check(const struct param_set *set, void *cfg, struct error *err)

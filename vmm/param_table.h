@@ -137,6 +137,18 @@ static inline uint64_t param_max(const struct param *p)
 	return p->port_max ? *p->port_max : p->max;
 }
 
+/* Is it a number with a range? */
+static inline bool param_is_number(const struct param *p)
+{
+	return p->type == PARAM_UINT || p->type == PARAM_SIZE;
+}
+
+/* Is v in the range? */
+static inline bool param_is_within(const struct param *p, uint64_t v)
+{
+	return v >= p->min && (!param_max(p) || v <= param_max(p));
+}
+
 /* Is it a char *, owned by the struct? */
 static inline bool param_is_text(const struct param *p)
 {

@@ -24,9 +24,7 @@ text_add(char *buf, size_t len, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* A number as a person would write it: sizes with the largest unit. */
-static void text_add_number(char *buf, size_t len, const struct param *p,
-			    uint64_t v)
+void param_add_number(char *buf, size_t len, const struct param *p, uint64_t v)
 {
 	static const char units[] = "KMG";
 	int unit = -1;
@@ -40,12 +38,6 @@ static void text_add_number(char *buf, size_t len, const struct param *p,
 	text_add(buf, len, "%llu", llu(v));
 	if (unit >= 0)
 		text_add(buf, len, "%c", units[unit]);
-}
-
-void param_number_text(const struct param *p, uint64_t v, char *buf, size_t len)
-{
-	buf[0] = '\0';
-	text_add_number(buf, len, p, v);
 }
 
 int param_digits(const char **text, uint64_t *out)
@@ -110,20 +102,20 @@ void param_range_text(const struct param *p, char *buf, size_t len)
 	uint64_t max = param_max(p);
 
 	buf[0] = '\0';
-	if (p->type != PARAM_UINT && p->type != PARAM_SIZE)
+	if (!param_is_number(p))
 		return;
 	if (p->pow2)
 		text_add(buf, len, "a power of two%s",
 			 p->min || max ? " " : "");
 	if (p->min && max) {
 		text_add(buf, len, "between ");
-		text_add_number(buf, len, p, p->min);
+		param_add_number(buf, len, p, p->min);
 		text_add(buf, len, " and ");
-		text_add_number(buf, len, p, max);
+		param_add_number(buf, len, p, max);
 	} else if (p->min || max) {
 		text_add(buf, len, "%s%s ", p->pow2 ? "of " : "",
 			 p->min ? "at least" : "at most");
-		text_add_number(buf, len, p, p->min ? p->min : max);
+		param_add_number(buf, len, p, p->min ? p->min : max);
 	}
 	if (*buf && p->type == PARAM_UINT && p->unit)
 		text_add(buf, len, " %s", p->unit);
@@ -132,22 +124,12 @@ void param_range_text(const struct param *p, char *buf, size_t len)
 void param_default_text(const struct param *p, char *buf, size_t len)
 {
 	buf[0] = '\0';
-	switch (p->type) {
-	case PARAM_BOOL:
+	if (p->type == PARAM_BOOL)
 		text_add(buf, len, "%s", p->def ? "on" : "off");
-		break;
-	case PARAM_ENUM:
+	else if (p->type == PARAM_ENUM)
 		text_add(buf, len, "%s", p->choices[p->def].name);
-		break;
-	case PARAM_UINT:
-	case PARAM_SIZE:
-		if (p->def >= p->min &&
-		    (!param_max(p) || p->def <= param_max(p)))
-			text_add_number(buf, len, p, p->def);
-		break;
-	default:
-		break;
-	}
+	else if (param_is_number(p) && param_is_within(p, p->def))
+		param_add_number(buf, len, p, p->def);
 }
 
 void param_set_text(const struct param_set *set, char *buf, size_t len)

@@ -28,9 +28,9 @@ void param_value_text(const struct param *p, char *buf, size_t len);
 void param_range_text(const struct param *p, char *buf, size_t len);
 /* The default: "512M", "on"; "" when unset is the default. */
 void param_default_text(const struct param *p, char *buf, size_t len);
-/* A number as a value of p: "513M". */
-void param_number_text(const struct param *p, uint64_t v, char *buf,
-		       size_t len);
+/* Append a number as a person would write it as a value of p, "513M", to what buf
+ * holds. */
+void param_add_number(char *buf, size_t len, const struct param *p, uint64_t v);
 /* The names of an enum's choices, in JSON or not, with sep between them. */
 void param_choices_text(const struct param *p, bool json, const char *sep,
 			char *buf, size_t len);

@@ -16,6 +16,8 @@
 #define MIB (1ULL << 20)
 #define GIB (1ULL << 30)
 
+#define HUGE_PAGE (2 * MIB)
+
 /* For messages: for %llu and %llx. */
 static inline unsigned long long llu(uint64_t v)
 {

@@ -538,12 +538,13 @@ static void test_words(void **state)
 	assert_string_equal(buf, "PATH[,KEY=VALUE...]");
 	param_set_text(&bare_params, buf, sizeof(buf));
 	assert_string_equal(buf, "KEY=VALUE[,...]");
-	param_number_text(param_find(&thing_params, "size"), 1536, buf,
-			  sizeof(buf));
+	strcpy(buf, "");
+	param_add_number(buf, sizeof(buf), param_find(&thing_params, "size"),
+			 1536);
 	assert_string_equal(buf, "1536");
-	param_number_text(param_find(&thing_params, "size"), 3 * GIB, buf,
-			  sizeof(buf));
-	assert_string_equal(buf, "3G");
+	param_add_number(buf, sizeof(buf), param_find(&thing_params, "size"),
+			 3 * GIB);
+	assert_string_equal(buf, "15363G");
 }
 
 static void test_nearest(void **state)
