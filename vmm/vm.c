@@ -640,8 +640,6 @@ int vm_resize_disk(struct vm *vm, const char *id, uint64_t bytes,
 	if (!dev)
 		return error_set(err, ENOENT, "id %s: there is no such device",
 				 error_value(id).text);
-	if (!dev->ops->resize)
-		return error_set(err, EINVAL, "id %s: is not a disk", dev->id);
 	dj = calloc(1, sizeof(*dj));
 	if (!dj)
 		return error_set(err, ENOMEM, "out of memory");
