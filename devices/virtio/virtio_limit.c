@@ -7,7 +7,7 @@ bool virtio_queue_may(struct virtio_queue *q, enum virtio_direction direction)
 	struct limit *limit = &q->dev->limits[direction];
 	uint64_t now, until;
 
-	if (!atomic_load_explicit(&limit->active, memory_order_relaxed))
+	if (!virtio_queue_is_limited(q, direction))
 		return true;
 	now = loop_now_ns();
 	if (limit_may(limit, now, &until))
@@ -19,10 +19,8 @@ bool virtio_queue_may(struct virtio_queue *q, enum virtio_direction direction)
 bool virtio_queue_charge(struct virtio_queue *q,
 			 enum virtio_direction direction, uint64_t len)
 {
-	struct limit *limit = &q->dev->limits[direction];
-
-	return !atomic_load_explicit(&limit->active, memory_order_relaxed) ||
-	       limit_charge(limit, len);
+	return !virtio_queue_is_limited(q, direction) ||
+	       limit_charge(&q->dev->limits[direction], len);
 }
 
 bool virtio_queue_admit(struct virtio_queue *q, enum virtio_direction direction,
