@@ -264,9 +264,8 @@ static int acpi_write_srat(struct acpi_area *area, const struct gmem *gm,
 /* What is there at power-on. */
 static int acpi_write_state(struct gmem *gm, const struct acpi_config *c)
 {
-	uint8_t *state;
+	uint8_t *state = gmem_ptr(gm, c->hotplug_state, ACPI_STATE_LEN);
 
-	state = gmem_ptr(gm, c->hotplug_state, ACPI_STATE_LEN);
 	if (!state)
 		return -EFAULT;
 	for (unsigned int i = 0; i < c->nr_boot_cpus; i++)

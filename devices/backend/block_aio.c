@@ -25,11 +25,10 @@ static void aio_prep(const struct block_engine *be, struct iocb *iocb,
 {
 	int fd = be->config.image->fd;
 	off_t pos = (off_t)(req->offset + req->progress);
-	const struct iovec *iov;
 	struct iovec one;
 	unsigned int nr;
+	const struct iovec *iov = block_req_rest(req, &one, &nr);
 
-	iov = block_req_rest(req, &one, &nr);
 	if (nr == 1 && req->op == BLOCK_READ)
 		io_prep_pread(iocb, fd, iov->iov_base, iov->iov_len, pos);
 	else if (nr == 1)

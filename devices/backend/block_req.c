@@ -63,11 +63,10 @@ bool block_req_is_misaligned(const struct block_image *img,
 /* Move some of it. As the call that did. */
 static ssize_t req_move(int fd, const struct block_req *req, off_t pos)
 {
-	const struct iovec *iov;
 	struct iovec one;
 	unsigned int nr;
+	const struct iovec *iov = block_req_rest(req, &one, &nr);
 
-	iov = block_req_rest(req, &one, &nr);
 	return req->op == BLOCK_READ ? preadv(fd, iov, (int)nr, pos)
 				     : pwritev(fd, iov, (int)nr, pos);
 }

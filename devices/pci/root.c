@@ -262,9 +262,11 @@ static struct pci_dev *root_find_locked(struct pci_root *root, unsigned int bus,
  * function here has the extended registers from 0x100 up; a kernel that sees so
  * does not look for capabilities there.
  */
-static struct pci_dev *root_decode_locked(struct pci_root *root, uint64_t off,
+static struct pci_dev *root_decode_locked(struct chip *chip, uint64_t off,
 					  unsigned int len, unsigned int *reg)
 {
+	struct pci_root *root = container_of(chip, struct pci_root, chip);
+
 	*reg = off & 0xfff;
 	if (off >> 28 || *reg + len > PCI_CONFIG_SIZE)
 		return NULL;
@@ -275,11 +277,9 @@ static struct pci_dev *root_decode_locked(struct pci_root *root, uint64_t off,
 static uint64_t root_ecam_read(struct chip *chip, uint64_t off,
 			       unsigned int len)
 {
-	struct pci_root *root = container_of(chip, struct pci_root, chip);
-	struct pci_dev *dev;
 	unsigned int reg;
+	struct pci_dev *dev = root_decode_locked(chip, off, len, &reg);
 
-	dev = root_decode_locked(root, off, len, &reg);
 	if (!dev)
 		return UINT64_MAX;
 	if (dev->ops->config_read)
@@ -290,11 +290,9 @@ static uint64_t root_ecam_read(struct chip *chip, uint64_t off,
 static void root_ecam_write(struct chip *chip, uint64_t off, uint64_t value,
 			    unsigned int len)
 {
-	struct pci_root *root = container_of(chip, struct pci_root, chip);
-	struct pci_dev *dev;
 	unsigned int reg;
+	struct pci_dev *dev = root_decode_locked(chip, off, len, &reg);
 
-	dev = root_decode_locked(root, off, len, &reg);
 	if (dev)
 		pci_config_write(dev, reg, value, len);
 }
