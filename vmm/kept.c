@@ -61,7 +61,7 @@ static size_t kept_lines(char *text, size_t len,
 	return (size_t)(line - text);
 }
 
-bool kept_read(enum kept which, void (*fn)(void *arg, const char *line),
+void kept_read(enum kept which, void (*fn)(void *arg, const char *line),
 	       void *arg)
 {
 	cleanup_fd int fd = kept_open(which);
@@ -71,9 +71,7 @@ bool kept_read(enum kept which, void (*fn)(void *arg, const char *line),
 	ssize_t n;
 
 	/* Copies have one place in the file between them. */
-	while ((n = fd < 0 ? -1
-			   : few_pread(fd, text + len, sizeof(text) - len,
-				       off)) > 0) {
+	while ((n = few_pread(fd, text + len, sizeof(text) - len, off)) > 0) {
 		off += n;
 		len += (size_t)n;
 		done = kept_lines(text, len, fn, arg);
@@ -83,7 +81,6 @@ bool kept_read(enum kept which, void (*fn)(void *arg, const char *line),
 		if (len == sizeof(text))
 			len = 0;
 	}
-	return n == 0;
 }
 
 bool kept_is_there(enum kept which)

@@ -23,9 +23,9 @@ enum kept {
  * -errno: it could not be opened. Any thread. */
 int kept_open(enum kept which);
 
-/* Call fn with each line, without its end, of one that is text. False: not all of
- * it could be read. Any thread. */
-bool kept_read(enum kept which, void (*fn)(void *arg, const char *line),
+/* Call fn with each line, without its end, of one that is text, as far as it can
+ * be read. Any thread. */
+void kept_read(enum kept which, void (*fn)(void *arg, const char *line),
 	       void *arg);
 
 /* Is it kept, so that its name may say nothing here? Any thread. */
