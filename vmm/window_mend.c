@@ -22,11 +22,6 @@
 /* Looked at each time for pages that could not be read. */
 #define LOOK_PARTS 64u
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* Linux 5.14 */
-#define MADV_POPULATE_WRITE 23
-#endif
-
 /* ---- files that are cut ---- */
 
 /* Bytes of the map that the file has. */
