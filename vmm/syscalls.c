@@ -152,6 +152,8 @@ const struct syscall_rule syscalls_base[] = {
 	 * shared directories and networks have it in lists of their own. */
 	MAY("openat", ON_SPAWN),
 	MAY("newfstatat", ON_MAIN | ON_POOL),
+	/* Is a disk's image on a local file system? */
+	MAY("fstatfs", ON_POOL),
 	/* Not seen: root file systems on block devices. */
 	MAY("ioctl", ON_MAIN, IF_ARG(1, BLKROGET)),
 	/* A socket that is passed on. */

@@ -265,7 +265,6 @@ static const struct syscall_rule blk_syscalls[] = {
 	MAY("fcntl", ON_MAIN | ON_POOL, IF_ARG(1, F_OFD_SETLK)),
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_GETFL)),
 	MAY("fcntl", ON_POOL, IF_ARG(1, F_SETFL)),
-	MAY("fstatfs", ON_POOL),
 	MAY("ftruncate", ON_POOL),
 	MAY("readlink", ON_POOL),
 	MAY("statx", ON_POOL),
