@@ -161,8 +161,8 @@ static void virtio_queue_start(struct virtio_queue *q)
 	q->draining = false;
 	q->resting = false;
 	r = virtqueue_start(&q->vq, &dev->board->gmem,
-			    virtio_has(dev, VIRTIO_F_EVENT_IDX),
-			    virtio_has(dev, VIRTIO_F_INDIRECT_DESC));
+			    virtio_has(dev, VIRTIO_RING_F_EVENT_IDX),
+			    virtio_has(dev, VIRTIO_RING_F_INDIRECT_DESC));
 	if (r) {
 		virtio_fault(q, r == -ENOMEM ? "out of memory on the host"
 					     : "bad ring address or size");
@@ -258,7 +258,7 @@ void virtio_queue_returned(struct virtio_queue *q, uint16_t last_avail)
 
 static void virtio_config_interrupt_locked(struct virtio_dev *dev)
 {
-	if (dev->status & VIRTIO_STATUS_DRIVER_OK)
+	if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
 		virtio_interrupt(dev, VIRTIO_ISR_CONFIG, dev->config_vector);
 }
 
@@ -284,7 +284,7 @@ void virtio_fault(struct virtio_queue *q, const char *what)
 			 dev->device.id, q->index, what);
 	dev->faulted = true;
 	if (!dev->resetting) {
-		dev->status |= VIRTIO_STATUS_NEEDS_RESET;
+		dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 		virtio_config_interrupt_locked(dev);
 	}
 }
@@ -309,7 +309,7 @@ static void virtio_queue_enter_locked(struct virtio_queue *q,
 static void virtio_queue_resume_locked(struct virtio_queue *q)
 {
 	const struct virtio_dev *dev = q->dev;
-	bool on = q->enabled && dev->status & VIRTIO_STATUS_DRIVER_OK &&
+	bool on = q->enabled && dev->status & VIRTIO_CONFIG_S_DRIVER_OK &&
 		  !q->resetting && !dev->resetting && !dev->faulted;
 
 	q->resumed = on && q->state == VIRTIO_QUEUE_DRAINING;
@@ -426,7 +426,7 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 	if (dev->resetting)
 		return; /* not before the reset is acknowledged */
 	if (!status) {
-		if (dev->status & VIRTIO_STATUS_DRIVER_OK)
+		if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
 			board_driver_news(dev->board, &dev->device,
 					  DEVICE_RESET);
 		virtio_reset_locked(dev);
@@ -434,26 +434,26 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 	}
 	if (!dev->status)
 		board_driver_news(dev->board, &dev->device, DEVICE_FOUND);
-	if (set & VIRTIO_STATUS_FEATURES_OK && !virtio_features_are_ok(dev)) {
+	if (set & VIRTIO_CONFIG_S_FEATURES_OK && !virtio_features_are_ok(dev)) {
 		log_debug("%s: the driver's features %#llx are refused",
 			  dev->device.id, llu(dev->features));
-		set &= ~VIRTIO_STATUS_FEATURES_OK;
+		set &= ~VIRTIO_CONFIG_S_FEATURES_OK;
 	}
 	/* NEEDS_RESET is ours; bits are never cleared but by reset. */
-	dev->status |= set & ~VIRTIO_STATUS_NEEDS_RESET;
-	if (set & VIRTIO_STATUS_FEATURES_OK && dev->ops->features_ok)
+	dev->status |= set & ~VIRTIO_CONFIG_S_NEEDS_RESET;
+	if (set & VIRTIO_CONFIG_S_FEATURES_OK && dev->ops->features_ok)
 		dev->ops->features_ok(dev);
-	if (!(set & VIRTIO_STATUS_DRIVER_OK))
+	if (!(set & VIRTIO_CONFIG_S_DRIVER_OK))
 		return;
-	if (dev->status & VIRTIO_STATUS_FEATURES_OK) {
+	if (dev->status & VIRTIO_CONFIG_S_FEATURES_OK) {
 		virtio_driver_ok(dev);
 		board_driver_news(dev->board, &dev->device, DEVICE_ACTIVATED);
 	} else {
 		if (log_is_due(&dev->said_ns))
 			log_warn("%s: DRIVER_OK without FEATURES_OK",
 				 dev->device.id);
-		dev->status &= ~VIRTIO_STATUS_DRIVER_OK;
-		dev->status |= VIRTIO_STATUS_NEEDS_RESET;
+		dev->status &= ~VIRTIO_CONFIG_S_DRIVER_OK;
+		dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	}
 }
 
@@ -462,7 +462,7 @@ void virtio_set_features(struct virtio_dev *dev, unsigned int half,
 {
 	unsigned int shift = half * 32;
 
-	if (dev->status & VIRTIO_STATUS_FEATURES_OK)
+	if (dev->status & VIRTIO_CONFIG_S_FEATURES_OK)
 		return;
 	if (half > 1) {
 		dev->alien_features |= value != 0;
@@ -476,7 +476,7 @@ bool virtio_queue_is_open(const struct virtio_queue *q)
 {
 	if (q->enabled || q->state != VIRTIO_QUEUE_OFF || q->dev->resetting)
 		return false;
-	return q->was_reset || !(q->dev->status & VIRTIO_STATUS_DRIVER_OK);
+	return q->was_reset || !(q->dev->status & VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 void virtio_queue_enable(struct virtio_queue *q)
@@ -485,7 +485,7 @@ void virtio_queue_enable(struct virtio_queue *q)
 		return;
 	q->enabled = true;
 	q->was_reset = false;
-	if (q->dev->status & VIRTIO_STATUS_DRIVER_OK)
+	if (q->dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
 		virtio_queue_enter_locked(q, VIRTIO_QUEUE_RUNNING);
 }
 
@@ -738,8 +738,8 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_init *init,
 	dev->ops = init->ops;
 	dev->id = init->id;
 	dev->host_features = init->features | VIRTIO_F(VIRTIO_F_VERSION_1) |
-			     VIRTIO_F(VIRTIO_F_INDIRECT_DESC) |
-			     VIRTIO_F(VIRTIO_F_EVENT_IDX) |
+			     VIRTIO_F(VIRTIO_RING_F_INDIRECT_DESC) |
+			     VIRTIO_F(VIRTIO_RING_F_EVENT_IDX) |
 			     VIRTIO_F(VIRTIO_F_RING_RESET);
 	dev->config = init->config;
 	dev->config_len = init->config_len;

@@ -3,6 +3,7 @@
 #ifndef DEVICES_VIRTIO_VIRTIO_H
 #define DEVICES_VIRTIO_VIRTIO_H
 
+#include <linux/virtio_config.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -27,20 +28,9 @@
  * reset is acknowledged (status reads 0) when the last queue has drained.
  */
 
-/* Device status, section 2.1 */
-#define VIRTIO_STATUS_ACKNOWLEDGE 1u
-#define VIRTIO_STATUS_DRIVER 2u
-#define VIRTIO_STATUS_DRIVER_OK 4u
-#define VIRTIO_STATUS_FEATURES_OK 8u
-#define VIRTIO_STATUS_NEEDS_RESET 64u
-#define VIRTIO_STATUS_FAILED 128u
-
-/* Feature bits, chapter 6 */
+/* Feature bits, chapter 6; these and the bits of the status are in the kernel's
+ * headers. */
 #define VIRTIO_F(bit) (1ull << (bit))
-#define VIRTIO_F_INDIRECT_DESC 28
-#define VIRTIO_F_EVENT_IDX 29
-#define VIRTIO_F_VERSION_1 32
-#define VIRTIO_F_RING_RESET 40
 
 #define VIRTIO_NO_VECTOR 0xffffu
 

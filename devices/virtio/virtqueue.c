@@ -234,7 +234,7 @@ static int vq_enter_indirect(struct virtqueue *vq, const struct virtq_desc *d,
 
 	if (!vq->indirect)
 		return vq_fault(vq, "indirect descriptor not negotiated");
-	if (le16_get(d->flags) & VIRTQ_DESC_F_NEXT)
+	if (le16_get(d->flags) & VRING_DESC_F_NEXT)
 		return vq_fault(vq, "indirect descriptor with next");
 	if (!len || len % sizeof(*d) || len / sizeof(*d) > VIRTQUEUE_SIZE_MAX)
 		return vq_fault(vq, "bad length of an indirect table");
@@ -255,7 +255,7 @@ static int vq_add_buffer(struct virtqueue *vq, struct vq_chain **chain,
 	struct vq_chain *c = *chain;
 	uint64_t gpa = le64_get(d->addr);
 	uint64_t left = le32_get(d->len);
-	bool in = le16_get(d->flags) & VIRTQ_DESC_F_WRITE;
+	bool in = le16_get(d->flags) & VRING_DESC_F_WRITE;
 	uint64_t *sum = in ? &c->in_len : &c->out_len;
 
 	if (!in && c->nr_in)
@@ -316,7 +316,7 @@ static int vq_walk_chain(struct virtqueue *vq, struct vq_chain **c)
 			return vq_fault(vq, "loop in a descriptor chain");
 		desc_read(&d, &w);
 		flags = le16_get(d.flags);
-		if (flags & VIRTQ_DESC_F_INDIRECT) {
+		if (flags & VRING_DESC_F_INDIRECT) {
 			if (in_table)
 				return vq_fault(vq, "nested indirect table");
 			in_table = true;
@@ -328,7 +328,7 @@ static int vq_walk_chain(struct virtqueue *vq, struct vq_chain **c)
 		r = vq_add_buffer(vq, c, &d);
 		if (r)
 			return r;
-		if (!(flags & VIRTQ_DESC_F_NEXT))
+		if (!(flags & VRING_DESC_F_NEXT))
 			return 0;
 		w.idx = le16_get(d.next);
 	}
@@ -447,7 +447,7 @@ bool virtqueue_publish(struct virtqueue *vq)
 		return vq_need_event(ring_load(vq_used_event(vq)), vq->used_idx,
 				     old);
 	return !(ring_load(&vq->avail[RING_FLAGS]) &
-		 VIRTQ_AVAIL_F_NO_INTERRUPT);
+		 VRING_AVAIL_F_NO_INTERRUPT);
 }
 
 bool virtqueue_notify_enable(struct virtqueue *vq)
@@ -465,7 +465,7 @@ void virtqueue_notify_disable(struct virtqueue *vq)
 	/* With event indices an old avail_event is as good as none; one that
 	 * waits for the next chain becomes old. */
 	if (!vq->event_idx)
-		ring_store(&vq->used[RING_FLAGS], VIRTQ_USED_F_NO_NOTIFY);
+		ring_store(&vq->used[RING_FLAGS], VRING_USED_F_NO_NOTIFY);
 	else if (ring_load(vq_avail_event(vq)) == vq->last_avail)
 		ring_store(vq_avail_event(vq), (uint16_t)(vq->last_avail - 1));
 }

@@ -3,6 +3,7 @@
 #ifndef DEVICES_VIRTIO_VIRTQUEUE_H
 #define DEVICES_VIRTIO_VIRTQUEUE_H
 
+#include <linux/virtio_ring.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -25,13 +26,7 @@
 
 #define VIRTQUEUE_SIZE_MAX 32768u
 
-/* Ring layout, virtio 1.2 sections 2.7.5, 2.7.6, 2.7.8 */
-#define VIRTQ_DESC_F_NEXT 1u
-#define VIRTQ_DESC_F_WRITE 2u
-#define VIRTQ_DESC_F_INDIRECT 4u
-#define VIRTQ_AVAIL_F_NO_INTERRUPT 1u
-#define VIRTQ_USED_F_NO_NOTIFY 1u
-
+/* Ring layout, virtio 1.2 sections 2.7.5 and 2.7.8; flags are the kernel header's. */
 struct virtq_desc {
 	le64 addr;
 	le32 len;

@@ -220,7 +220,7 @@ static void send(void)
 	uint32_t opcode = gfs_head(&q)->opcode;
 	int r = gfs_send_raw(&g, &q);
 
-	if (gv_read(&g.gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET) {
+	if (gv_read(&g.gv, GV_STATUS, 1) & VIRTIO_CONFIG_S_NEEDS_RESET) {
 		start();
 		return;
 	}

@@ -90,7 +90,7 @@ static int next_chain(struct fake *f, struct ring *r, uint16_t *head,
 		iov[nr].iov_base = translate(f, d->addr.v, d->len.v);
 		if (!iov[nr++].iov_base)
 			return 0;
-		if (!(d->flags.v & VIRTQ_DESC_F_NEXT))
+		if (!(d->flags.v & VRING_DESC_F_NEXT))
 			return nr;
 	}
 }

@@ -67,8 +67,9 @@ void guest_fs_start(struct guest_fs *g)
 
 	gv_write(&g->gv, GV_STATUS, 0, 1);
 	guest_fs_turn(g);
-	require(gv_negotiate(&g->gv, VIRTIO_F(VIRTIO_F_VERSION_1) |
-					     VIRTIO_F(VIRTIO_F_INDIRECT_DESC)));
+	require(gv_negotiate(&g->gv,
+			     VIRTIO_F(VIRTIO_F_VERSION_1) |
+				     VIRTIO_F(VIRTIO_RING_F_INDIRECT_DESC)));
 	for (i = 0; i < GFS_QUEUES; i++) {
 		gpa = ALIGN_UP(guest_ring_init(&g->rings[i], &g->fv.board.gmem,
 					       gpa, GFS_RING_SIZE),

@@ -94,7 +94,7 @@ static bool gv_is_reset(void *arg)
 
 bool gv_negotiate(struct guest_virtio *gv, uint64_t features)
 {
-	uint8_t status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
+	uint8_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 
 	gv_write(gv, GV_STATUS, 0, 1);
 	require(fake_vm_turn_until(gv->fv, gv_is_reset, gv));
@@ -103,8 +103,8 @@ bool gv_negotiate(struct guest_virtio *gv, uint64_t features)
 	gv_write(gv, GV_DRIVER_FEATURE, (uint32_t)features, 4);
 	gv_write(gv, GV_DRIVER_FEATURE_SELECT, 1, 4);
 	gv_write(gv, GV_DRIVER_FEATURE, features >> 32, 4);
-	gv_write(gv, GV_STATUS, status | VIRTIO_STATUS_FEATURES_OK, 1);
-	return gv_read(gv, GV_STATUS, 1) & VIRTIO_STATUS_FEATURES_OK;
+	gv_write(gv, GV_STATUS, status | VIRTIO_CONFIG_S_FEATURES_OK, 1);
+	return gv_read(gv, GV_STATUS, 1) & VIRTIO_CONFIG_S_FEATURES_OK;
 }
 
 void gv_queue(struct guest_virtio *gv, unsigned int qidx,
@@ -122,7 +122,7 @@ void gv_queue(struct guest_virtio *gv, unsigned int qidx,
 void gv_driver_ok(struct guest_virtio *gv)
 {
 	gv_write(gv, GV_STATUS,
-		 gv_read(gv, GV_STATUS, 1) | VIRTIO_STATUS_DRIVER_OK, 1);
+		 gv_read(gv, GV_STATUS, 1) | VIRTIO_CONFIG_S_DRIVER_OK, 1);
 }
 
 void gv_kick(struct guest_virtio *gv, unsigned int qidx)

@@ -44,7 +44,7 @@ static int setup_plain(void **state)
 	open_disk("engine=sync", BASE | VIRTIO_F(F_FLUSH) |
 					 VIRTIO_F(F_DISCARD) |
 					 VIRTIO_F(F_WRITE_ZEROES) |
-					 VIRTIO_F(VIRTIO_F_INDIRECT_DESC));
+					 VIRTIO_F(VIRTIO_RING_F_INDIRECT_DESC));
 	return 0;
 }
 
@@ -198,8 +198,8 @@ static void test_out_of_range(void **state unused_param)
 	expect_done(DISK_IOERR, 0);
 	request(DISK_OUT, 0, DATA, 0);
 	expect_done(DISK_IOERR, 0);
-	assert_int_equal(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET,
-			 0);
+	assert_int_equal(
+		gv_read(&gv, GV_STATUS, 1) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 }
 
 static void test_short_headers(void **state unused_param)
@@ -486,7 +486,7 @@ static void test_needs_reset(void **state unused_param)
 {
 	guest_ring_desc(&ring, 0, FAKE_RAM_END, 16, 0, 0);
 	go();
-	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
+	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(guest_ring_used_idx(&ring), 0);
 	restart();
 	request(DISK_IN, 0, DATA, 512);

@@ -131,7 +131,8 @@ static void test_too_long(void **state unused_param)
 	assert_true(gv_features(&gv) & VIRTIO_F(F_SIZE_MAX));
 	assert_int_equal(gv_config(&gv, CONFIG_SIZE_MAX, 4), 128 * KIB);
 	assert_int_equal(gv_config(&gv, CONFIG_SIZE_MAX + 4, 4), 126);
-	assert_true(gv_negotiate(&gv, BASE | VIRTIO_F(VIRTIO_F_INDIRECT_DESC)));
+	assert_true(gv_negotiate(&gv,
+				 BASE | VIRTIO_F(VIRTIO_RING_F_INDIRECT_DESC)));
 	guest_ring_init(&ring, &fv.board.gmem, RING, RING_SIZE);
 	gv_queue(&gv, 0, &ring);
 	gv_driver_ok(&gv);

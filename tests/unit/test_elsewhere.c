@@ -398,8 +398,8 @@ static void test_resets(void **state unused_param)
 		fake_vm_turn(&fv);
 	}
 	go();
-	assert_int_equal(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET,
-			 0);
+	assert_int_equal(
+		gv_read(&gv, GV_STATUS, 1) & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 }
 
 #define UNIT(t) cmocka_unit_test_setup_teardown(t, setup, teardown)

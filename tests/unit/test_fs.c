@@ -247,9 +247,9 @@ static void test_counters(void **state unused_param)
 /* The device is broken until it is reset; it works then. */
 static void expect_broken(void)
 {
-	assert_true(status() & VIRTIO_STATUS_NEEDS_RESET);
+	assert_true(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
 	guest_fs_start(&g);
-	assert_false(status() & VIRTIO_STATUS_NEEDS_RESET);
+	assert_false(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
 	unlink(path_of("link"));
 	make_target();
 }
@@ -282,7 +282,7 @@ static void test_short(void **state unused_param)
 	}
 	assert_int_equal(nr, 45);
 	assert_int_equal(gfs_getattr(&g, target.file, NULL), 0);
-	assert_false(status() & VIRTIO_STATUS_NEEDS_RESET);
+	assert_false(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
 }
 
 /* The length of the header is not that of the request. */
@@ -380,7 +380,7 @@ static void test_unknown(void **state unused_param)
 	assert_int_equal(gfs_send(&g, &q), -ENOSYS);
 	q.room = 0;
 	assert_int_equal(gfs_send(&g, &q), 2);
-	assert_false(status() & VIRTIO_STATUS_NEEDS_RESET);
+	assert_false(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
 	/* Only what must not wait goes that way. */
 	gfs_sample(&q, FUSE_GETATTR, &target);
 	q.qidx = 0;
@@ -420,13 +420,13 @@ static void test_forget(void **state unused_param)
 	gfs_sample(&q, FUSE_BATCH_FORGET, &target);
 	q.qidx = 0;
 	assert_int_equal(gfs_send(&g, &q), 2);
-	assert_false(status() & VIRTIO_STATUS_NEEDS_RESET);
+	assert_false(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
 	/* Without a session there is nothing to be forgotten. */
 	gfs_sample(&q, FUSE_DESTROY, &target);
 	assert_int_equal(gfs_send(&g, &q), 0);
 	gfs_sample(&q, FUSE_FORGET, &target);
 	assert_int_equal(gfs_send(&g, &q), 2);
-	assert_false(status() & VIRTIO_STATUS_NEEDS_RESET);
+	assert_false(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(gfs_init(&g, 0), 0);
 	/* Half a request, and no room to say so. */
 	gfs_sample(&q, FUSE_FORGET, &target);

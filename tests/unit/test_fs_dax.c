@@ -418,7 +418,7 @@ static void test_headers(void **state unused_param)
 	assert_int_equal(map(file.nodeid, 0, 16 * PAGE, 0, WRITE), 0);
 	assert_int_equal(truncate(path_of("file"), 0), 0);
 	assert_int_equal(read_into(window, GFS_IN), 0);
-	assert_true(gv_read(&g.gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
+	assert_true(gv_read(&g.gv, GV_STATUS, 1) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	guest_fs_start(&g);
 	begin();
 	assert_int_equal(map(file.nodeid, 0, 16 * PAGE, 0, WRITE), 0);

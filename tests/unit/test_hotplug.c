@@ -344,7 +344,7 @@ static void test_bind_late(void **state unused_param)
 	/* A guest that is at it gets more time. */
 	usleep(30000);
 	guest_virtio_probe(&gv, &fv, 1);
-	gv_write(&gv, GV_STATUS, VIRTIO_STATUS_ACKNOWLEDGE, 1);
+	gv_write(&gv, GV_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE, 1);
 	start = loop_now_ns();
 	assert_true(fake_vm_turn_until(&fv, has_said, NULL));
 	assert_true(loop_now_ns() - start >= 50000000);

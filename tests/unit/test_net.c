@@ -239,7 +239,7 @@ static void test_useless_buffer(void **state unused_param)
 	give(1, HDR - 1);
 	make(100, 1);
 	come(NULL, 100);
-	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
+	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	start(MRG);
 	give(1, RX_LEN);
 	expect_frame(100, 1, RX_LEN);
@@ -290,7 +290,7 @@ static void test_window(void **state unused_param)
 	guest_ring_desc(&rx, 2, at, room, RING_WRITE, 0);
 	guest_ring_offer(&rx, 2);
 	come(NULL, 1000);
-	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
+	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	gmem_remove_window(&fv.board.gmem, (unsigned int)slot);
 	munmap(hva, 4096);
 }

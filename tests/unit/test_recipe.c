@@ -349,13 +349,13 @@ static void test_threads(void **state unused_param)
 {
 	no_threads = true;
 	plug("");
-	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
+	assert_true(gv_read(&gv, GV_STATUS, 1) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	gv_write(&gv, GV_STATUS, 0, 1);
 	assert_int_equal(gv_read(&gv, GV_STATUS, 1), 0);
 	no_threads = false;
 	drive();
 	assert_int_equal(nr_threads, 1);
-	assert_false(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
+	assert_false(gv_read(&gv, GV_STATUS, 1) & VIRTIO_CONFIG_S_NEEDS_RESET);
 	offer(RECORD, 0, DATA, 1);
 	assert_true(is_used(RECORD, 1));
 	unplug(false);

@@ -194,8 +194,8 @@ static void test_features(void **state unused_param)
 	/* But they are not forgotten: nobody offered those. */
 	gv_write(&gv, GV_DRIVER_FEATURE_SELECT, 1, 4);
 	gv_write(&gv, GV_DRIVER_FEATURE, offered >> 32, 4);
-	gv_write(&gv, GV_STATUS, VIRTIO_STATUS_FEATURES_OK, 1);
-	assert_false(gv_read(&gv, GV_STATUS, 1) & VIRTIO_STATUS_FEATURES_OK);
+	gv_write(&gv, GV_STATUS, VIRTIO_CONFIG_S_FEATURES_OK, 1);
+	assert_false(gv_read(&gv, GV_STATUS, 1) & VIRTIO_CONFIG_S_FEATURES_OK);
 	assert_true(gv_negotiate(&gv, offered));
 	assert_int_equal(dev->features, offered);
 	gv_write(&gv, GV_DRIVER_FEATURE_SELECT, 1, 4);
@@ -397,8 +397,8 @@ static void test_window(void **state unused_param)
 	window(0, gv.offset[GV_COMMON] + GV_QUEUE_NOTIFY_OFF, 2);
 	assert_int_equal(cfg(data, 4) & 0xffff, 1);
 	window(0, gv.offset[GV_COMMON] + GV_STATUS, 1);
-	cfg_write(data, VIRTIO_STATUS_ACKNOWLEDGE, 1);
-	assert_int_equal(cfg(data, 1), VIRTIO_STATUS_ACKNOWLEDGE);
+	cfg_write(data, VIRTIO_CONFIG_S_ACKNOWLEDGE, 1);
+	assert_int_equal(cfg(data, 1), VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	window(0, gv.offset[GV_DEVICE], 4);
 	assert_int_equal(cfg(data, 4), DISK_LEN / 512);
 	window(0, gv.offset[GV_MSIX] + 8, 4);
@@ -425,7 +425,7 @@ static void test_window_bad_values(void **state unused_param)
 	};
 	unsigned int data = gv.cap[GV_PCI] + 16u, i;
 
-	gv_write(&gv, GV_STATUS, VIRTIO_STATUS_ACKNOWLEDGE, 1);
+	gv_write(&gv, GV_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE, 1);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		window(bad[i].bar, bad[i].off, bad[i].len);
 		cfg(data, 4);
@@ -434,7 +434,8 @@ static void test_window_bad_values(void **state unused_param)
 		cfg_write(data - 4, (uint64_t)bad[i].len, 8);
 		cfg(data - 4, 8);
 	}
-	assert_int_equal(gv_read(&gv, GV_STATUS, 1), VIRTIO_STATUS_ACKNOWLEDGE);
+	assert_int_equal(gv_read(&gv, GV_STATUS, 1),
+			 VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	assert_int_equal(gv_read(&gv, GV_QUEUE_SIZE, 2), QUEUE_SIZE);
 }
 

@@ -158,7 +158,7 @@ static void bring_up(void)
 			      16);
 		for (unsigned int i = 0; i < RING_SIZE; i++)
 			guest_ring_desc(&rings[n], i, buffer(n, i), DATA_LEN,
-					n % 2 ? 0 : VIRTQ_DESC_F_WRITE, 0);
+					n % 2 ? 0 : VRING_DESC_F_WRITE, 0);
 		gv_queue(&gv, n, &rings[n]);
 	}
 	gv_driver_ok(&gv);
@@ -255,7 +255,7 @@ static void ask_control(void)
 
 	*question = 7;
 	*answer = 0;
-	guest_ring_desc(r, 0, buffer(CONTROL, 0), 1, VIRTQ_DESC_F_NEXT, 1);
+	guest_ring_desc(r, 0, buffer(CONTROL, 0), 1, VRING_DESC_F_NEXT, 1);
 	want[CONTROL] = (uint16_t)(guest_ring_used_idx(r) + 1);
 	guest_ring_offer(r, 0);
 	gv_kick(&gv, CONTROL);

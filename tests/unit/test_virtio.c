@@ -8,8 +8,8 @@
 static void test_features_offered(void **state unused_param)
 {
 	assert_int_equal(toy.dev.host_features,
-			 GOOD_FEATURES | VIRTIO_F(VIRTIO_F_INDIRECT_DESC) |
-				 VIRTIO_F(VIRTIO_F_EVENT_IDX));
+			 GOOD_FEATURES | VIRTIO_F(VIRTIO_RING_F_INDIRECT_DESC) |
+				 VIRTIO_F(VIRTIO_RING_F_EVENT_IDX));
 }
 
 static void test_features_refused(void **state unused_param)
@@ -23,16 +23,16 @@ static void test_features_refused(void **state unused_param)
 	};
 	unsigned int i;
 
-	set_status(VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
+	set_status(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		set_features(bad[i]);
-		set_status(status() | VIRTIO_STATUS_FEATURES_OK);
-		assert_false(status() & VIRTIO_STATUS_FEATURES_OK);
+		set_status(status() | VIRTIO_CONFIG_S_FEATURES_OK);
+		assert_false(status() & VIRTIO_CONFIG_S_FEATURES_OK);
 	}
 	/* It may try again with others. */
 	set_features(GOOD_FEATURES);
-	set_status(status() | VIRTIO_STATUS_FEATURES_OK);
-	assert_true(status() & VIRTIO_STATUS_FEATURES_OK);
+	set_status(status() | VIRTIO_CONFIG_S_FEATURES_OK);
+	assert_true(status() & VIRTIO_CONFIG_S_FEATURES_OK);
 	/* Too late now. */
 	set_features(0);
 	assert_int_equal(toy.dev.features, GOOD_FEATURES);
@@ -50,13 +50,13 @@ static void test_feature_halves(void **state unused_param)
 
 static void test_status_bits(void **state unused_param)
 {
-	set_status(VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_NEEDS_RESET);
-	assert_int_equal(status(), VIRTIO_STATUS_ACKNOWLEDGE);
-	set_status(VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_FAILED);
+	set_status(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_NEEDS_RESET);
+	assert_int_equal(status(), VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	set_status(VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FAILED);
 	/* A driver must not clear bits (section 2.1.1). */
-	assert_int_equal(status(), VIRTIO_STATUS_ACKNOWLEDGE |
-					   VIRTIO_STATUS_DRIVER |
-					   VIRTIO_STATUS_FAILED);
+	assert_int_equal(status(), VIRTIO_CONFIG_S_ACKNOWLEDGE |
+					   VIRTIO_CONFIG_S_DRIVER |
+					   VIRTIO_CONFIG_S_FAILED);
 	set_status(0);
 	assert_int_equal(status(), 0);
 	assert_int_equal(toy.resets, 1);
@@ -65,12 +65,12 @@ static void test_status_bits(void **state unused_param)
 static void test_driver_ok_too_early(void **state unused_param)
 {
 	make_rings();
-	set_status(VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
+	set_status(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	enable_queue(0);
-	set_status(status() | VIRTIO_STATUS_DRIVER_OK);
+	set_status(status() | VIRTIO_CONFIG_S_DRIVER_OK);
 	fake_vm_turn(&fv);
-	assert_false(status() & VIRTIO_STATUS_DRIVER_OK);
-	assert_true(status() & VIRTIO_STATUS_NEEDS_RESET);
+	assert_false(status() & VIRTIO_CONFIG_S_DRIVER_OK);
+	assert_true(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(toy.agreements, 0);
 	assert_int_equal(toy.starts, 0);
 	set_status(0);
@@ -81,13 +81,13 @@ static void test_driver_ok_too_early(void **state unused_param)
 /* FEATURES_OK and DRIVER_OK in one write, with features that are refused. */
 static void test_both_at_once(void **state unused_param)
 {
-	set_status(VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);
-	assert_int_equal(status(), VIRTIO_STATUS_NEEDS_RESET);
+	set_status(VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+	assert_int_equal(status(), VIRTIO_CONFIG_S_NEEDS_RESET);
 	set_status(0);
 	set_features(GOOD_FEATURES);
-	set_status(VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);
-	assert_int_equal(status(),
-			 VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);
+	set_status(VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+	assert_int_equal(status(), VIRTIO_CONFIG_S_FEATURES_OK |
+					   VIRTIO_CONFIG_S_DRIVER_OK);
 	assert_int_equal(toy.agreements, 1);
 }
 
@@ -124,14 +124,14 @@ static void test_unwanted(void **state unused_param)
 	bring_up();
 	virtio_queue_want(&toy.dev.queues[0], false);
 	assert_int_equal(guest_ring_used_flags(&rings[0]),
-			 VIRTQ_USED_F_NO_NOTIFY);
+			 VRING_USED_F_NO_NOTIFY);
 	guest_ring_offer(&rings[0], 0);
 	toy.kicks = 0;
 	virtio_notify_write(&toy.dev, 0);
 	fake_vm_turn(&fv);
 	assert_int_equal(toy.kicks, 0);
 	assert_int_equal(guest_ring_used_flags(&rings[0]),
-			 VIRTQ_USED_F_NO_NOTIFY);
+			 VRING_USED_F_NO_NOTIFY);
 	/* What is there already needs no kick. */
 	virtio_queue_want(&toy.dev.queues[0], true);
 	fake_vm_turn(&fv);
@@ -158,7 +158,7 @@ static void test_early_kick(void **state unused_param)
 	virtio_notify_write(&toy.dev, 0);
 	fake_vm_turn(&fv);
 	assert_int_equal(toy.kicks, 0);
-	set_status(status() | VIRTIO_STATUS_DRIVER_OK);
+	set_status(status() | VIRTIO_CONFIG_S_DRIVER_OK);
 	fake_vm_turn(&fv);
 	assert_int_equal(toy.nr_held[0], 1);
 	assert_int_equal(toy.starts, 1); /* the other one is not enabled */
@@ -174,7 +174,7 @@ static void test_queues_are_immutable(void **state unused_param)
 	assert_true(virtio_queue_is_open(q));
 	enable_queue(0);
 	assert_false(virtio_queue_is_open(q));
-	set_status(status() | VIRTIO_STATUS_DRIVER_OK);
+	set_status(status() | VIRTIO_CONFIG_S_DRIVER_OK);
 	assert_false(virtio_queue_is_open(q));
 	/* One that was not enabled stays closed, too. */
 	assert_false(virtio_queue_is_open(&toy.dev.queues[1]));
@@ -195,9 +195,9 @@ static void test_bad_ring_address(void **state unused_param)
 	enable_queue(0);
 	enable_queue(1);
 	atomic_store(&toy.dev.config_vector, 5);
-	set_status(status() | VIRTIO_STATUS_DRIVER_OK);
+	set_status(status() | VIRTIO_CONFIG_S_DRIVER_OK);
 	fake_vm_turn(&fv);
-	assert_true(status() & VIRTIO_STATUS_NEEDS_RESET);
+	assert_true(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(toy.interrupts, 1);
 	assert_int_equal(toy.last_vector, 5);
 	assert_int_equal(toy.dev.isr, VIRTIO_ISR_CONFIG);
@@ -212,14 +212,14 @@ static void test_bad_ring_address(void **state unused_param)
 	fake_vm_turn(&fv);
 	assert_int_equal(status(), 0);
 	bring_up();
-	assert_int_equal(status() & VIRTIO_STATUS_NEEDS_RESET, 0);
+	assert_int_equal(status() & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 }
 
 static void test_start_fails(void **state unused_param)
 {
 	toy.start_result = -EMFILE;
 	bring_up();
-	assert_true(status() & VIRTIO_STATUS_NEEDS_RESET);
+	assert_true(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_null(toy.dev.queues[0].vq.busy);
 	set_status(0);
 	fake_vm_turn(&fv);
@@ -227,7 +227,7 @@ static void test_start_fails(void **state unused_param)
 	assert_int_equal(toy.stops, 0); /* it never started */
 	toy.start_result = 0;
 	bring_up();
-	assert_int_equal(status() & VIRTIO_STATUS_NEEDS_RESET, 0);
+	assert_int_equal(status() & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 }
 
 /* Said once, and only the broken queue stands still. */
@@ -240,7 +240,7 @@ static void test_fault_once(void **state unused_param)
 	guest_ring_set_avail_idx(&rings[0], 999);
 	virtio_notify_write(&toy.dev, 0);
 	fake_vm_turn(&fv);
-	assert_true(status() & VIRTIO_STATUS_NEEDS_RESET);
+	assert_true(status() & VIRTIO_CONFIG_S_NEEDS_RESET);
 	assert_int_equal(toy.interrupts, 1);
 	assert_true(toy.dev.faulted);
 	toy.kicks = 0;

@@ -33,7 +33,7 @@ static void test_reset_waits(void **state unused_param)
 	/* Nothing is taken, and nothing the driver writes counts. */
 	guest_ring_offer(&rings[0], 2);
 	virtio_notify_write(&toy.dev, 0);
-	set_status(VIRTIO_STATUS_ACKNOWLEDGE);
+	set_status(VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	virtio_queue_reset(&toy.dev.queues[0]);
 	assert_false(virtio_queue_is_open(&toy.dev.queues[0]));
 	fake_vm_turn(&fv);
@@ -64,7 +64,7 @@ static void test_quick_reset(void **state unused_param)
 	make_rings();
 	negotiate();
 	enable_queue(0);
-	set_status(status() | VIRTIO_STATUS_DRIVER_OK);
+	set_status(status() | VIRTIO_CONFIG_S_DRIVER_OK);
 	set_status(0);
 	assert_int_not_equal(status(), 0);
 	fake_vm_turn(&fv);
@@ -142,7 +142,7 @@ static void test_queue_reset(void **state unused_param)
 	virtio_notify_write(&toy.dev, 0);
 	fake_vm_turn(&fv);
 	assert_int_equal(toy.held[0][0]->head, 7);
-	assert_int_equal(toy.dev.status & VIRTIO_STATUS_NEEDS_RESET, 0);
+	assert_int_equal(toy.dev.status & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 }
 
 /* One that has not started yet loses its settings as well. */
@@ -166,9 +166,9 @@ static void test_queue_reset_not_negotiated(void **state unused_param)
 {
 	make_rings();
 	set_features(VIRTIO_F(VIRTIO_F_VERSION_1));
-	set_status(VIRTIO_STATUS_FEATURES_OK);
+	set_status(VIRTIO_CONFIG_S_FEATURES_OK);
 	enable_queue(0);
-	set_status(status() | VIRTIO_STATUS_DRIVER_OK);
+	set_status(status() | VIRTIO_CONFIG_S_DRIVER_OK);
 	fake_vm_turn(&fv);
 	reset_queue(0);
 	fake_vm_turn(&fv);
@@ -261,7 +261,7 @@ static void test_pause(void **state unused_param)
 	assert_int_equal(toy.held[0][0]->head, 5);
 	finish_one(0);
 	assert_int_equal(guest_ring_used_idx(&rings[0]), 2);
-	assert_int_equal(status() & VIRTIO_STATUS_NEEDS_RESET, 0);
+	assert_int_equal(status() & VIRTIO_CONFIG_S_NEEDS_RESET, 0);
 }
 
 /* A machine reset while paused. */

@@ -217,7 +217,7 @@ static void test_interrupt_flag(void **state)
 	complete(f);
 	assert_true(virtqueue_publish(&f->vq));
 	assert_false(virtqueue_publish(&f->vq)); /* nothing new */
-	guest_ring_set_avail_flags(&f->ring, VIRTQ_AVAIL_F_NO_INTERRUPT);
+	guest_ring_set_avail_flags(&f->ring, VRING_AVAIL_F_NO_INTERRUPT);
 	complete(f);
 	assert_false(virtqueue_publish(&f->vq));
 	assert_int_equal(guest_ring_used_idx(&f->ring), 2);
@@ -234,7 +234,7 @@ static void test_notify_flag(void **state)
 	guest_ring_desc(&f->ring, 0, DATA, 1, 0, 0);
 	virtqueue_notify_disable(&f->vq);
 	assert_int_equal(guest_ring_used_flags(&f->ring),
-			 VIRTQ_USED_F_NO_NOTIFY);
+			 VRING_USED_F_NO_NOTIFY);
 	assert_false(virtqueue_notify_enable(&f->vq));
 	assert_int_equal(guest_ring_used_flags(&f->ring), 0);
 	virtqueue_notify_disable(&f->vq);

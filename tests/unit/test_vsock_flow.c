@@ -115,7 +115,8 @@ static void test_odd_buffers(void **state unused_param)
 	expect(OP(RW), GUEST_PORT, port);
 	assert_int_equal(got.len, 1);
 	guest_vsock_offer_rx(&gs, 1, sizeof(struct vsock_header) - 1);
-	assert_true(gv_read(&gs.gv, GV_STATUS, 1) & VIRTIO_STATUS_NEEDS_RESET);
+	assert_true(gv_read(&gs.gv, GV_STATUS, 1) &
+		    VIRTIO_CONFIG_S_NEEDS_RESET);
 	close(fd);
 }
 

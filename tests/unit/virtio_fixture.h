@@ -209,11 +209,11 @@ static void make_rings(void)
 
 static void negotiate(void)
 {
-	set_status(VIRTIO_STATUS_ACKNOWLEDGE);
-	set_status(VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER);
+	set_status(VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	set_status(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	set_features(GOOD_FEATURES);
-	set_status(status() | VIRTIO_STATUS_FEATURES_OK);
-	assert_true(status() & VIRTIO_STATUS_FEATURES_OK);
+	set_status(status() | VIRTIO_CONFIG_S_FEATURES_OK);
+	assert_true(status() & VIRTIO_CONFIG_S_FEATURES_OK);
 }
 
 static void bring_up(void)
@@ -222,7 +222,7 @@ static void bring_up(void)
 	negotiate();
 	enable_queue(0);
 	enable_queue(1);
-	set_status(status() | VIRTIO_STATUS_DRIVER_OK);
+	set_status(status() | VIRTIO_CONFIG_S_DRIVER_OK);
 	fake_vm_turn(&fv);
 }
 
