@@ -21,8 +21,6 @@
 #include "vmm/serial.h"
 #include "vmm/util.h"
 
-#define OPENING_FILES 2u /* of a machine, beside its devices */
-
 struct opening {
 	/* main thread */
 	struct pool_job job;

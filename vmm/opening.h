@@ -17,6 +17,8 @@
  */
 struct opening;
 
+#define OPENING_FILES 2u /* of a machine, before its devices */
+
 /* How it went: 0, or -errno with a message. opening_take_*() hand over what was
  * opened; o is freed after the call, with what is left. */
 typedef void (*opening_done_fn)(void *opaque, struct opening *o, int r,

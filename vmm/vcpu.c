@@ -157,17 +157,17 @@ static bool vcpu_handle_exit(struct vcpu *vcpu)
 				 vcpu_exit_name(reason));
 }
 
-static void vcpu_set_parked(struct vcpu *vcpu, bool parked)
+static void vcpu_say_parked(struct vcpu *vcpu)
 {
 	mutex_guard(&vcpu->lock);
 
-	vcpu->parked = parked;
+	vcpu->parked = true;
 	pthread_cond_broadcast(&vcpu->changed);
 }
 
 static void vcpu_park(struct vcpu *vcpu)
 {
-	vcpu_set_parked(vcpu, true);
+	vcpu_say_parked(vcpu);
 	mutex_guard(&vcpu->lock);
 	while ((atomic_load(&vcpu->asked) & (VCPU_PAUSE | VCPU_STOP)) ==
 	       VCPU_PAUSE)
@@ -303,7 +303,7 @@ static void *vcpu_thread(void *arg)
 	if (vcpu->config.index == 0)
 		vcpu_pre_fault(vcpu);
 	vcpu_run(vcpu);
-	vcpu_set_parked(vcpu, true);
+	vcpu_say_parked(vcpu);
 	return NULL;
 }
 

@@ -108,15 +108,14 @@ static int vm_check_hotplug(const struct vm *vm, struct error *err)
 	return r ? error_prefix(err, r, "--cpus max") : 0;
 }
 
-#define VM_FILES 2u /* that are opened before devices: kernel, initramfs */
-
 static int vm_add_devices(struct vm *vm, struct opening *o, struct error *err)
 {
 	const struct vm_config *vc = vm->config;
 	int r = 0;
 
 	for (unsigned int i = 0; i < vc->nr_devices && !r; i++) {
-		r = opening_make_device(o, VM_FILES + i, &vm->board, NULL, err);
+		r = opening_make_device(o, OPENING_FILES + i, &vm->board, NULL,
+					err);
 		if (r)
 			error_prefix(err, r, "--%s", vm_config_option(vc, i));
 	}

@@ -152,15 +152,15 @@ static int api_read_number(struct api_call *c, const char *key, bool *has,
 	return r;
 }
 
-/* A string that has to be there, in c->body. */
-static int api_read_text(struct api_call *c, const char *key, const char **text)
+/* The id, which has to be there. */
+static int api_read_id(struct api_call *c, const char **id)
 {
 	json_t *value;
-	int r = json_get(c->body, key, PEER_STRING, "", &value, c->err);
+	int r = json_get(c->body, "id", PEER_STRING, "", &value, c->err);
 
 	if (!r && !value)
-		r = error_set(c->err, EBADMSG, "%s: is missing", key);
-	*text = json_string_value(value);
+		r = error_set(c->err, EBADMSG, "id: is missing");
+	*id = json_string_value(value);
 	return r;
 }
 
@@ -260,7 +260,7 @@ static int route_remove(struct api_call *c)
 {
 	const char *id;
 	json_t *force;
-	int r = api_read_text(c, "id", &id);
+	int r = api_read_id(c, &id);
 
 	if (!r)
 		r = json_get(c->body, "force", PEER_BOOL, "", &force, c->err);
@@ -301,7 +301,7 @@ static int api_set(struct api_call *c, const char *id, const json_t *body)
 static int route_set(struct api_call *c)
 {
 	const char *id;
-	int r = api_read_text(c, "id", &id);
+	int r = api_read_id(c, &id);
 
 	return r ? r : api_set(c, id, c->body);
 }
@@ -345,7 +345,7 @@ static int route_set_rate_limit(struct api_call *c)
 	const struct machine *m = c->machine;
 	json_t *picked = json_object();
 	const char *id;
-	int i, r = api_read_text(c, "id", &id);
+	int i, r = api_read_id(c, &id);
 
 	i = r ? r : machine_find_device(m, id, c->err);
 	r = i < 0 ? i
@@ -363,7 +363,7 @@ static int route_resize_disk(struct api_call *c)
 	const char *id = NULL;
 	uint64_t size = 0;
 	bool has;
-	int r = api_read_text(c, "id", &id);
+	int r = api_read_id(c, &id);
 
 	if (!r)
 		r = api_read_number(c, "desired_size", &has, &size);
