@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <termios.h>
 
+#include "vmm/log.h"
 #include "vmm/nowait.h"
 #include "vmm/opener.h"
 #include "vmm/util.h"
@@ -34,6 +35,11 @@ static void serial_say(const char *pty)
 	char line[sizeof(((struct serial_config *)0)->pty) + 32];
 	int n = snprintf(line, sizeof(line), "vmm: serial port on %s\n", pty);
 
+	/* The log, which is likely to be there too, waits for no file. */
+	if (nowait_is_slow(STDERR_FILENO)) {
+		log_warn("serial port on %s", pty);
+		return;
+	}
 	nowait_open(&to, STDERR_FILENO);
 	nowait_write(&to, line, (size_t)n);
 	nowait_close(&to);

@@ -273,9 +273,13 @@ def holds(monitor, mount):
     return [fd for fd in os.listdir(fds) if os.readlink(f"{fds}/{fd}") == mount.disk]
 
 
-def says(mount):
+def content(mount):
     with open(mount.disk, "rb") as f:
-        return f.read(16).strip(b"\r\n\0")
+        return f.read()
+
+
+def says(mount):
+    return content(mount)[:16].strip(b"\r\n\0")
 
 
 @on_hung()
@@ -345,8 +349,7 @@ def check_output(context, mount, words, *arguments, stream=None):
     """The file hangs while the machine lives, and then while the process ends;
     words: what it says of a machine that is paused and rebooted, and last."""
     def said(*some):
-        with open(mount.disk, "rb") as f:
-            return re.search(".*".join(some).encode(), f.read(), re.DOTALL)
+        return re.search(".*".join(some).encode(), content(mount), re.DOTALL)
 
     for hangs in (False, True):
         popen = {stream: open(mount.disk, "wb")} if stream else {}
@@ -380,6 +383,18 @@ def test_hung_log_file(context, mount):
 @on_hung("grows")
 def test_hung_stderr(context, mount):
     check_output(context, mount, EVENTS, "-vv", stream="stderr")
+
+
+@on_hung("grows")
+def test_hung_stderr_pty(context, mount):
+    """Where a pseudo-terminal is, is said there."""
+    with talker(context, mount, stderr=open(mount.disk, "wb")) as (monitor, client):
+        mount.tell("hang")
+        config = context.config(serial={"mode": "Pty"})
+        takes(SOON, lambda: check(client.request("PUT", "vm.create", config), 204))
+        takes(SOON, lambda: check(client.request("GET", "vmm.ping"), 200))
+        mount.tell("go")
+        monitor.wait_for(lambda: re.search(b"serial port on /dev/pts/[0-9]+\n", content(mount)))
 
 
 @on_hung("grows")
