@@ -26,8 +26,6 @@ static void chip_write(void *opaque, uint64_t off, const void *data,
 	struct chip *chip = opaque;
 	const struct chip_kind *kind = chip->device.class->chip;
 
-	if (!kind->write)
-		return;
 	mutex_guard(&chip->lock);
 	kind->write(chip, off, le_load(data, len), len);
 }

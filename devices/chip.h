@@ -25,8 +25,8 @@ struct chip_kind {
 	uint64_t len; /* ports or bytes that it answers at; 0: place.len */
 	/*
 	 * The guest reads, or writes, a value of len bytes at off from
-	 * place.base; see struct bus_ops. vCPU thread, chip's lock held. NULL:
-	 * reads as ones, what is written is lost.
+	 * place.base; see struct bus_ops. vCPU thread, chip's lock held. read
+	 * NULL: it reads as ones.
 	 */
 	uint64_t (*read)(struct chip *chip, uint64_t off, unsigned int len);
 	void (*write)(struct chip *chip, uint64_t off, uint64_t value,

@@ -129,20 +129,15 @@ bool board_is_quiet(struct device *dev)
 	return !dev->pins && (!dev->ops->is_quiet || dev->ops->is_quiet(dev));
 }
 
-static struct device *board_find_busy_in(struct list_node *list)
-{
-	list_for_each_entry (struct device, dev, list, node) {
-		if (!board_is_quiet(dev))
-			return dev;
-	}
-	return NULL;
-}
-
 struct device *board_find_busy(struct board *board)
 {
-	struct device *dev = board_find_busy_in(&board->devices);
+	struct list_node *const lists[] = { &board->devices, &board->gone };
 
-	return dev ? dev : board_find_busy_in(&board->gone);
+	for (unsigned int i = 0; i < ARRAY_SIZE(lists); i++)
+		list_for_each_entry (struct device, dev, lists[i], node)
+			if (!board_is_quiet(dev))
+				return dev;
+	return NULL;
 }
 
 static void board_release_run(struct pool_job *job)

@@ -351,11 +351,6 @@ static int cli_unknown(const char *word, struct error *err)
 			 error_value(word).text);
 }
 
-static bool cli_takes_value(const struct cli_entry *e)
-{
-	return e->opt.param || e->opt.set;
-}
-
 /* The value of an option: behind '=', or the next word unless that is an
  * option of ours; "" of one that may stand alone. NULL with a message when there
  * is none. */
@@ -389,7 +384,7 @@ static int cli_long(struct run_config *rc, struct cli_words *words,
 
 	if (!cli_find_name(word, &e))
 		return cli_unknown(word, err);
-	if (!cli_takes_value(&e)) {
+	if (!e.opt.param && !e.opt.set) {
 		if (strchr(word, '='))
 			return error_set(err, EINVAL,
 					 "%s: takes no value; write --%s",

@@ -85,12 +85,6 @@ static const char *image_open_hint(int r, const struct block_image_config *c)
 	return "check the path";
 }
 
-static unsigned int image_open_flags(const struct block_image_config *config)
-{
-	return OPENER_READ | (config->readonly ? 0 : OPENER_WRITE) |
-	       (config->direct ? OPENER_DIRECT : 0);
-}
-
 /* May the descriptor that was given be used as is asked? */
 static int image_check_given(const struct block_image *img,
 			     const struct block_image_config *config,
@@ -157,7 +151,9 @@ static int image_open_file(struct block_image *img,
 			   const struct block_image_config *config,
 			   struct error *err)
 {
-	unsigned int flags = image_open_flags(config);
+	unsigned int flags = OPENER_READ |
+			     (config->readonly ? 0 : OPENER_WRITE) |
+			     (config->direct ? OPENER_DIRECT : 0);
 	const char *path = config->path;
 	int fd = path ? 0 : image_check_given(img, config, err);
 
