@@ -16,8 +16,9 @@
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
-/* Add v to the number called name. */
-static void stats_add(json_t *obj, const char *name, uint64_t v)
+/* Add v to the number called name; obj: a json_t. Also what counters of devices are
+ * told to. */
+static void stats_add(void *obj, const char *name, uint64_t v)
 {
 	json_int_t old = json_integer_value(json_object_get(obj, name));
 
@@ -217,11 +218,6 @@ static void stats_vcpus(const struct vm *vm, json_t *out)
 
 /* ---- devices ---- */
 
-static void stats_on_counter(void *arg, const char *name, uint64_t value)
-{
-	stats_add(arg, name, value);
-}
-
 json_t *stats_counters(struct vm *vm)
 {
 	json_t *out = json_object();
@@ -230,7 +226,7 @@ json_t *stats_counters(struct vm *vm)
 		return out;
 	list_for_each_entry (struct device, dev, &vm->board.devices, node) {
 		if (dev->ops->counters)
-			dev->ops->counters(dev, stats_on_counter,
+			dev->ops->counters(dev, stats_add,
 					   stats_group(out, dev->id));
 	}
 	return out;
