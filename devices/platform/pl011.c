@@ -107,12 +107,10 @@ static uint32_t pl011_flags_locked(struct uart *uart)
 	       (uart->count ? 0 : FR_RXFE) | (pl011_room(uart) ? 0 : FR_RXFF);
 }
 
-/* One that reads as what was written; NULL: there is more to it. */
-static uint32_t *pl011_plain(struct pl011_state *s, uint64_t off)
+/* Of one that reads as what was written, its bits; 0: there is more to it. */
+static uint32_t pl011_plain(uint64_t off)
 {
-	return off % 4 == 0 && off / 4 < PL011_REGISTERS && plain_bits[off / 4]
-		       ? &s->regs[off / 4]
-		       : NULL;
+	return off % 4 || off / 4 >= PL011_REGISTERS ? 0 : plain_bits[off / 4];
 }
 
 static uint64_t pl011_read(struct chip *chip, uint64_t off,
@@ -121,11 +119,10 @@ static uint64_t pl011_read(struct chip *chip, uint64_t off,
 	static const uint8_t id[4] = { 0x11, 0x10, 0x34, 0x00 };
 	struct pl011 *p = pl011_of(chip);
 	struct pl011_state *s = &p->state;
-	const uint32_t *plain = pl011_plain(s, off);
 	uint32_t v;
 
-	if (plain)
-		return *plain;
+	if (pl011_plain(off))
+		return s->regs[off / 4];
 	switch (off) {
 	case UART_DR:
 		v = pl011_take_locked(p);
@@ -147,10 +144,10 @@ static void pl011_write(struct chip *chip, uint64_t off, uint64_t value,
 {
 	struct pl011 *p = pl011_of(chip);
 	struct pl011_state *s = &p->state;
-	uint32_t v = (uint32_t)value, *plain = pl011_plain(s, off);
+	uint32_t v = (uint32_t)value, bits = pl011_plain(off);
 
-	if (plain) {
-		*plain = v & plain_bits[off / 4];
+	if (bits) {
+		s->regs[off / 4] = v & bits;
 	} else if (off == UART_DR) {
 		if (s->regs[UART_CR / 4] & CR_LBE)
 			pl011_receive(&p->uart, (uint8_t)v);
