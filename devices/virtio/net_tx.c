@@ -7,8 +7,8 @@
  * system call writes a dozen frames (tap_ring.h).
  *
  * Of a frame without offloads that is all of it (NET_COPY_MAX). A second buffer
- * costs the host's kernel more than to copy 1500 bytes that it reads next: 70 ns of
- * a frame's 480. Chains are taken by the dozen for a similar reason: the kernel
+ * costs the host's kernel more than to copy 1500 bytes that it reads next: 70 ns a
+ * frame. Chains are taken by the dozen for a similar reason: the kernel
  * leaves little of this in the processor's caches.
  */
 #include "devices/virtio/net_tx.h"
