@@ -113,8 +113,8 @@ static void top_show_threads(FILE *out, const struct top_span *s)
 				top_show_thread(out, s, name);
 }
 
-/* What is shown of a kind of device, which is known by the first of its rates:
- * how much four figures grew in a second, and the value of three. */
+/* What is shown of a kind of device, the first whose first rate it has: how much
+ * four figures grew in a second, and the value of three. */
 static const struct top_kind {
 	const char *title;
 	const char *heads[7], *rates[4], *levels[3];
@@ -167,6 +167,16 @@ static void top_show_heads(FILE *out, const struct top_kind *kind)
 	fputc('\n', out);
 }
 
+/* Is it of that kind? A share has what a disk has, too. */
+static bool top_is(const json_t *device, const struct top_kind *kind)
+{
+	const struct top_kind *k = top_kinds;
+
+	while (k < kind && !json_object_get(device, k->rates[0]))
+		k++;
+	return k == kind && json_object_get(device, k->rates[0]);
+}
+
 static void top_show_kind(FILE *out, const struct top_span *s,
 			  const struct top_kind *kind)
 {
@@ -175,7 +185,7 @@ static void top_show_kind(FILE *out, const struct top_span *s,
 	json_t *v;
 
 	json_object_foreach (json_object_get(s->now, "devices"), id, v) {
-		if (!json_object_get(v, kind->rates[0]))
+		if (!top_is(v, kind))
 			continue;
 		if (!any)
 			top_show_heads(out, kind);
