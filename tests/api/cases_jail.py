@@ -237,7 +237,8 @@ def test_jail_with_terminal(context):
         assert os.stat(shown["serial"]["file"]).st_uid == 1234
         check_jail(jailed, 1234)
         end_by_signal(jailed)
-    more = ["--kernel", context.guest, "--memory", "64M", "--serial", "pty"]
+    more = ["--kernel", context.guest, "--memory", "64M", "--serial", "pty",
+            "--disk", f"path={context.disk.name}"]
     with Jailed(context, more=more) as jailed:
         shown = check(jailed.client.request("GET", "vm.info"), 200).json()["config"]
         assert os.path.exists(shown["serial"]["file"])
