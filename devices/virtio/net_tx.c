@@ -3,13 +3,12 @@
 /*
  * Frames from the guest (virtio 1.2 section 5.1.6.2). What is looked at of each is
  * copied, checked, and sent from the copy, so that a guest that writes to it
- * meanwhile gains nothing; the rest goes from the guest's buffers to the TAP. One
- * system call writes a dozen frames (tap_ring.h).
+ * meanwhile gains nothing; the rest goes from the guest's buffers to the TAP.
  *
- * Of a frame without offloads that is all of it (NET_COPY_MAX). A second buffer
- * costs the host's kernel more than to copy 1500 bytes that it reads next: 70 ns a
- * frame. Chains are taken by the dozen for a similar reason: the kernel
- * leaves little of this in the processor's caches.
+ * Of a frame without offloads the copy is all (NET_COPY_MAX). A second buffer costs
+ * the host's kernel more than to copy 1500 bytes that it reads next: 70 ns a frame.
+ * Chains are taken, and their frames written by one call (tap_ring.h), by the dozen:
+ * the kernel leaves little of this in the processor's caches.
  */
 #include "devices/virtio/net_tx.h"
 
