@@ -231,6 +231,21 @@ def wait_running(client):
         time.sleep(0.02)
 
 
+def holds(monitor, mount):
+    fds = f"/proc/{monitor.process.pid}/fd"
+    return [fd for fd in os.listdir(fds) if os.readlink(f"{fds}/{fd}") == mount.disk]
+
+
+def check_lets_go(monitor, mount):
+    """It has the file while the host holds a request, and not for long after."""
+    assert holds(monitor, mount), "its file was closed under the host"
+    mount.tell("go")
+    end = time.monotonic() + 10
+    while holds(monitor, mount):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 @on_hung()
 def test_hung_requests(context, mount):
     """A guest whose reads hang is removed its disk by force, or is not paused."""
@@ -247,17 +262,7 @@ def test_hung_requests(context, mount):
         body = {"id": "slow", "force": True}
         takes(SOON, lambda: check(client.request("PUT", "vm.remove-device", body), 204))
         assert not check(client.request("GET", "vm.info"), 200).json()["config"].get("disks")
-        fds = f"/proc/{monitor.process.pid}/fd"
-        held = [n for n in map(lambda fd: os.readlink(f"{fds}/{fd}"), os.listdir(fds))
-                if n == mount.disk]
-        assert held, "its file was closed under the host"
-        mount.tell("go")
-        end = time.monotonic() + 10
-        while held:
-            assert time.monotonic() < end, held
-            time.sleep(0.02)
-            held = [n for n in map(lambda fd: os.readlink(f"{fds}/{fd}"), os.listdir(fds))
-                    if n == mount.disk]
+        check_lets_go(monitor, mount)
         check(client.request("PUT", "vm.pause"), 204)
         check(client.request("PUT", "vm.delete"), 204)
 
@@ -266,11 +271,6 @@ def speaker(context, mount):
     """A guest that writes to a file all the time."""
     return context.config(payload={"kernel": context.guest, "cmdline": "idle=talk"},
                           serial={"mode": "File", "file": mount.disk})
-
-
-def holds(monitor, mount):
-    fds = f"/proc/{monitor.process.pid}/fd"
-    return [fd for fd in os.listdir(fds) if os.readlink(f"{fds}/{fd}") == mount.disk]
 
 
 def content(mount):
@@ -294,12 +294,7 @@ def test_hung_serial(context, mount):
         for verb in ("pause", "resume", "reboot", "shutdown", "boot", "delete"):
             takes(SOON, lambda v=verb: check(client.request("PUT", "vm." + v), 204))
         takes(SOON, lambda: check(client.request("GET", "vmm.ping"), 200))
-        assert holds(monitor, mount), "its file was closed under the host"
-        mount.tell("go")
-        end = time.monotonic() + 10
-        while holds(monitor, mount):
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        check_lets_go(monitor, mount)
         # Where nothing is to be written, there is still the closing.
         check(client.request("PUT", "vm.create", speaker(context, mount)), 204)
         mount.tell("hang")
