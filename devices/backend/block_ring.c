@@ -13,9 +13,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "devices/backend/uring_restrict.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -236,48 +235,28 @@ static int ring_setup(struct block_ring *br)
 	return 0;
 }
 
-/* What Debian 12's liburing declares and does not have. */
-static int ring_register(struct block_ring *br, unsigned int op, void *arg,
-			 unsigned int nr)
-{
-	return syscall(SYS_io_uring_register, br->ring.ring_fd, op, arg, nr) < 0
-		       ? -errno
-		       : 0;
-}
-
-#define RING_DOES(op)                                               \
-	{                                                           \
-		.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = (op) \
-	}
-#define RING_TAKES(change)                                \
-	{                                                 \
-		.opcode = IORING_RESTRICTION_REGISTER_OP, \
-		.register_op = (change)                   \
-	}
-
 /* From then on it does nothing else. */
 static int ring_restrict(struct block_ring *br)
 {
 	struct io_uring_restriction only[] = {
-		RING_DOES(IORING_OP_READV),
-		RING_DOES(IORING_OP_WRITEV),
-		RING_DOES(IORING_OP_READ),
-		RING_DOES(IORING_OP_WRITE),
-		RING_DOES(IORING_OP_READ_FIXED),
-		RING_DOES(IORING_OP_WRITE_FIXED),
-		RING_DOES(IORING_OP_ASYNC_CANCEL),
+		URING_DOES(IORING_OP_READV),
+		URING_DOES(IORING_OP_WRITEV),
+		URING_DOES(IORING_OP_READ),
+		URING_DOES(IORING_OP_WRITE),
+		URING_DOES(IORING_OP_READ_FIXED),
+		URING_DOES(IORING_OP_WRITE_FIXED),
+		URING_DOES(IORING_OP_ASYNC_CANCEL),
 		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED,
 		  .sqe_flags = IOSQE_FIXED_FILE },
 		{ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
 		  .sqe_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC },
-		RING_TAKES(IORING_REGISTER_FILES_UPDATE),
-		RING_TAKES(IORING_REGISTER_BUFFERS),
-		RING_TAKES(IORING_UNREGISTER_BUFFERS),
-		RING_TAKES(IORING_REGISTER_BUFFERS_UPDATE),
+		URING_TAKES(IORING_REGISTER_FILES_UPDATE),
+		URING_TAKES(IORING_REGISTER_BUFFERS),
+		URING_TAKES(IORING_UNREGISTER_BUFFERS),
+		URING_TAKES(IORING_REGISTER_BUFFERS_UPDATE),
 	};
 
-	return ring_register(br, IORING_REGISTER_RESTRICTIONS, only,
-			     ARRAY_SIZE(only));
+	return uring_restrict(&br->ring, only, ARRAY_SIZE(only));
 }
 
 static int ring_start(struct block_ring *br, struct loop *loop)
@@ -297,9 +276,7 @@ static int ring_start(struct block_ring *br, struct loop *loop)
 		r = io_uring_register_files(&br->ring, files, RING_FILES);
 	if (!r)
 		r = io_uring_register_eventfd(&br->ring, br->event.fd);
-	if (!r)
-		r = ring_restrict(br);
-	return r ? r : ring_register(br, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+	return r ? r : ring_restrict(br);
 }
 
 static void ring_stop(struct block_ring *br)

@@ -12,9 +12,8 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "devices/backend/uring_restrict.h"
 #include "vmm/log.h"
 #include "vmm/util.h"
 
@@ -57,14 +56,6 @@ int tap_ring_write(struct tap_ring *tr, int fd, struct tap_frame *frames,
 
 /* ---- life ---- */
 
-static int tap_ring_register(struct tap_ring *tr, unsigned int op, void *arg,
-			     unsigned int nr)
-{
-	return syscall(SYS_io_uring_register, tr->ring.ring_fd, op, arg, nr) < 0
-		       ? -errno
-		       : 0;
-}
-
 static int tap_ring_start(struct tap_ring *tr)
 {
 	struct io_uring_params params = {
@@ -73,20 +64,14 @@ static int tap_ring_start(struct tap_ring *tr)
 			 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED,
 	};
 	struct io_uring_restriction only[] = {
-		{ .opcode = IORING_RESTRICTION_SQE_OP,
-		  .sqe_op = IORING_OP_WRITE },
-		{ .opcode = IORING_RESTRICTION_SQE_OP,
-		  .sqe_op = IORING_OP_WRITEV },
+		URING_DOES(IORING_OP_WRITE),
+		URING_DOES(IORING_OP_WRITEV),
 	};
 	int r = io_uring_queue_init_params(TAP_RING_FRAMES, &tr->ring, &params);
 
 	if (r)
 		return r;
-	r = tap_ring_register(tr, IORING_REGISTER_RESTRICTIONS, only,
-			      ARRAY_SIZE(only));
-	if (!r)
-		r = tap_ring_register(tr, IORING_REGISTER_ENABLE_RINGS, NULL,
-				      0);
+	r = uring_restrict(&tr->ring, only, ARRAY_SIZE(only));
 	if (r)
 		io_uring_queue_exit(&tr->ring);
 	return r;
